@@ -1,0 +1,5 @@
+"""``python -m tweenbatch``: the same command as ``tweenbatch``."""
+
+from tweenbatch.cli import main
+
+main()

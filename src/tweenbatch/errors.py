@@ -1,0 +1,195 @@
+"""Everything that can go wrong, as one tree.
+
+TweenbatchError
+├── UsageError             what was asked for can't be done as asked; nothing was spent
+│   ├── ManifestError      the manifest has problems, each with its row and column
+│   ├── MissingKey         no key for fal was found
+│   ├── TableTooNew        the job table was written by a newer program
+│   ├── TableUnusable      the job table can't be opened
+│   └── OutputUnusable     the output folder can't be written to
+├── TableBusy              another run owns the job table
+├── LeaseLost              a write came too late: the job has moved on without us
+├── BudgetReached          the next submission would pass the run's limit
+├── FalError               what fal, or the way to it, answered
+│   ├── NotSent            proven: the submission was not accepted; it may be sent again
+│   ├── OutcomeUnknown     the submission may have been accepted; it must never be sent again
+│   ├── Refused            fal said no to this submission
+│   ├── LaneRefused        fal said no to the account or the address: every submission would fail
+│   ├── Unreachable        a read got no answer; it may be repeated
+│   ├── Answered           a read got an HTTP error as its answer
+│   └── Unintelligible     an answer came that has not the form fal documents
+├── UnreadableFrame        a start or end frame is no image that a model accepts
+├── FrameChanged           a frame's bytes are not those that were planned
+└── VideoError             a finished clip could not be brought home
+    ├── BrokenVideo        the file is not a whole mp4
+    ├── UrlExpired         the address of the clip is no longer valid
+    └── DownloadFailed     the transfer did not come to its end; it may be repeated
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class TweenbatchError(Exception):
+    """Root of every error that this program raises on purpose."""
+
+
+class UsageError(TweenbatchError):
+    """What was asked for can't be done as asked; nothing was spent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with a manifest.
+
+    ``row`` is the number that a spreadsheet shows (the header is row 1), ``line`` the
+    line of the file; both are None for a problem of the whole file.
+    """
+
+    message: str
+    row: int | None = None
+    line: int | None = None
+    column: str | None = None
+
+    def __str__(self) -> str:
+        """Return ``row 3 (line 5), column 'duration': message``."""
+        where = []
+        if self.row is not None:
+            where.append(
+                f"row {self.row}"
+                if self.line in (None, self.row)
+                else f"row {self.row} (line {self.line})"
+            )
+        if self.column is not None:
+            where.append(f"column '{self.column}'")
+        return f"{', '.join(where)}: {self.message}" if where else self.message
+
+
+class ManifestError(UsageError):
+    """The manifest has problems, each with its row and column."""
+
+    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
+        self.path = path
+        self.problems = tuple(problems)
+        count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
+        lines = "".join(f"\n  {problem}" for problem in self.problems)
+        super().__init__(f"{path}: {count}; nothing was imported{lines}")
+
+
+class MissingKey(UsageError):
+    """No key for fal was found."""
+
+
+class TableTooNew(UsageError):
+    """The job table was written by a newer program."""
+
+
+class TableUnusable(UsageError):
+    """The job table can't be opened."""
+
+
+class OutputUnusable(UsageError):
+    """The output folder can't be written to."""
+
+
+class TableBusy(TweenbatchError):
+    """Another run owns the job table."""
+
+
+class LeaseLost(TweenbatchError):
+    """A write came too late: the job has moved on without us."""
+
+
+class BudgetReached(TweenbatchError):
+    """The next submission would pass the run's limit."""
+
+
+class FalError(TweenbatchError):
+    """What fal, or the way to it, answered."""
+
+
+class NotSent(FalError):
+    """Proven: the submission was not accepted; it may be sent again.
+
+    ``retry_after_seconds`` is what fal asked for, if it did. ``reached`` tells whether fal
+    itself spoke (429) or was never reached.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after_seconds: float | None = None, reached: bool = False
+    ) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        self.reached = reached
+
+
+class OutcomeUnknown(FalError):
+    """The submission may have been accepted; it must never be sent again.
+
+    ``body`` holds the start of what came back, if anything did.
+    """
+
+    def __init__(self, message: str, *, http_status: int | None = None, body: str = "") -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.body = body
+
+
+class Refused(FalError):
+    """fal said no to this submission."""
+
+    def __init__(self, message: str, *, http_status: int, error_type: str) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.error_type = error_type
+
+
+class LaneRefused(FalError):
+    """fal said no to the account or the address: every submission would fail."""
+
+    def __init__(self, message: str, *, http_status: int) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+
+
+class Unreachable(FalError):
+    """A read got no answer; it may be repeated."""
+
+
+class Answered(FalError):
+    """A read got an HTTP error as its answer."""
+
+    def __init__(self, *, http_status: int, headers: Mapping[str, str], body: bytes) -> None:
+        super().__init__(f"HTTP {http_status}")
+        self.http_status = http_status
+        self.headers = headers
+        self.body = body
+
+
+class Unintelligible(FalError):
+    """An answer came that has not the form fal documents."""
+
+
+class UnreadableFrame(TweenbatchError):
+    """A start or end frame is no image that a model accepts."""
+
+
+class FrameChanged(TweenbatchError):
+    """A frame's bytes are not those that were planned."""
+
+
+class VideoError(TweenbatchError):
+    """A finished clip could not be brought home."""
+
+
+class BrokenVideo(VideoError):
+    """The file is not a whole mp4."""
+
+
+class UrlExpired(VideoError):
+    """The address of the clip is no longer valid."""
+
+
+class DownloadFailed(VideoError):
+    """The transfer did not come to its end; it may be repeated."""

@@ -1,0 +1,350 @@
+"""The values that travel between the rooms: frozen, checked, and without behaviour of their own.
+
+Money is ``Decimal`` US dollars; instants are aware and in UTC.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from tweenbatch.states import Event, State
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text that equal values share."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _refuse_naive(**instants: datetime | None) -> None:
+    for name, instant in instants.items():
+        if instant is not None and instant.utcoffset() is None:
+            raise ValueError(f"{name} has no time zone")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A start or end image: a local file with the digest of its bytes, or an https URL.
+
+    ``source`` is an absolute path or the URL; ``sha256`` is None exactly for a URL.
+    """
+
+    source: str
+    sha256: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What makes two frames the same: their bytes, or their address."""
+        return self.source if self.sha256 is None else f"sha256:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """One transition to be paid for once; its ``key`` is its content."""
+
+    endpoint: str
+    prompt: str
+    start: Frame
+    end: Frame | None
+    parameters: Mapping[str, str]
+    take: int = 1
+
+    @property
+    def key(self) -> str:
+        """sha256 of endpoint, prompt, the frames' identities, parameters and take."""
+        content = {
+            "endpoint": self.endpoint,
+            "prompt": self.prompt,
+            "start": self.start.identity,
+            "end": self.end.identity if self.end else None,
+            "parameters": dict(self.parameters),
+            "take": self.take,
+        }
+        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of a manifest, checked, and the job that it asks for.
+
+    ``number`` is what a spreadsheet shows (the header is row 1). ``start_image`` and
+    ``end_image`` stand as the person wrote them; ``extra`` holds the columns that mean
+    nothing to the endpoint and are carried through.
+    """
+
+    number: int
+    name: str
+    spec: JobSpec
+    price_usd: Decimal
+    start_image: str
+    end_image: str
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A file of rows, read and checked."""
+
+    path: Path
+    sha256: str
+    rows: tuple[Row, ...]
+
+
+class Billed(StrEnum):
+    """Whether fal charged for an attempt."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """An accepted submission as fal names it."""
+
+    request_id: str
+    status_url: str
+    response_url: str
+    cancel_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What is about to be submitted; recorded before the first byte of the POST."""
+
+    arguments: Mapping[str, str]
+    price_usd: Decimal
+    key_fingerprint: str
+    host: str
+
+    @property
+    def payload(self) -> str:
+        """The canonical body."""
+        return canonical_json(dict(self.arguments))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as the table holds it, with the lease under which it is worked on.
+
+    ``attempt`` is the number of the latest attempt (0: none yet), ``tries`` how many of
+    them ended in a failure that counts against the retry policy.
+    """
+
+    id: int
+    key: str
+    spec: JobSpec
+    state: State
+    output_name: str
+    price_usd: Decimal
+    attempt: int
+    tries: int
+    fence: int
+    not_before: datetime | None
+    arguments: Mapping[str, str] | None
+    request: Request | None
+    accepted_at: datetime | None
+    video: "RemoteVideo | None"
+
+    def __post_init__(self) -> None:
+        _refuse_naive(not_before=self.not_before, accepted_at=self.accepted_at)
+
+
+class Phase(StrEnum):
+    """How far fal is with a request."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteStatus:
+    """One look at a request: its phase, the model's log lines, and an error if it ended in one."""
+
+    phase: Phase
+    position: int | None = None
+    logs: tuple[str, ...] = ()
+    error: str | None = None
+    error_type: str | None = None
+    inference_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteVideo:
+    """A generated clip at fal; ``bytes`` is what fal says of its size, if it does."""
+
+    url: str
+    bytes: int | None
+    content_type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """A clip on disk, whole and checked."""
+
+    path: Path
+    url: str
+    bytes: int
+    sha256: str
+    seconds: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why an attempt, or a job, ended without a clip.
+
+    ``retryable`` is None where fal did not say. ``message`` is text from outside: it is
+    shown, never parsed.
+    """
+
+    type: str
+    message: str
+    http_status: int | None = None
+    retryable: bool | None = None
+    billed: Billed = Billed.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a stage found out: the event, and the facts that go with it.
+
+    ``not_before`` says when the job may be taken up again. ``counts`` is False where the
+    attempt is given back: it says nothing about the job.
+    """
+
+    event: Event
+    request: Request | None = None
+    video: RemoteVideo | None = None
+    artifact: Artifact | None = None
+    failure: Failure | None = None
+    not_before: datetime | None = None
+    counts: bool = True
+
+    def __post_init__(self) -> None:
+        _refuse_naive(not_before=self.not_before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Money:
+    """Where the money of the table stands, in US dollars.
+
+    ``spent`` counts what fal billed or may have billed; ``reserved`` what is in the air;
+    ``uncertain`` what was sent without a known outcome.
+    """
+
+    spent: Decimal
+    reserved: Decimal
+    uncertain: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What the table already knows of a key."""
+
+    state: State
+    price_usd: Decimal
+    output_name: str
+    error_type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRow:
+    """A row as the last import of the same file saw it."""
+
+    number: int
+    name: str
+    take: int
+    key: str
+    state: State
+    price_usd: Decimal
+    start_image: str
+    end_image: str
+    spec: JobSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imported:
+    """What an import did, counted in jobs; ``known`` includes those ``requeued``.
+
+    A withdrawn job was waiting and no row of any manifest asks for it any more.
+    """
+
+    manifest_id: int
+    new: int
+    known: int
+    requeued: int
+    withdrawn: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What a dead run left behind: jobs set free, and submissions of unknown outcome."""
+
+    freed: int
+    uncertain: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpaid:
+    """Jobs that wait to be submitted, and their price in US dollars."""
+
+    jobs: int
+    usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attention:
+    """A job that a person should look at: it failed, or nobody knows whether it was accepted."""
+
+    job_id: int
+    name: str
+    state: State
+    price_usd: Decimal
+    error_type: str | None
+    error_message: str | None
+    request_id: str | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRow:
+    """One line of the export, in the order of its columns.
+
+    ``cost_usd`` is what all attempts of the job cost or may have cost; rows that ask for
+    the same content share one job, and each shows it.
+    """
+
+    manifest: str
+    row: int
+    name: str
+    state: State
+    take: int
+    endpoint: str
+    prompt: str
+    start_image: str
+    end_image: str
+    duration: str | None
+    request_id: str | None
+    video_path: str | None
+    video_url: str | None
+    bytes: int | None
+    sha256: str | None
+    seconds: float | None
+    width: int | None
+    height: int | None
+    attempts: int
+    cost_usd: Decimal
+    billed: Billed | None
+    error_type: str | None
+    error_message: str | None
+    finished_at: datetime | None
