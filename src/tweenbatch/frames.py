@@ -1,0 +1,181 @@
+"""Start and end frames: an image's digest, size and format, and what an endpoint minds in it.
+
+Only headers are read, never pixels: thousands of frames are looked at before anything is
+spent, and an image bomb must stay closed. It refuses to know which endpoint is asked, where
+a frame is uploaded and what a manifest is.
+"""
+
+import hashlib
+import io
+import stat
+import struct
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tweenbatch.errors import UnreadableFrame
+from tweenbatch.models import ImageLimits
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+MAX_BYTES = 30_000_000
+MAX_PIXELS = 50_000_000
+
+# MPO is what Pillow calls a JPEG with a second picture behind the first, as phones write it.
+_CONTENT_TYPES = MappingProxyType(
+    {
+        "PNG": ("PNG", "image/png"),
+        "JPEG": ("JPEG", "image/jpeg"),
+        "MPO": ("JPEG", "image/jpeg"),
+        "WEBP": ("WEBP", "image/webp"),
+    }
+)
+_ORIENTATION = 0x0112
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+
+# What Pillow's readers let through on damaged headers.
+_DAMAGED = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    struct.error,
+)
+
+# Warning filters belong to the whole process, so our threads change them one after another.
+_filters = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameFacts:
+    """What an image is; width and height in pixels as displayed, turned as its EXIF says."""
+
+    sha256: str
+    bytes: int
+    format: str
+    width: int
+    height: int
+    content_type: str
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of the file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inspect(source: bytes | Path) -> FrameFacts:
+    """Return the facts of one image, given as its bytes or its file; all are of the same bytes.
+
+    Raises:
+        UnreadableFrame: it is no image that can be used as a frame. The message completes
+            a sentence that begins with the frame's name, and does not contain it.
+        OSError: the file can't be read.
+    """
+    data = source if isinstance(source, bytes) else _read(source)
+    if not data:
+        raise UnreadableFrame("is empty (0 bytes); use a PNG, JPEG or WebP image")
+    if len(data) > MAX_BYTES:
+        raise UnreadableFrame(_too_big(len(data)))
+    kind, width, height = _read_header(data)
+    if width * height > MAX_PIXELS:
+        raise UnreadableFrame(_too_many_pixels(_size(width, height)))
+    name, content_type = _CONTENT_TYPES[kind]
+    return FrameFacts(
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        format=name,
+        width=width,
+        height=height,
+        content_type=content_type,
+    )
+
+
+def problems(facts: FrameFacts, limits: ImageLimits) -> list[str]:
+    """Return what the endpoint would refuse, each as what was found, what is allowed, what to do.
+
+    Like the message of ``UnreadableFrame``, each completes a sentence that begins with the
+    frame's name.
+    """
+    found = []
+    size = _size(facts.width, facts.height)
+    if facts.bytes > limits.max_bytes:
+        found.append(
+            f"is {facts.bytes} bytes; the endpoint takes at most {limits.max_bytes}:"
+            " save it smaller or with more compression"
+        )
+    if min(facts.width, facts.height) < limits.min_side:
+        found.append(
+            f"is {size}; the endpoint needs at least {limits.min_side} px on each side:"
+            " use a larger image"
+        )
+    aspect = facts.width / facts.height
+    if not limits.min_aspect <= aspect <= limits.max_aspect:
+        found.append(
+            f"is {size}, an aspect ratio (width / height) of {aspect:.5g}; the endpoint takes"
+            f" {limits.min_aspect:g} to {limits.max_aspect:g}: crop the image"
+        )
+    return found
+
+
+def _read(path: Path) -> bytes:
+    # A pipe or a device would keep us reading for ever.
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise UnreadableFrame("is not a file; give the path of an image")
+    with path.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise UnreadableFrame(_too_big(path.stat().st_size))
+    return data
+
+
+def _read_header(data: bytes) -> tuple[str, int, int]:
+    """Return Pillow's name of the format, and width and height as displayed."""
+    # Imported here: it costs 40 ms that most commands do not need.
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with _filters, warnings.catch_warnings():
+            # Damaged EXIF is no concern here, and our own bound on pixels is below Pillow's.
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image:
+                kind, (width, height) = image.format, image.size
+                turned = _is_sideways(image)
+    except Image.DecompressionBombError as error:
+        raise UnreadableFrame(_too_many_pixels("far too large")) from error
+    except UnidentifiedImageError as error:
+        raise UnreadableFrame(
+            "is not a PNG, JPEG or WebP image, or its header is damaged; convert it to one of these"
+        ) from error
+    except _DAMAGED as error:
+        raise UnreadableFrame("has a damaged header; export the image again") from error
+    assert kind is not None  # only images made in memory have no format
+    return (kind, height, width) if turned else (kind, width, height)
+
+
+def _is_sideways(image: "Picture") -> bool:
+    from PIL.Image import Image
+
+    try:
+        # Not image.getexif(): for a PNG without EXIF that decodes every pixel.
+        return Image.getexif(image).get(_ORIENTATION) in _SIDEWAYS
+    except _DAMAGED:
+        return False  # viewers show such an image as it is stored
+
+
+def _too_big(size: int) -> str:
+    return f"is {size} bytes; at most {MAX_BYTES} are read: save it smaller"
+
+
+def _too_many_pixels(found: str) -> str:
+    return f"is {found}; at most {MAX_PIXELS} pixels in all are allowed: scale it down"
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width}\N{MULTIPLICATION SIGN}{height} px"
