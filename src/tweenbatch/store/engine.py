@@ -1,0 +1,227 @@
+"""One database as two verbs: ``read`` and ``write`` run a piece of work in a whole transaction.
+
+Owns the dialect's manners (locking, durability, what counts as busy) and turns what a
+driver raises into our errors. Knows no table.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, StatementError
+from sqlalchemy.pool import StaticPool
+
+from tweenbatch.errors import TableBusy, TableUnusable
+
+# One encoder for a million rows: json.dumps makes a new one for each.
+_to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+BUSY_SECONDS = 30
+TRIES = 5
+FIRST_WAL_SAFE = (3, 51, 3)
+"""From here on two connections can't corrupt a WAL file by writing and checkpointing at once."""
+
+SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+POSTGRES_BUSY = frozenset({"40001", "40P01"})
+"""Serialisation failure and deadlock: the server asks for the transaction once more."""
+
+SQLITE_DUPLICATE = frozenset(
+    {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+)
+POSTGRES_DUPLICATE = "23505"
+
+ADVISORY_LOCK = 0x7477_6565_6E62
+"""The key of our lock among the server's advisory locks: "tweenb"."""
+
+
+def parse_url(text: str) -> URL:
+    """Return the URL of a database that we know; raise ``TableUnusable`` for another."""
+    try:
+        url = make_url(text)
+        # SQLite's own URIs (file:…?mode=ro) would hide which file is meant.
+        known = url.get_backend_name() == "postgresql" or (
+            url.get_backend_name() == "sqlite" and not url.query
+        )
+    except (ArgumentError, NoSuchModuleError, ValueError):
+        known = False
+    if not known:
+        # A text that is no URL may still hold a password: it is not repeated.
+        raise TableUnusable(
+            "the database URL can't be read: expected sqlite:///FILE or postgresql://HOST/DATABASE"
+        )
+    return url
+
+
+def table_path(url: URL) -> Path | None:
+    """Return the file that holds the table; None for a server or a table in memory."""
+    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
+        return None
+    return Path(str(url.database))
+
+
+def display(url: URL) -> str:
+    """Return how a message names the table: its file, or its URL without the password."""
+    path = table_path(url)
+    return str(path) if path else url.render_as_string(hide_password=True)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is a file; a folder, or a place that may not be seen, is an error."""
+    try:
+        if path.is_dir():
+            raise TableUnusable(f"{path} is a folder, not a job table")
+        return path.exists()
+    except OSError as error:
+        raise TableUnusable(f"{path}: {error.strerror}") from error
+
+
+def prepare_file(path: Path, *, mode: int = 0o600) -> None:
+    """Create an empty file for its owner alone, and the folders above it, unless it exists."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, mode))
+    except FileExistsError as error:
+        raise TableUnusable(f"{path}: a file stands where a folder is needed") from error
+    except OSError as error:
+        raise TableUnusable(f"{path}: {error.strerror}") from error
+
+
+class Database:
+    """A database, opened; ``name`` is what messages call it."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self.name = display(url)
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        try:
+            self._engine = _engine(url, in_memory=self.is_sqlite and table_path(url) is None)
+        except ModuleNotFoundError as error:
+            raise TableUnusable(
+                f"{self.name}: PostgreSQL needs the extra 'postgres':"
+                ' pip install "tweenbatch[postgres]"'
+            ) from error
+        self._writer = self._engine.execution_options(tweenbatch_begin="BEGIN IMMEDIATE")
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Return what the work makes of one consistent view of the database."""
+        return self._whole(self._engine, work)
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Return what the work returns once it is committed; it may run more than once.
+
+        Only a failure that proves that nothing was committed repeats the work.
+        """
+        return self._whole(self._writer, work)
+
+    def one_at_a_time(self, connection: Connection) -> None:
+        """Let no other process pass here until the transaction ends.
+
+        SQLite has let only one in already: ``BEGIN IMMEDIATE``.
+        """
+        if not self.is_sqlite:
+            connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+
+    def _whole(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+        for remaining in reversed(range(TRIES)):
+            try:
+                with engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if not _is_busy(error):
+                    raise self._translated(error) from error
+                if not remaining:
+                    raise TableBusy(
+                        f"{self.name} is locked by another program; try again when it is done"
+                    ) from error
+                log.info("table_busy tries_left=%d", remaining)
+                time.sleep(0.05 * 2 ** (TRIES - remaining))
+            except StatementError as error:
+                # What one of our column types refused: the reason, not its wrapping.
+                raise (error.orig or error) from None
+        raise AssertionError("unreachable")
+
+    def _translated(self, error: DBAPIError) -> Exception:
+        """Return our error for one of the driver's; a refused row stays what it is: a bug."""
+        if isinstance(error.orig, sqlite3.Error):
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+            reason = _SQLITE_REASONS.get(code)
+            return TableUnusable(f"{self.name}: {reason}") if reason else error
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
+            return TableUnusable(f"{self.name}: {str(error.orig).splitlines()[0]}")
+        return error
+
+
+_SQLITE_REASONS = {
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
+    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore it from a copy",
+    sqlite3.SQLITE_CANTOPEN: "the file can't be opened; is it a file, and may you read it?",
+    sqlite3.SQLITE_PERM: "you may not open the file",
+    sqlite3.SQLITE_AUTH: "you may not open the file",
+    sqlite3.SQLITE_READONLY: "the file can't be written to",
+    sqlite3.SQLITE_IOERR: "the disk reports an error",
+    sqlite3.SQLITE_FULL: "the disk is full",
+}
+
+
+def _is_busy(error: DBAPIError) -> bool:
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_BUSY
+    return getattr(error.orig, "sqlstate", None) in POSTGRES_BUSY
+
+
+def is_duplicate(error: DBAPIError) -> bool:
+    """Tell whether a unique constraint refused the row."""
+    if isinstance(error.orig, sqlite3.Error):
+        return error.orig.sqlite_errorcode in SQLITE_DUPLICATE
+    return getattr(error.orig, "sqlstate", None) == POSTGRES_DUPLICATE
+
+
+def _engine(url: URL, *, in_memory: bool) -> Engine:
+    options: dict[str, Any] = {"json_serializer": _to_json}
+    if url.get_backend_name() == "sqlite":
+        # The store works in a thread of its own, not in the one that opened it.
+        options["connect_args"] = {"check_same_thread": False, "timeout": BUSY_SECONDS}
+        if in_memory:
+            options["poolclass"] = StaticPool
+        engine = create_engine(url, **options)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    engine = create_engine(url, pool_pre_ping=True, **options)
+    event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own BEGIN would come too late and be a deferred one.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    wanted = "WAL" if sqlite3.sqlite_version_info >= FIRST_WAL_SAFE else "TRUNCATE"
+    connection.execute(f"PRAGMA journal_mode = {wanted}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("tweenbatch_begin", "BEGIN"))
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    # A server that answers before a commit is on disk could forget an intent that was acted on.
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW synchronous_commit")
+        if cursor.fetchone()[0] == "off":
+            cursor.execute("SET synchronous_commit = on")
+    connection.commit()

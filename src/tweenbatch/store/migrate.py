@@ -1,0 +1,93 @@
+"""Bring a database to the schema that this program speaks.
+
+The version found is compared with a constant first: Alembic takes half a second to import
+and is only needed when something has to be done.
+"""
+
+from importlib.resources import files
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from tweenbatch.errors import TableTooNew, TableUnusable
+from tweenbatch.store.engine import Database
+from tweenbatch.store.schema import VERSION_TABLE, metadata
+
+REVISIONS = ("0001",)
+"""Every version of the schema, oldest first."""
+
+HEAD = REVISIONS[-1]
+
+
+def bring_up_to_date(database: Database, *, create: bool) -> None:
+    """Create the tables or migrate them; several processes may do so at the same moment.
+
+    Raises ``TableTooNew``, or ``TableUnusable`` where other tables, or none, are found.
+    """
+    if database.read(lambda connection: _is_current(database, connection, create=create)):
+        return
+
+    def migrate(connection: Connection) -> None:
+        database.one_at_a_time(connection)
+        # Another process may have been faster while we waited.
+        if not _is_current(database, connection, create=create):
+            _upgrade(connection)
+
+    database.write(migrate)
+
+
+def script_location() -> Path:
+    """Return the folder of the migrations: in the installed package, or in the checkout."""
+    installed = Path(str(files("tweenbatch"))) / "migrations"
+    return installed if installed.is_dir() else Path(__file__).parents[3] / "migrations"
+
+
+def found_version(connection: Connection) -> str | None:
+    """Return the version that the database says it has; None where there is no table yet."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
+    return None if found is None else str(found)
+
+
+def _is_current(database: Database, connection: Connection, *, create: bool) -> bool:
+    found = found_version(connection)
+    if found is None:
+        _refuse_foreign_tables(database, connection)
+        if not create:
+            raise no_table_yet(database.name)
+    elif found not in REVISIONS:
+        raise TableTooNew(
+            f"{database.name} was written by a newer tweenbatch (its schema is {found}, this"
+            f' program knows up to {HEAD}): pip install --upgrade "tweenbatch"'
+        )
+    return found == HEAD
+
+
+def no_table_yet(name: str) -> TableUnusable:
+    """Return the error for a place where no table has been made."""
+    return TableUnusable(
+        f"{name}: there is no job table here yet; 'tweenbatch run MANIFEST' makes one"
+    )
+
+
+def _refuse_foreign_tables(database: Database, connection: Connection) -> None:
+    """A file belongs to us alone; a server's schema may hold tables of others under other names."""
+    found = set(inspect(connection).get_table_names()) - {VERSION_TABLE}
+    strangers = found if database.is_sqlite else found & set(metadata.tables)
+    if strangers:
+        raise TableUnusable(
+            f"{database.name} holds tables of another program ({', '.join(sorted(strangers)[:3])});"
+            " choose another database with --db"
+        )
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(script_location()).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

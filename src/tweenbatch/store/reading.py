@@ -1,0 +1,114 @@
+"""What the table says, as records."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from tweenbatch.records import (
+    Attention,
+    Billed,
+    EarlierRow,
+    ExportRow,
+    Frame,
+    Job,
+    JobSpec,
+    Money,
+    RemoteVideo,
+    Request,
+)
+from tweenbatch.states import State
+from tweenbatch.store.attempts import AttemptOutcome
+
+
+def job_of(row: Any) -> Job:
+    """Return the job; what its attempt says counts only while the job is not waiting for one."""
+    tried = row.state is not State.PENDING
+    return Job(
+        id=row.id,
+        key=row.key,
+        spec=spec_of(row),
+        state=row.state,
+        output_name=row.output_name,
+        price_usd=row.price_micro,
+        attempt=row.attempt,
+        tries=row.tries,
+        fence=row.fence,
+        not_before=row.not_before,
+        arguments=json.loads(row.payload) if tried and row.payload is not None else None,
+        request=_request_of(row) if tried else None,
+        accepted_at=row.accepted_at if tried else None,
+        video=_video_of(row) if tried else None,
+    )
+
+
+def spec_of(row: Any) -> JobSpec:
+    """Return the content of a job."""
+    return JobSpec(
+        endpoint=row.endpoint,
+        prompt=row.prompt,
+        start=Frame(source=row.start_source, sha256=row.start_sha256),
+        end=None if row.end_source is None else Frame(source=row.end_source, sha256=row.end_sha256),
+        parameters=row.parameters,
+        take=row.take,
+    )
+
+
+def _request_of(row: Any) -> Request | None:
+    if row.request_id is None:
+        return None
+    return Request(
+        request_id=row.request_id,
+        status_url=row.status_url,
+        response_url=row.response_url,
+        cancel_url=row.cancel_url,
+    )
+
+
+def _video_of(row: Any) -> RemoteVideo | None:
+    if row.video_url is None:
+        return None
+    return RemoteVideo(
+        url=row.video_url, bytes=row.video_bytes, content_type=row.video_content_type
+    )
+
+
+def earlier_row_of(row: Any) -> EarlierRow:
+    """Return a row of the last import."""
+    return EarlierRow(
+        number=row.number,
+        name=row.name,
+        take=row.row_take,
+        key=row.key,
+        state=row.state,
+        price_usd=row.price_micro,
+        start_image=row.start_image,
+        end_image=row.end_image,
+        spec=spec_of(row),
+    )
+
+
+def export_row_of(row: Any) -> ExportRow:
+    """Return a line of the export."""
+    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    del facts["position"]
+    return ExportRow(duration=facts.pop("parameters").get("duration"), **facts)
+
+
+def attention_of(row: Any) -> Attention:
+    """Return a job that a person should look at."""
+    return Attention(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def money_of(sums: Any) -> Money:
+    """Split the attempts' prices; each attempt stands in one pot, or was given back."""
+    spent = reserved = uncertain = Decimal(0)
+    for fate in sums:
+        if fate.billed in {Billed.YES, Billed.UNKNOWN}:
+            spent += fate.price_usd
+        elif fate.billed is Billed.NO:
+            continue
+        elif fate.outcome is AttemptOutcome.UNKNOWN:
+            uncertain += fate.price_usd
+        else:
+            reserved += fate.price_usd
+    return Money(spent=spent, reserved=reserved, uncertain=uncertain)

@@ -1,0 +1,151 @@
+"""Statements about runs: their beginning and end, their heartbeat, their money, their dead."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import ColumnElement, Insert, Update, and_, false, insert, or_, true, update
+
+from tweenbatch.states import FINAL, Event, State, advance
+from tweenbatch.store.attempts import AFTER, AttemptOutcome
+from tweenbatch.store.schema import attempts, jobs, runs
+
+RUNNER_DIED = "runner_died"
+RUNNER_DIED_MESSAGE = "the run ended after the submission may have left and before its answer came"
+
+
+def start_run(
+    *, host: str, pid: int, version: str, now: datetime, max_cost_usd: Decimal | None
+) -> Insert:
+    """Open a run; gives its id."""
+    return (
+        insert(runs)
+        .values(
+            host=host,
+            pid=pid,
+            version=version,
+            started_at=now,
+            heartbeat_at=now,
+            max_cost_micro=max_cost_usd,
+            committed_micro=Decimal(0),
+        )
+        .returning(runs.c.id)
+    )
+
+
+def beat(run_id: int, *, now: datetime) -> Update:
+    """Say that the run lives."""
+    return update(runs).where(runs.c.id == run_id).values(heartbeat_at=now)
+
+
+def extend_leases(run_id: int, *, until: datetime) -> Update:
+    """Prolong every lease of the run."""
+    return update(jobs).where(jobs.c.leased_by == run_id).values(lease_until=until)
+
+
+def finish_run(run_id: int, *, now: datetime, exit_code: int, note: str) -> Update:
+    """Close a run."""
+    return (
+        update(runs)
+        .where(runs.c.id == run_id)
+        .values(finished_at=now, heartbeat_at=now, exit_code=exit_code, note=note)
+    )
+
+
+def free_leases_of(run_id: int, *, now: datetime) -> Update:
+    """Give back what the run holds, but for submissions in the air."""
+    return _freed(now=now).where(jobs.c.leased_by == run_id)
+
+
+def bury_runs(run_id: int, *, now: datetime, silent_since: datetime | None) -> Update:
+    """Close every other open run; on a server only those without a heartbeat since then."""
+    silent = true() if silent_since is None else runs.c.heartbeat_at <= silent_since
+    return (
+        update(runs)
+        .where(runs.c.id != run_id, runs.c.finished_at.is_(None), silent)
+        .values(finished_at=now, note="died")
+    )
+
+
+def free_dead_leases(run_id: int, *, now: datetime, expired_only: bool) -> Update:
+    """Free what dead runs held, but for submissions in the air."""
+    return _freed(now=now).where(_dead(run_id, now=now, expired_only=expired_only))
+
+
+def doubt_dead_submissions(run_id: int, *, now: datetime, expired_only: bool) -> Update:
+    """Turn dead runs' submissions in the air into uncertain ones; gives job id and attempt.
+
+    The fence moves on, so that a write of the dead run, should it come, is refused.
+    """
+    return (
+        update(jobs)
+        .where(
+            jobs.c.state == State.SUBMITTING,
+            _dead(run_id, now=now, expired_only=expired_only),
+        )
+        .values(
+            state=advance(State.SUBMITTING, Event.OUTCOME_UNKNOWN),
+            fence=jobs.c.fence + 1,
+            leased_by=None,
+            lease_until=None,
+            not_before=None,
+            error_type=RUNNER_DIED,
+            error_message=RUNNER_DIED_MESSAGE,
+            updated_at=now,
+        )
+        .returning(jobs.c.id, jobs.c.attempt)
+    )
+
+
+def doubt_attempt(job_id: int, number: int) -> Update:
+    """Record that nobody knows what became of the attempt."""
+    return (
+        update(attempts)
+        .where(
+            attempts.c.job_id == job_id,
+            attempts.c.number == number,
+            attempts.c.outcome == AttemptOutcome.OPEN,
+        )
+        .values(
+            outcome=AFTER[Event.OUTCOME_UNKNOWN],
+            error_type=RUNNER_DIED,
+            error_message=RUNNER_DIED_MESSAGE,
+        )
+    )
+
+
+def reserve(run_id: int, price_usd: Decimal) -> Update:
+    """Commit an amount under the run's limit; touches no row where it would pass it."""
+    committed = runs.c.committed_micro + price_usd
+    return (
+        update(runs)
+        .where(
+            runs.c.id == run_id,
+            or_(runs.c.max_cost_micro.is_(None), committed <= runs.c.max_cost_micro),
+        )
+        .values(committed_micro=committed)
+    )
+
+
+def give_back(run_id: int, price_usd: Decimal) -> Update:
+    """Take an amount out of what the run has committed."""
+    return (
+        update(runs)
+        .where(runs.c.id == run_id)
+        .values(committed_micro=runs.c.committed_micro - price_usd)
+    )
+
+
+def _freed(*, now: datetime) -> Update:
+    return (
+        update(jobs)
+        .where(jobs.c.state != State.SUBMITTING, jobs.c.state.not_in(FINAL))
+        .values(leased_by=None, lease_until=None, fence=jobs.c.fence + 1, updated_at=now)
+    )
+
+
+def _dead(run_id: int, *, now: datetime, expired_only: bool) -> ColumnElement[bool]:
+    return and_(
+        jobs.c.leased_by.is_not(None),
+        jobs.c.leased_by != run_id,
+        or_(jobs.c.lease_until <= now, false() if expired_only else true()),
+    )

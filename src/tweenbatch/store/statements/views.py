@@ -1,0 +1,156 @@
+"""Statements that only look: counts, money, what needs a person, the export, uploads."""
+
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Insert, Select, and_, case, exists, func, literal, or_, select, type_coerce
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tweenbatch.records import Billed
+from tweenbatch.states import State
+from tweenbatch.store.attempts import AttemptOutcome
+from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
+from tweenbatch.store.types import Dollars, Word
+
+_LATEST = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+
+
+def state_counts(manifest_ids: Collection[int] | None) -> Select[State, int]:
+    """Count jobs by state: all, or those that rows of these manifests ask for."""
+    query = select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state)
+    if manifest_ids is None:
+        return query
+    asked_for = select(rows.c.job_id).where(rows.c.manifest_id.in_(manifest_ids))
+    return query.where(jobs.c.id.in_(asked_for))
+
+
+def money_by_fate() -> Select[Any]:
+    """Sum the attempts' prices by what is known of their billing."""
+    return select(
+        attempts.c.billed, attempts.c.outcome, func.sum(attempts.c.price_micro).label("price_usd")
+    ).group_by(attempts.c.billed, attempts.c.outcome)
+
+
+def needing_a_person() -> Select[Any]:
+    """Read failed and uncertain jobs, the oldest first."""
+    return (
+        select(
+            jobs.c.id.label("job_id"),
+            jobs.c.output_name.label("name"),
+            jobs.c.state,
+            func.coalesce(attempts.c.price_micro, jobs.c.price_micro).label("price_usd"),
+            jobs.c.error_type,
+            jobs.c.error_message,
+            attempts.c.request_id,
+            func.coalesce(jobs.c.finished_at, jobs.c.updated_at).label("since"),
+        )
+        .select_from(jobs.outerjoin(attempts, _LATEST))
+        .where(jobs.c.state.in_([State.FAILED, State.UNCERTAIN]))
+        .order_by(jobs.c.id)
+    )
+
+
+def manifest_ids() -> Select[int]:
+    """Read the manifests' ids in order of their paths."""
+    return select(manifests.c.id).order_by(manifests.c.path)
+
+
+def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
+    """Read the manifest's next rows after a position, in order."""
+    # An attempt of unknown outcome counts as paid here, as in every sum that a person sees.
+    unsettled = and_(attempts.c.billed.is_(None), attempts.c.outcome == AttemptOutcome.UNKNOWN)
+    each = attempts.alias("each")
+    cost = (
+        select(func.coalesce(func.sum(each.c.price_micro), 0))
+        .where(
+            each.c.job_id == jobs.c.id,
+            or_(
+                each.c.billed.in_([Billed.YES, Billed.UNKNOWN]),
+                and_(each.c.billed.is_(None), each.c.outcome == AttemptOutcome.UNKNOWN),
+            ),
+        )
+        .scalar_subquery()
+    )
+    return (
+        select(
+            manifests.c.path.label("manifest"),
+            rows.c.position,
+            rows.c.number.label("row"),
+            rows.c.name,
+            jobs.c.state,
+            rows.c.take,
+            jobs.c.endpoint,
+            jobs.c.prompt,
+            rows.c.start_image,
+            rows.c.end_image,
+            jobs.c.parameters,
+            attempts.c.request_id,
+            artifacts.c.path.label("video_path"),
+            attempts.c.video_url,
+            artifacts.c.bytes,
+            artifacts.c.sha256,
+            artifacts.c.seconds,
+            artifacts.c.width,
+            artifacts.c.height,
+            jobs.c.attempt.label("attempts"),
+            cost.label("cost_usd"),
+            case((unsettled, literal(Billed.UNKNOWN, Word(Billed))), else_=attempts.c.billed).label(
+                "billed"
+            ),
+            jobs.c.error_type,
+            jobs.c.error_message,
+            jobs.c.finished_at,
+        )
+        .select_from(
+            manifests.join(rows, rows.c.manifest_id == manifests.c.id)
+            .join(jobs, jobs.c.id == rows.c.job_id)
+            .outerjoin(attempts, _LATEST)
+            .outerjoin(artifacts, artifacts.c.attempt_id == attempts.c.id)
+        )
+        .where(rows.c.manifest_id == manifest_id, rows.c.position > after)
+        .order_by(rows.c.position)
+        .limit(limit)
+    )
+
+
+def unpaid(manifest_ids: Collection[int] | None) -> Select[int, Decimal]:
+    """Count and price the waiting jobs that a row, or a row of these manifests, asks for."""
+    asked_for = exists().where(rows.c.job_id == jobs.c.id)
+    if manifest_ids is not None:
+        asked_for = asked_for.where(rows.c.manifest_id.in_(manifest_ids))
+    return select(func.count(), type_coerce(func.sum(jobs.c.price_micro), Dollars)).where(
+        jobs.c.state == State.PENDING, asked_for
+    )
+
+
+def upload_url(sha256: str, key_fingerprint: str, *, since: datetime) -> Select[str]:
+    """Find where these bytes were uploaded with that key, if that was lately."""
+    return select(uploads.c.url).where(
+        uploads.c.sha256 == sha256,
+        uploads.c.key_fingerprint == key_fingerprint,
+        uploads.c.uploaded_at >= since,
+    )
+
+
+def remember_upload(
+    *, sqlite_dialect: bool, sha256: str, key_fingerprint: str, url: str, size: int, now: datetime
+) -> Insert:
+    """Keep the address of uploaded bytes; a newer one replaces it."""
+    values = {
+        "sha256": sha256,
+        "key_fingerprint": key_fingerprint,
+        "url": url,
+        "bytes": size,
+        "uploaded_at": now,
+    }
+    newest = {"url": url, "bytes": size, "uploaded_at": now}
+    keys = [uploads.c.sha256, uploads.c.key_fingerprint]
+    if sqlite_dialect:
+        return sqlite.insert(uploads).values(**values).on_conflict_do_update(keys, set_=newest)
+    return (
+        postgresql.insert(uploads)
+        .values(**values)
+        .on_conflict_do_update(index_elements=keys, set_=newest)
+    )

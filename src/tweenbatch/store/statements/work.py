@@ -1,0 +1,200 @@
+"""Statements that move jobs: claim, compare-and-set, the attempt's own record."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from tweenbatch.records import Artifact, Intent, Job
+from tweenbatch.states import FINAL, State
+from tweenbatch.store.attempts import AttemptOutcome
+from tweenbatch.store.schema import artifacts, attempts, jobs, rows
+
+
+def claim(
+    run_id: int,
+    state: State,
+    *,
+    limit: int,
+    now: datetime,
+    until: datetime,
+    manifests: Collection[int] | None,
+) -> Update:
+    """Lease jobs that are due, the most urgent first; gives their ids, in no order.
+
+    SQLite has no row locks and drops the lock clause: there the whole transaction is alone.
+    """
+    due = (
+        select(jobs.c.id)
+        .where(
+            jobs.c.state == state,
+            jobs.c.finished_at.is_(None),
+            or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
+            or_(jobs.c.leased_by.is_(None), jobs.c.lease_until <= now),
+            *_asked_for(state, manifests),
+        )
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=jobs)
+        .cte("due")
+    )
+    return (
+        update(jobs)
+        .where(jobs.c.id.in_(select(due.c.id)))
+        .values(leased_by=run_id, lease_until=until, fence=jobs.c.fence + 1, updated_at=now)
+        .returning(jobs.c.id)
+    )
+
+
+def earliest_due(
+    state: State, *, now: datetime, manifests: Collection[int] | None
+) -> Select[datetime]:
+    """Find when the next free job of that state falls due, if that lies ahead."""
+    return (
+        select(jobs.c.not_before)
+        .where(
+            jobs.c.state == state,
+            jobs.c.finished_at.is_(None),
+            jobs.c.not_before.is_not(None),
+            jobs.c.not_before > now,
+            jobs.c.leased_by.is_(None),
+            *_asked_for(state, manifests),
+        )
+        .order_by(jobs.c.not_before)
+        .limit(1)
+    )
+
+
+def _asked_for(state: State, manifests: Collection[int] | None) -> list[ColumnElement[bool]]:
+    """Return the condition that a row still asks for the job: only new work needs it."""
+    if manifests is not None:
+        return [exists().where(rows.c.job_id == jobs.c.id, rows.c.manifest_id.in_(manifests))]
+    return [exists().where(rows.c.job_id == jobs.c.id)] if state is State.PENDING else []
+
+
+@cache
+def jobs_with_attempt() -> Select[Any]:
+    """Read the jobs of ``job_ids`` with their latest attempt, the most urgent first.
+
+    The widest statement, and part of every move: it is put together once.
+    """
+    latest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+    return (
+        select(
+            jobs,
+            attempts.c.payload,
+            attempts.c.request_id,
+            attempts.c.status_url,
+            attempts.c.response_url,
+            attempts.c.cancel_url,
+            attempts.c.accepted_at,
+            attempts.c.video_url,
+            attempts.c.video_bytes,
+            attempts.c.video_content_type,
+        )
+        .select_from(jobs.outerjoin(attempts, latest))
+        .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+        .order_by(jobs.c.priority.desc(), jobs.c.id)
+    )
+
+
+def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Update:
+    """Change a job that is as we know it and leased to us; touches no row otherwise."""
+    holder = jobs.c.leased_by.is_(None) if job.state in FINAL else jobs.c.leased_by == run_id
+    return update(jobs).where(*_unchanged(job), holder).values(**values)
+
+
+def _unchanged(job: Job) -> tuple[ColumnElement[bool], ...]:
+    return jobs.c.id == job.id, jobs.c.state == job.state, jobs.c.fence == job.fence
+
+
+def release_job(job: Job, *, now: datetime, not_before: datetime | None) -> Update:
+    """Give a lease back."""
+    return (
+        update(jobs)
+        .where(*_unchanged(job), jobs.c.leased_by.is_not(None))
+        .values(leased_by=None, lease_until=None, not_before=not_before, updated_at=now)
+    )
+
+
+def requeue_jobs(
+    job_ids: Collection[int], source: State, target: State, *, now: datetime
+) -> Update:
+    """Bring jobs of one final state back, as if they had never failed."""
+    return (
+        update(jobs)
+        .where(jobs.c.id.in_(job_ids), jobs.c.state == source)
+        .values(state=target, **fresh_start(now))
+    )
+
+
+def fresh_start(now: datetime) -> dict[str, Any]:
+    """Return what a job forgets when a person brings it back."""
+    return {
+        "tries": 0,
+        "fence": jobs.c.fence + 1,
+        "not_before": None,
+        "error_type": None,
+        "error_message": None,
+        "finished_at": None,
+        "updated_at": now,
+    }
+
+
+def open_attempt(job: Job, intent: Intent, *, digest: str, run_id: int, now: datetime) -> Insert:
+    """Record an intent."""
+    return insert(attempts).values(
+        job_id=job.id,
+        number=job.attempt + 1,
+        run_id=run_id,
+        endpoint=job.spec.endpoint,
+        host=intent.host,
+        payload=intent.payload,
+        payload_sha256=digest,
+        key_fingerprint=intent.key_fingerprint,
+        price_micro=intent.price_usd,
+        started_at=now,
+        outcome=AttemptOutcome.OPEN,
+    )
+
+
+def latest_attempt(job: Job) -> Select[Any]:
+    """Read what has become of the job's latest attempt so far, and who paid for it."""
+    return select(
+        attempts.c.id, attempts.c.run_id, attempts.c.price_micro, attempts.c.billed
+    ).where(attempts.c.job_id == job.id, attempts.c.number == job.attempt)
+
+
+def record_attempt(attempt_id: int, values: Mapping[str, Any]) -> Update:
+    """Write down what became of an attempt."""
+    return update(attempts).where(attempts.c.id == attempt_id).values(**values)
+
+
+def keep_artifact(artifact: Artifact, *, job_id: int, attempt_id: int, now: datetime) -> Insert:
+    """Record a clip on disk."""
+    return insert(artifacts).values(
+        job_id=job_id,
+        attempt_id=attempt_id,
+        path=str(artifact.path),
+        url=artifact.url,
+        bytes=artifact.bytes,
+        sha256=artifact.sha256,
+        seconds=artifact.seconds,
+        width=artifact.width,
+        height=artifact.height,
+        created_at=now,
+    )

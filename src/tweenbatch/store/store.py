@@ -1,0 +1,340 @@
+"""The job table as the rest of the program sees it: every method is one whole transaction."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Select
+
+from tweenbatch.errors import LeaseLost
+from tweenbatch.records import (
+    Attention,
+    EarlierRow,
+    ExportRow,
+    Imported,
+    Intent,
+    Job,
+    Known,
+    Manifest,
+    Money,
+    Outcome,
+    Recovered,
+    Unpaid,
+)
+from tweenbatch.states import Event, ImpossibleTransition, State, advance
+from tweenbatch.store import importing, reading, transitions
+from tweenbatch.store.engine import Database, is_there, parse_url, prepare_file, table_path
+from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
+from tweenbatch.store.statements import imports, runs, views, work
+from tweenbatch.store.transitions import LEASE
+
+PAGE = 2_000
+
+TAKEN_UP_IN_ORDER = (State.READY, State.SUBMITTED, State.UNCERTAIN, State.PENDING)
+"""Which of several states a claim serves first: what is paid for goes before what is not.
+
+A submission in the air is missing: it belongs to whoever sent it.
+"""
+
+
+class Store:
+    """A job table, opened. It is used from one thread at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = True) -> "Store":
+        """Open the table and bring it up to date; without ``create`` it must exist already.
+
+        Raises ``TableUnusable`` or ``TableTooNew``.
+        """
+        parsed = parse_url(url)
+        path = table_path(parsed)
+        if path is not None and not is_there(path):
+            if not create:
+                raise no_table_yet(str(path))
+            prepare_file(path)
+        database = Database(parsed)
+        try:
+            bring_up_to_date(database, create=create)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database)
+
+    def close(self) -> None:
+        """Close the table."""
+        self._database.close()
+
+    # Runs
+
+    def begin_run(
+        self, *, host: str, pid: int, version: str, now: datetime, max_cost_usd: Decimal | None
+    ) -> int:
+        """Open a run and return its id."""
+        start = runs.start_run(
+            host=host, pid=pid, version=version, now=now, max_cost_usd=max_cost_usd
+        )
+
+        def begin(connection: Connection) -> int:
+            run_id: int = connection.execute(start).scalar_one()
+            return run_id
+
+        return self._database.write(begin)
+
+    def heartbeat(self, run_id: int, *, now: datetime) -> None:
+        """Say that the run lives; its leases hold for another 60 s."""
+
+        def beat(connection: Connection) -> None:
+            connection.execute(runs.beat(run_id, now=now))
+            connection.execute(runs.extend_leases(run_id, until=now + LEASE))
+
+        self._database.write(beat)
+
+    def end_run(self, run_id: int, *, now: datetime, exit_code: int, note: str) -> None:
+        """Close the run and give its leases back.
+
+        A submission still in the air keeps its lease: only ``recover`` settles it.
+        """
+
+        def end(connection: Connection) -> None:
+            connection.execute(runs.finish_run(run_id, now=now, exit_code=exit_code, note=note))
+            connection.execute(runs.free_leases_of(run_id, now=now))
+
+        self._database.write(end)
+
+    def recover(self, run_id: int, *, now: datetime) -> Recovered:
+        """Settle what dead runs left: free their jobs, doubt their submissions in the air.
+
+        On SQLite the runner's lock proves that no other run lives; on a server only an
+        expired lease is dead.
+        """
+        expired_only = not self._database.is_sqlite
+
+        def settle(connection: Connection) -> Recovered:
+            silent_since = now - LEASE if expired_only else None
+            connection.execute(runs.bury_runs(run_id, now=now, silent_since=silent_since))
+            doubted = connection.execute(
+                runs.doubt_dead_submissions(run_id, now=now, expired_only=expired_only)
+            ).all()
+            for job in doubted:
+                connection.execute(runs.doubt_attempt(job.id, job.attempt))
+            freed = connection.execute(
+                runs.free_dead_leases(run_id, now=now, expired_only=expired_only)
+            ).rowcount
+            return Recovered(freed=freed, uncertain=len(doubted))
+
+        return self._database.write(settle)
+
+    # Manifests
+
+    def import_manifest(self, manifest: Manifest, *, now: datetime) -> Imported:
+        """Put a manifest into the table; importing it again changes only what changed."""
+
+        def put(connection: Connection) -> Imported:
+            self._database.one_at_a_time(connection)
+            return importing.import_manifest(
+                connection, manifest, sqlite_dialect=self._database.is_sqlite, now=now
+            )
+
+        return self._database.write(put)
+
+    def lookup(self, keys: Iterable[str]) -> dict[str, Known]:
+        """Return what the table knows of these keys."""
+
+        def look(connection: Connection) -> dict[str, Known]:
+            return {
+                job.key: Known(
+                    state=job.state,
+                    price_usd=job.price_micro,
+                    output_name=job.output_name,
+                    error_type=job.error_type,
+                )
+                for chunk in importing.chunks(wanted)
+                for job in connection.execute(imports.known_jobs(chunk))
+            }
+
+        wanted = list(dict.fromkeys(keys))
+        return self._database.read(look)
+
+    def earlier_rows(self, path: Path) -> list[EarlierRow]:
+        """Return the rows of the last import of that file, in its order."""
+        query = imports.earlier_rows(str(path.absolute()))
+        return [reading.earlier_row_of(row) for row in self._all(query)]
+
+    # Work
+
+    def claim(
+        self,
+        run_id: int,
+        states: Collection[State],
+        *,
+        limit: int,
+        now: datetime,
+        manifests: Collection[int] | None = None,
+    ) -> list[Job]:
+        """Lease jobs that are due: what is paid for first, then the most urgent.
+
+        A waiting job that no manifest row asks for, and a submission in the air, are never
+        taken. With ``manifests``, only jobs that their rows ask for.
+        """
+
+        def take(connection: Connection) -> list[Job]:
+            jobs: list[Job] = []
+            for state in TAKEN_UP_IN_ORDER:
+                if state not in states or len(jobs) >= limit:
+                    continue
+                claim = work.claim(
+                    run_id,
+                    state,
+                    limit=limit - len(jobs),
+                    now=now,
+                    until=now + LEASE,
+                    manifests=manifests,
+                )
+                ids = connection.execute(claim).scalars().all()
+                if ids:
+                    taken = connection.execute(work.jobs_with_attempt(), {"job_ids": ids})
+                    jobs += map(reading.job_of, taken)
+            return jobs
+
+        return self._database.write(take)
+
+    def begin_attempt(self, job: Job, intent: Intent, *, run_id: int, now: datetime) -> Job:
+        """Write an intent down and reserve its price; what it returns may be submitted, once.
+
+        Raises ``BudgetReached`` or ``LeaseLost``; then nothing has changed.
+        """
+        return self._database.write(
+            lambda connection: transitions.begin_attempt(
+                connection, job, intent, run_id=run_id, now=now
+            )
+        )
+
+    def transition(self, job: Job, outcome: Outcome, *, run_id: int, now: datetime) -> Job:
+        """Write down what happened to a job and return it as it stands now.
+
+        Raises ``LeaseLost`` or ``ImpossibleTransition``; then nothing has changed.
+        """
+        return self._database.write(
+            lambda connection: transitions.record(connection, job, outcome, run_id=run_id, now=now)
+        )
+
+    def release(self, job: Job, *, now: datetime, not_before: datetime | None = None) -> None:
+        """Give a lease back and say when the job is due again; raises ``LeaseLost``."""
+        if job.state is State.SUBMITTING:
+            raise ImpossibleTransition("a submission in the air can't be given back")
+
+        def give_back(connection: Connection) -> None:
+            statement = work.release_job(job, now=now, not_before=not_before)
+            if connection.execute(statement).rowcount != 1:
+                raise LeaseLost(f"job {job.id} is no longer ours under fence {job.fence}")
+
+        self._database.write(give_back)
+
+    def next_due(
+        self,
+        states: Collection[State],
+        *,
+        now: datetime,
+        manifests: Collection[int] | None = None,
+    ) -> datetime | None:
+        """Return when the next job that rests until then may be taken up; None: none rests."""
+
+        def look(connection: Connection) -> datetime | None:
+            found = [
+                connection.execute(work.earliest_due(state, now=now, manifests=manifests)).scalar()
+                for state in states
+            ]
+            return min((instant for instant in found if instant is not None), default=None)
+
+        return self._database.read(look)
+
+    def requeue(self, job_ids: Collection[int], *, now: datetime) -> int:
+        """Bring failed and cancelled jobs back at a person's wish; return how many."""
+
+        def bring_back(connection: Connection) -> int:
+            return sum(
+                connection.execute(
+                    work.requeue_jobs(chunk, source, advance(source, Event.REQUEUED), now=now)
+                ).rowcount
+                for chunk in importing.chunks(job_ids)
+                for source in (State.FAILED, State.CANCELLED)
+            )
+
+        return self._database.write(bring_back)
+
+    # Uploads
+
+    def upload_url(self, sha256: str, key_fingerprint: str, *, since: datetime) -> str | None:
+        """Return where these bytes were uploaded with that key, if that was not before."""
+        query = views.upload_url(sha256, key_fingerprint, since=since)
+        return self._database.read(lambda connection: connection.execute(query).scalar())
+
+    def remember_upload(
+        self,
+        *,
+        sha256: str,
+        key_fingerprint: str,
+        url: str,
+        bytes: int,  # noqa: A002 - as in the table
+        now: datetime,
+    ) -> None:
+        """Keep the address of uploaded bytes."""
+        statement = views.remember_upload(
+            sqlite_dialect=self._database.is_sqlite,
+            sha256=sha256,
+            key_fingerprint=key_fingerprint,
+            url=url,
+            size=bytes,
+            now=now,
+        )
+
+        def keep(connection: Connection) -> None:
+            connection.execute(statement)
+
+        self._database.write(keep)
+
+    # Views
+
+    def counts(self, manifests: Collection[int] | None = None) -> dict[State, int]:
+        """Return how many jobs are in each state, zeros included."""
+        query = views.state_counts(manifests)
+
+        def count(connection: Connection) -> dict[State, int]:
+            return {row.state: row.jobs for row in connection.execute(query)}
+
+        return dict.fromkeys(State, 0) | self._database.read(count)
+
+    def money(self) -> Money:
+        """Return where the money of the whole table stands."""
+        query = views.money_by_fate()
+        return reading.money_of(self._all(query))
+
+    def unpaid(self, manifests: Collection[int] | None = None) -> Unpaid:
+        """Return how many jobs wait to be submitted, and what that will cost."""
+        query = views.unpaid(manifests)
+        jobs, usd = self._database.read(lambda connection: connection.execute(query).one())
+        return Unpaid(jobs=jobs, usd=usd or Decimal(0))
+
+    def attention(self) -> list[Attention]:
+        """Return the jobs that a person should look at: failed and uncertain ones."""
+        query = views.needing_a_person()
+        return [reading.attention_of(row) for row in self._all(query)]
+
+    def export(self) -> Iterator[ExportRow]:
+        """Yield every manifest row with what became of it, by manifest path and position.
+
+        It reads page by page: a reader that takes its time never keeps a runner waiting.
+        """
+        for manifest_id in self._all(views.manifest_ids()):
+            position = -1
+            while page := self._all(views.export_page(manifest_id.id, position, limit=PAGE)):
+                yield from map(reading.export_row_of, page)
+                position = page[-1].position
+
+    def _all(self, query: Select[Any]) -> Sequence[Any]:
+        return self._database.read(lambda connection: connection.execute(query).all())

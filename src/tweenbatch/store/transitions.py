@@ -1,0 +1,154 @@
+"""Moving one job: its row, its attempt and its money, in one transaction."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from tweenbatch.errors import BudgetReached, LeaseLost
+from tweenbatch.records import Billed, Failure, Intent, Job, Outcome
+from tweenbatch.states import AT_FAL, FINAL, Event, ImpossibleTransition, State, advance
+from tweenbatch.store.attempts import AFTER, CONCLUDED, billed_after
+from tweenbatch.store.engine import is_duplicate
+from tweenbatch.store.reading import job_of
+from tweenbatch.store.statements import runs, work
+
+LEASE = timedelta(seconds=60)
+
+_NEEDED = {Event.ACCEPTED: "request", Event.GENERATED: "video", Event.FETCHED: "artifact"}
+"""The fact without which the event means nothing."""
+
+_UNLEASED = FINAL | {State.PENDING, State.UNCERTAIN}
+"""Reaching one of these, a job is given back."""
+
+
+def begin_attempt(
+    connection: Connection, job: Job, intent: Intent, *, run_id: int, now: datetime
+) -> Job:
+    """Write the intent down and reserve its price; raises ``BudgetReached`` or ``LeaseLost``."""
+    values = {
+        "state": advance(job.state, Event.SUBMIT_STARTED),
+        "attempt": job.attempt + 1,
+        "lease_until": now + LEASE,
+        "not_before": None,
+        "error_type": None,
+        "error_message": None,
+        "updated_at": now,
+    }
+    _move(connection, job, run_id=run_id, values=values)
+    if connection.execute(runs.reserve(run_id, intent.price_usd)).rowcount != 1:
+        raise BudgetReached(
+            f"the next submission costs ${intent.price_usd} and would pass this run's limit"
+        )
+    digest = hashlib.sha256(intent.payload.encode()).hexdigest()
+    connection.execute(work.open_attempt(job, intent, digest=digest, run_id=run_id, now=now))
+    return read_job(connection, job.id)
+
+
+def record(
+    connection: Connection, job: Job, outcome: Outcome, *, run_id: int, now: datetime
+) -> Job:
+    """Write down what happened to the job; raises ``LeaseLost``, ``ImpossibleTransition``."""
+    target = advance(job.state, outcome.event)
+    _refuse_half_told(outcome)
+    values = _job_values(job, outcome, target, now=now)
+    _move(connection, job, run_id=run_id, values=values)
+    if job.state in AT_FAL:
+        _record_attempt(connection, job, outcome, now=now)
+    return read_job(connection, job.id)
+
+
+def read_job(connection: Connection, job_id: int) -> Job:
+    """Return the job as it stands now."""
+    return job_of(connection.execute(work.jobs_with_attempt(), {"job_ids": [job_id]}).one())
+
+
+def _refuse_half_told(outcome: Outcome) -> None:
+    if outcome.event is Event.SUBMIT_STARTED:
+        raise ImpossibleTransition("only begin_attempt starts a submission: it needs an intent")
+    fact = _NEEDED.get(outcome.event)
+    if fact is not None and getattr(outcome, fact) is None:
+        raise ValueError(f"{outcome.event} needs its {fact}")
+
+
+def _move(connection: Connection, job: Job, *, run_id: int, values: dict[str, Any]) -> None:
+    if connection.execute(work.move_job(job, run_id=run_id, values=values)).rowcount != 1:
+        raise LeaseLost(
+            f"job {job.id} is no longer {job.state} under fence {job.fence} of run {run_id}"
+        )
+
+
+def _job_values(job: Job, outcome: Outcome, target: State, *, now: datetime) -> dict[str, Any]:
+    failure = outcome.failure
+    if failure is None and target is State.FAILED:
+        failure = Failure(type="gave_up", message="")
+    values: dict[str, Any] = {
+        "state": target,
+        "not_before": outcome.not_before,
+        "error_type": failure.type if failure else None,
+        "error_message": failure.message if failure else None,
+        "finished_at": now if target in FINAL else None,
+        "updated_at": now,
+    }
+    if target in _UNLEASED:
+        values |= {"leased_by": None, "lease_until": None}
+    if outcome.event is Event.RETRY and outcome.counts:
+        values["tries"] = job.tries + 1
+    if outcome.event is Event.REQUEUED:
+        values |= work.fresh_start(now)
+    return values
+
+
+def _record_attempt(connection: Connection, job: Job, outcome: Outcome, *, now: datetime) -> None:
+    attempt = connection.execute(work.latest_attempt(job)).one()
+    billed = billed_after(outcome.event, outcome.failure, attempt.billed)
+    values = _attempt_values(outcome, billed, now=now)
+    try:
+        connection.execute(work.record_attempt(attempt.id, values))
+    except IntegrityError as error:
+        if outcome.request is None or not is_duplicate(error):
+            raise
+        raise ImpossibleTransition(
+            f"request {outcome.request.request_id} can't be job {job.id}'s: another attempt has it"
+        ) from error
+    if outcome.artifact is not None:
+        connection.execute(
+            work.keep_artifact(outcome.artifact, job_id=job.id, attempt_id=attempt.id, now=now)
+        )
+    if billed is Billed.NO and attempt.billed is None:
+        connection.execute(runs.give_back(attempt.run_id, attempt.price_micro))
+
+
+def _attempt_values(outcome: Outcome, billed: Billed | None, *, now: datetime) -> dict[str, Any]:
+    fate = AFTER[outcome.event]
+    values: dict[str, Any] = {
+        "outcome": fate,
+        "billed": billed,
+        "finished_at": now if fate in CONCLUDED else None,
+    }
+    if outcome.request is not None:
+        values |= {
+            "request_id": outcome.request.request_id,
+            "status_url": outcome.request.status_url,
+            "response_url": outcome.request.response_url,
+            "cancel_url": outcome.request.cancel_url,
+        }
+    if outcome.event is Event.ACCEPTED:
+        values["accepted_at"] = now
+    if outcome.event is Event.URL_EXPIRED:
+        values |= {"video_url": None, "video_bytes": None, "video_content_type": None}
+    if outcome.video is not None:
+        values |= {
+            "video_url": outcome.video.url,
+            "video_bytes": outcome.video.bytes,
+            "video_content_type": outcome.video.content_type,
+        }
+    if outcome.failure is not None:
+        values |= {
+            "http_status": outcome.failure.http_status,
+            "error_type": outcome.failure.type,
+            "error_message": outcome.failure.message,
+        }
+    return values

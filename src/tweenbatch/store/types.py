@@ -1,0 +1,94 @@
+"""How instants, money, words and foreign text lie in a column; what is refused on the way in."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import BigInteger, DateTime, Dialect, String, Text, TypeDecorator
+
+MICRO = 1_000_000
+W = TypeVar("W", bound=StrEnum)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware datetime, kept and given back in UTC; a naive one raises ``ValueError``."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Refuse naive instants; turn the others to UTC."""
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            raise ValueError(f"{value} has no time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Return an aware instant; SQLite's DateTime forgets the zone, which is always UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Dollars(TypeDecorator[Decimal]):
+    """US dollars, kept as integer micro-dollars; a finer amount raises ``ValueError``."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, _dialect: Dialect) -> int | None:
+        """Return micro-dollars."""
+        if value is None:
+            return None
+        micro = value * MICRO
+        if micro != int(micro):
+            raise ValueError(f"${value} can't be kept: the smallest amount is $0.000001")
+        return int(micro)
+
+    def process_result_value(
+        self, value: int | Decimal | None, _dialect: Dialect
+    ) -> Decimal | None:
+        """Return dollars, to the cent or finer; PostgreSQL gives sums as Decimal."""
+        if value is None:
+            return None
+        cents, rest = divmod(int(value), MICRO // 100)
+        if rest == 0:
+            return Decimal(cents).scaleb(-2)
+        return (Decimal(int(value)) / MICRO).normalize()
+
+
+class Word(TypeDecorator[W], Generic[W]):
+    """A member of an enum, kept as its text."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, words: type[W]) -> None:
+        super().__init__()
+        self.words = words
+
+    def process_bind_param(self, value: W | None, _dialect: Dialect) -> str | None:
+        """Return the member's text."""
+        return None if value is None else self.words(value).value
+
+    def process_result_value(self, value: Any, _dialect: Dialect) -> W | None:
+        """Return the member."""
+        return None if value is None else self.words(value)
+
+
+class ForeignText(TypeDecorator[str]):
+    """Text from outside, made storable: PostgreSQL knows no NUL and UTF-8 no lone surrogate.
+
+    Losing a character of an error message is better than losing the write that carries it.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
+        """Replace what a database can't hold."""
+        if value is None:
+            return None
+        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

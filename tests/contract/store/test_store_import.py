@@ -1,0 +1,188 @@
+"""A manifest becomes jobs: content decides, nothing else."""
+
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from support.jobtable import NOON, PRICE, Table, manifest, row
+from tweenbatch.records import Frame, Row
+from tweenbatch.states import Event, State
+from tweenbatch.store import Store
+
+THREE = (row(2), row(3), row(4))
+
+
+def test_each_row_becomes_one_waiting_job(table: Table) -> None:
+    imported = table.load(*THREE)
+    assert (imported.new, imported.known) == (3, 0)
+    assert table.store.counts()[State.PENDING] == 3
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        THREE,
+        THREE[::-1],
+        tuple(replace(row, name="another name") for row in THREE),
+        tuple(replace(row, number=row.number + 7) for row in THREE),
+        tuple(replace(row, extra={"note": "new column"}, tags=("a",)) for row in THREE),
+        tuple(replace(row, priority=9) for row in THREE),
+    ],
+    ids=["unchanged", "reordered", "renamed", "moved down", "column added", "priority"],
+)
+def test_the_same_content_is_never_a_new_job(table: Table, again: tuple[Row, ...]) -> None:
+    table.load(*THREE)
+    imported = table.load(*again)
+    assert (imported.new, imported.known, imported.withdrawn) == (0, 3, 0)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.integers(2, 9), min_size=1, max_size=12), st.randoms())
+def test_any_mix_of_rows_makes_one_job_for_each_content(
+    tmp_path_factory: pytest.TempPathFactory, contents: list[int], random: object
+) -> None:
+    store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('mix') / 'tweenbatch.db'}")
+    rows = [replace(row(content), number=place) for place, content in enumerate(contents, 2)]
+    first = store.import_manifest(manifest(*rows), now=NOON)
+    random.shuffle(rows)  # type: ignore[attr-defined]
+    second = store.import_manifest(manifest(*rows), now=NOON)
+    store.close()
+    assert (first.new, first.known) == (len(set(contents)), 0)
+    assert (second.new, second.known) == (0, len(set(contents)))
+    assert second.withdrawn == 0
+
+
+def test_an_edited_row_is_a_new_job_and_the_old_one_is_withdrawn(table: Table) -> None:
+    table.load(*THREE)
+    imported = table.load(row(2, prompt="edited"), *THREE[1:])
+    assert (imported.new, imported.known, imported.withdrawn) == (1, 2, 1)
+    known = table.store.lookup([THREE[0].spec.key])[THREE[0].spec.key]
+    assert (known.state, known.error_type) == (State.CANCELLED, "withdrawn")
+
+
+def test_a_withdrawn_job_waits_again_when_its_row_comes_back(table: Table) -> None:
+    table.load(*THREE)
+    table.load(*THREE[1:])
+    imported = table.load(*THREE)
+    assert (imported.new, imported.known, imported.requeued) == (0, 3, 1)
+    assert table.store.counts()[State.PENDING] == 3
+
+
+def test_a_job_that_a_person_cancelled_stays_so_when_imported_again(table: Table) -> None:
+    table.load(row())
+    table.walk(Event.CANCELLED)
+    assert table.load(row()).requeued == 0
+    assert table.store.counts()[State.CANCELLED] == 1
+
+
+def test_work_under_way_is_never_withdrawn(table: Table) -> None:
+    table.load(*THREE)
+    leased = table.claim(limit=1)
+    assert table.load().withdrawn == 2
+    assert table.begin(leased[0]).state is State.SUBMITTING
+
+
+def test_a_row_in_another_manifest_keeps_its_job_wanted(table: Table) -> None:
+    table.load(row(), path="/jobs/one.csv")
+    table.load(row(), path="/jobs/two.csv")
+    assert table.load(path="/jobs/one.csv").withdrawn == 0
+    assert len(table.claim()) == 1
+
+
+def test_the_same_content_twice_is_one_job_that_both_rows_show(table: Table) -> None:
+    imported = table.load(row(2), replace(row(2), number=3))
+    assert (imported.new, imported.known) == (1, 0)
+    assert [line.row for line in table.store.export()] == [2, 3]
+    assert len(table.claim()) == 1
+
+
+def test_another_take_of_the_same_content_is_another_job(table: Table) -> None:
+    assert table.load(row(2), row(2, prompt="prompt 2", take=2)).new == 2
+    assert [job.output_name for job in table.claim()] == ["clip-2", "clip-2-t2"]
+
+
+def test_a_waiting_job_follows_its_newest_row(table: Table) -> None:
+    table.load(row(2), row(3))
+    moved = row(
+        3,
+        priority=5,
+        price_usd=Decimal("0.60"),
+        start=Frame(source="/new/3.png", sha256=f"{3:064x}"),
+    )
+    table.load(row(2), moved)
+    first, second = table.claim()
+    assert (first.spec.start.source, first.price_usd) == ("/new/3.png", Decimal("0.60"))
+    assert second.spec.start.source == "/frames/2.png"
+
+
+def test_a_known_job_keeps_its_state_and_its_name(table: Table) -> None:
+    table.load(row())
+    job = table.put_in(State.SUBMITTED)
+    table.load(row(name="another name", priority=3))
+    known = table.store.lookup([job.key])[job.key]
+    assert (known.state, known.output_name) == (State.SUBMITTED, "clip-2")
+
+
+def test_two_jobs_never_share_a_file_name_whatever_case_a_disk_ignores(table: Table) -> None:
+    table.load(row(2, name="Sunrise"), row(3, name="sunrise"))
+    table.load(row(4, name="SUNRISE"), path="/jobs/other.csv")
+    names = [job.output_name for job in sorted(table.claim(), key=lambda job: job.id)]
+    assert names == ["Sunrise", f"sunrise-{row(3).spec.key[:8]}", f"SUNRISE-{row(4).spec.key[:8]}"]
+
+
+def test_a_row_without_a_usable_name_is_named_after_its_number(table: Table) -> None:
+    table.load(row(7, name="日の出"))
+    assert table.claim_one().output_name == "row-0007"
+
+
+def test_an_import_of_many_chunks_loses_and_doubles_nothing(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tweenbatch.store.importing.CHUNK", 3)
+    rows = [replace(row(2 + n % 10), number=n) for n in range(2, 27)]
+    imported = table.load(*rows)
+    assert (imported.new, imported.known) == (10, 0)
+    assert [line.row for line in table.store.export()] == list(range(2, 27))
+
+
+def test_an_import_that_fails_changes_nothing(table: Table) -> None:
+    table.load(*THREE)
+    with pytest.raises(ValueError, match="smallest amount"):
+        table.load(*THREE, row(5), row(6, price_usd=Decimal("0.0000001")))
+    assert table.store.counts()[State.PENDING] == 3
+    assert len(table.store.earlier_rows(Path("/jobs/manifest.csv"))) == 3
+
+
+def test_the_last_import_of_a_file_can_be_compared_with_the_next(table: Table) -> None:
+    table.load(row(2, name="Ångström", end=Frame(source="https://x.example/e.png")), row(3))
+    first, second = table.store.earlier_rows(Path("/jobs/manifest.csv"))
+    assert (first.number, first.name, first.take) == (2, "Ångström", 1)
+    assert first.spec.key == first.key
+    assert (second.state, second.price_usd) == (State.PENDING, PRICE)
+    assert table.store.earlier_rows(Path("/jobs/never.csv")) == []
+
+
+def test_lookup_names_only_what_is_known(table: Table) -> None:
+    table.load(row())
+    found = table.store.lookup([row().spec.key, "0" * 64])
+    assert list(found) == [row().spec.key]
+    assert found[row().spec.key].price_usd == PRICE
+
+
+def test_of_rows_with_the_same_content_the_first_names_the_job_and_the_last_ranks_it(
+    table: Table,
+) -> None:
+    table.load(row(2), row(3, name="first"), replace(row(3, name="second", priority=1), number=4))
+    job = table.claim_one()
+    assert (job.spec.prompt, job.output_name) == ("prompt 3", "first")
+
+
+def test_a_job_that_comes_back_follows_its_new_row(table: Table) -> None:
+    table.load(row(2), row(3))
+    table.load(row(2))
+    table.load(row(2), row(3, priority=1))
+    assert table.claim_one().spec.prompt == "prompt 3"

@@ -1,0 +1,160 @@
+"""What people and scripts read from the table."""
+
+from dataclasses import astuple, fields
+from decimal import Decimal
+
+import pytest
+
+from support.jobtable import CLIP, NOON, PATHS, PRICE, Table, row
+from tweenbatch.records import Billed, ExportRow, Failure, Money, Outcome, Unpaid
+from tweenbatch.states import Event, State
+
+COLUMNS = (
+    "manifest,row,name,state,take,endpoint,prompt,start_image,end_image,duration,request_id,"
+    "video_path,video_url,bytes,sha256,seconds,width,height,attempts,cost_usd,billed,error_type,"
+    "error_message,finished_at"
+)
+
+
+def test_counts_name_every_state(table: Table) -> None:
+    assert table.store.counts() == dict.fromkeys(State, 0)
+    table.load(row(2), row(3))
+    table.put_in(State.FAILED)
+    assert table.store.counts() == dict.fromkeys(State, 0) | {State.PENDING: 1, State.FAILED: 1}
+
+
+SPENT = Money(spent=PRICE, reserved=Decimal(0), uncertain=Decimal(0))
+RESERVED = Money(spent=Decimal(0), reserved=PRICE, uncertain=Decimal(0))
+UNCERTAIN = Money(spent=Decimal(0), reserved=Decimal(0), uncertain=PRICE)
+NOTHING = Money(spent=Decimal(0), reserved=Decimal(0), uncertain=Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("events", "money"),
+    [
+        ((), NOTHING),
+        (PATHS[State.SUBMITTING], RESERVED),
+        ((Event.SUBMIT_STARTED, Event.NOT_ACCEPTED), NOTHING),
+        ((Event.SUBMIT_STARTED, Event.GAVE_UP), SPENT),
+        (PATHS[State.UNCERTAIN], UNCERTAIN),
+        ((*PATHS[State.UNCERTAIN], Event.PROVEN_ABSENT), NOTHING),
+        ((*PATHS[State.UNCERTAIN], Event.ACCEPTED), RESERVED),
+        ((*PATHS[State.UNCERTAIN], Event.GAVE_UP), SPENT),
+        ((*PATHS[State.UNCERTAIN], Event.CANCELLED), SPENT),
+        (PATHS[State.SUBMITTED], RESERVED),
+        ((*PATHS[State.SUBMITTED], Event.OUTCOME_UNKNOWN), UNCERTAIN),
+        ((*PATHS[State.SUBMITTED], Event.CANCELLED), SPENT),
+        ((*PATHS[State.SUBMITTED], Event.RETRY), SPENT),
+        (PATHS[State.FAILED], SPENT),
+        (PATHS[State.READY], SPENT),
+        ((*PATHS[State.READY], Event.URL_EXPIRED), SPENT),
+        ((*PATHS[State.READY], Event.GAVE_UP), SPENT),
+        ((*PATHS[State.READY], Event.CANCELLED), SPENT),
+        (PATHS[State.SUCCEEDED], SPENT),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_every_life_path_leaves_its_price_in_the_right_pot(
+    table: Table, events: tuple[Event, ...], money: Money
+) -> None:
+    table.load(row())
+    table.walk(*events)
+    assert table.store.money() == money
+
+
+def test_a_failure_that_fal_did_not_bill_costs_nothing(table: Table) -> None:
+    table.load(row())
+    failure = Failure(type="internal_error", message="", http_status=500, billed=Billed.NO)
+    outcome = Outcome(event=Event.GAVE_UP, failure=failure)
+    table.step(table.put_in(State.SUBMITTED), Event.GAVE_UP, outcome)
+    assert table.store.money() == NOTHING
+
+
+def test_failed_and_uncertain_jobs_are_shown_with_their_price(table: Table) -> None:
+    table.load(row(2), row(3), row(4))
+    failed = table.walk(*PATHS[State.FAILED])
+    doubted = table.walk(*PATHS[State.UNCERTAIN])
+    first, second = table.store.attention()
+    assert (first.job_id, first.state, first.name) == (failed.id, State.FAILED, "clip-2")
+    assert (first.error_type, first.error_message) == ("broken", "It broke.")
+    assert (first.request_id, first.price_usd, first.since) == ("request-1", PRICE, NOON)
+    assert (second.job_id, second.state, second.request_id) == (doubted.id, State.UNCERTAIN, None)
+
+
+def test_the_export_has_exactly_the_promised_columns() -> None:
+    assert ",".join(field.name for field in fields(ExportRow)) == COLUMNS
+
+
+def test_the_export_tells_all_about_a_clip(table: Table) -> None:
+    table.load(row())
+    table.put_in(State.SUCCEEDED)
+    (line,) = table.store.export()
+    assert astuple(line) == (
+        *("/jobs/manifest.csv", 2, "clip 2", State.SUCCEEDED, 1, "kling", "prompt 2"),
+        *("2.png", "", "5", "request-1", str(CLIP.path), CLIP.url, 7, "c" * 64, 5.0, 1280, 720),
+        *(1, PRICE, Billed.YES, None, None, NOON),
+    )
+
+
+def test_the_export_of_untouched_work_is_empty_where_nothing_is_known(table: Table) -> None:
+    table.load(row())
+    (line,) = table.store.export()
+    assert astuple(line)[10:] == (*[None] * 8, 0, Decimal(0), *[None] * 4)
+
+
+def test_the_export_adds_up_what_all_attempts_cost_or_may_have_cost(table: Table) -> None:
+    table.load(row())
+    table.walk(*PATHS[State.SUBMITTED], Event.RETRY, *PATHS[State.UNCERTAIN], Event.PROVEN_ABSENT)
+    table.walk(*PATHS[State.UNCERTAIN])
+    (line,) = table.store.export()
+    assert (line.attempts, line.cost_usd) == (3, 2 * PRICE)
+    assert line.billed is Billed.UNKNOWN
+
+
+def test_the_export_follows_the_manifests_and_their_rows(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tweenbatch.store.store.PAGE", 2)
+    table.load(*(row(n) for n in (6, 5, 4, 3, 2)), path="/jobs/b.csv")
+    table.load(row(9), row(8), path="/jobs/a.csv")
+    lines = [(line.manifest, line.row) for line in table.store.export()]
+    assert lines == [
+        *(("/jobs/a.csv", n) for n in (9, 8)),
+        *(("/jobs/b.csv", n) for n in (6, 5, 4, 3, 2)),
+    ]
+
+
+def test_an_export_that_takes_its_time_stops_nobody(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tweenbatch.store.store.PAGE", 1)
+    table.load(row(2), row(3))
+    lines = table.store.export()
+    next(lines)
+    table.put_in(State.SUBMITTED)
+    assert next(lines).row == 3
+
+
+def test_an_upload_is_remembered_for_its_key_and_the_newest_address_counts(table: Table) -> None:
+    store, digest = table.store, "a" * 64
+    assert store.upload_url(digest, "key", since=NOON) is None
+    for address in ("https://v3.fal.media/1", "https://v3.fal.media/2"):
+        store.remember_upload(sha256=digest, key_fingerprint="key", url=address, bytes=3, now=NOON)
+    assert store.upload_url(digest, "key", since=NOON) == "https://v3.fal.media/2"
+    assert store.upload_url(digest, "another key", since=NOON) is None
+
+
+def test_an_upload_of_long_ago_is_not_relied_upon(table: Table) -> None:
+    table.store.remember_upload(
+        sha256="a" * 64, key_fingerprint="key", url="https://v3.fal.media/1", bytes=3, now=NOON
+    )
+    assert table.store.upload_url("a" * 64, "key", since=table.later(1)) is None
+
+
+def test_what_waits_is_priced_as_far_as_a_row_asks_for_it(table: Table) -> None:
+    assert table.store.unpaid() == Unpaid(jobs=0, usd=Decimal(0))
+    one = table.load(row(2), row(3), path="/jobs/one.csv").manifest_id
+    table.load(row(4), path="/jobs/two.csv")
+    table.walk(*PATHS[State.SUBMITTED])
+    assert table.store.unpaid() == Unpaid(jobs=2, usd=2 * PRICE)
+    assert table.store.unpaid([one]) == Unpaid(jobs=1, usd=PRICE)
