@@ -1,0 +1,10 @@
+"""fal: the only room that talks to the service, and the only importer of its client.
+
+It knows HTTP, hosts, keys and fal's forms; nothing of tables, runs or retries.
+"""
+
+from tweenbatch.fal.client import Fal, video_of
+from tweenbatch.fal.download import Download
+from tweenbatch.fal.transport import Deadlines
+
+__all__ = ["Deadlines", "Download", "Fal", "video_of"]

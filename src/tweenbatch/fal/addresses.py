@@ -1,0 +1,114 @@
+"""Where fal is: its hosts, which of them may see the key, and how a loopback server stands in.
+
+With ``connect_to`` every ``https://HOST/path`` is sent to ``{connect_to}/HOST/path``. Only the
+wire knows: whatever is kept or shown has the canonical form ``https://HOST/path``.
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from tweenbatch.errors import Unintelligible, UsageError
+
+QUEUE = "queue.fal.run"
+REST = "rest.fal.ai"
+API = "api.fal.ai"
+CDN = "v3.fal.media"
+KEY_HOSTS = frozenset({QUEUE, REST, API})
+"""The only hosts that the key is ever sent to."""
+
+_MEDIA_SUFFIX = ".fal.media"
+
+
+def is_media(host: str) -> bool:
+    """Tell whether a host serves the files that people and models put at fal."""
+    return host.endswith(_MEDIA_SUFFIX)
+
+
+def admitted(url: str | httpx.URL) -> httpx.URL:
+    """Return the URL as one that may be asked for: https, one of fal's hosts, nothing odd.
+
+    Raises ``Unintelligible`` otherwise; nothing is connected to.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
+        parsed = httpx.URL()
+    plain = parsed.scheme == "https" and parsed.port is None and not parsed.userinfo
+    if plain and (parsed.host in KEY_HOSTS or is_media(parsed.host)):
+        return parsed
+    shown = parsed.copy_with(userinfo=b"", query=None, fragment=None)
+    raise Unintelligible(f"not an address of fal: {str(shown)[:200]!r}; nothing was sent there")
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Turns canonical URLs into those to connect to, and back."""
+
+    base: httpx.URL | None = None
+
+    @classmethod
+    def parse(cls, connect_to: str | None) -> "Addresses":
+        """Return the addresses of fal itself (None) or of a server on loopback.
+
+        Raises ``UsageError`` for anything but ``http://`` and a loopback address.
+        """
+        if connect_to is None:
+            return cls()
+        try:
+            base = httpx.URL(connect_to)
+        except httpx.InvalidURL:
+            base = httpx.URL()
+        odd = base.userinfo or base.query or base.fragment or base.path not in ("", "/")
+        if base.scheme != "http" or odd or not _is_loopback(base.host):
+            raise UsageError(
+                f"can't connect to {connect_to!r}: expected the address of a server on this "
+                "machine, such as http://127.0.0.1:8911"
+            )
+        return cls(base)
+
+    @property
+    def on_loopback(self) -> bool:
+        """Tell whether a server on this machine stands in for fal."""
+        return self.base is not None
+
+    def wire(self, url: httpx.URL) -> httpx.URL:
+        """Return where a request for a canonical URL is really sent."""
+        if self.base is None:
+            return url
+        return self.base.copy_with(raw_path=b"/" + url.raw_host + url.raw_path)
+
+    def canonical(self, url: str) -> str:
+        """Return the ``https://HOST/path`` behind a URL that the stand-in gave; else the URL."""
+        if self.base is None or not url.startswith("http://"):
+            return url
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL:
+            return url
+        host, _, rest = parsed.raw_path.decode("ascii").lstrip("/").partition("/")
+        if not _is_loopback(parsed.host) or not (host in KEY_HOSTS or is_media(host)):
+            return url
+        return f"https://{host}/{rest}"
+
+    def canonical_in(self, value: Any) -> Any:
+        """Return a JSON value with every URL in it canonical."""
+        if self.base is None:
+            return value
+        if isinstance(value, str):
+            return self.canonical(value)
+        if isinstance(value, Mapping):
+            return {name: self.canonical_in(part) for name, part in value.items()}
+        if isinstance(value, list):
+            return [self.canonical_in(part) for part in value]
+        return value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,159 @@
+"""A clip's bytes from fal's file hosts: raw, without the key, over few and checked redirects."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httpx
+
+from tweenbatch.errors import DownloadFailed, Unintelligible, UrlExpired
+from tweenbatch.fal.addresses import Addresses, admitted, is_media
+from tweenbatch.fal.errors import clean
+from tweenbatch.fal.exchange import http_client
+from tweenbatch.fal.transport import Deadlines
+
+MAX_REDIRECTS = 3
+KEPT_ALIVE = 20
+
+_GONE = frozenset({403, 404, 410})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A transfer under way.
+
+    ``offset`` is where its first byte stands in the file: 0 if the server would not resume.
+    ``content_length`` counts the bytes of this transfer, as announced.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    offset: int
+    content_length: int | None
+    _response: httpx.Response
+
+    @property
+    def etag(self) -> str | None:
+        """Return what a later part of the same file can be asked for with."""
+        return self.headers.get("etag")
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the bytes as they come; raise ``DownloadFailed`` where they break off."""
+        try:
+            async for chunk in self._response.aiter_raw():
+                yield chunk
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            raise DownloadFailed(_text("the transfer broke off", error)) from error
+
+
+class Downloader:
+    """Opens downloads over connections of its own, which know no key."""
+
+    def __init__(
+        self, *, addresses: Addresses, context: ssl.SSLContext, deadlines: Deadlines
+    ) -> None:
+        self._addresses = addresses
+        self._deadlines = deadlines
+        self._client = http_client(addresses, context, keepalive_connections=KEPT_ALIVE)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    @asynccontextmanager
+    async def open(self, url: str, *, offset: int, etag: str | None) -> AsyncIterator[Download]:
+        """Open the file at a URL, from ``offset`` on if the server can."""
+        try:
+            async with asyncio.timeout(self._deadlines.download_seconds) as limit:
+                response = await self._from(url, offset, etag)
+                async with aclosing(response):
+                    yield _download(response, offset)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            seconds = self._deadlines.download_seconds
+            raise DownloadFailed(f"not finished within {seconds:g} seconds") from error
+
+    async def _from(self, url: str, offset: int, etag: str | None) -> httpx.Response:
+        if offset:
+            headers = {"Range": f"bytes={offset}-"} | ({"If-Range": etag} if etag else {})
+            response = await self._get(url, headers)
+            if _starts_at(response, offset):
+                return response
+            await response.aclose()
+        return await self._get(url, {})
+
+    async def _get(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+        """Return the open answer behind all redirects."""
+        for _ in range(MAX_REDIRECTS + 1):
+            target = self._media(url)
+            response = await self._send(target, headers)
+            if not response.has_redirect_location:
+                return response
+            await response.aclose()
+            url = self._next(target, response.headers["location"])
+        raise DownloadFailed(f"more than {MAX_REDIRECTS} redirects")
+
+    def _media(self, url: str) -> httpx.URL:
+        try:
+            target = admitted(self._addresses.canonical(url))
+        except Unintelligible as error:
+            raise DownloadFailed(str(error)) from None
+        if not is_media(target.host):
+            raise DownloadFailed(f"{target.host} is no file host of fal; nothing was asked there")
+        return target
+
+    def _next(self, target: httpx.URL, location: str) -> str:
+        try:
+            return str(target.join(self._addresses.canonical(location)))
+        except httpx.InvalidURL:
+            raise DownloadFailed("redirected to an unreadable address") from None
+
+    async def _send(self, target: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
+        request = self._client.build_request(
+            "GET",
+            self._addresses.wire(target),
+            headers={**headers, "Accept-Encoding": "identity"},
+            timeout=httpx.Timeout(
+                self._deadlines.download_silence_seconds, connect=self._deadlines.connect_seconds
+            ),
+        )
+        try:
+            return await self._client.send(request, stream=True)
+        except (httpx.HTTPError, OSError) as error:
+            raise DownloadFailed(_text(f"{target.host} did not answer", error)) from error
+
+
+def _download(response: httpx.Response, offset: int) -> Download:
+    """Return the transfer of a good answer; raise ``UrlExpired`` or ``DownloadFailed``."""
+    status = response.status_code
+    if status in _GONE:
+        raise UrlExpired(f"the address is no longer valid (HTTP {status})")
+    partial = status == HTTPStatus.PARTIAL_CONTENT
+    if status != HTTPStatus.OK and not (partial and offset):
+        raise DownloadFailed(f"HTTP {status}")
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise DownloadFailed("the file came compressed, which was not asked for")
+    length = response.headers.get("content-length", "")
+    return Download(
+        status=status,
+        headers=dict(response.headers),
+        offset=offset if partial else 0,
+        content_length=int(length) if length.isascii() and length.isdigit() else None,
+        _response=response,
+    )
+
+
+def _starts_at(response: httpx.Response, offset: int) -> bool:
+    """Tell whether an answer to a Range can be used: this very part, the whole file, or gone."""
+    if response.status_code == HTTPStatus.PARTIAL_CONTENT:
+        given: str = response.headers.get("content-range", "")
+        return given.startswith(f"bytes {offset}-")
+    return response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+
+
+def _text(what: str, error: Exception) -> str:
+    return f"{what} ({type(error).__name__}: {clean(str(error))})".replace(": )", ")")

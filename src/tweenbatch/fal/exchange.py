@@ -1,0 +1,95 @@
+"""One request and its answer, as a value: bounded in time and size, never an exception.
+
+The frames of the HTTP library hold the key, so no exception of theirs is let out of here;
+what went wrong is told in the ``Reply``.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, field
+
+import httpx
+
+from tweenbatch.errors import UsageError
+from tweenbatch.fal.addresses import Addresses
+from tweenbatch.fal.errors import clean
+
+MAX_BODY_BYTES = 10_000_000
+
+_PROVABLY_UNSENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,  # raised while a tunnel is asked for, before the request itself
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came back: all of it, or as much as came before ``trouble``.
+
+    ``status`` is None where not even the status line came; ``unsent`` is True where not a
+    byte of the request can have left.
+    """
+
+    status: int | None = None
+    headers: httpx.Headers = field(default_factory=httpx.Headers)
+    body: bytes = b""
+    trouble: str | None = None
+    unsent: bool = False
+
+
+def trust() -> ssl.SSLContext:
+    """Return httpx's own TLS settings: SSL_CERT_FILE, SSL_CERT_DIR, else certifi's roots."""
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise UsageError(
+            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be read: {error}"
+        ) from None
+
+
+def http_client(
+    addresses: Addresses, context: ssl.SSLContext, *, keepalive_connections: int
+) -> httpx.AsyncClient:
+    """Return a client that follows no redirect and honours proxies, except towards loopback."""
+    try:
+        return httpx.AsyncClient(
+            verify=context,
+            follow_redirects=False,
+            trust_env=not addresses.on_loopback,
+            limits=httpx.Limits(max_keepalive_connections=keepalive_connections),
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        # Its text may hold the proxy's password.
+        raise UsageError(
+            f"the proxy that HTTPS_PROXY or ALL_PROXY names can't be used ({type(error).__name__})"
+        ) from None
+
+
+async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, seconds: float) -> Reply:
+    """Send the request once and gather its answer within ``seconds`` by the wall clock."""
+    status: int | None = None
+    headers = httpx.Headers()
+    body = bytearray()
+    trouble: str | None = None
+    unsent = False
+    try:
+        async with asyncio.timeout(seconds):
+            response = await client.send(request, stream=True)
+            try:
+                status, headers = response.status_code, response.headers
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > MAX_BODY_BYTES:
+                        trouble = f"the answer is longer than {MAX_BODY_BYTES:,} bytes"
+                        break
+            finally:
+                await response.aclose()
+    except TimeoutError:
+        trouble = f"no whole answer within {seconds:g} seconds"
+    except (httpx.HTTPError, OSError) as error:
+        # OSError: httpcore lets the ssl.SSLError of a broken stream through as it is.
+        trouble = f"{type(error).__name__}: {clean(str(error))}".removesuffix(": ")
+        unsent = isinstance(error, _PROVABLY_UNSENT)
+    return Reply(status=status, headers=headers, body=bytes(body), trouble=trouble, unsent=unsent)

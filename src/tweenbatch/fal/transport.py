@@ -1,0 +1,131 @@
+"""The wire under fal's own client: one POST for one submission, and an end to every call.
+
+fal's client repeats whatever ends in an httpx error or an HTTP error, submissions included.
+This transport lets it see neither: it judges what came and raises errors of ours, which pass
+straight through. It knows HTTP and hosts, and nothing of jobs.
+"""
+
+import asyncio
+import ssl
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+import httpx
+
+from tweenbatch.errors import Answered, Unintelligible, Unreachable
+from tweenbatch.fal.addresses import CDN, KEY_HOSTS, QUEUE, Addresses, admitted
+from tweenbatch.fal.exchange import Reply, exchange, http_client
+from tweenbatch.fal.submission import accepted
+
+READS_AT_ONCE = 16
+UPLOADS_AT_ONCE = 4
+"""Together 20: beyond that, httpx stops keeping connections alive."""
+
+_OF_THE_ENCODING = ("content-encoding", "content-length", "transfer-encoding")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long a whole call may take by the wall clock.
+
+    httpx's own timeouts are for each read: they never end a reply that drips.
+    """
+
+    connect_seconds: float = 10.0
+    submit_seconds: float = 60.0
+    read_seconds: float = 60.0
+    upload_seconds: float = 300.0
+    download_silence_seconds: float = 60.0
+    download_seconds: float = 3600.0
+
+
+class FalTransport(httpx.AsyncBaseTransport):
+    """Sends each request once, to fal only, and returns nothing but whole good answers.
+
+    Submissions raise ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``LaneRefused``; all
+    other calls ``Unreachable``, ``Answered`` or ``Unintelligible``.
+    """
+
+    def __init__(
+        self, *, key: str, addresses: Addresses, context: ssl.SSLContext, deadlines: Deadlines
+    ) -> None:
+        half = key.partition(":")[2]
+        self._secrets = (key, half) if half else (key,)
+        self._addresses = addresses
+        self._deadlines = deadlines
+        # A submission never meets a connection that the server may have left: no keep-alive.
+        self._submitting = http_client(addresses, context, keepalive_connections=0)
+        self._reading = http_client(
+            addresses, context, keepalive_connections=READS_AT_ONCE + UPLOADS_AT_ONCE
+        )
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
+        self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send the request once and return its whole answer; raise errors of ours only."""
+        host = self._admit(request)
+        if host == QUEUE and request.method == "POST":
+            reply = await self._send(self._submitting, request, self._deadlines.submit_seconds)
+            return httpx.Response(HTTPStatus.OK, json=accepted(reply), request=request)
+        if host == CDN:
+            async with self._uploads:
+                reply = await self._send(self._reading, request, self._deadlines.upload_seconds)
+        else:
+            async with self._reads:
+                reply = await self._send(self._reading, request, self._deadlines.read_seconds)
+        return _good(reply, request)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._submitting.aclose()
+        await self._reading.aclose()
+
+    def _admit(self, request: httpx.Request) -> str:
+        """Return the host of a request that may be sent; raise ``Unintelligible`` otherwise."""
+        host = admitted(request.url).host
+        if host not in KEY_HOSTS:
+            carried = request.headers.get("Authorization", "")
+            if host != CDN or any(secret in carried for secret in self._secrets):
+                raise Unintelligible(f"the key is not for {host}; nothing was sent there")
+        return host
+
+    async def _send(
+        self, client: httpx.AsyncClient, request: httpx.Request, seconds: float
+    ) -> Reply:
+        """Return the answer without the key, should the server have echoed it."""
+        url = self._addresses.wire(request.url)
+        headers = request.headers.copy()
+        headers["Host"] = url.netloc.decode("ascii")
+        headers["Accept-Encoding"] = "identity"
+        timeouts = httpx.Timeout(seconds, connect=self._deadlines.connect_seconds)
+        sent = httpx.Request(
+            request.method,
+            url,
+            headers=headers,
+            stream=request.stream,
+            extensions={"timeout": timeouts.as_dict()},
+        )
+        reply = await exchange(client, sent, seconds=seconds)
+        kept = [
+            (name, self._redacted(value))
+            for name, value in reply.headers.raw
+            if name.decode("ascii").lower() not in _OF_THE_ENCODING
+        ]
+        return replace(reply, headers=httpx.Headers(kept), body=self._redacted(reply.body))
+
+    def _redacted(self, data: bytes) -> bytes:
+        for secret in self._secrets:
+            data = data.replace(secret.encode("ascii"), b"***")
+        return data
+
+
+def _good(reply: Reply, request: httpx.Request) -> httpx.Response:
+    if reply.status is None or reply.trouble is not None:
+        raise Unreachable(f"{request.url.host}: {reply.trouble}")
+    if reply.status >= HTTPStatus.BAD_REQUEST:
+        raise Answered(http_status=reply.status, headers=dict(reply.headers), body=reply.body)
+    if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
+        raise Unintelligible(
+            f"{request.url.host} redirects (HTTP {reply.status}), which is not followed"
+        )
+    return httpx.Response(reply.status, headers=reply.headers, content=reply.body, request=request)

@@ -1,0 +1,106 @@
+"""Decisions as pure functions: what follows a failure, and how long to wait for what.
+
+Nothing here sleeps, reads a clock or rolls dice: the hour and the randomness are arguments.
+"""
+
+import random
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+from tweenbatch.records import Failure, Outcome
+from tweenbatch.states import Event
+
+TRANSIENT: frozenset[str] = frozenset(
+    {
+        "internal_server_error",
+        "generation_timeout",
+        "downstream_service_error",
+        "downstream_service_unavailable",
+        "request_timeout",
+        "startup_timeout",
+        "internal_error",
+        "file_download_error",
+    }
+)
+"""Error types that blame the service, as do all that begin with ``runner_``; and a frame that
+fal could not read, which may be its host's moment (fal's error reference)."""
+
+PERMANENT: frozenset[str] = frozenset(
+    {
+        "bad_request",
+        "client_cancelled",
+        "client_disconnected",
+        "content_policy_violation",
+        "face_detection_error",
+        "feature_not_supported",
+        "file_too_large",
+        "image_load_error",
+        "image_too_large",
+        "image_too_small",
+        "literal_error",
+        "missing",
+        "no_media_generated",
+        "one_of",
+        "unsupported_image_format",
+    }
+)
+"""Error types that blame the row, or somebody's wish: no header makes them worth a try."""
+
+MAX_TRIES = 3
+"""Generations of one job that may fail before it is given up."""
+
+TRIES_BY_TYPE = {"file_download_error": 2}
+"""Failures that are worth fewer tries: a frame's address that fal could not read twice
+is gone."""
+
+RETRY_BASE_SECONDS = 20.0
+RETRY_CAP_SECONDS = 600.0
+
+POLL_FRACTION = 0.12
+"""A look is due after this part of the time already waited: about 12 % late at worst."""
+POLL_MIN_SECONDS = 0.25
+POLL_MAX_SECONDS = 10.0
+
+
+def is_transient(failure: Failure) -> bool:
+    """Tell whether the same submission may well succeed another time.
+
+    fal's own word (the retryable header) decides about all that does not blame the row.
+    """
+    if failure.type in PERMANENT:
+        return False
+    if failure.type in TRANSIENT or failure.type.startswith("runner_"):
+        return failure.retryable is not False
+    if failure.http_status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        return False
+    if failure.retryable is not None:
+        return failure.retryable
+    return (
+        failure.http_status is not None and failure.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+
+
+def decide(failure: Failure, *, tries: int, now: datetime, rng: random.Random) -> Outcome:
+    """Return what a failed generation means: another one later (paid anew), or the end.
+
+    ``tries`` counts the failures before this one.
+    """
+    allowed = TRIES_BY_TYPE.get(failure.type, MAX_TRIES)
+    if is_transient(failure) and tries + 1 < allowed:
+        pause = backoff_seconds(tries, base=RETRY_BASE_SECONDS, cap=RETRY_CAP_SECONDS, rng=rng)
+        return Outcome(
+            event=Event.RETRY, failure=failure, not_before=now + timedelta(seconds=pause)
+        )
+    return Outcome(event=Event.GAVE_UP, failure=failure)
+
+
+def backoff_seconds(n: int, *, base: float, cap: float, rng: random.Random) -> float:
+    """Return the pause after the n-th failure (from 0): exponential, the upper half jittered."""
+    ceiling = min(cap, base * 2.0 ** min(n, 32))
+    return ceiling * rng.uniform(0.5, 1.0)
+
+
+def poll_seconds(waited: float, *, rng: random.Random) -> float:
+    """Return the pause before the next look at a request that fal took ``waited`` seconds ago."""
+    pause = min(POLL_MAX_SECONDS, max(POLL_MIN_SECONDS, waited * POLL_FRACTION))
+    return pause * rng.uniform(0.9, 1.1)

@@ -1,0 +1,81 @@
+"""Bounded repetition of calls that change nothing and cost nothing: reads and uploads.
+
+Never put round a submission: nobody repeats those. A call that is worth repeating is one that
+got no answer, or an answer that speaks of the moment.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from tweenbatch.clock import Clock
+from tweenbatch.errors import Answered, Unreachable
+from tweenbatch.fal.errors import retry_after_seconds
+
+T = TypeVar("T")
+
+ATTEMPTS = 5
+DEADLINE_SECONDS = 120.0
+BASE_SECONDS = 0.5
+CAP_SECONDS = 20.0
+
+_OF_THE_MOMENT = frozenset({408, 425, 429})
+
+
+async def reading(
+    call: Callable[[], Awaitable[T]],
+    *,
+    clock: Clock,
+    attempts: int = ATTEMPTS,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    rng: random.Random | None = None,
+) -> T:
+    """Return what ``call`` returns, repeating it while that may help; raise its last error.
+
+    Pauses have full jitter and are as long as the answer asks for (``Retry-After``) if it
+    does; none begins that would end after the deadline.
+    """
+    dice = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+    started = clock.monotonic()
+
+    async def attempt() -> T:
+        return await call()
+
+    def pause_seconds(state: RetryCallState) -> float:
+        ceiling = min(CAP_SECONDS, BASE_SECONDS * 2.0 ** (state.attempt_number - 1))
+        return max(dice.uniform(0.0, ceiling), _asked_for(state, clock))
+
+    def too_late(state: RetryCallState) -> bool:
+        return clock.monotonic() - started + state.upcoming_sleep > deadline_seconds
+
+    retrying = AsyncRetrying(
+        sleep=clock.sleep,
+        stop=lambda state: stop_after_attempt(attempts)(state) or too_late(state),
+        wait=pause_seconds,
+        retry=retry_if_exception(is_worth_repeating),
+        reraise=True,
+    )
+    return await retrying(attempt)
+
+
+def is_worth_repeating(error: BaseException) -> bool:
+    """Tell whether an error of a read may be one of the moment.
+
+    A generation that failed replays its 5xx at each read; an answer of the same form that
+    goes away was trouble of the read, and the paid clip is there.
+    """
+    if isinstance(error, Unreachable):
+        return True
+    return isinstance(error, Answered) and (
+        error.http_status in _OF_THE_MOMENT or error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    )
+
+
+def _asked_for(state: RetryCallState, clock: Clock) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    if not isinstance(error, Answered):
+        return 0.0
+    return retry_after_seconds(error.headers, now=clock.now()) or 0.0

@@ -1,0 +1,215 @@
+"""Downloads: raw bytes, no key, few redirects, resumed only where that is safe."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from support.wire import Seen, answer, drips, says, sends, wire
+from tweenbatch.emulator.server import Emulator
+from tweenbatch.emulator.settings import Settings
+from tweenbatch.errors import DownloadFailed, UrlExpired
+from tweenbatch.fal import Deadlines, Fal
+
+KEY = "canary-key-id:canary-key-secret"
+QUICK = Deadlines(
+    connect_seconds=0.5, download_silence_seconds=0.3, download_seconds=1.0, upload_seconds=5
+)
+URL = "https://v3.fal.media/files/clip.mp4"
+CLIP = bytes(range(256)) * 1000
+
+
+def fal_at(url: str) -> Fal:
+    return Fal.connect(connect_to=url, key=KEY, deadlines=QUICK)
+
+
+async def whole(fal: Fal, url: str, *, offset: int = 0, etag: str | None = None) -> bytes:
+    async with fal.download(url, offset=offset, etag=etag) as download:
+        return b"".join([chunk async for chunk in download.chunks()])
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(Settings()) as running:
+        yield running
+
+
+@pytest.fixture
+async def fal(emulator: Emulator) -> AsyncIterator[Fal]:
+    async with fal_at(emulator.url) as connected:
+        yield connected
+
+
+@pytest.fixture
+async def url(fal: Fal) -> str:
+    return await fal.upload(CLIP, content_type="video/mp4", file_name="clip.mp4")
+
+
+async def test_the_bytes_come_as_they_are_and_without_the_key(
+    fal: Fal, emulator: Emulator, url: str
+) -> None:
+    async with fal.download(url) as download:
+        assert (download.status, download.offset) == (200, 0)
+        assert download.content_length == len(CLIP)
+        assert b"".join([chunk async for chunk in download.chunks()]) == CLIP
+    assert emulator.ledger(totals_only=True)["downloads"]["with_credentials"] == 0
+
+
+async def test_a_download_asks_for_no_compression_and_no_range() -> None:
+    async with wire(says(200, CLIP)) as server, fal_at(server.url) as fal:
+        await whole(fal, URL)
+    [seen] = server.requests
+    assert seen.target == "/v3.fal.media/files/clip.mp4"
+    assert seen.headers["accept-encoding"] == "identity"
+    assert not {"authorization", "cookie", "range"} & set(seen.headers)
+
+
+async def test_a_transfer_goes_on_where_it_broke_off(fal: Fal, url: str) -> None:
+    async with fal.download(url) as first:
+        etag = first.etag
+    async with fal.download(url, offset=1000, etag=etag) as download:
+        assert (download.status, download.offset) == (206, 1000)
+        assert download.content_length == len(CLIP) - 1000
+        assert b"".join([chunk async for chunk in download.chunks()]) == CLIP[1000:]
+
+
+async def test_a_file_that_has_changed_is_sent_from_its_start(fal: Fal, url: str) -> None:
+    async with fal.download(url, offset=1000, etag='"another"') as download:
+        assert (download.status, download.offset) == (200, 0)
+
+
+@pytest.mark.parametrize("answer_to_range", ["ignored", "wrong"])
+async def test_a_server_that_is_bad_at_ranges_sends_the_whole_file(
+    fal: Fal, emulator: Emulator, url: str, answer_to_range: str
+) -> None:
+    emulator.add_fault(on="download", do="range", answer=answer_to_range)
+    async with fal.download(url, offset=1000) as download:
+        assert download.offset == 0
+        assert b"".join([chunk async for chunk in download.chunks()]) == CLIP
+
+
+async def test_an_offset_past_the_end_starts_again(fal: Fal, url: str) -> None:
+    assert await whole(fal, url, offset=len(CLIP)) == CLIP
+
+
+async def test_a_part_that_was_not_asked_for_is_refused() -> None:
+    part = says(206, CLIP, content_range="bytes 0-9/10")
+    async with wire(part) as server, fal_at(server.url) as fal:
+        with pytest.raises(DownloadFailed):
+            await whole(fal, URL)
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+async def test_an_address_that_is_gone_is_said_to_have_expired(status: int) -> None:
+    async with wire(says(status, b"gone")) as server, fal_at(server.url) as fal:
+        with pytest.raises(UrlExpired, match=str(status)):
+            await whole(fal, URL)
+
+
+@pytest.mark.parametrize("status", [204, 304, 400, 401, 429, 500, 503])
+async def test_any_other_error_is_a_transfer_that_failed(status: int) -> None:
+    async with wire(says(status, b"")) as server, fal_at(server.url) as fal:
+        with pytest.raises(DownloadFailed):
+            await whole(fal, URL)
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        sends(b"", then="reset"),
+        sends(b"", then="hang"),
+        sends(answer(200, CLIP)[:-1]),
+        sends(answer(200, CLIP)[:-1], then="reset"),
+        sends(answer(200, CLIP)[:-1], then="hang"),
+        drips(b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", seconds=0.05),
+        says(200, CLIP, content_encoding="gzip"),
+    ],
+    ids=["reset", "hang", "short", "cut", "silent", "drip", "compressed"],
+)
+async def test_a_transfer_that_does_not_come_to_its_end_is_told(behave: Any) -> None:
+    async with wire(behave) as server, fal_at(server.url) as fal, asyncio.timeout(5):
+        with pytest.raises(DownloadFailed):
+            await whole(fal, URL)
+
+
+async def test_nobody_listening_is_a_transfer_that_failed() -> None:
+    async with fal_at("http://127.0.0.1:9") as fal:
+        with pytest.raises(DownloadFailed):
+            await whole(fal, URL)
+
+
+def hops(targets: list[str]) -> Any:
+    async def behave(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        number = int(seen.target.rpartition("-")[2] or 0) if "-" in seen.target else 0
+        if number < len(targets):
+            writer.write(answer(302, b"", location=targets[number]))
+        else:
+            writer.write(answer(200, CLIP))
+
+    return behave
+
+
+async def test_three_redirects_within_fal_are_followed() -> None:
+    path = hops(["https://v3b.fal.media/f-1", "/f-2", "https://v3.fal.media/f-3"])
+    async with wire(path) as server, fal_at(server.url) as fal:
+        assert await whole(fal, URL) == CLIP
+    assert [seen.target for seen in server.requests] == [
+        "/v3.fal.media/files/clip.mp4",
+        "/v3b.fal.media/f-1",
+        "/v3b.fal.media/f-2",
+        "/v3.fal.media/f-3",
+    ]
+
+
+async def test_a_fourth_redirect_is_not_followed() -> None:
+    async with wire(hops(["/f-1", "/f-2", "/f-3", "/f-4"])) as server, fal_at(server.url) as fal:
+        with pytest.raises(DownloadFailed, match="redirects"):
+            await whole(fal, URL)
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://evil.example/clip.mp4",
+        "http://v3.fal.media/clip.mp4",
+        "https://169.254.169.254/latest/meta-data",
+        "https://queue.fal.run/fal-ai/x",
+        "file:///etc/passwd",
+        "https://v3.fal.media.evil.example/x",
+        "https://user@v3.fal.media/x",
+        "http://[bad",
+    ],
+)
+async def test_a_redirect_out_of_fals_file_hosts_is_not_followed(location: str) -> None:
+    async with wire(says(302, b"", location=location)) as server, fal_at(server.url) as fal:
+        with pytest.raises(DownloadFailed):
+            await whole(fal, URL)
+    assert len(server.requests) == 1
+
+
+async def test_a_redirect_to_another_server_on_loopback_is_not_followed() -> None:
+    async with wire(says(200, CLIP)) as other:
+        moved = says(302, b"", location=f"{other.url}/clip.mp4")
+        async with wire(moved) as server, fal_at(server.url) as fal:
+            with pytest.raises(DownloadFailed):
+                await whole(fal, URL)
+        assert other.requests == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://evil.example/a", "http://v3.fal.media/a", "file:///a", "", "https://fal.media/a"],
+)
+async def test_an_address_outside_fals_file_hosts_is_not_asked(url: str) -> None:
+    async with wire(says(200, CLIP)) as server, fal_at(server.url) as fal:
+        with pytest.raises(DownloadFailed):
+            await whole(fal, url)
+    assert server.requests == []
+
+
+async def test_trouble_of_the_reader_stays_the_readers(fal: Fal, url: str) -> None:
+    with pytest.raises(TimeoutError, match="mine"):
+        async with fal.download(url):
+            raise TimeoutError("mine")

@@ -1,0 +1,278 @@
+"""One submission is one POST, whatever the server does; and what its answer proves."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from support.wire import Behaviour, Seen, answer, drips, says, sends, wire
+from tweenbatch.emulator.server import Emulator
+from tweenbatch.emulator.settings import Settings
+from tweenbatch.errors import LaneRefused, NotSent, OutcomeUnknown, Refused, UsageError
+from tweenbatch.fal import Deadlines, Fal
+
+KEY = "canary-key-id:canary-key-secret"
+O1 = "fal-ai/kling-video/o1/image-to-video"
+ARGUMENTS = {"prompt": "Snow melts.", "start_image_url": "https://example.com/a.png"}
+QUICK = Deadlines(connect_seconds=0.5, submit_seconds=0.5, read_seconds=0.5, upload_seconds=0.5)
+ACCEPTED = {
+    "request_id": "r-1",
+    "status_url": "https://queue.fal.run/fal-ai/kling-video/requests/r-1/status",
+    "response_url": "https://queue.fal.run/fal-ai/kling-video/requests/r-1",
+    "cancel_url": "https://queue.fal.run/fal-ai/kling-video/requests/r-1/cancel",
+}
+
+
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    async with Emulator(Settings()) as running:
+        yield running
+
+
+def fal_at(url: str, deadlines: Deadlines = QUICK) -> Fal:
+    return Fal.connect(connect_to=url, key=KEY, deadlines=deadlines)
+
+
+async def test_an_accepted_submission_gives_the_request_with_canonical_urls(
+    emulator: Emulator,
+) -> None:
+    async with fal_at(emulator.url) as fal:
+        request = await fal.submit(O1, ARGUMENTS)
+    base = f"https://queue.fal.run/fal-ai/kling-video/requests/{request.request_id}"
+    assert request.response_url == base
+    assert request.status_url == f"{base}/status"
+    assert request.cancel_url == f"{base}/cancel"
+    [post] = emulator.ledger()["post_list"]
+    assert (post["endpoint_id"], post["input"]) == (O1, ARGUMENTS)
+    assert post["request_id"] == request.request_id
+
+
+FAULTS: list[tuple[dict[str, Any], type[Exception], int]] = [
+    ({"do": "reset", "at": "arrival"}, OutcomeUnknown, 0),
+    ({"do": "reset", "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "close", "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "half"}, OutcomeUnknown, 1),
+    ({"do": "hang", "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "hang", "at": "arrival"}, OutcomeUnknown, 0),
+    ({"do": "drip", "seconds": 0.1}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 500, "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 502, "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 503, "at": "arrival"}, OutcomeUnknown, 0),
+    ({"do": "reply", "status": 504, "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 408, "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 409, "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 200, "at": "reply", "body": "<html>"}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 200, "at": "reply", "body": {}}, OutcomeUnknown, 1),
+    ({"do": "change", "set": {"request_id": "../../x"}}, OutcomeUnknown, 1),
+    ({"do": "change", "set": {"request_id": 7}}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 429}, NotSent, 0),
+    ({"do": "reply", "status": 401}, LaneRefused, 0),
+    ({"do": "lock"}, LaneRefused, 0),
+    ({"do": "reply", "status": 307}, LaneRefused, 0),
+    ({"do": "reply", "status": 308}, LaneRefused, 0),
+    ({"do": "reply", "status": 303}, LaneRefused, 0),
+    ({"do": "reply", "status": 400}, Refused, 0),
+    ({"do": "reply", "status": 422}, Refused, 0),
+]
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "accepted"), FAULTS, ids=[json.dumps(fault) for fault, *_ in FAULTS]
+)
+async def test_every_fault_is_one_post_and_one_judgement(
+    emulator: Emulator, fault: dict[str, Any], error: type[Exception], accepted: int
+) -> None:
+    emulator.add_fault(on="submit", **fault)
+    async with fal_at(emulator.url) as fal:
+        with pytest.raises(error):
+            await fal.submit(O1, ARGUMENTS)
+    ledger = emulator.ledger(totals_only=True)
+    assert (ledger["posts"], ledger["accepted_count"]) == (1, accepted)
+
+
+async def test_nothing_listening_is_proof_that_nothing_was_sent() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        async with fal_at(url) as fal:
+            with pytest.raises(NotSent, match=r"no connection to queue\.fal\.run") as caught:
+                await fal.submit(O1, ARGUMENTS)
+    assert not caught.value.reached
+    assert caught.value.retry_after_seconds is None
+
+
+async def test_a_connection_cut_while_the_request_is_read_leaves_the_outcome_open() -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(cut, "127.0.0.1", 0)
+    async with server, fal_at(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as fal:
+        with pytest.raises(OutcomeUnknown):
+            await fal.submit(O1, ARGUMENTS)
+
+
+UNREADABLE: list[tuple[str, Behaviour]] = [
+    ("half a status line", sends(b"HTTP/1.1 2")),
+    ("no HTTP at all", sends(b"SSH-2.0-OpenSSH\r\n")),
+    ("headers only", sends(b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n")),
+    ("headers, then silence", sends(b"HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n", then="hang")),
+    ("half a body, then a reset", sends(answer(200, b'{"request_id"')[:-3], then="reset")),
+    (
+        "a drip without end",
+        drips(b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n", seconds=0.05),
+    ),
+    ("an endless body", sends(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 10_100_000)),
+    ("deep JSON", says(200, b"[" * 200_000)),
+    ("a huge number", says(200, b'{"request_id": ' + b"9" * 5000 + b"}")),
+    ("a list", says(200, [])),
+    ("no content", sends(b"HTTP/1.1 204 No Content\r\n\r\n", then="hang")),
+    ("a bad gzip", says(200, b"{}", content_encoding="gzip")),
+]
+
+
+@pytest.mark.parametrize("behave", [b for _, b in UNREADABLE], ids=[n for n, _ in UNREADABLE])
+async def test_an_answer_that_can_not_be_read_leaves_the_outcome_open(behave: Behaviour) -> None:
+    async with wire(behave) as server, fal_at(server.url) as fal:
+        with pytest.raises(OutcomeUnknown):
+            await fal.submit(O1, ARGUMENTS)
+        assert len(server.requests) == 1
+
+
+async def test_the_wall_clock_ends_a_dripping_answer() -> None:
+    drip = drips(b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n", seconds=0.05)
+    async with wire(drip) as server, fal_at(server.url) as fal:
+        async with asyncio.timeout(5):
+            with pytest.raises(OutcomeUnknown, match=r"within 0\.5 seconds"):
+                await fal.submit(O1, ARGUMENTS)
+
+
+async def test_what_came_of_an_unreadable_answer_is_kept_up_to_four_kilobytes() -> None:
+    async with wire(says(200, b"<html>" + b"x" * 9000)) as server, fal_at(server.url) as fal:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await fal.submit(O1, ARGUMENTS)
+    assert caught.value.http_status == 200
+    assert caught.value.body == ("<html>" + "x" * 9000)[:4096]
+
+
+async def test_the_half_of_an_answer_that_came_is_kept() -> None:
+    whole = answer(200, json.dumps(ACCEPTED).encode())
+    async with wire(sends(whole[:-40])) as server, fal_at(server.url) as fal:
+        with pytest.raises(OutcomeUnknown) as caught:
+            await fal.submit(O1, ARGUMENTS)
+    assert '"request_id": "r-1"' in caught.value.body
+
+
+@pytest.mark.parametrize(
+    ("header", "least", "most"),
+    [
+        ("7", 7, 7),
+        ("100000", 600, 600),
+        (format_datetime(datetime.now(UTC) + timedelta(seconds=90)), 60, 91),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0),
+    ],
+)
+async def test_a_rate_limit_says_how_long_to_wait(header: str, least: float, most: float) -> None:
+    limit = says(429, {"detail": "Too many requests"}, retry_after=header)
+    async with wire(limit) as server, fal_at(server.url) as fal:
+        with pytest.raises(NotSent, match="Too many requests") as caught:
+            await fal.submit(O1, ARGUMENTS)
+    assert caught.value.reached
+    assert caught.value.retry_after_seconds is not None
+    assert least <= caught.value.retry_after_seconds <= most
+
+
+async def test_a_locked_account_is_told_in_fals_own_words(emulator: Emulator) -> None:
+    emulator.add_fault(on="submit", do="lock")
+    async with fal_at(emulator.url) as fal:
+        with pytest.raises(LaneRefused, match="Exhausted balance") as caught:
+            await fal.submit(O1, ARGUMENTS)
+    assert caught.value.http_status == 403
+
+
+async def test_a_redirect_names_its_target_and_the_body_goes_nowhere() -> None:
+    async with wire(says(200, ACCEPTED)) as other:
+        moved = says(307, b"", location=f"{other.url}/steal")
+        async with wire(moved) as server, fal_at(server.url) as fal:
+            with pytest.raises(LaneRefused, match=r"127\.0\.0\.1"):
+                await fal.submit(O1, ARGUMENTS)
+        assert (len(server.requests), len(other.requests)) == (1, 0)
+
+
+async def test_each_submission_has_a_connection_of_its_own() -> None:
+    async with wire(says(200, ACCEPTED)) as server, fal_at(server.url) as fal:
+        for _ in range(3):
+            await fal.submit(O1, ARGUMENTS)
+        await asyncio.gather(*(fal.submit(O1, ARGUMENTS) for _ in range(5)))
+    assert (server.connections, len(server.requests)) == (8, 8)
+
+
+async def test_the_body_is_the_arguments_and_the_key_is_in_the_header_only() -> None:
+    async with wire(says(200, ACCEPTED)) as server, fal_at(server.url) as fal:
+        await fal.submit(O1, {"prompt": "Schnee schmilzt. ❄️", "duration": "5"})
+    [seen] = server.requests
+    assert seen.target == f"/queue.fal.run/{O1}"
+    assert seen.headers["authorization"] == f"Key {KEY}"
+    assert json.loads(seen.body) == {"prompt": "Schnee schmilzt. ❄️", "duration": "5"}
+    assert KEY.encode() not in seen.body
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/requests/r-1/status",
+        "https://queue.fal.run.evil.example/x",
+        "https://user:pass@queue.fal.run/x",
+        "http://queue.fal.run/x",
+        "https://queue.fal.run:8443/x",
+        "//evil.example/x",
+        "http://[bad",
+        "",
+        None,
+        7,
+    ],
+)
+async def test_a_foreign_url_gives_way_to_the_one_that_the_id_makes(url: object) -> None:
+    told = {**ACCEPTED, "status_url": url, "response_url": url}
+    async with wire(says(200, told)) as server, fal_at(server.url) as fal:
+        request = await fal.submit(O1, ARGUMENTS)
+    assert request.status_url == ACCEPTED["status_url"]
+    assert request.response_url == ACCEPTED["response_url"]
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["", "o1", "a/../b", "a/b?x=1", "a/b#x", "https://x/y", "a//b"]
+)
+async def test_a_name_that_is_no_endpoint_is_not_sent(endpoint: str) -> None:
+    async with wire(says(200, ACCEPTED)) as server, fal_at(server.url) as fal:
+        with pytest.raises(UsageError):
+            await fal.submit(endpoint, ARGUMENTS)
+        assert server.requests == []
+
+
+async def test_text_that_can_not_be_encoded_is_refused_before_it_is_sent() -> None:
+    async with wire(says(200, ACCEPTED)) as server, fal_at(server.url) as fal:
+        with pytest.raises(Refused, match="lone surrogates"):
+            await fal.submit(O1, {"prompt": "\ud800"})
+        assert server.requests == []
+
+
+async def test_a_cancelled_submission_is_not_sent_again() -> None:
+    arrived = asyncio.Event()
+
+    async def hang(_seen: Seen, _writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await asyncio.Event().wait()
+
+    async with wire(hang) as server, fal_at(server.url, Deadlines()) as fal:
+        task = asyncio.create_task(fal.submit(O1, ARGUMENTS))
+        await arrived.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(server.requests) == 1
