@@ -1,0 +1,36 @@
+"""Which of fal's hosts a URL means: each is served under a path of its name."""
+
+import re
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+
+class Host(StrEnum):
+    """fal's hosts that the emulator speaks for."""
+
+    QUEUE = "queue.fal.run"
+    REST = "rest.fal.ai"
+    CDN = "v3.fal.media"
+    CDN_B = "v3b.fal.media"
+    PLATFORM = "api.fal.ai"
+    SITE = "fal.ai"
+
+
+_MEDIA = (Host.CDN, Host.CDN_B)
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_OWN_PATH = re.compile(r"/(v3b?\.fal\.media)(/.*)")
+
+
+def file_name(url: str) -> str | None:
+    """Return the storage path that a URL names, or None for somebody else's URL.
+
+    Known are fal's own form (``https://v3.fal.media/files/…``) and the emulator's form on
+    any loopback port: a restarted emulator still knows the URLs it gave before.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "https" and parts.hostname in _MEDIA:
+        return parts.path
+    if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+        own = _OWN_PATH.fullmatch(parts.path)
+        return own[2] if own else None
+    return None

@@ -1,0 +1,361 @@
+"""The fault vocabulary: what may go wrong, on which call, how often. The whole of it is here.
+
+A fault is one JSON object. ``on`` names the call, ``do`` what happens; the rest narrows it:
+
+===================  ======================================================================
+field                meaning
+===================  ======================================================================
+``id``               a name for events and ``POST /release``; made up when missing
+``on``               submit, status, result, cancel, token, upload, download, history,
+                     pricing, or generation (the model's own work, not an HTTP call)
+``request_id``       only this request
+``prompt_contains``  only requests whose prompt contains this text
+``nth``              only the n-th matching call (a number or a list, from 1)
+``from_nth``         only from the n-th matching call on
+``times``            at most so many times
+``per_request``      ``nth``, ``from_nth`` and ``times`` count for each request on its own
+                     (for each prompt, where there is no request yet)
+``probability``      fire only so often; drawn from ``seed``, the prompt and the number of the
+                     call with this prompt, so that a script strikes the same jobs each time
+===================  ======================================================================
+
+``at`` (reply, reset, close, hang, hold, delay) says when: ``arrival``, before the call had any
+effect (a submission is not accepted), or ``reply``, after its effect and before its answer
+(it was accepted, and will be billed). ``half``, ``drip`` and ``change`` spoil the true answer.
+
+Pauses (``hold``, ``delay``) add up; of the other faults that match a call, the first in the
+script is played. ``lag`` and ``omit`` choose among the items of the history.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+
+Seconds = Annotated[float, Field(ge=0)]
+Bytes = Annotated[int, Field(ge=0)]
+HttpStatus = Annotated[int, Field(ge=200, le=599)]
+
+
+class Call(StrEnum):
+    """What a client can ask for, and the model's own work."""
+
+    SUBMIT = "submit"
+    STATUS = "status"
+    RESULT = "result"
+    CANCEL = "cancel"
+    TOKEN = "token"  # noqa: S105 - the name of a call
+    UPLOAD = "upload"
+    DOWNLOAD = "download"
+    HISTORY = "history"
+    PRICING = "pricing"
+    GENERATION = "generation"
+
+
+class At(StrEnum):
+    """The two sides of a call's effect."""
+
+    ARRIVAL = "arrival"
+    REPLY = "reply"
+
+
+class Framing(StrEnum):
+    """How a truncated download ends."""
+
+    LENGTH = "length"
+    """The right Content-Length, then the connection closes too early."""
+    SHORT_LENGTH = "short_length"
+    """A Content-Length that is smaller than the file: nothing looks wrong."""
+    CHUNKED = "chunked"
+    """No Content-Length, and a proper last chunk: nothing looks wrong."""
+    CLOSE = "close"
+    """No Content-Length, the end of the connection is the end of the body."""
+    RESET = "reset"
+    """The right Content-Length, then a reset."""
+
+
+class RangeAnswer(StrEnum):
+    """What a server that is bad at ranges answers."""
+
+    IGNORED = "ignored"
+    """200 and the whole file."""
+    WRONG = "wrong"
+    """206 with the bytes and the Content-Range of another place."""
+
+
+class BaseFault(BaseModel):
+    """What every fault has: a name, a call, and when it fires."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = ""
+    on: Call
+    request_id: str | None = None
+    prompt_contains: str | None = None
+    nth: PositiveInt | tuple[PositiveInt, ...] | None = None
+    from_nth: PositiveInt | None = None
+    times: PositiveInt | None = None
+    per_request: bool = False
+    probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _fits_the_call(self) -> Self:
+        word = str(getattr(self, "do"))  # noqa: B009 - declared by each kind
+        if word not in _VERBS[self.on]:
+            raise ValueError(
+                f"'do': '{word}' can't happen on '{self.on}'; "
+                f"possible are {', '.join(sorted(_VERBS[self.on]))}"
+            )
+        return self
+
+    @property
+    def side(self) -> "At":
+        """Return on which side of the call's effect the fault acts."""
+        return getattr(self, "at", At.REPLY)
+
+    @property
+    def point(self) -> str:
+        """Return the named point at which the fault acts, such as ``submit.arrival``."""
+        return f"{self.on}.{self.side}"
+
+
+class Reply(BaseFault):
+    """Answer this instead; the usual body of that status unless one is given."""
+
+    do: Literal["reply"]
+    at: At = At.ARRIVAL
+    status: HttpStatus
+    headers: Mapping[str, str] = {}
+    body: Any = None
+
+
+class Reset(BaseFault):
+    """Reset the connection (RST) without an answer."""
+
+    do: Literal["reset"]
+    at: At = At.ARRIVAL
+
+
+class Close(BaseFault):
+    """Close the connection (FIN) without an answer."""
+
+    do: Literal["close"]
+    at: At = At.ARRIVAL
+
+
+class Hang(BaseFault):
+    """Never answer; keep the connection until the client gives up."""
+
+    do: Literal["hang"]
+    at: At = At.ARRIVAL
+
+
+class Half(BaseFault):
+    """Send the headers and half of the true answer, then close."""
+
+    do: Literal["half"]
+
+
+class Drip(BaseFault):
+    """Send the true answer in small pieces, one each ``seconds``."""
+
+    do: Literal["drip"]
+    bytes: PositiveInt = 1
+    seconds: Seconds = 1.0
+
+
+class Change(BaseFault):
+    """Edit the true answer: ``set`` and ``drop`` take dotted paths, ``status`` the HTTP code."""
+
+    do: Literal["change"]
+    set: Mapping[str, Any] = {}
+    drop: tuple[str, ...] = ()
+    status: HttpStatus | None = None
+
+
+class Delay(BaseFault):
+    """Wait, then go on."""
+
+    do: Literal["delay"]
+    at: At = At.ARRIVAL
+    seconds: Seconds
+
+
+class Hold(BaseFault):
+    """Wait until released; in a download, ``after_bytes`` holds it in the middle."""
+
+    do: Literal["hold"]
+    at: At = At.ARRIVAL
+    after_bytes: Bytes | None = None
+
+    @property
+    def point(self) -> str:
+        """Return the named point; a download held on its way is at ``download.middle``."""
+        return f"{self.on}.{'middle' if self.after_bytes is not None else self.at}"
+
+
+class Lock(BaseFault):
+    """Lock the account from this submission on; reads are still answered."""
+
+    do: Literal["lock"]
+    at: Literal[At.ARRIVAL] = At.ARRIVAL
+    message: str = (
+        "User is locked. Reason: Exhausted balance. "
+        "Top up your balance at fal.ai/dashboard/billing."
+    )
+
+
+class Fail(BaseFault):
+    """The model fails: COMPLETED, and the result replays this error.
+
+    ``shape`` is ``model`` (``detail`` is a list) or ``infrastructure`` (``detail`` is text with
+    an ``error_type`` beside it); by default it follows ``status``. ``announced`` puts the error
+    into the status as well. ``billed`` charges for it all the same.
+    """
+
+    do: Literal["fail"]
+    status: Annotated[int, Field(ge=400, le=599)] = 422
+    type: str = "content_policy_violation"
+    message: str = "The model could not make this clip."
+    shape: Literal["model", "infrastructure"] | None = None
+    retryable: bool | None = None
+    announced: bool = True
+    billed: bool = False
+
+
+class Truncate(BaseFault):
+    """Send only the first ``after_bytes`` bytes of the file."""
+
+    do: Literal["truncate"]
+    after_bytes: Bytes
+    framing: Framing = Framing.LENGTH
+
+
+class Endless(BaseFault):
+    """Send the file and then bytes without end (or ``extra_bytes`` of them)."""
+
+    do: Literal["endless"]
+    extra_bytes: Bytes | None = None
+
+
+class Expire(BaseFault):
+    """This URL is gone for good; the next reading of the result gives another."""
+
+    do: Literal["expire"]
+    status: Literal[403, 404, 410] = 403
+
+
+class Range(BaseFault):
+    """Be bad at ranges; concerns only downloads that ask for one."""
+
+    do: Literal["range"]
+    answer: RangeAnswer = RangeAnswer.IGNORED
+
+
+class ListingFault(BaseFault):
+    """What is wrong with the items of the history, in each listing alike."""
+
+    @model_validator(mode="after")
+    def _counts_nothing(self) -> Self:
+        for name in ("nth", "from_nth", "times", "per_request"):
+            if name in self.model_fields_set:
+                raise ValueError(f"'{name}' has no meaning here: the fault chooses among items")
+        return self
+
+
+class Lag(ListingFault):
+    """Items appear in the history only so long after their end."""
+
+    do: Literal["lag"]
+    seconds: Seconds
+
+
+class Omit(ListingFault):
+    """Items are missing from the history."""
+
+    do: Literal["omit"]
+
+
+Fault = (
+    Reply
+    | Reset
+    | Close
+    | Hang
+    | Half
+    | Drip
+    | Change
+    | Delay
+    | Hold
+    | Lock
+    | Fail
+    | Truncate
+    | Endless
+    | Expire
+    | Range
+    | Lag
+    | Omit
+)
+
+_ANY = frozenset({"reply", "reset", "close", "hang", "drip", "delay", "hold"})
+_JSON = _ANY | {"half", "change"}
+_VERBS: Mapping[Call, frozenset[str]] = {
+    Call.SUBMIT: _JSON | {"lock"},
+    Call.STATUS: _JSON,
+    Call.RESULT: _JSON,
+    Call.CANCEL: _JSON,
+    Call.TOKEN: _JSON,
+    Call.UPLOAD: _JSON,
+    Call.DOWNLOAD: _ANY | {"truncate", "endless", "expire", "range"},
+    Call.HISTORY: _JSON | {"lag", "omit"},
+    Call.PRICING: _JSON,
+    Call.GENERATION: frozenset({"fail", "delay", "hold"}),
+}
+
+_FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="do")])
+
+
+class BadFault(ValueError):
+    """A fault script does not follow the vocabulary; ``problems`` name each field."""
+
+    def __init__(self, problems: list[dict[str, Any]]) -> None:
+        self.problems = problems
+        super().__init__(
+            "; ".join(f"fault {p['fault']}, {p['field']}: {p['message']}" for p in problems)
+        )
+
+
+def parse(script: object) -> list[Fault]:
+    """Return the faults of a script, one object or a list of them.
+
+    Raises:
+        BadFault: naming every field that is wrong.
+    """
+    if not isinstance(script, list):
+        script = [script]
+    faults: list[Fault] = []
+    problems: list[dict[str, Any]] = []
+    for number, item in enumerate(script):
+        try:
+            faults.append(_FAULT.validate_python(item))
+        except ValidationError as error:
+            problems += [
+                {
+                    "fault": number,
+                    "field": ".".join(str(part) for part in found["loc"][1:]) or "do",
+                    "message": found["msg"].removeprefix("Value error, "),
+                }
+                for found in error.errors()
+            ]
+    if problems:
+        raise BadFault(problems)
+    return faults

@@ -1,0 +1,43 @@
+"""The state folder's memory: JSON lines, appended and flushed before a reply goes out."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+
+class Journal:
+    """An append-only file of JSON objects. A torn last line is ignored, then cut off."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._whole = 0
+        self._file: BinaryIO | None = None
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """Yield what earlier processes wrote."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    self._whole += len(line)
+                    yield json.loads(line)
+
+    def open(self) -> None:
+        """Start appending after what ``read`` found."""
+        self._file = self._path.open("ab")
+        self._file.truncate(self._whole)
+
+    def write(self, kind: str, **facts: Any) -> None:
+        """Append one entry and hand it to the operating system."""
+        assert self._file is not None, "the journal is not open"
+        line = json.dumps({"kind": kind, **facts}, separators=(",", ":"), ensure_ascii=False)
+        self._file.write(line.encode("utf-8", "surrogatepass") + b"\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Stop appending."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

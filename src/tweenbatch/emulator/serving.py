@@ -1,0 +1,70 @@
+"""The emulator as a program: says where it listens, and ends at Ctrl-C or with its parent."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from tweenbatch.emulator.addresses import Host
+from tweenbatch.emulator.process import LISTENING
+from tweenbatch.emulator.server import Emulator
+from tweenbatch.emulator.settings import Settings
+
+_EXAMPLES = """
+  curl -H 'Authorization: Key any' -H 'Content-Type: application/json' \\
+    -d '{{"prompt": "Snow melts.", "start_image_url": "https://example.com/a.png"}}' \\
+    {url}/{queue}/fal-ai/kling-video/o1/image-to-video
+  curl {url}/ledger
+"""
+
+
+class PortTaken(Exception):
+    """Somebody else listens on the wanted port."""
+
+
+def serve(
+    settings: Settings, *, host: str, port: int, state: Path | None, with_stdin: bool
+) -> None:
+    """Serve until Ctrl-C or SIGTERM; ``with_stdin``: until standard input ends, and only then.
+
+    Raises:
+        PortTaken: when the port can't be had.
+    """
+    if with_stdin:
+        # The terminal sends Ctrl-C to the parent as well, which still needs us to clean up.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    asyncio.run(_serve(settings, host=host, port=port, state=state, with_stdin=with_stdin))
+
+
+async def _serve(
+    settings: Settings, *, host: str, port: int, state: Path | None, with_stdin: bool
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    if with_stdin:
+        threading.Thread(target=_watch_stdin, args=(loop, stop), daemon=True).start()
+    else:
+        loop.add_signal_handler(signal.SIGINT, stop.set)
+    emulator = Emulator(settings, host=host, port=port, state=state)
+    try:
+        await emulator.start()
+    except OSError as error:
+        await emulator.stop()
+        raise PortTaken(f"can't listen on {host}:{port}: {error.strerror}") from error
+    try:
+        print(f"{LISTENING}{emulator.url}", flush=True)  # noqa: T201 - what the command is for
+        if not with_stdin:
+            examples = _EXAMPLES.format(url=emulator.url, queue=Host.QUEUE)
+            print(examples, file=sys.stderr)  # noqa: T201 - for a person
+        await stop.wait()
+    finally:
+        await emulator.stop()
+
+
+def _watch_stdin(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    while os.read(0, 4096):
+        pass
+    loop.call_soon_threadsafe(stop.set)
