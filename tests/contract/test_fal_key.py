@@ -184,6 +184,17 @@ async def test_no_error_shows_the_key(name: str, caplog: pytest.LogCaptureFixtur
     assert SECRET not in caplog.text
 
 
+async def test_a_key_as_short_as_a_word_spoils_no_answer() -> None:
+    said = {"request_id": "b1b-0", "status_url": "", "response_url": "", "cancel_url": ""}
+    async with (
+        wire(says(200, json.dumps(said).encode())) as server,
+        fal_at(server.url, key="a:b") as fal,
+    ):
+        request = await fal.submit(O1, {"prompt": "x"})
+    assert request.request_id == "b1b-0"
+    assert request.status_url.startswith("https://queue.fal.run/fal-ai/kling-video/")
+
+
 @pytest.mark.parametrize(
     "key", [f"{KEY}\n", f" {KEY}", f"{SECRET} x", f"é{SECRET}", f"{SECRET}\0", f"{SECRET}❄"]
 )

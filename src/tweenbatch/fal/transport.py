@@ -21,6 +21,9 @@ READS_AT_ONCE = 16
 UPLOADS_AT_ONCE = 4
 """Together 20: beyond that, httpx stops keeping connections alive."""
 
+SECRET_CHARACTERS = 16
+"""A key of fal has a UUID and 32 more characters; both are far longer than this."""
+
 _OF_THE_ENCODING = ("content-encoding", "content-length", "transfer-encoding")
 
 
@@ -49,8 +52,10 @@ class FalTransport(httpx.AsyncBaseTransport):
     def __init__(
         self, *, key: str, addresses: Addresses, context: ssl.SSLContext, deadlines: Deadlines
     ) -> None:
-        half = key.partition(":")[2]
-        self._secrets = (key, half) if half else (key,)
+        self._key = key
+        # A word as short as "test" also stands in ids and addresses: there it is no secret.
+        secrets = (key, key.partition(":")[2])
+        self._secrets = tuple(text for text in secrets if len(text) >= SECRET_CHARACTERS)
         self._addresses = addresses
         self._deadlines = deadlines
         # A submission never meets a connection that the server may have left: no keep-alive.
@@ -85,7 +90,8 @@ class FalTransport(httpx.AsyncBaseTransport):
         host = admitted(request.url).host
         if host not in KEY_HOSTS:
             carried = request.headers.get("Authorization", "")
-            if host != CDN or any(secret in carried for secret in self._secrets):
+            secrets = {f"Key {self._key}", *self._secrets}
+            if host != CDN or any(secret in carried for secret in secrets):
                 raise Unintelligible(f"the key is not for {host}; nothing was sent there")
         return host
 
@@ -106,17 +112,20 @@ class FalTransport(httpx.AsyncBaseTransport):
             extensions={"timeout": timeouts.as_dict()},
         )
         reply = await exchange(client, sent, seconds=seconds)
+        failed = reply.status is None or reply.status >= HTTPStatus.BAD_REQUEST
+        secrets = (self._key, *self._secrets) if failed else self._secrets
         kept = [
-            (name, self._redacted(value))
+            (name, _without(secrets, value))
             for name, value in reply.headers.raw
             if name.decode("ascii").lower() not in _OF_THE_ENCODING
         ]
-        return replace(reply, headers=httpx.Headers(kept), body=self._redacted(reply.body))
+        return replace(reply, headers=httpx.Headers(kept), body=_without(secrets, reply.body))
 
-    def _redacted(self, data: bytes) -> bytes:
-        for secret in self._secrets:
-            data = data.replace(secret.encode("ascii"), b"***")
-        return data
+
+def _without(secrets: tuple[str, ...], data: bytes) -> bytes:
+    for secret in secrets:
+        data = data.replace(secret.encode("ascii"), b"***")
+    return data
 
 
 def _good(reply: Reply, request: httpx.Request) -> httpx.Response:
