@@ -1,0 +1,72 @@
+"""Arguments in, text and exit code out. Nothing imports this package.
+
+Commands are loaded when they are called, so that ``--help`` answers at once.
+"""
+
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+from tweenbatch import __version__
+
+COMMANDS = {
+    "run": "Import manifests and run until nothing is left to do; without one: resume.",
+    "plan": "Check manifests, hold them against the table and price the difference.",
+    "status": "Show counts, money and what needs a person.",
+    "export": "Write one line for each manifest row: state, files, cost, error.",
+    "retry": "Queue failed jobs again; the next run pays for them anew.",
+    "emulator": "Serve fal's API on this machine, for tests and rehearsals.",
+}
+
+EXIT_USAGE = 2
+EXIT_TABLE_BUSY = 75
+EXIT_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """The commands by name; each lives in the module of that name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tweenbatch.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 all succeeded, 1 some failed, 2 wrong usage or manifest, 3 stopped by "
+    "a limit, 4 account or service trouble, 5 needs a person, 75 another run has the table, "
+    "130 interrupted.",
+)
+@click.version_option(__version__, prog_name="tweenbatch")
+def tweenbatch() -> None:
+    """Run many first-frame/last-frame video generations, each paid once."""
+
+
+def main() -> None:
+    """Run the command line; every error on purpose becomes one line and an exit code."""
+    from tweenbatch.errors import TableBusy, TweenbatchError
+
+    logging.basicConfig(level=os.environ.get("TWEENBATCH_LOG", "ERROR").upper())
+    try:
+        tweenbatch(prog_name="tweenbatch")
+    except TweenbatchError as error:
+        click.echo(f"tweenbatch: {error}", err=True)
+        sys.exit(EXIT_TABLE_BUSY if isinstance(error, TableBusy) else EXIT_USAGE)
+    except BrokenPipeError:
+        # The reader of our output has gone (| head): say nothing, also not at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_USAGE)

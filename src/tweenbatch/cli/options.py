@@ -1,0 +1,38 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from tweenbatch.places import DEFAULT_DB, rehearsal_db
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def table_options(command: F) -> F:
+    """Add ``--db``, ``--rehearse`` and ``--json``."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout."),
+        click.option(
+            "--rehearse",
+            is_flag=True,
+            help="The rehearsal's own table and folder, under rehearsal/.",
+        ),
+        click.option(
+            "--db",
+            metavar="URL",
+            default=DEFAULT_DB,
+            envvar="TWEENBATCH_DB",
+            show_default=True,
+            show_envvar=True,
+            help="The job table.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def table_url(db: str, *, rehearse: bool) -> str:
+    """Return the URL of the table that is meant."""
+    return rehearsal_db(db) if rehearse else db

@@ -1,0 +1,44 @@
+"""``tweenbatch plan``: what a run would do and cost; writes nothing."""
+
+import json
+from pathlib import Path
+
+import click
+
+from tweenbatch import manifest, places
+from tweenbatch import plan as planning
+from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.models import DEFAULT
+from tweenbatch.report import shapes, text
+from tweenbatch.store import Store
+
+
+@click.command(short_help="Check and price manifests.")
+@click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--allow-open-ended", is_flag=True, help="Let rows without an end frame through.")
+@table_options
+def command(
+    manifests: tuple[Path, ...], db: str, rehearse: bool, as_json: bool, allow_open_ended: bool
+) -> None:
+    """Check MANIFESTS, hold them against the table and price the difference."""
+    read = [
+        manifest.read(path, endpoint=DEFAULT, allow_open_ended=allow_open_ended)
+        for path in manifests
+    ]
+    url = table_url(db, rehearse=rehearse)
+    file = places.sqlite_path(url)
+    store = Store.open(url, create=False) if file is None or file.exists() else None
+    try:
+        made = planning.make(read, store)
+    finally:
+        if store is not None:
+            store.close()
+    if as_json:
+        click.echo(json.dumps(shapes.plan(made)))
+        return
+    click.echo(", ".join(str(path) for path in manifests) + f": {text.clips(len(made.rows))}")
+    for line in text.plan_lines(made):
+        click.echo(line)
+    click.echo(
+        f"A run would submit {text.clips(made.clips_to_pay)} for {text.usd(made.usd_to_pay)}."
+    )

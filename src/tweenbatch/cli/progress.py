@@ -1,0 +1,127 @@
+"""The progress of a run on stderr: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import threading
+import time
+from collections import Counter
+from decimal import Decimal
+from types import TracebackType
+from typing import NoReturn, Self
+
+import click
+from tqdm import tqdm
+
+from tweenbatch.records import Job
+from tweenbatch.report.text import plain, usd
+from tweenbatch.states import AT_FAL, FINAL, State
+
+LINE_EVERY_SECONDS = 30.0
+TICK_SECONDS = 0.5
+FALLBACK_COLUMNS = 80
+"""Where a terminal says that it has no width."""
+
+BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} clips{postfix}"
+
+
+class Progress:
+    """Follows a run and shows it; ``total`` is the number of jobs that it may finish."""
+
+    def __init__(self, *, total: int, running: int = 0, free: bool = False) -> None:
+        self._total = total
+        self._free = free
+        self._states: Counter[str] = Counter(running=running)
+        self._usd = Decimal(0)
+        self._started = time.monotonic()
+        self._said = self._started
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self._bar: tqdm[NoReturn] = tqdm(
+            total=total, bar_format=BAR, disable=None, dynamic_ncols=True, leave=True
+        )
+        if not self._bar.disable and self._bar.ncols == 0:
+            self._bar.ncols = FALLBACK_COLUMNS
+        self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._show()
+        self._ticker.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._ticker.join()
+        self._show()
+        self._bar.close()
+
+    # What the run tells
+
+    def moved(self, job: Job, before: State) -> None:
+        """Count a job that went from ``before`` to ``job.state``."""
+        with self._lock:
+            self._states["running"] += (job.state in AT_FAL) - (before in AT_FAL)
+            if job.state is State.UNCERTAIN:
+                self._states["running"] -= 1
+                self._states["uncertain"] += 1
+            if job.state in FINAL:
+                self._states[job.state] += 1
+            if before is State.PENDING and job.state is State.SUBMITTING:
+                self._usd += job.price_usd
+            if before is State.SUBMITTING and job.state is State.PENDING:
+                self._usd -= job.price_usd
+        self._show()
+
+    def model_log(self, job: Job, line: str) -> None:
+        """Show what the model said about a job."""
+        self._write(f"{job.output_name}: {plain(line)}")
+
+    def notice(self, message: str) -> None:
+        """Show what a person should know now."""
+        self._write(plain(message))
+
+    # How it is shown
+
+    def _write(self, text: str) -> None:
+        if self._bar.disable:
+            click.echo(text, err=True)
+        else:
+            tqdm.write(text, file=sys.stderr)
+
+    def _tick(self) -> None:
+        while not self._over.wait(TICK_SECONDS):
+            self._show()
+            if self._bar.disable and time.monotonic() - self._said >= LINE_EVERY_SECONDS:
+                self._said = time.monotonic()
+                click.echo(f"{self._finished}/{self._total} clips{self._postfix()}", err=True)
+
+    def _show(self) -> None:
+        if not self._bar.disable:
+            self._bar.n = self._finished
+            self._bar.postfix = self._postfix().removeprefix(", ")
+            self._bar.refresh()
+
+    @property
+    def _finished(self) -> int:
+        return sum(self._states[state] for state in FINAL)
+
+    def _postfix(self) -> str:
+        running, failed = self._states["running"], self._states[State.FAILED]
+        money = f"{usd(self._usd)} on fal" if self._free else usd(self._usd)
+        parts = [f"{running} running", f"{failed} failed"]
+        if self._states["uncertain"]:
+            parts.append(f"{self._states['uncertain']} uncertain")
+        return ", " + ", ".join([*parts, money, self._time_left()])
+
+    def _time_left(self) -> str:
+        """Estimate from the pace so far."""
+        done = self._finished
+        if done >= self._total:
+            return "done"
+        if not done:
+            return "time left: –"
+        elapsed = time.monotonic() - self._started
+        return f"{tqdm.format_interval(elapsed / done * (self._total - done))} left"

@@ -1,0 +1,276 @@
+"""``tweenbatch run``: manifests become videos."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from tweenbatch import manifest, places, plan, session
+from tweenbatch.cli.options import table_options
+from tweenbatch.cli.progress import Progress
+from tweenbatch.errors import UsageError
+from tweenbatch.fal import Fal
+from tweenbatch.models import DEFAULT
+from tweenbatch.records import Manifest
+from tweenbatch.report import results, shapes, summary, text
+from tweenbatch.settings import DEFAULT_CONCURRENCY, RunSettings, duration, next_time
+from tweenbatch.states import IDENTIFIED
+from tweenbatch.store import RunnerLock, Store
+
+REHEARSAL_KEY = "rehearsal"
+
+
+class _Parsed(click.ParamType[Any]):
+    """An option's text, parsed by a function that raises ``ValueError``."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed value or fail as click does."""
+        try:
+            return self._parse(value) if isinstance(value, str) else value
+        except (ValueError, InvalidOperation) as error:
+            self.fail(f"{value!r} is not understood ({error})", param, ctx)
+
+
+def _dollars(value: str) -> Decimal:
+    amount = Decimal(value.removeprefix("$"))
+    if not amount.is_finite():
+        raise ValueError("an amount in dollars is needed")
+    return amount
+
+
+@click.command(short_help="Import manifests and run them.")
+@click.argument("manifests", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=places.DEFAULT_OUTPUT,
+    show_default=True,
+    envvar="TWEENBATCH_OUTPUT",
+    help="Where the videos go.",
+)
+@click.option(
+    "--concurrency",
+    metavar="N",
+    type=int,
+    default=DEFAULT_CONCURRENCY,
+    show_default=True,
+    help="Clips at fal at one time.",
+)
+@click.option(
+    "--max-cost",
+    metavar="USD",
+    type=_Parsed("usd", _dollars),
+    help="Stop before the submission that would pass this amount in this run.",
+)
+@click.option("--limit", metavar="N", type=int, help="Submit at most N clips in this run.")
+@click.option(
+    "--max-duration",
+    metavar="TIME",
+    type=_Parsed("time", duration),
+    help="Stop submitting after e.g. 90s, 45m, 2h30m; what is in the air is collected.",
+)
+@click.option(
+    "--stop-at",
+    metavar="TIME",
+    type=_Parsed("time", partial(next_time, now=datetime.now(UTC))),
+    help="Stop submitting at e.g. 06:30 (local) or an ISO instant.",
+)
+@click.option("--yes", is_flag=True, help="Don't ask before spending.")
+@click.option("--logs", is_flag=True, help="Show what the model says while it works.")
+@click.option("--allow-open-ended", is_flag=True, help="Let rows without an end frame through.")
+@table_options
+def command(**options: Any) -> None:
+    """Import MANIFESTS and run until nothing is left to do.
+
+    Without one: resume all unfinished work. Needs a key of fal in FAL_KEY, or --rehearse, which
+    runs the same against a server on this machine, for nothing.
+    """
+    settings = _settings(options)
+    read = [
+        manifest.read(path, endpoint=DEFAULT, allow_open_ended=settings.allow_open_ended)
+        for path in settings.manifests
+    ]
+    say = partial(click.echo, err=settings.json_output)
+    with RunnerLock(settings.db):
+        batch = _look(read, settings)
+        _show(batch, settings, say)
+        if batch.total:
+            if not settings.rehearse:
+                Fal.connect(connect_to=settings.connect_to)
+            session.check_output(settings.output)
+            _confirm(batch, settings)
+        with closing(Store.open(settings.db, create=bool(read))) as store:
+            now = datetime.now(UTC)
+            ids = [store.import_manifest(each, now=now).manifest_id for each in read] or None
+            result = _run(batch, settings, store, ids)
+            _close(result, settings, store, say)
+    sys.exit(result.exit_code)
+
+
+def _settings(options: dict[str, Any]) -> RunSettings:
+    rehearse = options["rehearse"]
+    db, output = options.pop("db"), options.pop("output")
+    try:
+        return RunSettings(
+            db=places.rehearsal_db(db) if rehearse else db,
+            output=(places.rehearsal_output(output) if rehearse else output).absolute(),
+            connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
+            json_output=options.pop("as_json"),
+            **options,
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = "--" + str(first["loc"][0]).replace("_", "-")
+        raise UsageError(f"{option} is {first['input']}: {first['msg']}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """What lies before the run."""
+
+    title: str
+    lines: Sequence[str]
+    to_pay: int
+    usd_to_pay: Decimal
+    at_fal: int
+
+    @property
+    def total(self) -> int:
+        return self.to_pay + self.at_fal
+
+
+def _look(manifests: Sequence[Manifest], settings: RunSettings) -> _Batch:
+    """Hold what was asked for against the table, which need not exist yet."""
+    file = places.sqlite_path(settings.db)
+    if manifests and file is not None and not file.exists():
+        return _planned(manifests, None)
+    with closing(Store.open(settings.db, create=False)) as store:
+        return _planned(manifests, store) if manifests else _unfinished(store)
+
+
+def _planned(manifests: Sequence[Manifest], store: Store | None) -> _Batch:
+    made = plan.make(manifests, store)
+    names = ", ".join(str(_short(each.path)) for each in manifests)
+    return _Batch(
+        title=f"{names}: {text.clips(len(made.rows))}",
+        lines=text.plan_lines(made),
+        to_pay=made.clips_to_pay,
+        usd_to_pay=made.usd_to_pay,
+        at_fal=made.count(plan.Group.AT_FAL),
+    )
+
+
+def _unfinished(store: Store) -> _Batch:
+    counts = store.counts()
+    unpaid = store.unpaid()
+    return _Batch(
+        title="resuming all unfinished work",
+        lines=text.status_lines(counts, store.money(), []),
+        to_pay=unpaid.jobs,
+        usd_to_pay=unpaid.usd,
+        at_fal=sum(counts[state] for state in IDENTIFIED),
+    )
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _show(batch: _Batch, settings: RunSettings, say: Callable[[str], None]) -> None:
+    say(batch.title)
+    for line in batch.lines:
+        say(line)
+    if not batch.total:
+        say("Nothing to do: everything is already there; nothing is spent.")
+    elif settings.rehearse:
+        say(
+            f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0; on fal this would cost "
+            f"{text.usd(batch.usd_to_pay)}. Videos go to {_short(settings.output)}."
+        )
+    else:
+        say(
+            f"To submit: {text.clips(batch.to_pay)} for {text.usd(batch.usd_to_pay)}. "
+            f"Videos go to {_short(settings.output)}."
+        )
+
+
+def _confirm(batch: _Batch, settings: RunSettings) -> None:
+    """Ask before money is spent; raises ``UsageError`` unless somebody agrees."""
+    if settings.yes or settings.rehearse or not batch.to_pay:
+        return
+    amount = text.usd(batch.usd_to_pay)
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            f"{text.clips(batch.to_pay)} for {amount} would be submitted and there is no terminal "
+            "to ask on; add --yes to agree. Nothing was submitted"
+        )
+    answer = click.prompt(f"Type {amount} to spend it", default="", show_default=False, err=True)
+    if answer.strip().removeprefix("$") != amount.removeprefix("$"):
+        raise UsageError("not confirmed; nothing was imported and nothing was submitted")
+
+
+def _run(
+    batch: _Batch, settings: RunSettings, store: Store, manifests: Collection[int] | None
+) -> session.Result:
+    with ExitStack() as stack:
+        progress = Progress(total=batch.total, running=batch.at_fal, free=settings.rehearse)
+        connect = None
+        if batch.total:
+            connect = _rehearsal(settings, stack) if settings.rehearse else _fal(settings)
+            stack.enter_context(progress)
+        return session.run(
+            settings,
+            store=store,
+            fal=connect,
+            watcher=progress,
+            manifests=manifests,
+            on_stop=lambda: progress.notice(
+                "stopping: what is being sent or fetched is finished, the rest goes on at fal and "
+                "is collected by the next `tweenbatch run`; press Ctrl-C again to leave at once"
+            ),
+        )
+
+
+def _fal(settings: RunSettings) -> Callable[[], Fal]:
+    return partial(Fal.connect, connect_to=settings.connect_to)
+
+
+def _rehearsal(settings: RunSettings, stack: ExitStack) -> Callable[[], Fal]:
+    """Start the emulator, for as long as the stack lasts."""
+    from tweenbatch.emulator.process import emulator
+
+    state = settings.output.parent / "emulator"
+    url = stack.enter_context(emulator(state=state))
+    return partial(Fal.connect, connect_to=url, key=REHEARSAL_KEY)
+
+
+def _close(
+    result: session.Result, settings: RunSettings, store: Store, say: Callable[[str], None]
+) -> None:
+    written = settings.output / places.RESULTS
+    settings.output.mkdir(parents=True, exist_ok=True)
+    results.write_file(store.export(), written, results.csv)
+    money, attention = store.money(), store.attention()
+    if settings.json_output:
+        shape = shapes.status(result.counts, money, attention)
+        click.echo(json.dumps({**shape, "exit_code": int(result.exit_code)}))
+    for line in summary.lines(result, money, attention, rehearsal=settings.rehearse):
+        say(line)
+    say(f"  videos   {_short(settings.output)}")
+    say(f"  results  {_short(written)}")
+    say(f"  next     {summary.next_command(result, settings)}")

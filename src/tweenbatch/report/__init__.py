@@ -1,0 +1,1 @@
+"""What people and programs read: texts, counts and the results file."""

@@ -1,0 +1,83 @@
+"""The lines that commands print: short, and the same words everywhere."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from tweenbatch.plan import Group, Plan
+from tweenbatch.records import Attention, Money
+from tweenbatch.states import State
+
+_GROUPS = {
+    Group.NEW: "new",
+    Group.CHANGED: "changed",
+    Group.WAITING: "waiting to be submitted",
+    Group.AT_FAL: "paid, being made or fetched",
+    Group.UNCERTAIN: "uncertain",
+    Group.DONE: "already there",
+    Group.FAILED: "failed before",
+    Group.CANCELLED: "cancelled",
+}
+
+MESSAGE_WIDTH = 160
+
+
+def usd(amount: Decimal) -> str:
+    """Return ``$1.12``, or more decimals where cents would lie."""
+    cents = amount.quantize(Decimal("0.01"))
+    return f"${cents}" if cents == amount else f"${amount.normalize():f}"
+
+
+def clips(count: int) -> str:
+    """Return ``1 clip`` or ``3 clips``."""
+    return f"{count} clip" if count == 1 else f"{count} clips"
+
+
+def plain(text: str) -> str:
+    """Return text from outside as one printable line: no control characters, not too long."""
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return line if len(line) <= MESSAGE_WIDTH else line[: MESSAGE_WIDTH - 1] + "…"
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """Say what stands where and what it would cost."""
+    lines = [
+        f"  {plan.count(group):>6}  {label:<28}{usd(plan.usd(group)):>10}"
+        for group, label in _GROUPS.items()
+        if plan.count(group)
+    ]
+    if plan.removed:
+        lines.append(f"  {len(plan.removed):>6}  no longer in the manifest")
+    if plan.repeated:
+        lines.append(f"  {plan.repeated:>6}  repeated (the same content; made once)")
+    lines += [
+        f"          row {row.row.number}: {row.reason}"
+        for row in plan.rows
+        if row.group is Group.CHANGED
+    ][:20]
+    return lines
+
+
+def status_lines(
+    counts: Mapping[State, int], money: Money, attention: Sequence[Attention]
+) -> list[str]:
+    """Say how the jobs stand, where the money is, and what needs a person."""
+    lines = [f"  {count:>6}  {state}" for state, count in counts.items() if count]
+    if not lines:
+        lines.append("  no jobs yet")
+    lines.append(
+        f"  spent {usd(money.spent)}, reserved {usd(money.reserved)}, "
+        f"uncertain {usd(money.uncertain)}"
+    )
+    return lines + attention_lines(attention)
+
+
+def attention_lines(attention: Sequence[Attention], *, most: int = 20) -> list[str]:
+    """Name the jobs that need a person, with price and reason."""
+    lines = [
+        f"  job {a.job_id}  {a.name}  {a.state} ({usd(a.price_usd)}): "
+        + plain(f"{a.error_type or ''}: {a.error_message or ''}".strip(": "))
+        for a in attention[:most]
+    ]
+    if len(attention) > most:
+        lines.append(f"  … and {len(attention) - most} more: tweenbatch export")
+    return lines

@@ -1,0 +1,75 @@
+"""What a run was asked to do: flags and environment, checked once and frozen."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT
+
+DEFAULT_CONCURRENCY = 8
+
+
+def _in_cents_or_finer(amount: Decimal) -> Decimal:
+    if amount != amount.quantize(Decimal("0.000001")):
+        raise ValueError("has more than six decimals")
+    return amount
+
+
+class RunSettings(BaseModel):
+    """One run, as asked for. Amounts are US dollars, instants aware and in UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    manifests: tuple[Path, ...] = ()
+    db: str = DEFAULT_DB
+    output: Path = DEFAULT_OUTPUT
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONCURRENCY
+    max_cost: Annotated[Decimal, Field(ge=0), AfterValidator(_in_cents_or_finer)] | None = None
+    limit: Annotated[int, Field(ge=0)] | None = None
+    max_duration: timedelta | None = None
+    stop_at: datetime | None = None
+    connect_to: str | None = None
+    allow_open_ended: bool = False
+    rehearse: bool = False
+    logs: bool = False
+    yes: bool = False
+    json_output: bool = False
+
+    def submits_until(self, started: datetime) -> datetime | None:
+        """Return the instant after which no submission may go, if there is one."""
+        ends = [] if self.stop_at is None else [self.stop_at]
+        if self.max_duration is not None:
+            ends.append(started + self.max_duration)
+        return min(ends) if ends else None
+
+
+def duration(text: str) -> timedelta:
+    """Parse ``90``, ``90s``, ``45m``, ``2h`` or ``1h30m``; raises ``ValueError``."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    seconds, number = 0.0, ""
+    for character in text.strip().lower():
+        if character in units and number:
+            seconds += float(number) * units[character]
+            number = ""
+        else:
+            number += character
+    if number:
+        seconds += float(number)
+    if not 0 < seconds < timedelta.max.total_seconds():
+        raise ValueError("a duration is more than nothing")
+    return timedelta(seconds=seconds)
+
+
+def next_time(text: str, *, now: datetime) -> datetime:
+    """Parse ``06:30`` (the next such hour, local) or an ISO instant; raises ``ValueError``."""
+    if len(text) <= len("00:00"):
+        wanted = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - made local below
+        local = now.astimezone()
+        naive = datetime.combine(local.date(), wanted)
+        if naive.astimezone() <= local:
+            naive += timedelta(days=1)
+        return naive.astimezone(UTC)
+    return datetime.fromisoformat(text).astimezone(UTC)

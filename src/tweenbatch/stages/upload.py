@@ -1,0 +1,40 @@
+"""The free stage before a submission: a frame's bytes become a URL that fal can read."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+
+from tweenbatch import frames
+from tweenbatch.clock import Clock
+from tweenbatch.errors import FrameChanged
+from tweenbatch.fal import Fal
+from tweenbatch.records import Frame
+from tweenbatch.retrying import reading
+
+
+async def upload(frame: Frame, *, fal: Fal, clock: Clock) -> tuple[str, int]:
+    """Upload a local frame and return its URL and its size in bytes.
+
+    The digest is taken of the bytes that are sent. Raises ``FrameChanged`` where the file is
+    gone or is not what was planned.
+    """
+    data = await asyncio.to_thread(_bytes_as_planned, frame)
+    facts = frames.inspect(data)
+    name = f"{facts.sha256[:16]}.{facts.format.lower()}"
+    url = await reading(
+        lambda: fal.upload(data, content_type=facts.content_type, file_name=name), clock=clock
+    )
+    return url, len(data)
+
+
+def _bytes_as_planned(frame: Frame) -> bytes:
+    path = Path(frame.source)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise FrameChanged(f"the frame {path} can't be read any more ({error.strerror})") from error
+    if hashlib.sha256(data).hexdigest() != frame.sha256:
+        raise FrameChanged(
+            f"the frame {path} has changed since the manifest was read; run the manifest again"
+        )
+    return data

@@ -1,0 +1,191 @@
+"""The main job on fal: rows in, videos out, each paid once."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from support import manifests
+from support.command import KEY, Command
+from support.fal import Server
+from tweenbatch import mp4, video
+
+
+def results(folder: Path) -> list[dict[str, str]]:
+    with (folder / "videos" / "results.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_row_becomes_one_video_and_is_paid_once(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 5)
+    done = tweenbatch("run", "manifest.csv", "--yes")
+    assert done.returncode == 0, done.stderr
+    ledger = fal.ledger()
+    assert (ledger["posts"], ledger["accepted_count"]) == (5, 5)
+    assert ledger["billed_usd"] == "2.80"
+    assert ledger["duplicates"] == []
+    for row in results(tweenbatch.folder):
+        path = Path(row["video_path"])
+        mp4.check(path)
+        clip = video.probe(path)
+        assert path.name == f"{row['name']}.mp4"
+        assert (int(row["width"]), int(row["height"])) == (clip.width, clip.height)
+        assert row["state"] == "succeeded"
+        assert row["cost_usd"] == "0.56"
+    assert "5 of 5 clips done; spent $2.80" in done.stdout
+
+
+def test_a_second_run_spends_nothing_and_fetches_nothing(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    tweenbatch("run", "manifest.csv", "--yes")
+    before = fal.ledger()
+    again = tweenbatch("run", "manifest.csv", "--yes")
+    assert again.returncode == 0
+    assert "everything is already there" in again.stdout
+    after = fal.ledger()
+    assert after["posts"] == before["posts"]
+    assert after["downloads"]["started"] == before["downloads"]["started"]
+
+
+def test_reordered_renamed_and_widened_it_is_the_same_manifest(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    tweenbatch("run", "manifest.csv", "--yes")
+    rows = [{**row, "name": f"new-{row['name']}", "note": "x"} for row in manifests.rows(3)]
+    manifests.write(tweenbatch.folder / "other.csv", reversed(rows))
+    again = tweenbatch("run", "other.csv", "--yes")
+    assert again.returncode == 0, again.stderr
+    assert fal.ledger()["posts"] == 3
+
+
+def test_an_edited_row_is_the_only_one_that_runs_again(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    tweenbatch("run", "manifest.csv", "--yes")
+    rows = manifests.rows(3)
+    rows[1]["prompt"] = "something else"
+    manifests.write(tweenbatch.folder / "manifest.csv", rows)
+    planned = tweenbatch("plan", "manifest.csv")
+    assert "row 3: differs from what row 3 asked for before" in planned.stdout
+    assert tweenbatch("run", "manifest.csv", "--yes").returncode == 0
+    assert fal.prompts()[3:] == ["something else"]
+    # Both contents are paid for, so both keep their files.
+    assert len(list((tweenbatch.folder / "videos").glob("*.mp4"))) == 4
+
+
+def test_a_frame_goes_up_once_however_many_rows_use_it(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 6)
+    tweenbatch("run", "manifest.csv", "--yes")
+    assert len(fal.ledger()["uploads"]) == 2
+
+
+def test_frames_may_be_https_urls(tweenbatch: Command, fal: Server) -> None:
+    url = "https://example.com/frame.png"
+    manifests.write(
+        tweenbatch.folder / "manifest.csv", manifests.rows(1, start_image=url, end_image=url)
+    )
+    assert tweenbatch("run", "manifest.csv", "--yes").returncode == 0
+    ledger = fal.ledger()
+    assert ledger["uploads"] == []
+    assert ledger["accepted"][0]["input"] == {
+        "prompt": "prompt number 1: @Image1 becomes @Image2",
+        "start_image_url": url,
+        "end_image_url": url,
+        "duration": "5",
+    }
+
+
+def test_at_most_so_many_are_at_fal_at_once(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 7)
+    fal.script({"on": "generation", "do": "hold", "id": "all"})
+    with tweenbatch.started("run", "manifest.csv", "--yes", "--concurrency", "2") as run:
+        fal.wait_for("held", count=2)
+        assert fal.ledger()["accepted_count"] == 2
+        fal.script()
+        fal.release()
+        assert run.wait(60) == 0
+    assert fal.ledger()["most_in_progress"] == 2
+
+
+def test_a_slot_is_free_again_before_the_download_ends(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script({"on": "download", "do": "hold", "times": 1, "id": "slow"})
+    with tweenbatch.started("run", "manifest.csv", "--yes", "--concurrency", "1") as run:
+        fal.wait_for("held", fault="slow")
+        fal.wait_for("accepted", count=2)
+        fal.release("slow")
+        assert run.wait(60) == 0
+
+
+def test_a_row_that_fal_refuses_for_good_stops_no_other(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 4)
+    fal.script({"on": "generation", "do": "fail", "prompt_contains": "number 2"})
+    run = tweenbatch("run", "manifest.csv", "--yes")
+    assert run.returncode == 1
+    states = [row["state"] for row in results(tweenbatch.folder)]
+    assert states == ["succeeded", "failed", "succeeded", "succeeded"]
+    assert fal.ledger()["posts"] == 4
+    assert "clip-2  failed ($0.56): content_policy_violation" in run.stdout
+    assert "tweenbatch retry" in run.stdout
+
+
+def test_a_failed_row_is_paid_anew_only_when_a_person_asks(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script({"on": "generation", "do": "fail", "prompt_contains": "number 2"})
+    tweenbatch("run", "manifest.csv", "--yes")
+    fal.script()
+    assert tweenbatch("run", "manifest.csv", "--yes").returncode == 1
+    assert fal.ledger()["posts"] == 2
+    assert tweenbatch("retry").returncode == 2
+    assert tweenbatch("retry", "--yes").returncode == 0
+    assert tweenbatch("run", "--yes").returncode == 0
+    assert fal.ledger()["posts"] == 3
+
+
+def test_the_model_is_heard_with_logs(tweenbatch: Command) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    quiet = tweenbatch("run", "manifest.csv", "--yes")
+    manifests.write(tweenbatch.folder / "more.csv", manifests.rows(1, prompt="another"))
+    loud = tweenbatch("run", "more.csv", "--yes", "--logs")
+    assert "clip-1: " not in quiet.stderr
+    assert "clip-1-" in loud.stderr
+    assert "Loading" in loud.stderr
+
+
+def test_programs_read_the_outcome_as_json(tweenbatch: Command) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    run = tweenbatch("run", "manifest.csv", "--yes", "--json")
+    said = json.loads(run.stdout)
+    assert said["jobs"]["succeeded"] == 2
+    assert said["money"] == {
+        "spent": 1.12,
+        "reserved": 0.0,
+        "uncertain": 0.0,
+        "currency": "USD",
+    }
+    assert said["exit_code"] == 0
+    status = json.loads(tweenbatch("status", "--json").stdout)
+    assert status == {name: said[name] for name in ("jobs", "money", "attention")}
+
+
+def test_export_has_one_line_for_each_row(tweenbatch: Command) -> None:
+    rows = manifests.rows(2)
+    manifests.project(tweenbatch.folder, 0)
+    manifests.write(tweenbatch.folder / "manifest.csv", [*rows, rows[0]])
+    tweenbatch("run", "manifest.csv", "--yes")
+    exported = list(csv.DictReader(tweenbatch("export").stdout.splitlines()))
+    assert [row["row"] for row in exported] == ["2", "3", "4"]
+    assert exported[0]["sha256"] == exported[2]["sha256"]
+    assert tweenbatch("export", "-o", "out.csv").returncode == 0
+    assert (tweenbatch.folder / "out.csv").read_text() == tweenbatch("export").stdout
+
+
+@pytest.mark.parametrize("path", ["tweenbatch.db", "videos/results.csv"])
+def test_the_key_is_written_nowhere(tweenbatch: Command, path: str) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    run = tweenbatch("run", "manifest.csv", "--yes", "--logs")
+    assert KEY not in run.stdout + run.stderr
+    assert KEY.encode() not in (tweenbatch.folder / path).read_bytes()

@@ -1,0 +1,207 @@
+"""Limits are exact, trouble costs no row an attempt, and no reply is worth a second POST."""
+
+import json
+
+import pytest
+
+from support import manifests
+from support.command import Command
+from support.fal import Server
+
+RUN = ("run", "manifest.csv", "--yes")
+
+
+def jobs(tweenbatch: Command) -> dict[str, int]:
+    counts = json.loads(tweenbatch("status", "--json").stdout)["jobs"]
+    return {state: count for state, count in counts.items() if count}
+
+
+@pytest.mark.parametrize("concurrency", ["1", "8"])
+def test_the_budget_stops_before_the_submission_that_would_pass_it(
+    tweenbatch: Command, fal: Server, concurrency: str
+) -> None:
+    manifests.project(tweenbatch.folder, 6)
+    stopped = tweenbatch(*RUN, "--max-cost", "1.70", "--concurrency", concurrency)
+    assert stopped.returncode == 3
+    assert "stopped by the budget" in stopped.stdout
+    assert fal.ledger()["billed_usd"] == "1.68"
+    assert jobs(tweenbatch) == {"pending": 3, "succeeded": 3}
+
+
+def test_a_budget_that_is_just_enough_is_enough(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    assert tweenbatch(*RUN, "--max-cost", "1.68").returncode == 0
+    assert fal.ledger()["billed_usd"] == "1.68"
+
+
+def test_what_was_not_billed_goes_back_into_the_budget(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script(
+        {
+            "on": "generation",
+            "do": "fail",
+            "status": 500,
+            "type": "internal_server_error",
+            "retryable": False,
+            "prompt_contains": "number 1",
+        }
+    )
+    run = tweenbatch(*RUN, "--max-cost", "0.56", "--concurrency", "1")
+    assert run.returncode == 1
+    assert jobs(tweenbatch) == {"failed": 1, "succeeded": 1}
+    assert fal.ledger()["billed_usd"] == "0.56"
+
+
+def test_a_limit_of_submissions_is_exact(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 5)
+    assert tweenbatch(*RUN, "--limit", "2").returncode == 3
+    assert fal.ledger()["posts"] == 2
+    assert tweenbatch("run", "--yes").returncode == 0
+    assert fal.ledger()["posts"] == 5
+
+
+def test_at_the_end_of_its_time_a_run_submits_nothing_more_but_collects(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    fal.script({"on": "generation", "do": "delay", "seconds": 4})
+    run = tweenbatch(*RUN, "--concurrency", "1", "--max-duration", "2s")
+    assert run.returncode == 3
+    assert "stopped by the time" in run.stdout
+    assert jobs(tweenbatch) == {"pending": 2, "succeeded": 1}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"do": "lock"}, "User is locked"),
+        ({"do": "reply", "status": 401}, "401"),
+    ],
+)
+def test_account_trouble_stops_the_batch_and_costs_no_row_an_attempt(
+    tweenbatch: Command, fal: Server, fault: dict[str, object], words: str
+) -> None:
+    manifests.project(tweenbatch.folder, 6)
+    fal.script(
+        {"on": "submit", "from_nth": 3, **fault}
+        if "status" in fault
+        else {"on": "submit", "nth": 3, **fault}
+    )
+    stopped = tweenbatch(*RUN, "--concurrency", "1")
+    assert stopped.returncode == 4
+    assert words in stopped.stdout
+    assert jobs(tweenbatch) == {"pending": 4, "succeeded": 2}
+    ledger = fal.ledger()
+    assert (ledger["posts"], ledger["accepted_count"]) == (3, 2)
+    fal.script()
+    assert tweenbatch("run", "--yes").returncode == 0
+    assert fal.ledger()["accepted_count"] == 6
+
+
+def test_too_many_requests_is_waited_out(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    fal.script(
+        {"on": "submit", "do": "reply", "status": 429, "times": 1, "headers": {"Retry-After": "1"}}
+    )
+    assert tweenbatch(*RUN).returncode == 0
+    ledger = fal.ledger()
+    assert ledger["accepted_count"] == 3
+    assert ledger["duplicates"] == []
+
+
+AFTER_ACCEPTANCE: list[dict[str, object]] = [
+    {"do": "reset", "at": "reply"},
+    {"do": "close", "at": "reply"},
+    {"do": "half"},
+    {"do": "reply", "at": "reply", "status": 502},
+    {"do": "reply", "at": "reply", "status": 409},
+    {"do": "reply", "at": "reply", "status": 200, "body": "<html>hello</html>"},
+    {"do": "change", "drop": ["request_id"]},
+]
+
+
+@pytest.mark.parametrize(
+    "fault", AFTER_ACCEPTANCE, ids=lambda fault: "-".join(map(str, fault.values()))
+)
+def test_a_submission_whose_reply_is_lost_is_never_sent_again(
+    tweenbatch: Command, fal: Server, fault: dict[str, object]
+) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    fal.script({"on": "submit", "nth": 2, **fault})
+    run = tweenbatch(*RUN, "--concurrency", "1")
+    assert run.returncode == 5
+    assert "$0.56 is uncertain" in run.stdout
+    assert jobs(tweenbatch) == {"succeeded": 2, "uncertain": 1}
+    assert tweenbatch("run", "--yes").returncode == 5
+    ledger = fal.ledger()
+    assert (ledger["posts"], ledger["accepted_count"]) == (3, 3)
+
+
+def test_trouble_of_the_service_is_tried_again_and_paid_once(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script(
+        {
+            "on": "generation",
+            "do": "fail",
+            "status": 500,
+            "type": "downstream_service_error",
+            "prompt_contains": "number 1",
+            "times": 1,
+        }
+    )
+    assert tweenbatch(*RUN).returncode == 0
+    ledger = fal.ledger()
+    assert (ledger["posts"], ledger["billed_usd"]) == (3, "1.12")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"do": "truncate", "after_bytes": 300, "framing": "length"},
+        {"do": "truncate", "after_bytes": 300, "framing": "chunked"},
+        {"do": "truncate", "after_bytes": 300, "framing": "short_length"},
+        {"do": "reply", "status": 200, "body": "<html>not found</html>"},
+        {"do": "reply", "status": 200, "body": ""},
+        {"do": "reply", "status": 503},
+        {"do": "reset"},
+        {"do": "expire", "times": 1},
+    ],
+    ids=lambda fault: "-".join(map(str, fault.values())),
+)
+def test_a_bad_download_is_made_again_and_never_taken_for_a_clip(
+    tweenbatch: Command, fal: Server, fault: dict[str, object]
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script({"on": "download", "nth": 1, **fault})
+    assert tweenbatch(*RUN).returncode == 0
+    ledger = fal.ledger()
+    assert ledger["posts"] == 2
+    videos = sorted((tweenbatch.folder / "videos").glob("*.mp4"))
+    assert [path.stat().st_size for path in videos] == [
+        accepted["video"]["bytes"] for accepted in ledger["accepted"]
+    ]
+
+
+def test_a_clip_that_can_not_be_had_stays_paid_and_is_fetched_by_the_next_run(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    fal.script({"on": "download", "do": "reset"})
+    run = tweenbatch(*RUN)
+    assert run.returncode == 3
+    assert jobs(tweenbatch) == {"ready": 1}
+    fal.script()
+    assert tweenbatch("run").returncode == 0
+    assert fal.ledger()["posts"] == 1
+
+
+def test_a_file_of_somebody_else_is_never_overwritten(tweenbatch: Command) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    (tweenbatch.folder / "videos").mkdir()
+    other = tweenbatch.folder / "videos" / "clip-1.mp4"
+    other.write_bytes(b"somebody else's")
+    assert tweenbatch(*RUN).returncode == 0
+    assert other.read_bytes() == b"somebody else's"
+    assert len(list((tweenbatch.folder / "videos").glob("clip-1-*.mp4"))) == 1

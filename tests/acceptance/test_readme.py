@@ -1,0 +1,80 @@
+"""The README is true: every command in it is run here, in a clean copy of the project."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.command import executable
+from support.fal import Server
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+INSTALL, TESTS, *OTHERS = BLOCKS
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """The project as a clone has it."""
+    copy = tmp_path / "tweenbatch"
+    kept = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".*_cache", "rehearsal", "videos")
+    shutil.copytree(ROOT, copy, ignore=kept)
+    return copy
+
+
+def shell(script: str, folder: Path, **environment: str) -> tuple[int, str]:
+    """Run a block as one script; return its exit code and all that it printed."""
+    clean = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("FAL_", "TWEENBATCH_", "VIRTUAL_ENV"))
+    }
+    said = folder / "said.txt"
+    with said.open("w") as file:
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=folder,
+            env={**clean, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            code = process.wait(timeout=300)
+        finally:
+            # A block that failed may have left something running.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return code, said.read_text()
+
+
+def test_the_first_command_does_everything_on_a_clean_clone(clone: Path) -> None:
+    code, said = shell(INSTALL, clone)
+    assert code == 0, said
+    assert "4 of 4 clips done" in said
+    assert len(list((clone / "rehearsal" / "videos").glob("*.mp4"))) == 4
+
+
+def test_the_second_command_is_how_the_tests_are_run() -> None:
+    assert TESTS.strip() == ".venv/bin/python -m pytest"
+    assert '"$venv/bin/python" -m pytest' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert Path(sys.argv[0]).name in {"__main__.py", "pytest"}
+
+
+@pytest.mark.parametrize("script", OTHERS)
+def test_the_other_commands_work_one_after_the_other(clone: Path, fal: Server, script: str) -> None:
+    bin_folder = Path(executable()).parent
+    code, said = shell(
+        script,
+        clone,
+        PATH=f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
+        TWEENBATCH_CONNECT_TO=fal.url,
+    )
+    assert code == 0, said

@@ -1,0 +1,183 @@
+"""What is wrong is said in one message, with the documented exit code, before anything is spent."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from support import manifests
+from support.command import Command
+from support.fal import Server
+
+RUN = ("run", "manifest.csv", "--yes")
+
+
+def test_every_problem_of_a_manifest_is_named_at_once(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 0)
+    good = manifests.rows(1)[0]
+    manifests.write(
+        tweenbatch.folder / "manifest.csv",
+        [
+            good,
+            {**good, "prompt": "two\nlines", "duration": "7"},
+            {**good, "prompt": " ", "start_image": "nowhere.png"},
+            {**good, "end_image": "http://example.com/x.png"},
+            {**good, "end_image": ""},
+        ],
+    )
+    refused = tweenbatch(*RUN)
+    assert refused.returncode == 2
+    said = refused.stderr
+    assert "manifest.csv: 5 problems; nothing was imported" in said
+    assert "row 3, column 'duration': is '7'; Kling O1 allows 5 or 10" in said
+    assert "row 4 (line 5), column 'prompt': is empty" in said
+    assert "row 4 (line 5), column 'start_image': 'nowhere.png' is not there" in said
+    assert "row 5 (line 6), column 'end_image': 'http://example.com/x.png' is no https URL" in said
+    assert "row 6 (line 7), column 'end_image': is empty" in said
+    assert "--allow-open-ended" in said
+    assert fal.ledger()["requests"]["upload"] == 0
+    assert not (tweenbatch.folder / "tweenbatch.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "the file is empty"),
+        (b"prompt,start_image\nx,a.png\n", "column 'end_image': this column is missing"),
+        (b"prompt,start_image,end_image,seed\nx,a.png,b.png,7\n", "has no seed; ask for another"),
+        (b"prompt,start_image,end_image\n", "there are no rows"),
+        (b"prompt,start_image,end_image\n\xff\xfe,a.png,b.png\n", "on line 2 is not UTF-8"),
+        (b'prompt,start_image,end_image\n"x,a.png,b.png\n', "no well-formed CSV"),
+        (b"prompt,start_image,end_image\nx,y,a.png,b.png\n", "more cells than the header"),
+        (b"prompt,prompt,start_image,end_image\nx,y,a.png,b.png\n", "appears twice"),
+        (b"prompt,start_image,end_image\nx,a.png,manifest.csv\n", "'manifest.csv' "),
+        (b"prompt,start_image,end_image\nx,a.png,tiny.png\n", "at least 300 px"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_refused_in_one_line(
+    tweenbatch: Command, content: bytes, words: str
+) -> None:
+    manifests.project(tweenbatch.folder, 0)
+    manifests.frame(tweenbatch.folder / "tiny.png", size=(20, 20))
+    (tweenbatch.folder / "manifest.csv").write_bytes(content)
+    refused = tweenbatch(*RUN)
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_missing_manifest_is_named(tweenbatch: Command) -> None:
+    refused = tweenbatch("run", "nowhere.csv", "--yes")
+    assert refused.returncode == 2
+    assert "nowhere.csv: 1 problem" in refused.stderr
+    assert "there is no such file" in refused.stderr
+
+
+def test_utf8_with_a_mark_and_prompts_of_many_lines_are_read(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 0)
+    text = 'prompt,start_image,end_image\n"snow\nmelts, ”zauberhaft” 雪",a.png,b.png\n'
+    (tweenbatch.folder / "manifest.csv").write_text(text, encoding="utf-8-sig")
+    assert tweenbatch(*RUN).returncode == 0
+    assert fal.prompts() == ["snow\nmelts, ”zauberhaft” 雪"]
+
+
+def test_without_a_key_one_line_says_what_to_do(tweenbatch: Command) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    refused = replace(tweenbatch, key=None)(*RUN)
+    assert refused.returncode == 2
+    assert "FAL_KEY" in refused.stderr
+    assert "--rehearse" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_spent(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    refused = tweenbatch("run", "manifest.csv")
+    assert refused.returncode == 2
+    assert "$1.12" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert fal.ledger()["posts"] == 0
+    assert not (tweenbatch.folder / "tweenbatch.db").exists()
+
+
+def test_an_output_folder_that_is_a_file_is_found_before_anything_is_spent(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    (tweenbatch.folder / "taken").write_text("in the way")
+    refused = tweenbatch(*RUN, "--output", "taken/videos")
+    assert refused.returncode == 2
+    assert "output folder" in refused.stderr
+    assert fal.ledger()["posts"] == 0
+
+
+def test_an_unwritable_output_folder_is_found_before_anything_is_spent(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    refused = tweenbatch(*RUN, "--output", "/proc/videos")  # not even root may write there
+    assert refused.returncode == 2
+    assert "/proc/videos" in refused.stderr
+    assert "--output" in refused.stderr
+    assert fal.ledger()["posts"] == 0
+
+
+def test_a_table_from_the_future_is_refused(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    assert tweenbatch(*RUN).returncode == 0
+    table = sqlite3.connect(tweenbatch.folder / "tweenbatch.db")
+    table.execute("UPDATE tweenbatch_version SET version_num = '9999_from_the_future'")
+    table.commit()
+    table.close()
+    for command in (RUN, ("status",), ("export",)):
+        refused = tweenbatch(*command)
+        assert refused.returncode == 2, command
+        assert "newer" in refused.stderr
+        assert "tweenbatch.db" in refused.stderr
+    assert fal.ledger()["posts"] == 1
+
+
+@pytest.mark.parametrize("command", [("status",), ("export",), ("run",), ("retry", "--yes")])
+def test_where_there_is_no_table_yet_the_way_to_one_is_named(
+    tweenbatch: Command, command: tuple[str, ...]
+) -> None:
+    refused = tweenbatch(*command)
+    assert refused.returncode == 2
+    assert "tweenbatch run" in refused.stderr
+    assert not (tweenbatch.folder / "tweenbatch.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--concurrency", "0"),
+        ("--concurrency", "many"),
+        ("--max-cost", "-1"),
+        ("--max-cost", "much"),
+        ("--limit", "-1"),
+        ("--max-duration", "soon"),
+        ("--stop-at", "25:99"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(
+    tweenbatch: Command, option: str, value: str
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    refused = tweenbatch(*RUN, option, value)
+    assert refused.returncode == 2
+    assert option in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_stand_in_for_fal_is_on_this_machine_or_it_is_refused(
+    tweenbatch: Command, tmp_path: Path
+) -> None:
+    manifests.project(tmp_path, 1)
+    refused = replace(tweenbatch, connect_to="http://192.0.2.7:8911")(*RUN)
+    assert refused.returncode == 2
+    assert "a server on this machine" in refused.stderr

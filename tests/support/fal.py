@@ -1,0 +1,63 @@
+"""fal's stand-in for tests that run the installed command: the emulator, over HTTP only."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tweenbatch.emulator.process import EmulatorProcess
+
+WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running emulator; its ledger is the judge."""
+
+    url: str
+
+    def ledger(self) -> dict[str, Any]:
+        """What was accepted, billed and downloaded."""
+        return self._call("GET", "/ledger")
+
+    def script(self, *faults: dict[str, Any]) -> None:
+        """Replace the faults in force."""
+        self._call("POST", "/faults", list(faults))
+
+    def release(self, name: str | None = None) -> None:
+        """Let go what is held."""
+        self._call("POST", "/release", {} if name is None else {"name": name})
+
+    def wait_for(self, event: str, *, count: int = 1, **match: str) -> list[dict[str, Any]]:
+        """Return the first events of that name, as soon as they have happened."""
+        query = urllib.parse.urlencode(
+            {"event": event, "count": count, "timeout": WAIT_SECONDS, **match}
+        )
+        return list(self._call("GET", f"/events?{query}")["events"])
+
+    def prompts(self) -> list[str]:
+        """The prompts of all accepted requests, in order of acceptance."""
+        return [accepted["input"]["prompt"] for accepted in self.ledger()["accepted"]]
+
+    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=WAIT_SECONDS + 10) as answer:
+                said: dict[str, Any] = json.load(answer)
+                return said
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.read().decode()}") from error
+
+
+@contextmanager
+def server(*options: str, state: Path | None = None) -> Iterator[Server]:
+    """Run an emulator that answers at once and draws nothing."""
+    usual = ("--no-render", "--seconds", "0.2")
+    with EmulatorProcess(state=state, options=(*usual, *options)) as process:
+        yield Server(process.url)

@@ -1,0 +1,73 @@
+import random
+
+from tweenbatch.lane import PAUSE_CAP_SECONDS, Lane
+
+
+class Hands:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.at = 100.0
+
+    def __call__(self) -> float:
+        return self.at
+
+
+def lane() -> tuple[Lane, Hands]:
+    hands = Hands()
+    return Lane(monotonic=hands, rng=random.Random(7)), hands
+
+
+def test_an_open_lane_has_room_for_everything() -> None:
+    way, _ = lane()
+    assert way.room() is None
+
+
+def test_trouble_pauses_and_then_lets_one_probe_through() -> None:
+    way, hands = lane()
+    way.trouble("connection refused")
+    assert way.room() == 0
+    hands.at += way.wait_seconds() or 0.0
+    assert way.room() == 1
+    way.started()
+    assert way.room() == 0
+    way.got_through()
+    assert way.room() is None
+
+
+def test_a_probe_that_fails_pauses_longer() -> None:
+    way, hands = lane()
+    way.trouble("connection refused")
+    first = way.wait_seconds() or 0.0
+    hands.at += first
+    way.started()
+    way.trouble("connection refused")
+    assert (way.wait_seconds() or 0.0) > first
+    for _ in range(50):
+        hands.at += way.wait_seconds() or 0.0
+        way.trouble("connection refused")
+    assert (way.wait_seconds() or 0.0) <= PAUSE_CAP_SECONDS
+
+
+def test_a_probe_that_told_nothing_makes_way_for_another() -> None:
+    way, hands = lane()
+    way.trouble("connection refused")
+    hands.at += way.wait_seconds() or 0.0
+    way.started()
+    way.abandoned()
+    assert way.room() == 1
+
+
+def test_the_pause_that_fal_asks_for_is_kept() -> None:
+    way, _ = lane()
+    way.trouble("rate limit", retry_after_seconds=300.0)
+    assert way.wait_seconds() == 300.0
+
+
+def test_a_closed_lane_stays_closed_with_its_first_reason() -> None:
+    way, _ = lane()
+    way.close("User is locked")
+    way.close("something else")
+    way.got_through()
+    assert way.room() == 0
+    assert way.closed == "User is locked"

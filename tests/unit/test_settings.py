@@ -1,0 +1,63 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tweenbatch import places
+from tweenbatch.settings import RunSettings, duration, next_time
+
+NOW = datetime(2026, 3, 1, 4, 15, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("45m", 2700), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400)],
+)
+def test_a_duration_is_read_as_people_write_it(text: str, seconds: int) -> None:
+    assert duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "0", "-5m", "soon", "h", "nan", "inf"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the message is Python's own
+        duration(text)
+
+
+def test_an_hour_means_its_next_occurrence() -> None:
+    local = NOW.astimezone()
+    later = next_time(f"{(local + timedelta(hours=1)):%H:%M}", now=NOW)
+    earlier = next_time(f"{(local - timedelta(hours=1)):%H:%M}", now=NOW)
+    assert timedelta(0) < later - NOW <= timedelta(hours=1)
+    assert timedelta(hours=22) < earlier - NOW < timedelta(hours=24)
+
+
+def test_the_earlier_of_two_ends_counts() -> None:
+    settings = RunSettings(max_duration=timedelta(hours=1), stop_at=NOW + timedelta(hours=2))
+    assert settings.submits_until(NOW) == NOW + timedelta(hours=1)
+    assert RunSettings().submits_until(NOW) is None
+
+
+def test_a_budget_finer_than_a_micro_dollar_is_refused() -> None:
+    with pytest.raises(ValidationError, match="six decimals"):
+        RunSettings(max_cost=Decimal("0.1234567"))
+
+
+@pytest.mark.parametrize(
+    ("real", "rehearsal"),
+    [
+        ("sqlite:///tweenbatch.db", "sqlite:///rehearsal/tweenbatch.db"),
+        ("sqlite:////data/jobs/a.db", "sqlite:////data/jobs/rehearsal/a.db"),
+        ("sqlite:///rehearsal/tweenbatch.db", "sqlite:///rehearsal/tweenbatch.db"),
+        ("postgresql://host/jobs", "sqlite:///rehearsal/tweenbatch.db"),
+    ],
+)
+def test_a_rehearsal_has_a_table_of_its_own(real: str, rehearsal: str) -> None:
+    assert places.rehearsal_db(real) == rehearsal
+
+
+def test_a_rehearsal_has_a_folder_of_its_own() -> None:
+    assert places.rehearsal_output(Path("videos")) == Path("rehearsal/videos")
+    assert places.rehearsal_output(Path("/data/clips")) == Path("/data/rehearsal/clips")
+    assert places.rehearsal_output(Path("rehearsal/videos")) == Path("rehearsal/videos")
