@@ -76,18 +76,31 @@ class Runner:
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
         worker = self.worker
+        more_to_collect, collect_at = True, worker.clock.now()
         while not worker.stopping:
             worker.wake.clear()
-            await self._hand_out(group, IDENTIFIED, MAX_JOBS_AT_HAND - len(self._tasks))
-            await self._hand_out(group, {State.PENDING}, self._room(), self.manifests)
-            pause = await self._pause()
+            if more_to_collect or worker.clock.now() >= collect_at:
+                space = MAX_JOBS_AT_HAND - len(self._tasks)
+                more_to_collect = await self._hand_out(group, IDENTIFIED, space) == space
+                collect_at = await self._next_collection()
+            room = self._room()
+            handed_out = await self._hand_out(group, {State.PENDING}, room, self.manifests)
+            if room and handed_out == room:
+                continue
+            pause = await self._pause(collect_at)
             if pause is None:
                 return
             try:
-                async with asyncio.timeout(min(pause, IDLE_SECONDS)):
+                async with asyncio.timeout(pause):
                     await worker.wake.wait()
             except TimeoutError:
                 continue
+
+    async def _next_collection(self) -> datetime:
+        """Return when there may be paid work again that nobody holds."""
+        idle = self.worker.clock.now() + timedelta(seconds=IDLE_SECONDS)
+        due = await self._next_due(IDENTIFIED)
+        return idle if due is None else min(due, idle)
 
     async def _hand_out(
         self,
@@ -95,9 +108,10 @@ class Runner:
         states: Collection[State],
         limit: int,
         manifests: Collection[int] | None = None,
-    ) -> None:
+    ) -> int:
+        """Claim at most so many jobs and set them going; return how many there were."""
         if limit <= 0:
-            return
+            return 0
         worker = self.worker
         jobs = await worker.table(
             worker.store.claim,
@@ -114,6 +128,7 @@ class Runner:
                 worker.in_slots.add(job.id)
             task = group.create_task(self._work(job), name=f"job-{job.id}")
             self._tasks[job.id] = task
+        return len(jobs)
 
     async def _work(self, job: Job) -> None:
         try:
@@ -143,25 +158,32 @@ class Runner:
             return "the time"
         return None
 
-    async def _pause(self) -> float | None:
+    async def _pause(self, collect_at: datetime) -> float | None:
         """Return the seconds until there may be something to hand out; None: nothing is left.
 
-        What was due is handed out already, as far as there was room.
+        What was due is handed out already, as far as there was room: with all slots taken,
+        only a job that ends makes a difference.
         """
         worker = self.worker
         now = worker.clock.now()
-        times = [await self._next_due(IDENTIFIED)]
-        if not self._submissions_over():
-            times.append(await self._next_due({State.PENDING}, self.manifests))
-            times.append(await self._lane_opens(now))
-            times.append(self.limits.until if self._tasks else None)
-        coming = [time for time in times if time is not None]
-        if coming:
-            return max(0.0, (min(coming) - now).total_seconds())
-        if self._tasks:
-            return IDLE_SECONDS
-        # A job may have come to rest while the table was asked.
-        return 0.0 if worker.wake.is_set() else None
+        full = len(worker.in_slots) >= self.limits.concurrency
+        times = [collect_at]
+        if not full:
+            paid = await self._next_due(IDENTIFIED)
+            unpaid = None if self._submissions_over() else await self._unpaid_due(now)
+            rest = [time for time in (paid, unpaid) if time is not None]
+            if not rest and not self._tasks:
+                # A job may have come to rest while the table was asked.
+                return 0.0 if worker.wake.is_set() else None
+            times += rest
+        if self.limits.until is not None and self.limits.until > now:
+            times.append(self.limits.until)
+        return max(0.0, (min(times) - now).total_seconds())
+
+    async def _unpaid_due(self, now: datetime) -> datetime | None:
+        """Return when the next submission may go, were there a slot."""
+        times = [await self._next_due({State.PENDING}, self.manifests), await self._lane_opens(now)]
+        return min((time for time in times if time is not None), default=None)
 
     async def _lane_opens(self, now: datetime) -> datetime | None:
         """Return when a paused lane opens for jobs that wait at it."""

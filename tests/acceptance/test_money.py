@@ -1,7 +1,5 @@
 """Limits are exact, trouble costs no row an attempt, and no reply is worth a second POST."""
 
-import json
-
 import pytest
 
 from support import manifests
@@ -9,11 +7,6 @@ from support.command import Command
 from support.fal import Server
 
 RUN = ("run", "manifest.csv", "--yes")
-
-
-def jobs(tweenbatch: Command) -> dict[str, int]:
-    counts = json.loads(tweenbatch("status", "--json").stdout)["jobs"]
-    return {state: count for state, count in counts.items() if count}
 
 
 @pytest.mark.parametrize("concurrency", ["1", "8"])
@@ -25,7 +18,7 @@ def test_the_budget_stops_before_the_submission_that_would_pass_it(
     assert stopped.returncode == 3
     assert "stopped by the budget" in stopped.stdout
     assert fal.ledger()["billed_usd"] == "1.68"
-    assert jobs(tweenbatch) == {"pending": 3, "succeeded": 3}
+    assert tweenbatch.jobs() == {"pending": 3, "succeeded": 3}
 
 
 def test_a_budget_that_is_just_enough_is_enough(tweenbatch: Command, fal: Server) -> None:
@@ -48,7 +41,7 @@ def test_what_was_not_billed_goes_back_into_the_budget(tweenbatch: Command, fal:
     )
     run = tweenbatch(*RUN, "--max-cost", "0.56", "--concurrency", "1")
     assert run.returncode == 1
-    assert jobs(tweenbatch) == {"failed": 1, "succeeded": 1}
+    assert tweenbatch.jobs() == {"failed": 1, "succeeded": 1}
     assert fal.ledger()["billed_usd"] == "0.56"
 
 
@@ -68,7 +61,7 @@ def test_at_the_end_of_its_time_a_run_submits_nothing_more_but_collects(
     run = tweenbatch(*RUN, "--concurrency", "1", "--max-duration", "2s")
     assert run.returncode == 3
     assert "stopped by the time" in run.stdout
-    assert jobs(tweenbatch) == {"pending": 2, "succeeded": 1}
+    assert tweenbatch.jobs() == {"pending": 2, "succeeded": 1}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +83,7 @@ def test_account_trouble_stops_the_batch_and_costs_no_row_an_attempt(
     stopped = tweenbatch(*RUN, "--concurrency", "1")
     assert stopped.returncode == 4
     assert words in stopped.stdout
-    assert jobs(tweenbatch) == {"pending": 4, "succeeded": 2}
+    assert tweenbatch.jobs() == {"pending": 4, "succeeded": 2}
     ledger = fal.ledger()
     assert (ledger["posts"], ledger["accepted_count"]) == (3, 2)
     fal.script()
@@ -131,7 +124,7 @@ def test_a_submission_whose_reply_is_lost_is_never_sent_again(
     run = tweenbatch(*RUN, "--concurrency", "1")
     assert run.returncode == 5
     assert "$0.56 is uncertain" in run.stdout
-    assert jobs(tweenbatch) == {"succeeded": 2, "uncertain": 1}
+    assert tweenbatch.jobs() == {"succeeded": 2, "uncertain": 1}
     assert tweenbatch("run", "--yes").returncode == 5
     ledger = fal.ledger()
     assert (ledger["posts"], ledger["accepted_count"]) == (3, 3)
@@ -191,7 +184,7 @@ def test_a_clip_that_can_not_be_had_stays_paid_and_is_fetched_by_the_next_run(
     fal.script({"on": "download", "do": "reset"})
     run = tweenbatch(*RUN)
     assert run.returncode == 3
-    assert jobs(tweenbatch) == {"ready": 1}
+    assert tweenbatch.jobs() == {"ready": 1}
     fal.script()
     assert tweenbatch("run").returncode == 0
     assert fal.ledger()["posts"] == 1

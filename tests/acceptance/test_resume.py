@@ -17,11 +17,6 @@ def kill(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
-def jobs(tweenbatch: Command) -> dict[str, int]:
-    counts = json.loads(tweenbatch("status", "--json").stdout)["jobs"]
-    return {state: count for state, count in counts.items() if count}
-
-
 def test_killed_before_acceptance_the_job_is_uncertain_and_never_sent_again(
     tweenbatch: Command, fal: Server
 ) -> None:
@@ -34,7 +29,7 @@ def test_killed_before_acceptance_the_job_is_uncertain_and_never_sent_again(
     again = tweenbatch("run", "--yes")
     assert again.returncode == 5
     assert "$0.56 is uncertain" in again.stdout
-    assert jobs(tweenbatch) == {"uncertain": 1}
+    assert tweenbatch.jobs() == {"uncertain": 1}
     assert fal.ledger()["posts"] == 1
 
 
@@ -45,12 +40,12 @@ def test_killed_after_acceptance_the_job_is_uncertain_and_never_sent_again(
     fal.script({"on": "submit", "do": "hold", "at": "reply", "nth": 1})
     with tweenbatch.started(*RUN) as run:
         fal.wait_for("held")
-        until(lambda: jobs(tweenbatch).get("succeeded") == 2)
+        until(lambda: tweenbatch.jobs().get("succeeded") == 2)
         kill(run)
     fal.script()
     again = tweenbatch("run", "--yes")
     assert again.returncode == 5
-    assert jobs(tweenbatch) == {"succeeded": 2, "uncertain": 1}
+    assert tweenbatch.jobs() == {"succeeded": 2, "uncertain": 1}
     status = json.loads(tweenbatch("status", "--json").stdout)
     assert status["money"]["uncertain"] == 0.56
     assert [a["state"] for a in status["attention"]] == ["uncertain"]
@@ -74,7 +69,7 @@ def test_killed_between_the_reply_and_its_record_the_job_is_uncertain(
         table.close()
     fal.script()
     assert tweenbatch("run", "--yes").returncode == 5
-    assert jobs(tweenbatch) == {"uncertain": 1}
+    assert tweenbatch.jobs() == {"uncertain": 1}
     assert fal.ledger()["posts"] == 1
 
 
@@ -86,7 +81,7 @@ def test_killed_while_clips_are_made_the_next_run_collects_them(
     with tweenbatch.started(*RUN) as run:
         fal.wait_for("status_read", count=6)
         kill(run)
-    assert jobs(tweenbatch) == {"submitted": 3}
+    assert tweenbatch.jobs() == {"submitted": 3}
     fal.script()
     fal.release()
     # There is nothing to pay for, so nobody has to agree to anything.
@@ -102,7 +97,7 @@ def test_killed_in_the_middle_of_a_download_only_that_is_fetched_again(
     fal.script({"on": "download", "do": "hold", "after_bytes": 100, "nth": 2})
     with tweenbatch.started(*RUN) as run:
         fal.wait_for("held")
-        until(lambda: jobs(tweenbatch).get("succeeded") == 2)
+        until(lambda: tweenbatch.jobs().get("succeeded") == 2)
         kill(run)
     fal.script()
     assert tweenbatch("run").returncode == 0
@@ -142,7 +137,7 @@ def test_an_interrupt_stops_submitting_and_leaves_the_rest_at_fal(
     assert run.returncode == 130
     assert "stopping" in said
     assert "Traceback" not in said
-    assert jobs(tweenbatch) == {"pending": 2, "submitted": 2}
+    assert tweenbatch.jobs() == {"pending": 2, "submitted": 2}
     fal.script()
     fal.release()
     assert tweenbatch("run", "--yes").returncode == 0
@@ -159,7 +154,7 @@ def test_an_interrupt_waits_for_the_reply_to_a_submission(tweenbatch: Command, f
         assert "stopping" in run.stderr.readline()
         fal.release("late")
         assert run.wait(60) == 130
-    assert jobs(tweenbatch) == {"submitted": 1}
+    assert tweenbatch.jobs() == {"submitted": 1}
     fal.script()
     assert tweenbatch("run").returncode == 0
     assert fal.ledger()["posts"] == 1
@@ -172,7 +167,7 @@ def test_a_second_interrupt_leaves_at_once_and_loses_nothing(
     fal.script({"on": "submit", "do": "hold", "at": "reply", "nth": 1})
     with tweenbatch.started(*RUN) as run:
         fal.wait_for("held")
-        until(lambda: jobs(tweenbatch).get("succeeded") == 1)
+        until(lambda: tweenbatch.jobs().get("succeeded") == 1)
         run.send_signal(signal.SIGINT)
         assert run.stderr is not None
         assert "stopping" in run.stderr.readline()
@@ -180,7 +175,7 @@ def test_a_second_interrupt_leaves_at_once_and_loses_nothing(
         assert run.wait(30) == 130
     fal.script()
     assert tweenbatch("run").returncode == 5
-    assert jobs(tweenbatch) == {"succeeded": 1, "uncertain": 1}
+    assert tweenbatch.jobs() == {"succeeded": 1, "uncertain": 1}
     assert fal.ledger()["posts"] == 2
 
 
@@ -192,7 +187,7 @@ def test_a_second_runner_is_told_who_has_the_table(tweenbatch: Command, fal: Ser
         second = tweenbatch(*RUN)
         assert second.returncode == 75
         assert str(run.pid) in second.stderr
-        assert jobs(tweenbatch) == {"submitted": 1}  # looking is always possible
+        assert tweenbatch.jobs() == {"submitted": 1}  # looking is always possible
         fal.script()
         fal.release()
         assert run.wait(60) == 0

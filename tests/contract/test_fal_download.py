@@ -133,6 +133,18 @@ async def test_a_transfer_that_does_not_come_to_its_end_is_told(behave: Any) -> 
             await whole(fal, URL)
 
 
+@pytest.mark.parametrize("sent", [b"", answer(200, CLIP)[:-1]], ids=["at once", "in the middle"])
+async def test_silence_ends_a_transfer_long_before_its_deadline(sent: bytes) -> None:
+    patient = Deadlines(download_silence_seconds=0.3, download_seconds=600.0)
+    async with (
+        wire(sends(sent, then="hang")) as server,
+        Fal.connect(connect_to=server.url, key=KEY, deadlines=patient) as fal,
+        asyncio.timeout(10),
+    ):
+        with pytest.raises(DownloadFailed):
+            await whole(fal, URL)
+
+
 async def test_nobody_listening_is_a_transfer_that_failed() -> None:
     async with fal_at("http://127.0.0.1:9") as fal:
         with pytest.raises(DownloadFailed):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -107,6 +108,11 @@ async def test_the_key_is_kept_from_the_file_host_even_if_it_is_its_token() -> N
         for seen in server.requests
         if "v3.fal.media" in seen.target
     )
+
+
+async def test_the_client_of_the_file_host_does_not_know_the_key() -> None:
+    async with fal_at("http://127.0.0.1:1") as fal, fal._client._cdn_client() as client:
+        assert "authorization" not in client.headers
 
 
 async def test_the_transport_refuses_to_carry_the_key_to_a_file_host() -> None:
@@ -263,7 +269,9 @@ def test_fals_own_way_to_another_host_is_refused(name: str) -> None:
         f"try: Fal.connect(key='x')\nexcept UsageError as error: assert {name!r} in str(error)\n"
         "else: raise SystemExit('connected')"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, env={name: "evil.example"})
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, name: "evil.example"}
+    )
 
 
 @pytest.mark.parametrize(

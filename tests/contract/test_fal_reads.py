@@ -130,7 +130,7 @@ async def test_a_status_is_taken_as_it_comes(body: dict[str, Any], expected: Rem
 )
 async def test_a_status_that_is_none_is_said_to_be_unintelligible(body: bytes) -> None:
     async with wire(says(200, body)) as server, fal_at(server.url) as fal:
-        with pytest.raises(Unintelligible):
+        with pytest.raises(Unintelligible, match=r"a status|JSON"):
             await fal.status(REQUEST, logs=False)
         assert len(server.requests) == 1
 
@@ -256,7 +256,7 @@ async def test_reads_keep_their_connections_and_are_bounded_in_number() -> None:
         at_once -= 1
         writer.write(answer(200, b"{}"))
 
-    async with wire(slow) as server, fal_at(server.url) as fal:
+    async with wire(slow) as server, Fal.connect(connect_to=server.url, key=KEY) as fal:
         for _ in range(3):
             await asyncio.gather(*(fal.result(REQUEST) for _ in range(60)))
     assert len(server.requests) == 180

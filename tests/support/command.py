@@ -1,5 +1,6 @@
 """The installed command, as a person or a scheduler starts it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -55,6 +56,11 @@ class Command:
             timeout=TIMEOUT,
             check=False,
         )
+
+    def jobs(self) -> dict[str, int]:
+        """Return how many jobs stand where, as ``status`` says; without the zeros."""
+        counts = json.loads(self("status", "--json").stdout)["jobs"]
+        return {state: count for state, count in counts.items() if count}
 
     @contextmanager
     def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:

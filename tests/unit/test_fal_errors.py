@@ -238,7 +238,7 @@ def public_exceptions() -> list[type[Exception]]:
         for name, value in vars(module).items()
         if not name.startswith("_") and isinstance(value, type) and issubclass(value, Exception)
     }
-    return sorted(found, key=lambda kind: kind.__name__)
+    return sorted(found, key=lambda kind: (kind.__name__, kind.__module__))
 
 
 def example(kind: type[Exception]) -> Exception:

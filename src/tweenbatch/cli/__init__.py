@@ -60,7 +60,11 @@ def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
     from tweenbatch.errors import TableBusy, TweenbatchError
 
-    logging.basicConfig(level=os.environ.get("TWEENBATCH_LOG", "ERROR").upper())
+    logging.basicConfig(level=logging.ERROR)
+    # Only our own: at debug level the HTTP library writes down headers.
+    wanted = os.environ.get("TWEENBATCH_LOG", "").upper()
+    level = logging.getLevelNamesMapping().get(wanted, logging.ERROR)
+    logging.getLogger("tweenbatch").setLevel(level)
     try:
         tweenbatch(prog_name="tweenbatch")
     except TweenbatchError as error:

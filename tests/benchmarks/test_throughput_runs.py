@@ -1,0 +1,28 @@
+import subprocess
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("throughput.py")
+SIZE = ("--jobs", "12", "--seconds", "0.2", "--slots", "4", "--queue", "0")
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_table_compares_all_runners_and_only_ours_pays_nothing_twice() -> None:
+    ran = subprocess.run(
+        [sys.executable, str(SCRIPT), *SIZE],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    head, _, *rows = [cells(line) for line in ran.stdout.splitlines() if line.startswith("|")]
+    table = {row[0]: dict(zip(head, row, strict=True)) for row in rows}
+    paid_twice = {name: int(row["paid twice"]) for name, row in table.items()}
+    assert paid_twice.pop("tweenbatch") == 0
+    assert paid_twice.keys() == {"asyncio + subscribe", "threads + subscribe"}
+    assert all(paid_twice.values()), "the replies of the peers were lost as well"
+    assert {table[name]["delivered"] for name in paid_twice} == {"12 of 12"}
