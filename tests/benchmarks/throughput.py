@@ -1,6 +1,6 @@
 """How tweenbatch compares with the scripts that people write around fal's own client.
 
-    python tests/benchmarks/throughput.py [--jobs 400] [--seconds 1] [--slots 40] [--queue 4] [--quick]
+    python tests/benchmarks/throughput.py [--jobs 400] [--seconds 1] [--slots 40] [--queue 4]
 
 Needs the package with its ``rehearsal`` extra; no key, no network. Each runner (the installed
 command, and each way in ``peers.py``) is a process of its own and works against a fresh
