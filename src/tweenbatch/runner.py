@@ -123,6 +123,7 @@ class Runner:
         )
         for job in jobs:
             if job.state is State.PENDING:
+                worker.starting.add(job.id)
                 worker.lane.started()
             if job.state is not State.READY:
                 worker.in_slots.add(job.id)
@@ -140,9 +141,11 @@ class Runner:
         """Return how many submissions may begin now."""
         if self._submissions_over():
             return 0
-        rooms = [self.limits.concurrency - len(self.worker.in_slots), self.worker.lane.room()]
+        worker = self.worker
+        rooms = [self.limits.concurrency - len(worker.in_slots), worker.lane.room()]
         if self.limits.submissions is not None:
-            rooms.append(self.limits.submissions - self.worker.submissions)
+            begun = worker.submissions + len(worker.starting)
+            rooms.append(self.limits.submissions - begun)
         return max(0, min(room for room in rooms if room is not None))
 
     def _submissions_over(self) -> bool:

@@ -78,6 +78,8 @@ class Worker:
     """Set whenever there may be something new to hand out."""
     in_slots: set[int] = field(default_factory=set)
     """Jobs that hold, or are about to take, one of the provider's slots."""
+    starting: set[int] = field(default_factory=set)
+    """Jobs that were handed out to be submitted and have not come to it yet."""
     interruptible: set[int] = field(default_factory=set)
     """Jobs that are only waiting or reading: they may be left at any moment."""
     posts: set[asyncio.Task[Job]] = field(default_factory=set)
@@ -105,8 +107,8 @@ class Worker:
             log.exception("left for the next run job=%d", job.id)
             self.watcher.notice(f"{job.output_name}: left for the next run, see the log")
         finally:
-            self.in_slots.discard(job.id)
-            self.interruptible.discard(job.id)
+            for held in (self.in_slots, self.starting, self.interruptible):
+                held.discard(job.id)
             self.wake.set()
 
     async def _through_the_stages(self, job: Job) -> None:
@@ -183,6 +185,7 @@ class Worker:
             self.store.begin_attempt, job, intent, run_id=self.run_id, now=self.clock.now()
         )
         self.submissions += 1
+        self.starting.discard(job.id)
         self.watcher.moved(begun, job.state)
         return begun
 

@@ -1,0 +1,55 @@
+"""On a terminal a person is asked before money is spent, and sees how far it is."""
+
+import re
+
+import pytest
+
+from support import manifests
+from support.command import Command
+from support.fal import Server
+from support.terminal import terminal
+
+
+def test_typing_the_amount_spends_it(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    with terminal(tweenbatch, "run", "manifest.csv") as shown:
+        shown.read_until("Type $1.12 to spend it")
+        assert fal.ledger()["posts"] == 0
+        shown.type("1.12")
+        assert shown.end() == 0
+    assert fal.ledger()["posts"] == 2
+
+
+@pytest.mark.parametrize("answer", ["", "y", "yes", "1.1", "11.2"])
+def test_anything_else_spends_nothing_and_imports_nothing(
+    tweenbatch: Command, fal: Server, answer: str
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    with terminal(tweenbatch, "run", "manifest.csv") as shown:
+        shown.read_until("Type $1.12 to spend it")
+        shown.type(answer)
+        assert shown.end() == 2
+        assert "nothing was imported" in shown.screen
+    assert fal.ledger()["posts"] == 0
+    assert not (tweenbatch.folder / "tweenbatch.db").exists()
+
+
+@pytest.mark.parametrize("columns", [80, 60, 0])
+def test_the_bar_fits_the_terminal_and_ends_with_everything_done(
+    tweenbatch: Command, columns: int
+) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    with terminal(tweenbatch, "run", "manifest.csv", "--yes", columns=columns) as shown:
+        assert shown.end() == 0
+    bars = [line for line in re.split(r"[\r\n]+", shown.screen) if "%|" in line]
+    assert bars
+    # A terminal that says it has no columns is taken for one of 80.
+    assert max(len(line) for line in bars) <= (columns or 80)
+    assert "3/3 clips" in bars[-1]
+
+
+def test_off_a_terminal_there_is_no_bar(tweenbatch: Command) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    run = tweenbatch("run", "manifest.csv", "--yes")
+    assert "%|" not in run.stdout + run.stderr
+    assert "\r" not in run.stdout + run.stderr

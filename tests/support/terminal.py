@@ -1,0 +1,78 @@
+"""The installed command on a terminal, as a person sees it."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from support.command import TIMEOUT, Command, executable
+
+ROWS = 24
+
+
+@dataclass(slots=True)
+class Terminal:
+    """A pseudo-terminal with the command in it; ``screen`` is all that was written so far."""
+
+    process: "subprocess.Popen[bytes]"
+    master: int
+    screen: str = field(default="")
+
+    def read_until(self, text: str) -> str:
+        """Read until this text was written; return everything so far."""
+        deadline = time.monotonic() + TIMEOUT
+        while text not in self.screen:
+            assert time.monotonic() < deadline, self.screen
+            assert self._read(), f"{text!r} never came: {self.screen}"
+        return self.screen
+
+    def type(self, line: str) -> None:
+        """Type a line and press return."""
+        os.write(self.master, f"{line}\n".encode())
+
+    def end(self) -> int:
+        """Read to the end; return the exit code."""
+        while self._read():
+            pass
+        return self.process.wait(TIMEOUT)
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self.master, 65536)
+        except OSError:  # Linux says so when the last writer has gone
+            return False
+        self.screen += data.decode(errors="replace")
+        return bool(data)
+
+
+@contextmanager
+def terminal(command: Command, *arguments: str, columns: int = 80) -> Iterator[Terminal]:
+    """Run the command on a terminal of so many columns."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
+    environment = {
+        name: value for name, value in command.environ().items() if name not in ("COLUMNS", "LINES")
+    }
+    process = subprocess.Popen(
+        [executable(), *arguments],
+        cwd=command.folder,
+        env=environment,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        yield Terminal(process, master)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        os.close(master)
