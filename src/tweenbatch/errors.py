@@ -8,6 +8,7 @@ TweenbatchError
 │   ├── TableUnusable      the job table can't be opened
 │   └── OutputUnusable     the output folder can't be written to
 ├── TableBusy              another run owns the job table
+├── TableFailed            the job table failed in the middle of a run
 ├── LeaseLost              a write came too late: the job has moved on without us
 ├── BudgetReached          the next submission would pass the run's limit
 ├── FalError               what fal, or the way to it, answered
@@ -95,6 +96,10 @@ class OutputUnusable(UsageError):
 
 class TableBusy(TweenbatchError):
     """Another run owns the job table."""
+
+
+class TableFailed(TweenbatchError):
+    """The job table failed in the middle of a run."""
 
 
 class LeaseLost(TweenbatchError):

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tweenbatch.errors import TableBusy, TableFailed, TableUnusable
 from tweenbatch.records import Job
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.worker import Worker
@@ -51,7 +52,10 @@ class Runner:
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self) -> Ended:
-        """Work until nothing is left to do, or as far as the limits allow."""
+        """Work until nothing is left to do, or as far as the limits allow.
+
+        Raises ``TableFailed`` where the table did not hold out.
+        """
         worker = self.worker
         try:
             async with asyncio.TaskGroup() as group:
@@ -59,12 +63,17 @@ class Runner:
                 await self._dispatch(group)
                 await self._wind_up()
                 heart.cancel()
+        except* (TableUnusable, TableBusy) as failures:
+            worker.broken_table = failures.exceptions[0]
         finally:
             if worker.posts:
                 await asyncio.wait(worker.posts)
             worker.table.close()
         if worker.broken_table is not None:
-            raise worker.broken_table
+            raise TableFailed(
+                f"the job table failed in the middle of the run: {worker.broken_table}; "
+                "mend that and run again: it goes on from what is recorded"
+            ) from worker.broken_table
         return Ended(
             interrupted=worker.stopping, trouble=worker.lane.closed, limit=self._limit_reached()
         )

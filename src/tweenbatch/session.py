@@ -133,19 +133,16 @@ def run(
             with _signals(runner.stop, on_stop):
                 return await runner.run()
 
-    ended, exit_code = None, None
-    try:
-        ended = asyncio.run(work(fal)) if fal else Ended()
-        result = Result(ended=ended, counts=store.counts(manifests))
-        exit_code = result.exit_code
-        return result
-    finally:
-        store.end_run(
-            run_id,
-            now=clock.now(),
-            exit_code=ExitCode.USAGE if exit_code is None else exit_code,
-            note=(ended and (ended.trouble or ended.limit)) or "",
-        )
+    # A run that breaks off here is found and closed by the next one.
+    ended = asyncio.run(work(fal)) if fal else Ended()
+    result = Result(ended=ended, counts=store.counts(manifests))
+    store.end_run(
+        run_id,
+        now=clock.now(),
+        exit_code=result.exit_code,
+        note=ended.trouble or ended.limit or "",
+    )
+    return result
 
 
 def _runner(

@@ -22,6 +22,7 @@ from tweenbatch.errors import (
     LaneRefused,
     LeaseLost,
     NotSent,
+    TableBusy,
     TableUnusable,
     UnreadableFrame,
 )
@@ -87,7 +88,7 @@ class Worker:
     submissions: int = 0
     stopping: bool = False
     budget_reached: bool = False
-    broken_table: TableUnusable | None = None
+    broken_table: Exception | None = None
     _uploads: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     _expired: Counter[int] = field(default_factory=Counter)
     _lines_shown: Counter[int] = field(default_factory=Counter)
@@ -100,7 +101,7 @@ class Worker:
             log.warning("lease lost job=%d: %s", job.id, error)
         except asyncio.CancelledError:
             log.debug("left for the next run job=%d", job.id)
-        except TableUnusable as error:
+        except (TableUnusable, TableBusy) as error:
             self.broken_table = self.broken_table or error
             self.stopping = True
         except Exception:

@@ -191,3 +191,25 @@ def test_a_second_runner_is_told_who_has_the_table(tweenbatch: Command, fal: Ser
         fal.script()
         fal.release()
         assert run.wait(60) == 0
+
+
+def test_a_table_that_breaks_in_mid_run_ends_the_run_and_says_so(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script({"on": "generation", "do": "hold"})
+    with tweenbatch.started(*RUN) as run:
+        fal.wait_for("status_read", count=4)
+        table = tweenbatch.folder / "tweenbatch.db"
+        whole = table.read_bytes()
+        table.write_bytes(b"x" * len(whole))
+        fal.script()
+        fal.release()
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 4
+    assert "failed in the middle of the run" in said
+    assert "tweenbatch.db" in said
+    assert "Traceback" not in said
+    table.write_bytes(whole)
+    assert tweenbatch("run").returncode == 0
+    assert fal.ledger()["posts"] == 2

@@ -56,7 +56,7 @@ MAY_USE: dict[str, set[str]] = {
         *("clock", "errors", "fal", "lane", "models", "records", "stages", "states"),
         *("store", "table"),
     },
-    "runner": {"records", "states", "worker"},
+    "runner": {"errors", "records", "states", "worker"},
     "session": {
         *("tweenbatch", "clock", "errors", "fal", "lane", "runner", "settings", "stages"),
         *("states", "store", "table", "worker"),

@@ -22,8 +22,8 @@ COMMANDS = {
 }
 
 EXIT_USAGE = 2
+EXIT_TROUBLE = 4
 EXIT_TABLE_BUSY = 75
-EXIT_INTERRUPTED = 130
 
 
 class _Commands(click.Group):
@@ -58,7 +58,7 @@ def tweenbatch() -> None:
 
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
-    from tweenbatch.errors import TableBusy, TweenbatchError
+    from tweenbatch.errors import TableBusy, TableFailed, TweenbatchError
 
     logging.basicConfig(level=logging.ERROR)
     # Only our own: at debug level the HTTP library writes down headers.
@@ -69,7 +69,8 @@ def main() -> None:
         tweenbatch(prog_name="tweenbatch")
     except TweenbatchError as error:
         click.echo(f"tweenbatch: {error}", err=True)
-        sys.exit(EXIT_TABLE_BUSY if isinstance(error, TableBusy) else EXIT_USAGE)
+        exits = {TableBusy: EXIT_TABLE_BUSY, TableFailed: EXIT_TROUBLE}
+        sys.exit(exits.get(type(error), EXIT_USAGE))
     except BrokenPipeError:
         # The reader of our output has gone (| head): say nothing, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
