@@ -58,8 +58,11 @@ class Lane:
         """A submission that had started did not come to the point of telling anything."""
         self._probing = False
 
-    def trouble(self, reason: str, *, retry_after_seconds: float | None = None) -> None:
-        """Pause: for as long as fal asks, else longer with each trouble in a row."""
+    def trouble(self, reason: str, *, retry_after_seconds: float | None = None) -> float:
+        """Pause for as long as fal asks, else longer with each trouble in a row.
+
+        Returns the seconds of the pause.
+        """
         pause = backoff_seconds(
             self._troubles, base=PAUSE_BASE_SECONDS, cap=PAUSE_CAP_SECONDS, rng=self.rng
         )
@@ -69,6 +72,7 @@ class Lane:
         self._troubles += 1
         self._probing = False
         self.paused = reason
+        return pause
 
     def close(self, reason: str) -> None:
         """Stop submissions for the rest of the run; the first reason stands."""

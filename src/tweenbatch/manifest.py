@@ -82,7 +82,12 @@ def _table(path: Path, data: bytes) -> tuple[pd.DataFrame, list[int]]:
         raise ManifestError(
             path, [Problem(message=f"there is a NUL byte on line {line}; this is no text file")]
         )
-    duplicates = _duplicates(next(csv.reader(io.StringIO(text))))
+    header = next(csv.reader(io.StringIO(text)))
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and separator in header[0]:
+            message = f"the columns are separated by {name}; save the file with commas"
+            raise ManifestError(path, [Problem(message=message)])
+    duplicates = _duplicates(header)
     if duplicates:
         raise ManifestError(
             path,

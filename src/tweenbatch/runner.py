@@ -39,7 +39,7 @@ class Ended:
     trouble: str | None = None
     """The account or the service refused, in its own words."""
     limit: str | None = None
-    """The limit that stopped the submissions."""
+    """The option whose limit stopped the submissions."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,11 +163,11 @@ class Runner:
     def _limit_reached(self) -> str | None:
         limits = self.limits
         if self.worker.budget_reached:
-            return "the budget"
+            return "--max-cost"
         if limits.submissions is not None and self.worker.submissions >= limits.submissions:
-            return "the number of submissions"
+            return "--limit"
         if limits.until is not None and self.worker.clock.now() >= limits.until:
-            return "the time"
+            return "--max-duration or --stop-at"
         return None
 
     async def _pause(self, collect_at: datetime) -> float | None:

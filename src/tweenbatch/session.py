@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import IntEnum
 from pathlib import Path
 
@@ -50,6 +51,8 @@ class Result:
 
     ended: Ended
     counts: Mapping[State, int]
+    spent_usd: Decimal
+    """What fal billed, or may have billed, during this run."""
 
     @property
     def unfinished(self) -> int:
@@ -106,6 +109,7 @@ def run(
         now=started,
         max_cost_usd=settings.max_cost,
     )
+    spent_before = store.money().spent
     recovered = store.recover(run_id, now=started)
     if recovered.uncertain:
         watcher.notice(
@@ -135,7 +139,11 @@ def run(
 
     # A run that breaks off here is found and closed by the next one.
     ended = asyncio.run(work(fal)) if fal else Ended()
-    result = Result(ended=ended, counts=store.counts(manifests))
+    result = Result(
+        ended=ended,
+        counts=store.counts(manifests),
+        spent_usd=store.money().spent - spent_before,
+    )
     store.end_run(
         run_id,
         now=clock.now(),
@@ -181,7 +189,7 @@ def _signals(stop: Callable[[], None], on_stop: Callable[[], None]) -> ExitStack
     def handle() -> None:
         nonlocal stopped
         if stopped:
-            sys.stderr.write("\nleaving at once; `tweenbatch run` goes on from here\n")
+            sys.stderr.write("\nleaving at once; the next run goes on from here\n")
             sys.stderr.flush()
             os._exit(ExitCode.INTERRUPTED)
         stopped = True

@@ -1,5 +1,6 @@
 """What a run was asked to do: flags and environment, checked once and frozen."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -48,28 +49,30 @@ class RunSettings(BaseModel):
 
 def duration(text: str) -> timedelta:
     """Parse ``90``, ``90s``, ``45m``, ``2h`` or ``1h30m``; raises ``ValueError``."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    seconds, number = 0.0, ""
-    for character in text.strip().lower():
-        if character in units and number:
-            seconds += float(number) * units[character]
-            number = ""
-        else:
-            number += character
-    if number:
-        seconds += float(number)
-    if not 0 < seconds < timedelta.max.total_seconds():
-        raise ValueError("a duration is more than nothing")
-    return timedelta(seconds=seconds)
+    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", text.strip().lower())
+    hours, minutes, seconds = (int(part or 0) for part in parts.groups()) if parts else (0, 0, 0)
+    length = timedelta(hours=hours, minutes=minutes, seconds=seconds)
+    if not length:
+        raise ValueError("expected e.g. 90s, 45m, 2h or 1h30m")
+    return length
 
 
 def next_time(text: str, *, now: datetime) -> datetime:
     """Parse ``06:30`` (the next such hour, local) or an ISO instant; raises ``ValueError``."""
-    if len(text) <= len("00:00"):
-        wanted = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - made local below
+    try:
+        instant = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        instant = None
+    if instant is None:
+        try:
+            wanted = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - made local below
+        except ValueError:
+            raise ValueError("expected e.g. 06:30 or 2026-03-01T06:30") from None
         local = now.astimezone()
         naive = datetime.combine(local.date(), wanted)
         if naive.astimezone() <= local:
             naive += timedelta(days=1)
         return naive.astimezone(UTC)
-    return datetime.fromisoformat(text).astimezone(UTC)
+    if instant <= now:
+        raise ValueError("that time has passed")
+    return instant

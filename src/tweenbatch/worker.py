@@ -141,7 +141,7 @@ class Worker:
             if isinstance(error, Answered) and error.http_status in KEY_TROUBLE:
                 await self._refused_by_lane(job, error)
                 return None
-            self.lane.trouble(f"frames can't be uploaded: {error}")
+            self._trouble(f"frames can't be uploaded: {error}")
             await self._rest(job)
             return None
         post = asyncio.create_task(self._post(job, intent), name=f"post-{job.id}")
@@ -163,7 +163,7 @@ class Worker:
             outcome = await submit(job, fal=self.fal)
         except NotSent as error:
             self.submissions -= 1
-            self.lane.trouble(str(error), retry_after_seconds=error.retry_after_seconds)
+            self._trouble(str(error), retry_after_seconds=error.retry_after_seconds)
             outcome = not_accepted(error)
         except LaneRefused as error:
             self.submissions -= 1
@@ -176,7 +176,7 @@ class Worker:
             raise
         else:
             if outcome.event is Event.OUTCOME_UNKNOWN:
-                self.lane.trouble(f"a submission's outcome is unknown: {outcome.failure}")
+                self._trouble("the outcome of a submission is unknown")
             else:
                 self.lane.got_through()
         return await self._record(job, outcome)
@@ -279,6 +279,13 @@ class Worker:
                 self.budget_reached = False
         self.watcher.moved(after, job.state)
         return after
+
+    def _trouble(self, reason: str, *, retry_after_seconds: float | None = None) -> None:
+        """Pause the lane and say so, once for all the jobs that wait at it."""
+        before = self.lane.wait_seconds()
+        pause = self.lane.trouble(reason, retry_after_seconds=retry_after_seconds)
+        if not before:
+            self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
 
     async def _refused_by_lane(self, job: Job, error: FalError) -> None:
         self.lane.close(str(error))

@@ -16,7 +16,7 @@ def test_the_budget_stops_before_the_submission_that_would_pass_it(
     manifests.project(tweenbatch.folder, 6)
     stopped = tweenbatch(*RUN, "--max-cost", "1.70", "--concurrency", concurrency)
     assert stopped.returncode == 3
-    assert "stopped by the budget" in stopped.stdout
+    assert "stopped by --max-cost" in stopped.stdout
     assert fal.ledger()["billed_usd"] == "1.68"
     assert tweenbatch.jobs() == {"pending": 3, "succeeded": 3}
 
@@ -60,7 +60,7 @@ def test_at_the_end_of_its_time_a_run_submits_nothing_more_but_collects(
     fal.script({"on": "generation", "do": "delay", "seconds": 4})
     run = tweenbatch(*RUN, "--concurrency", "1", "--max-duration", "2s")
     assert run.returncode == 3
-    assert "stopped by the time" in run.stdout
+    assert "stopped by --max-duration" in run.stdout
     assert tweenbatch.jobs() == {"pending": 2, "succeeded": 1}
 
 

@@ -47,6 +47,7 @@ def test_every_problem_of_a_manifest_is_named_at_once(tweenbatch: Command, fal: 
         (b"prompt,start_image\nx,a.png\n", "column 'end_image': this column is missing"),
         (b"prompt,start_image,end_image,seed\nx,a.png,b.png,7\n", "has no seed; ask for another"),
         (b"prompt,start_image,end_image\n", "there are no rows"),
+        (b"prompt;start_image;end_image\nx;a.png;b.png\n", "separated by semicolons"),
         (b"prompt,start_image,end_image\n\xff\xfe,a.png,b.png\n", "on line 2 is not UTF-8"),
         (b'prompt,start_image,end_image\n"x,a.png,b.png\n', "no well-formed CSV"),
         (b"prompt,start_image,end_image\nx,y,a.png,b.png\n", "more cells than the header"),
@@ -181,3 +182,40 @@ def test_the_stand_in_for_fal_is_on_this_machine_or_it_is_refused(
     refused = replace(tweenbatch, connect_to="http://192.0.2.7:8911")(*RUN)
     assert refused.returncode == 2
     assert "a server on this machine" in refused.stderr
+
+
+@pytest.mark.parametrize("target", ["out.xlsx", "nowhere/out.csv", "/proc/out.csv"])
+def test_an_export_that_can_not_be_written_is_refused_in_one_line(
+    tweenbatch: Command, target: str
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    tweenbatch(*RUN)
+    refused = tweenbatch("export", "-o", target)
+    assert refused.returncode == 2
+    assert target in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_an_unreachable_service_is_said_and_costs_no_attempt(tweenbatch: Command) -> None:
+    manifests.project(tweenbatch.folder, 0)
+    url = "https://example.com/frame.png"
+    manifests.write(
+        tweenbatch.folder / "manifest.csv", manifests.rows(2, start_image=url, end_image=url)
+    )
+    alone = replace(tweenbatch, connect_to="http://127.0.0.1:1")
+    stopped = alone(*RUN, "--max-duration", "2s")
+    assert stopped.returncode == 3
+    assert "no connection to queue.fal.run" in stopped.stderr
+    assert "next submission in" in stopped.stderr
+    assert tweenbatch.jobs() == {"pending": 2}
+
+
+def test_a_run_over_jobs_that_wait_for_a_person_does_not_call_them_done(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    fal.script({"on": "submit", "do": "reset", "at": "reply"})
+    assert tweenbatch(*RUN).returncode == 5
+    again = tweenbatch(*RUN)
+    assert again.returncode == 5
+    assert "Nothing to do: 1 uncertain" in again.stdout

@@ -61,7 +61,7 @@ MAY_USE: dict[str, set[str]] = {
         *("tweenbatch", "clock", "errors", "fal", "lane", "runner", "settings", "stages"),
         *("states", "store", "table", "worker"),
     },
-    "report": {"plan", "records", "session", "settings", "states"},
+    "report": {"places", "plan", "records", "session", "settings", "states"},
     "emulator": {"clock", "errors"},
 }
 """Which rooms a room may know; the command line may know all, and nobody knows it."""

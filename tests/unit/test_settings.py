@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 1, 4, 15, tzinfo=UTC)
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90", 90), ("90s", 90), ("45m", 2700), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400)],
+    [("90", 90), ("90s", 90), ("45m", 2700), ("2h", 7200), ("1h30m", 5400), ("1h2m3s", 3723)],
 )
 def test_a_duration_is_read_as_people_write_it(text: str, seconds: int) -> None:
     assert duration(text) == timedelta(seconds=seconds)

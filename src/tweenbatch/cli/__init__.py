@@ -24,6 +24,7 @@ COMMANDS = {
 EXIT_USAGE = 2
 EXIT_TROUBLE = 4
 EXIT_TABLE_BUSY = 75
+EXIT_INTERRUPTED = 130
 
 
 class _Commands(click.Group):
@@ -66,7 +67,15 @@ def main() -> None:
     level = logging.getLevelNamesMapping().get(wanted, logging.ERROR)
     logging.getLogger("tweenbatch").setLevel(level)
     try:
-        tweenbatch(prog_name="tweenbatch")
+        tweenbatch(prog_name="tweenbatch", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("interrupted; nothing was submitted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
     except TweenbatchError as error:
         click.echo(f"tweenbatch: {error}", err=True)
         exits = {TableBusy: EXIT_TABLE_BUSY, TableFailed: EXIT_TROUBLE}
@@ -74,4 +83,3 @@ def main() -> None:
     except BrokenPipeError:
         # The reader of our output has gone (| head): say nothing, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_USAGE)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.errors import UsageError
 from tweenbatch.report import results
 from tweenbatch.store import Store
 
@@ -23,13 +24,20 @@ from tweenbatch.store import Store
 @table_options
 def command(target: str, db: str, rehearse: bool, as_json: bool) -> None:
     """Write one line for each manifest row: state, request, files, cost, error."""
+    if Path(target).suffix not in (".csv", ".jsonl") and target != "-":
+        raise UsageError(f"-o {target}: expected a name that ends in .csv or .jsonl, or -")
     store = Store.open(table_url(db, rehearse=rehearse), create=False)
     try:
-        write = results.jsonl if as_json or target.endswith(".jsonl") else results.csv
+        as_json = as_json if target == "-" else target.endswith(".jsonl")
+        write = results.jsonl if as_json else results.csv
         if target == "-":
             write(store.export(), sys.stdout)
         else:
             count = results.write_file(store.export(), Path(target), write)
             click.echo(f"{count} rows written to {target}", err=True)
+    except FileNotFoundError as error:
+        raise UsageError(f"-o {target}: there is no such folder; make it first") from error
+    except PermissionError as error:
+        raise UsageError(f"-o {target}: can't be written ({error.strerror})") from error
     finally:
         store.close()

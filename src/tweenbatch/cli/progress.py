@@ -36,7 +36,7 @@ class Progress:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._bar: tqdm[NoReturn] = tqdm(
-            total=total, bar_format=BAR, disable=None, dynamic_ncols=True, leave=True
+            total=total, bar_format=BAR, disable=None if total else True, dynamic_ncols=True
         )
         if not self._bar.disable and self._bar.ncols == 0:
             self._bar.ncols = FALLBACK_COLUMNS
@@ -110,7 +110,7 @@ class Progress:
 
     def _postfix(self) -> str:
         running, failed = self._states["running"], self._states[State.FAILED]
-        money = f"{usd(self._usd)} on fal" if self._free else usd(self._usd)
+        money = "$0" if self._free else usd(self._usd)
         parts = [f"{running} running", f"{failed} failed"]
         if self._states["uncertain"]:
             parts.append(f"{self._states['uncertain']} uncertain")

@@ -36,7 +36,10 @@ def command(jobs: tuple[int, ...], yes: bool, db: str, rehearse: bool, as_json: 
         count = store.requeue([a.job_id for a in chosen], now=datetime.now(UTC))
     finally:
         store.close()
-    click.echo(json.dumps({"requeued": count}) if as_json else f"{text.clips(count)} queued again")
+    if as_json:
+        click.echo(json.dumps({"requeued": count}))
+    else:
+        click.echo(f"{text.clips(count)} queued again; `tweenbatch run` submits what is queued")
 
 
 def _confirm(chosen: list[Attention]) -> None:

@@ -24,7 +24,7 @@ from tweenbatch.models import DEFAULT
 from tweenbatch.records import Manifest
 from tweenbatch.report import results, shapes, summary, text
 from tweenbatch.settings import DEFAULT_CONCURRENCY, RunSettings, duration, next_time
-from tweenbatch.states import IDENTIFIED
+from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import RunnerLock, Store
 
 REHEARSAL_KEY = "rehearsal"
@@ -148,6 +148,8 @@ class _Batch:
     to_pay: int
     usd_to_pay: Decimal
     at_fal: int
+    resting: str
+    """What is neither done nor to be done by a run, in words; empty where all is done."""
 
     @property
     def total(self) -> int:
@@ -172,6 +174,11 @@ def _planned(manifests: Sequence[Manifest], store: Store | None) -> _Batch:
         to_pay=made.clips_to_pay,
         usd_to_pay=made.usd_to_pay,
         at_fal=made.count(plan.Group.AT_FAL),
+        resting=_resting(
+            uncertain=made.count(plan.Group.UNCERTAIN),
+            failed=made.count(plan.Group.FAILED),
+            cancelled=made.count(plan.Group.CANCELLED),
+        ),
     )
 
 
@@ -184,7 +191,16 @@ def _unfinished(store: Store) -> _Batch:
         to_pay=unpaid.jobs,
         usd_to_pay=unpaid.usd,
         at_fal=sum(counts[state] for state in IDENTIFIED),
+        resting=_resting(
+            uncertain=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
+            failed=counts[State.FAILED],
+            cancelled=counts[State.CANCELLED],
+        ),
     )
+
+
+def _resting(**counts: int) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
 def _short(path: Path) -> Path:
@@ -196,7 +212,7 @@ def _show(batch: _Batch, settings: RunSettings, say: Callable[[str], None]) -> N
     for line in batch.lines:
         say(line)
     if not batch.total:
-        say("Nothing to do: everything is already there; nothing is spent.")
+        say(f"Nothing to do: {batch.resting or 'everything is already there'}; nothing is spent.")
     elif settings.rehearse:
         say(
             f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0; on fal this would cost "
@@ -241,7 +257,8 @@ def _run(
             manifests=manifests,
             on_stop=lambda: progress.notice(
                 "stopping: what is being sent or fetched is finished, the rest goes on at fal and "
-                "is collected by the next `tweenbatch run`; press Ctrl-C again to leave at once"
+                "is collected by "
+                f"`{summary.resume_command(settings)}`; press Ctrl-C again to leave at once"
             ),
         )
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
 from tweenbatch.records import Attention, Money
 from tweenbatch.report.text import attention_lines, clips, plain, usd
 from tweenbatch.session import ExitCode, Result
@@ -22,7 +23,12 @@ def lines(
         for state in State
         if state is not State.SUCCEEDED and counts[state]
     ]
-    spent = f"{usd(money.spent)} on fal, $0 in this rehearsal" if rehearsal else usd(money.spent)
+    if rehearsal:
+        spent = f"$0 (on fal: {usd(result.spent_usd)})" if result.spent_usd else "$0"
+    else:
+        spent = f"{usd(result.spent_usd)} in this run"
+        if money.spent != result.spent_usd:
+            spent += f" ({usd(money.spent)} in this table)"
     said = [f"{', '.join([head, *others])}; spent {spent}"]
     if money.reserved:
         said.append(f"  in the air at fal: {usd(money.reserved)}")
@@ -40,18 +46,31 @@ def lines(
 
 def next_command(result: Result, settings: RunSettings) -> str:
     """Return the command that goes on from here, with what it does."""
-    rehearse = " --rehearse" if settings.rehearse else ""
     match result.exit_code:
-        case ExitCode.SUCCEEDED if settings.rehearse:
+        case ExitCode.SUCCEEDED if settings.rehearse and settings.manifests:
             manifests = shlex.join(map(str, settings.manifests))
-            return f"FAL_KEY=… tweenbatch run {manifests}  (on fal, for money)".replace("  (", " (")
+            return f"FAL_KEY=… tweenbatch run {manifests}  (on fal, for money)"
         case ExitCode.SUCCEEDED:
-            return "tweenbatch export -o results.csv  (every clip with its cost and file)"
+            return f"tweenbatch export{_table(settings)} -o results.csv  (every clip and its cost)"
         case ExitCode.FAILED:
-            return f"tweenbatch retry{rehearse}  (queue the failed ones again)"
+            return f"tweenbatch retry{_table(settings)}  (queue the failed ones again)"
         case ExitCode.NEEDS_A_PERSON:
-            return f"tweenbatch status{rehearse}  (what is uncertain, with its price)"
+            return f"tweenbatch status{_table(settings)}  (what is uncertain, with its price)"
         case ExitCode.TROUBLE:
-            return f"tweenbatch run{rehearse}  (once the account or the service is well again)"
+            return f"{resume_command(settings)}  (once the account or the service is well again)"
         case _:
-            return f"tweenbatch run{rehearse}  (goes on from here)"
+            return f"{resume_command(settings)}  (goes on from here)"
+
+
+def resume_command(settings: RunSettings) -> str:
+    """Return the command that goes on with the same table and folder."""
+    output = DEFAULT_OUTPUT.absolute()
+    usual = rehearsal_output(output) if settings.rehearse else output
+    folder = "" if settings.output == usual else f" --output {shlex.quote(str(settings.output))}"
+    return f"tweenbatch run{_table(settings)}{folder}"
+
+
+def _table(settings: RunSettings) -> str:
+    rehearse = " --rehearse" if settings.rehearse else ""
+    usual = rehearsal_db(DEFAULT_DB) if settings.rehearse else DEFAULT_DB
+    return rehearse if settings.db == usual else f"{rehearse} --db {shlex.quote(settings.db)}"
