@@ -24,6 +24,7 @@ from tweenbatch.errors import (
     NotSent,
     TableBusy,
     TableUnusable,
+    TweenbatchError,
     UnreadableFrame,
 )
 from tweenbatch.fal import Fal
@@ -46,6 +47,8 @@ UPLOAD_VALID = timedelta(days=6)
 """fal keeps files at least 7 days; an older upload is made again."""
 
 KEY_TROUBLE = frozenset({401, 403})
+FRAME_REFUSED = frozenset({400, 413, 415, 422})
+"""What fal's storage answers to a file that it will not take."""
 
 
 class Watcher(Protocol):
@@ -130,20 +133,8 @@ class Worker:
     async def _submit(self, job: Job) -> Job | None:
         try:
             intent = await self._interruptibly(job, self._intent(job))
-        except (FrameChanged, UnreadableFrame) as error:
-            self.lane.abandoned()
-            failure = Failure(type="frame_unusable", message=str(error), billed=Billed.NO)
-            return await self._record(job, Outcome(event=Event.GAVE_UP, failure=failure))
-        except LaneRefused as error:
-            await self._refused_by_lane(job, error)
-            return None
-        except FalError as error:
-            if isinstance(error, Answered) and error.http_status in KEY_TROUBLE:
-                await self._refused_by_lane(job, error)
-                return None
-            self._trouble(f"frames can't be uploaded: {error}")
-            await self._rest(job)
-            return None
+        except (FrameChanged, UnreadableFrame, FalError) as error:
+            return await self._without_frames(job, error)
         post = asyncio.create_task(self._post(job, intent), name=f"post-{job.id}")
         self.posts.add(post)
         post.add_done_callback(self.posts.discard)
@@ -155,6 +146,25 @@ class Worker:
             log.info("budget reached job=%d: %s", job.id, error)
             await self._rest(job)
             return None
+
+    async def _without_frames(self, job: Job, error: TweenbatchError) -> Job | None:
+        """Blame the row, the account or the way to fal for frames that are not there."""
+        self.lane.abandoned()
+        status = error.http_status if isinstance(error, Answered) else None
+        if status in FRAME_REFUSED or isinstance(error, FrameChanged | UnreadableFrame):
+            failure = Failure(
+                type="frame_unusable",
+                message=f"fal does not take a frame ({error})" if status else str(error),
+                http_status=status,
+                billed=Billed.NO,
+            )
+            return await self._record(job, Outcome(event=Event.GAVE_UP, failure=failure))
+        if status in KEY_TROUBLE or isinstance(error, LaneRefused):
+            self.lane.close(f"fal does not take frames from this key ({error})")
+        else:
+            self._trouble(f"frames can't be uploaded: {error}")
+        await self._rest(job)
+        return None
 
     async def _post(self, job: Job, intent: Intent) -> Job:
         """Intent, one POST, outcome: the part that nothing may cut in two."""
@@ -286,10 +296,6 @@ class Worker:
         pause = self.lane.trouble(reason, retry_after_seconds=retry_after_seconds)
         if not before:
             self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
-
-    async def _refused_by_lane(self, job: Job, error: FalError) -> None:
-        self.lane.close(str(error))
-        await self._rest(job)
 
     async def _rest(self, job: Job) -> None:
         """Give a job back as it is; it may be taken up again at once."""

@@ -130,6 +130,45 @@ def test_a_row_that_fal_refuses_for_good_stops_no_other(tweenbatch: Command, fal
     assert "tweenbatch retry" in run.stdout
 
 
+def test_a_frame_that_fal_does_not_take_stops_only_its_row(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 0)
+    frame = "https://example.com/frame.png"
+    good, bad = manifests.rows(2, start_image=frame, end_image=frame)
+    bad["start_image"] = "a.png"
+    manifests.write(tweenbatch.folder / "manifest.csv", [bad, good])
+    fal.script({"on": "upload", "do": "reply", "status": 413})
+    run = tweenbatch("run", "manifest.csv", "--yes")
+    assert run.returncode == 1
+    assert "fal does not take a frame (HTTP 413)" in run.stdout
+    assert tweenbatch.jobs() == {"failed": 1, "succeeded": 1}
+    assert fal.ledger()["posts"] == 1
+
+
+def test_a_frame_that_changed_after_the_plan_is_not_paid_for(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    tweenbatch("run", "manifest.csv", "--yes", "--limit", "0")
+    assert tweenbatch.jobs() == {"pending": 1}
+    manifests.frame(tweenbatch.folder / "a.png", (1, 2, 3))
+    run = tweenbatch("run", "--yes")
+    assert run.returncode == 1
+    assert "has changed since the manifest was read; run the manifest again" in run.stdout
+    assert fal.ledger()["posts"] == 0
+    assert tweenbatch("run", "manifest.csv", "--yes").returncode == 0
+
+
+def test_a_key_that_may_not_upload_stops_the_batch(tweenbatch: Command, fal: Server) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script({"on": "token", "do": "reply", "status": 401})
+    stopped = tweenbatch("run", "manifest.csv", "--yes")
+    assert stopped.returncode == 4
+    assert tweenbatch.jobs() == {"pending": 2}
+    assert fal.ledger()["posts"] == 0
+
+
 def test_a_failed_row_is_paid_anew_only_when_a_person_asks(
     tweenbatch: Command, fal: Server
 ) -> None:
