@@ -32,9 +32,9 @@ def _bytes_as_planned(frame: Frame) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise FrameChanged(f"the frame {path} can't be read any more ({error.strerror})") from error
+        raise FrameChanged(f"a frame can't be read any more: {error.strerror} ({path})") from error
     if hashlib.sha256(data).hexdigest() != frame.sha256:
         raise FrameChanged(
-            f"the frame {path} has changed since the manifest was read; run the manifest again"
+            f"a frame has changed since the manifest was read; run the manifest again ({path})"
         )
     return data
