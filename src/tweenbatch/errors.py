@@ -18,6 +18,7 @@ TweenbatchError
 │   ├── LaneRefused        fal said no to the account or the address: every submission would fail
 │   ├── Unreachable        a read got no answer; it may be repeated
 │   ├── Answered           a read got an HTTP error as its answer
+│   ├── Unreadable         a request has ended and its result can't be had for now
 │   └── Unintelligible     an answer came that has not the form fal documents
 ├── UnreadableFrame        a start or end frame is no image that a model accepts
 ├── FrameChanged           a frame's bytes are not those that were planned
@@ -170,6 +171,10 @@ class Answered(FalError):
         self.http_status = http_status
         self.headers = headers
         self.body = body
+
+
+class Unreadable(FalError):
+    """A request has ended and its result can't be had for now."""
 
 
 class Unintelligible(FalError):

@@ -96,7 +96,7 @@ class Runner:
             handed_out = await self._hand_out(group, {State.PENDING}, room, self.manifests)
             if room and handed_out == room:
                 continue
-            pause = await self._pause(collect_at)
+            pause = await self._pause(collect_at, room)
             if pause is None:
                 return
             try:
@@ -170,7 +170,7 @@ class Runner:
             return "--max-duration or --stop-at"
         return None
 
-    async def _pause(self, collect_at: datetime) -> float | None:
+    async def _pause(self, collect_at: datetime, room: int) -> float | None:
         """Return the seconds until there may be something to hand out; None: nothing is left.
 
         What was due is handed out already, as far as there was room: with all slots taken,
@@ -182,7 +182,7 @@ class Runner:
         times = [collect_at]
         if not full:
             paid = await self._next_due(IDENTIFIED)
-            unpaid = None if self._submissions_over() else await self._unpaid_due(now)
+            unpaid = None if self._submissions_over() else await self._unpaid_due(now, room)
             rest = [time for time in (paid, unpaid) if time is not None]
             if not rest and not self._tasks:
                 # A job may have come to rest while the table was asked.
@@ -192,16 +192,18 @@ class Runner:
             times.append(self.limits.until)
         return max(0.0, (min(times) - now).total_seconds())
 
-    async def _unpaid_due(self, now: datetime) -> datetime | None:
+    async def _unpaid_due(self, now: datetime, room: int) -> datetime | None:
         """Return when the next submission may go, were there a slot."""
-        times = [await self._next_due({State.PENDING}, self.manifests), await self._lane_opens(now)]
+        times = [await self._next_due({State.PENDING}, self.manifests)]
+        if not room:
+            times.append(await self._lane_opens(now))
         return min((time for time in times if time is not None), default=None)
 
     async def _lane_opens(self, now: datetime) -> datetime | None:
         """Return when a paused lane opens for jobs that wait at it."""
         worker = self.worker
         pause = worker.lane.wait_seconds()
-        if not pause or not (await worker.table(worker.store.unpaid, self.manifests)).jobs:
+        if pause is None or not (await worker.table(worker.store.unpaid, self.manifests)).jobs:
             return None
         return now + timedelta(seconds=pause)
 

@@ -25,6 +25,7 @@ from tweenbatch.errors import (
     TableBusy,
     TableUnusable,
     TweenbatchError,
+    Unreadable,
     UnreadableFrame,
 )
 from tweenbatch.fal import Fal
@@ -207,6 +208,9 @@ class Worker:
             )
         except LaneRefused as error:
             self.lane.close(str(error))
+            return None
+        except Unreadable as error:
+            self.watcher.notice(f"{job.output_name}: ended, left for the next run ({error})")
             return None
         return await self._record(job, outcome)
 

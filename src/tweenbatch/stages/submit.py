@@ -1,6 +1,6 @@
 """The stage that spends money: one POST, and what its answer proves."""
 
-from tweenbatch.errors import NotSent, OutcomeUnknown, Refused
+from tweenbatch.errors import FalError, OutcomeUnknown, Refused
 from tweenbatch.fal import Fal
 from tweenbatch.records import Billed, Failure, Job, Outcome
 from tweenbatch.states import Event
@@ -30,7 +30,7 @@ async def submit(job: Job, *, fal: Fal) -> Outcome:
     return Outcome(event=Event.ACCEPTED, request=request)
 
 
-def not_accepted(error: NotSent | Exception, *, http_status: int | None = None) -> Outcome:
+def not_accepted(error: FalError, *, http_status: int | None = None) -> Outcome:
     """Return the outcome of a submission that provably bought nothing."""
     failure = Failure(
         type="not_accepted", message=str(error), http_status=http_status, billed=Billed.NO

@@ -9,7 +9,7 @@ from typing import Any
 
 from tweenbatch import policy
 from tweenbatch.clock import Clock
-from tweenbatch.errors import Answered, LaneRefused, Unintelligible, Unreachable
+from tweenbatch.errors import Answered, LaneRefused, Unintelligible, Unreachable, Unreadable
 from tweenbatch.fal import Fal, video_of
 from tweenbatch.fal.errors import failure_of, failure_of_status
 from tweenbatch.records import Billed, Failure, Job, Outcome, Phase, RemoteStatus
@@ -22,7 +22,7 @@ NOT_FOUND_GRACE = timedelta(minutes=10)
 """fal's replicas may not know a fresh request yet; after this it is really unknown there."""
 
 RESULT_GRACE = timedelta(minutes=10)
-"""How long a finished request may answer with an error that says nothing of the generation."""
+"""How long one run reads a result that answers with an error which says nothing of the clip."""
 
 KEY_TROUBLE = frozenset({401, 403})
 MISSING = frozenset({404, 410})
@@ -42,7 +42,8 @@ class Waiter:
     ) -> Outcome:
         """Return what became of a job that is ``submitted``; ``on_status`` sees every look.
 
-        Raises ``LaneRefused`` where the key does not open the request.
+        Raises ``LaneRefused`` where the key does not open the request, and ``Unreadable`` where
+        it has ended and its result can't be read for now.
         """
         assert job.request is not None
         assert job.accepted_at is not None
@@ -105,12 +106,8 @@ class Waiter:
             )
             return Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure)
         if finished_at is not None and now - finished_at > RESULT_GRACE:
-            failure = Failure(
-                type="internal_server_error",
-                message="the result could not be read",
-                http_status=answer.http_status,
-            )
-            return policy.decide(failure, tries=job.tries, now=now, rng=self.rng)
+            # The clip may well exist: reading goes on in a later run, buying never does.
+            raise Unreadable(f"its result answers HTTP {answer.http_status}")
         log.warning("read answered HTTP %d, looking again job=%d", answer.http_status, job.id)
         return None
 
