@@ -15,7 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from tweenbatch import __version__
-from tweenbatch.clock import Clock, SystemClock
+from tweenbatch.clock import Clock
 from tweenbatch.errors import OutputUnusable
 from tweenbatch.fal import Fal
 from tweenbatch.lane import Lane
@@ -86,7 +86,7 @@ def check_output(folder: Path) -> None:
         ) from error
 
 
-def run(
+async def run(
     settings: RunSettings,
     *,
     store: Store,
@@ -94,13 +94,13 @@ def run(
     watcher: Watcher,
     manifests: Collection[int] | None,
     on_stop: Callable[[], None],
+    clock: Clock,
 ) -> Result:
     """Work on the table, which this process owns, and return how it ended.
 
     ``fal`` connects, inside the event loop; None: there is nothing to do at fal. ``on_stop`` is
     called at the first interrupt; the second one ends the process at once, which loses nothing.
     """
-    clock = SystemClock()
     started = clock.now()
     run_id = store.begin_run(
         host=socket.gethostname(),
@@ -121,9 +121,10 @@ def run(
         submissions=settings.limit,
         until=settings.submits_until(started),
     )
-
-    async def work(connect: Callable[[], Fal]) -> Ended:
-        async with connect() as connected:
+    # A run that breaks off here is found and closed by the next one.
+    ended = Ended()
+    if fal is not None:
+        async with fal() as connected:
             runner = _runner(
                 settings,
                 store=store,
@@ -135,10 +136,7 @@ def run(
                 manifests=manifests,
             )
             with _signals(runner.stop, on_stop):
-                return await runner.run()
-
-    # A run that breaks off here is found and closed by the next one.
-    ended = asyncio.run(work(fal)) if fal else Ended()
+                ended = await runner.run()
     result = Result(
         ended=ended,
         counts=store.counts(manifests),

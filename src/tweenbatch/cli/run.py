@@ -1,5 +1,6 @@
 """``tweenbatch run``: manifests become videos."""
 
+import asyncio
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from tweenbatch import manifest, places, plan, session
 from tweenbatch.cli.options import table_options
 from tweenbatch.cli.progress import Progress
+from tweenbatch.clock import SystemClock
 from tweenbatch.errors import UsageError
 from tweenbatch.fal import Fal
 from tweenbatch.models import DEFAULT
@@ -249,7 +251,7 @@ def _run(
         if batch.total:
             connect = _rehearsal(settings, stack) if settings.rehearse else _fal(settings)
             stack.enter_context(progress)
-        return session.run(
+        going = session.run(
             settings,
             store=store,
             fal=connect,
@@ -260,7 +262,9 @@ def _run(
                 "is collected by "
                 f"`{summary.resume_command(settings)}`; press Ctrl-C again to leave at once"
             ),
+            clock=SystemClock(),
         )
+        return asyncio.run(going)
 
 
 def _fal(settings: RunSettings) -> Callable[[], Fal]:
