@@ -1,10 +1,29 @@
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support import canary
 from support.command import Command
 from support.fal import Server, server
+
+
+@pytest.fixture(autouse=True)
+def no_key_anywhere(
+    request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    """Fail the test that left the key in a file, a log record or a traceback in one."""
+    # Asked for now, the folder outlives whatever still writes to it.
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else None
+    caplog.set_level(logging.DEBUG, logger="tweenbatch")
+    yield
+    layout = logging.Formatter()
+    for when in ("setup", "call"):
+        for record in caplog.get_records(when):
+            canary.refuse(layout.format(record), where=f"the log of {record.name}")
+    if folder is not None:
+        canary.refuse_below(folder)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ Wall time (``now``) is for what people and tables read; ``monotonic`` is for mea
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
 
 
@@ -39,3 +39,22 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Pause the calling task."""
         await asyncio.sleep(seconds)
+
+
+def local_day(now: datetime) -> tuple[datetime, datetime]:
+    """Return when this machine's calendar day began and when the next one does, both in UTC.
+
+    A day that the clocks are changed on has 23 or 25 hours. Where they are changed at
+    midnight, the day begins with the change, or with the earlier of two midnights.
+    """
+    today = now.astimezone().date()
+    return _midnight(today), _midnight(today + timedelta(days=1))
+
+
+def _midnight(day: date) -> datetime:
+    local = datetime.combine(day, datetime.min.time())
+    begins = local.astimezone(UTC)
+    if begins.astimezone().date() < day:
+        # A midnight that the clocks leap over was read with the offset that follows.
+        begins = local.replace(fold=1).astimezone(UTC)
+    return begins

@@ -6,11 +6,11 @@ TweenbatchError
 │   ├── MissingKey         no key for fal was found
 │   ├── TableTooNew        the job table was written by a newer program
 │   ├── TableUnusable      the job table can't be opened
-│   └── OutputUnusable     the output folder can't be written to
+│   └── OutputUnusable     there is no room for clips, or no right to write them
 ├── TableBusy              another run owns the job table
 ├── TableFailed            the job table failed in the middle of a run
 ├── LeaseLost              a write came too late: the job has moved on without us
-├── BudgetReached          the next submission would pass the run's limit
+├── BudgetReached          the next submission would pass a limit of money
 ├── FalError               what fal, or the way to it, answered
 │   ├── NotSent            proven: the submission was not accepted; it may be sent again
 │   ├── OutcomeUnknown     the submission may have been accepted; it must never be sent again
@@ -18,18 +18,20 @@ TweenbatchError
 │   ├── LaneRefused        fal said no to the account or the address: every submission would fail
 │   ├── Unreachable        a read got no answer; it may be repeated
 │   ├── Answered           a read got an HTTP error as its answer
-│   ├── Unreadable         a request has ended and its result can't be had for now
+│   ├── Unreadable         the end of a request, or its result, can't be had for now
 │   └── Unintelligible     an answer came that has not the form fal documents
 ├── UnreadableFrame        a start or end frame is no image that a model accepts
 ├── FrameChanged           a frame's bytes are not those that were planned
 └── VideoError             a finished clip could not be brought home
     ├── BrokenVideo        the file is not a whole mp4
     ├── UrlExpired         the address of the clip is no longer valid
-    └── DownloadFailed     the transfer did not come to its end; it may be repeated
+    ├── DownloadFailed     the transfer did not come to its end; it may be repeated
+    └── DiskTrouble        the disk does not take the clip
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 
@@ -65,7 +67,12 @@ class Problem:
             )
         if self.column is not None:
             where.append(f"column '{self.column}'")
-        return f"{', '.join(where)}: {self.message}" if where else self.message
+        return _one_line(f"{', '.join(where)}: {self.message}" if where else self.message)
+
+
+def _one_line(text: str) -> str:
+    """Return text out of a file as one line that steers no terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 class ManifestError(UsageError):
@@ -76,7 +83,7 @@ class ManifestError(UsageError):
         self.problems = tuple(problems)
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
         lines = "".join(f"\n  {problem}" for problem in self.problems)
-        super().__init__(f"{path}: {count}; nothing was imported{lines}")
+        super().__init__(f"{_one_line(str(path))}: {count}; nothing was imported{lines}")
 
 
 class MissingKey(UsageError):
@@ -92,7 +99,7 @@ class TableUnusable(UsageError):
 
 
 class OutputUnusable(UsageError):
-    """The output folder can't be written to."""
+    """There is no room for clips, or no right to write them."""
 
 
 class TableBusy(TweenbatchError):
@@ -108,7 +115,15 @@ class LeaseLost(TweenbatchError):
 
 
 class BudgetReached(TweenbatchError):
-    """The next submission would pass the run's limit."""
+    """The next submission would pass a limit of money.
+
+    ``option`` is the limit's name; ``until`` when it opens again by itself, if it does.
+    """
+
+    def __init__(self, message: str, *, option: str, until: datetime | None = None) -> None:
+        super().__init__(message)
+        self.option = option
+        self.until = until
 
 
 class FalError(TweenbatchError):
@@ -174,7 +189,7 @@ class Answered(FalError):
 
 
 class Unreadable(FalError):
-    """A request has ended and its result can't be had for now."""
+    """The end of a request, or its result, can't be had for now."""
 
 
 class Unintelligible(FalError):
@@ -203,3 +218,7 @@ class UrlExpired(VideoError):
 
 class DownloadFailed(VideoError):
     """The transfer did not come to its end; it may be repeated."""
+
+
+class DiskTrouble(VideoError):
+    """The disk does not take the clip."""

@@ -31,6 +31,7 @@ class Lane:
     _until: float = 0.0
     _troubles: int = 0
     _probing: bool = field(default=False)
+    _read_at: float = float("-inf")
 
     def wait_seconds(self) -> float | None:
         """Return the seconds until the next submission may go; None: not before a probe ends."""
@@ -58,11 +59,22 @@ class Lane:
         """A submission that had started did not come to the point of telling anything."""
         self._probing = False
 
+    def read_through(self) -> None:
+        """A look at a request was answered."""
+        self._read_at = self.monotonic()
+
+    def is_silent(self, *, since: float) -> bool:
+        """Tell whether no look was answered from ``since`` (``monotonic``) on."""
+        return self._read_at < since
+
     def trouble(self, reason: str, *, retry_after_seconds: float | None = None) -> float:
         """Pause for as long as fal asks, else longer with each trouble in a row.
 
-        Returns the seconds of the pause.
+        What was in the air when a pause began tells nothing new. Returns the seconds left.
         """
+        if self.paused is not None and not self._probing and self.wait_seconds():
+            self._until = max(self._until, self.monotonic() + (retry_after_seconds or 0.0))
+            return self._until - self.monotonic()
         pause = backoff_seconds(
             self._troubles, base=PAUSE_BASE_SECONDS, cap=PAUSE_CAP_SECONDS, rng=self.rng
         )

@@ -17,6 +17,7 @@ import pandas as pd
 
 from tweenbatch import frames
 from tweenbatch.errors import ManifestError, Problem, UnreadableFrame
+from tweenbatch.formulas import bare
 from tweenbatch.models import Endpoint
 from tweenbatch.records import Frame, JobSpec, Manifest, Row
 
@@ -181,7 +182,7 @@ class _RowReader:
         def problem(column: str, message: str) -> None:
             self.problems.append(Problem(message=message, row=number, line=line, column=column))
 
-        cells = {name: text.strip() for name, text in values.items()}
+        cells = {name: bare(text.strip()) for name, text in values.items()}
         if not cells["prompt"]:
             problem("prompt", "is empty; say what should happen between the frames")
         start = self._frame(cells["start_image"], "start_image", problem)

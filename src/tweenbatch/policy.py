@@ -7,7 +7,7 @@ import random
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from tweenbatch.records import Failure, Outcome
+from tweenbatch.records import Billed, Failure, Outcome
 from tweenbatch.states import Event
 
 TRANSIENT: frozenset[str] = frozenset(
@@ -46,6 +46,9 @@ PERMANENT: frozenset[str] = frozenset(
 )
 """Error types that blame the row, or somebody's wish: no header makes them worth a try."""
 
+MODERATION: frozenset[str] = frozenset({"content_policy_violation"})
+"""Refusals of what one row shows or says: they tell nothing about the other rows."""
+
 MAX_TRIES = 3
 """Generations of one job that may fail before it is given up."""
 
@@ -60,6 +63,8 @@ POLL_FRACTION = 0.12
 """A look is due after this part of the time already waited: about 12 % late at worst."""
 POLL_MIN_SECONDS = 0.25
 POLL_MAX_SECONDS = 10.0
+POLL_LATE_FRACTION = 1 / 60
+"""The longest pause, for what takes far longer than any clip should."""
 
 
 def is_transient(failure: Failure) -> bool:
@@ -94,6 +99,12 @@ def decide(failure: Failure, *, tries: int, now: datetime, rng: random.Random) -
     return Outcome(event=Event.GAVE_UP, failure=failure)
 
 
+def lost(message: str) -> Outcome:
+    """Return the end of a job whose clip was paid for and can't be had any more."""
+    failure = Failure(type="paid_but_lost", message=message, retryable=False, billed=Billed.YES)
+    return Outcome(event=Event.GAVE_UP, failure=failure)
+
+
 def backoff_seconds(n: int, *, base: float, cap: float, rng: random.Random) -> float:
     """Return the pause after the n-th failure (from 0): exponential, the upper half jittered."""
     ceiling = min(cap, base * 2.0 ** min(n, 32))
@@ -102,5 +113,6 @@ def backoff_seconds(n: int, *, base: float, cap: float, rng: random.Random) -> f
 
 def poll_seconds(waited: float, *, rng: random.Random) -> float:
     """Return the pause before the next look at a request that fal took ``waited`` seconds ago."""
-    pause = min(POLL_MAX_SECONDS, max(POLL_MIN_SECONDS, waited * POLL_FRACTION))
+    longest = max(POLL_MAX_SECONDS, waited * POLL_LATE_FRACTION)
+    pause = min(longest, max(POLL_MIN_SECONDS, waited * POLL_FRACTION))
     return pause * rng.uniform(0.9, 1.1)

@@ -135,7 +135,8 @@ class Job:
     """A job as the table holds it, with the lease under which it is worked on.
 
     ``attempt`` is the number of the latest attempt (0: none yet), ``tries`` how many of
-    them ended in a failure that counts against the retry policy.
+    them ended in a failure that counts against the retry policy. ``attempt_id``, ``sent_at``,
+    ``key_fingerprint`` and ``billed`` are of the latest attempt.
     """
 
     id: int
@@ -152,9 +153,15 @@ class Job:
     request: Request | None
     accepted_at: datetime | None
     video: "RemoteVideo | None"
+    attempt_id: int | None = None
+    sent_at: datetime | None = None
+    key_fingerprint: str | None = None
+    billed: Billed | None = None
 
     def __post_init__(self) -> None:
-        _refuse_naive(not_before=self.not_before, accepted_at=self.accepted_at)
+        _refuse_naive(
+            not_before=self.not_before, accepted_at=self.accepted_at, sent_at=self.sent_at
+        )
 
 
 class Phase(StrEnum):
@@ -184,6 +191,41 @@ class RemoteVideo:
     url: str
     bytes: int | None
     content_type: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRequest:
+    """A request as fal's history lists it once it has ended.
+
+    ``input`` and ``output`` are None where fal did not keep, or did not show, the payload.
+    Instants are by fal's clock.
+    """
+
+    request_id: str
+    sent_at: datetime
+    ended_at: datetime | None
+    http_status: int | None
+    input: Any
+    output: Any
+
+    def __post_init__(self) -> None:
+        _refuse_naive(sent_at=self.sent_at, ended_at=self.ended_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRequest:
+    """A request that an attempt of the table owns; instants are by this machine's clock.
+
+    Later submissions have a higher ``attempt_id``, whatever the clock did. ``finished_at`` is
+    set once the clip is on disk: the request has ended at fal before that.
+    """
+
+    attempt_id: int
+    request_id: str
+    key_fingerprint: str
+    payload_sha256: str
+    sent_at: datetime
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +274,18 @@ class Outcome:
 
     def __post_init__(self) -> None:
         _refuse_naive(not_before=self.not_before)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayLimit:
+    """What all runs of a table together may commit between two instants, in US dollars."""
+
+    usd: Decimal
+    begins: datetime
+    ends: datetime
+
+    def __post_init__(self) -> None:
+        _refuse_naive(begins=self.begins, ends=self.ends)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,11 +4,12 @@ The runner decides when a job may start; the worker does it and writes it down.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tweenbatch.errors import TableBusy, TableFailed, TableUnusable
+from tweenbatch.errors import BudgetReached, TableBusy, TableFailed, TableUnusable
+from tweenbatch.reconciler import Reconciler
 from tweenbatch.records import Job
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.worker import Worker
@@ -17,6 +18,11 @@ MAX_JOBS_AT_HAND = 2000
 """Tasks at one time: a bound for memory, far above what an account can have in flight."""
 
 HEARTBEAT_SECONDS = 15.0
+
+ASLEEP_SECONDS = 30.0
+"""A heartbeat so late says that the network must be felt for before money goes out."""
+
+OUT_OF_TIME = "--max-duration or --stop-at"
 
 IDLE_SECONDS = 60.0
 """The longest wait before the table is looked at again."""
@@ -29,6 +35,8 @@ class Limits:
     concurrency: int
     submissions: int | None = None
     until: datetime | None = None
+    settle: timedelta = timedelta(0)
+    """How long a run that has nothing else to do waits for what is uncertain or laid aside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +45,19 @@ class Ended:
 
     interrupted: bool = False
     trouble: str | None = None
-    """The account or the service refused, in its own words."""
+    """What stopped the submissions, in the words of the account, the service or the disk."""
+    same_failure: str | None = None
+    """One row after another failed alike, in the words of the last."""
     limit: str | None = None
     """The option whose limit stopped the submissions."""
+
+
+def table_failed(error: Exception) -> TableFailed:
+    """Return what trouble of the table means once money may have been spent."""
+    return TableFailed(
+        f"the job table failed in the middle of the run: {error}; "
+        "once that is mended, run again: it goes on from what is recorded"
+    )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,9 +65,13 @@ class Runner:
     """One run over one table. ``manifests`` bounds what is submitted, never what is collected."""
 
     worker: Worker
+    reconciler: Reconciler
     limits: Limits
     manifests: Collection[int] | None = None
+    disk_trouble: Callable[[], str | None] = lambda: None
+    """Tells why nothing more should be submitted that would have to be written to a disk."""
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _idle_since: datetime | None = None
 
     async def run(self) -> Ended:
         """Work until nothing is left to do, or as far as the limits allow.
@@ -59,10 +81,14 @@ class Runner:
         worker = self.worker
         try:
             async with asyncio.TaskGroup() as group:
-                heart = group.create_task(self._heartbeat(), name="heartbeat")
+                helpers = [
+                    group.create_task(self._heartbeat(), name="heartbeat"),
+                    group.create_task(self.reconciler.run(), name="reconciler"),
+                ]
                 await self._dispatch(group)
                 await self._wind_up()
-                heart.cancel()
+                for helper in helpers:
+                    helper.cancel()
         except* (TableUnusable, TableBusy) as failures:
             worker.broken_table = failures.exceptions[0]
         finally:
@@ -70,12 +96,14 @@ class Runner:
                 await asyncio.wait(worker.posts)
             worker.table.close()
         if worker.broken_table is not None:
-            raise TableFailed(
-                f"the job table failed in the middle of the run: {worker.broken_table}; "
-                "mend that and run again: it goes on from what is recorded"
-            ) from worker.broken_table
+            raise table_failed(worker.broken_table) from worker.broken_table
+        limit = self._limit_reached()
         return Ended(
-            interrupted=worker.stopping, trouble=worker.lane.closed, limit=self._limit_reached()
+            interrupted=worker.stopping,
+            # Time that ran out at a closed gate was taken by the trouble, not by the work.
+            trouble=worker.lane.closed or (worker.lane.paused if limit == OUT_OF_TIME else None),
+            same_failure=worker.streak.stop,
+            limit=limit,
         )
 
     def stop(self) -> None:
@@ -88,6 +116,13 @@ class Runner:
         more_to_collect, collect_at = True, worker.clock.now()
         while not worker.stopping:
             worker.wake.clear()
+            if worker.parked:
+                worker.parked = False
+                collect_at = min(collect_at, await self._next_collection())
+            if self.reconciler.settled:
+                self.reconciler.settled = False
+                worker.budget_reached = None
+                more_to_collect = True
             if more_to_collect or worker.clock.now() >= collect_at:
                 space = MAX_JOBS_AT_HAND - len(self._tasks)
                 more_to_collect = await self._hand_out(group, IDENTIFIED, space) == space
@@ -155,20 +190,31 @@ class Runner:
         if self.limits.submissions is not None:
             begun = worker.submissions + len(worker.starting)
             rooms.append(self.limits.submissions - begun)
-        return max(0, min(room for room in rooms if room is not None))
+        room = max(0, min(room for room in rooms if room is not None))
+        trouble = self.disk_trouble() if room else None
+        if trouble is not None:
+            worker.refuse_to_submit(trouble)
+            return 0
+        return room
 
     def _submissions_over(self) -> bool:
-        return self.worker.lane.closed is not None or self._limit_reached() is not None
+        worker = self.worker
+        stopped = worker.lane.closed or worker.streak.stop or self._limit_reached()
+        return stopped is not None
 
     def _limit_reached(self) -> str | None:
         limits = self.limits
-        if self.worker.budget_reached:
-            return "--max-cost"
+        budget = self.worker.budget_reached
+        if budget is not None and not self._open_again(budget):
+            return budget.option
         if limits.submissions is not None and self.worker.submissions >= limits.submissions:
             return "--limit"
         if limits.until is not None and self.worker.clock.now() >= limits.until:
-            return "--max-duration or --stop-at"
+            return OUT_OF_TIME
         return None
+
+    def _open_again(self, budget: BudgetReached) -> bool:
+        return budget.until is not None and self.worker.clock.now() >= budget.until
 
     async def _pause(self, collect_at: datetime, room: int) -> float | None:
         """Return the seconds until there may be something to hand out; None: nothing is left.
@@ -178,19 +224,39 @@ class Runner:
         """
         worker = self.worker
         now = worker.clock.now()
+        if collect_at <= now:
+            return 0.0
         full = len(worker.in_slots) >= self.limits.concurrency
         times = [collect_at]
         if not full:
             paid = await self._next_due(IDENTIFIED)
             unpaid = None if self._submissions_over() else await self._unpaid_due(now, room)
-            rest = [time for time in (paid, unpaid) if time is not None]
-            if not rest and not self._tasks:
+            times += [time for time in (paid, unpaid) if time is not None]
+            if unpaid is None and not self._tasks:
                 # A job may have come to rest while the table was asked.
-                return 0.0 if worker.wake.is_set() else None
-            times += rest
+                if worker.wake.is_set():
+                    return 0.0
+                settled_by = self._settled_by(now, laid_aside=paid is not None)
+                if settled_by is None:
+                    return None
+                times.append(settled_by)
+            else:
+                self._idle_since = None
         if self.limits.until is not None and self.limits.until > now:
             times.append(self.limits.until)
-        return max(0.0, (min(times) - now).total_seconds())
+        # Not longer, for the clock may be set back meanwhile.
+        return min(IDLE_SECONDS, max(0.0, (min(times) - now).total_seconds()))
+
+    def _settled_by(self, now: datetime, *, laid_aside: bool) -> datetime | None:
+        """Return until when to wait for what nobody works on; None: not any more."""
+        if not laid_aside and not self.reconciler.hopeful:
+            return None
+        self._idle_since = self._idle_since or now
+        until = self._idle_since + self.limits.settle
+        if now < until:
+            return until
+        # What an earlier run left is looked for once, however short the time.
+        return None if self.reconciler.looks else now + timedelta(seconds=IDLE_SECONDS)
 
     async def _unpaid_due(self, now: datetime, room: int) -> datetime | None:
         """Return when the next submission may go, were there a slot."""
@@ -225,5 +291,9 @@ class Runner:
     async def _heartbeat(self) -> None:
         worker = self.worker
         while True:
+            before = worker.clock.now()
             await worker.clock.sleep(HEARTBEAT_SECONDS)
+            slept = (worker.clock.now() - before).total_seconds() - HEARTBEAT_SECONDS
+            if slept > ASLEEP_SECONDS:
+                worker.trouble(f"this machine was asleep, or its clock jumped by {slept:.0f} s")
             await worker.table(worker.store.heartbeat, worker.run_id, now=worker.clock.now())

@@ -7,25 +7,31 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 
-from tweenbatch import __version__
+from tweenbatch import __version__, disk, witness
 from tweenbatch.clock import Clock
-from tweenbatch.errors import OutputUnusable
+from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
 from tweenbatch.fal import Fal
+from tweenbatch.intents import Intents
 from tweenbatch.lane import Lane
-from tweenbatch.runner import Ended, Limits, Runner
+from tweenbatch.reconciler import Reconciler
+from tweenbatch.runner import Ended, Limits, Runner, table_failed
 from tweenbatch.settings import RunSettings
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.wait import Waiter
 from tweenbatch.states import UNFINISHED, State
 from tweenbatch.store import Store
+from tweenbatch.streak import Streak
 from tweenbatch.table import TableThread
+from tweenbatch.witness import Witness
 from tweenbatch.worker import Watcher, Worker
 
 DOWNLOADS = 8
@@ -66,6 +72,8 @@ class Result:
             return ExitCode.INTERRUPTED
         if self.ended.trouble is not None and self.unfinished:
             return ExitCode.TROUBLE
+        if self.ended.same_failure is not None:
+            return ExitCode.FAILED
         if self.counts[State.UNCERTAIN]:
             return ExitCode.NEEDS_A_PERSON
         if self.unfinished:
@@ -86,6 +94,13 @@ def check_output(folder: Path) -> None:
         ) from error
 
 
+def check_room(folders: Iterable[Path]) -> None:
+    """Prove that there is room for what will be submitted; raises ``OutputUnusable``."""
+    trouble = disk.trouble(folders)
+    if trouble is not None:
+        raise OutputUnusable(f"{trouble}; nothing was submitted")
+
+
 async def run(
     settings: RunSettings,
     *,
@@ -95,11 +110,13 @@ async def run(
     manifests: Collection[int] | None,
     on_stop: Callable[[], None],
     clock: Clock,
+    rng: random.Random | None = None,
 ) -> Result:
     """Work on the table, which this process owns, and return how it ended.
 
     ``fal`` connects, inside the event loop; None: there is nothing to do at fal. ``on_stop`` is
     called at the first interrupt; the second one ends the process at once, which loses nothing.
+    ``rng`` spreads the pauses.
     """
     started = clock.now()
     run_id = store.begin_run(
@@ -110,45 +127,79 @@ async def run(
         max_cost_usd=settings.max_cost,
     )
     spent_before = store.money().spent
-    recovered = store.recover(run_id, now=started)
-    if recovered.uncertain:
-        watcher.notice(
-            f"{recovered.uncertain} submission(s) of a run that died have an unknown outcome; "
-            "they are kept as uncertain and are not sent again"
-        )
+    own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
     limits = Limits(
         concurrency=settings.concurrency,
         submissions=settings.limit,
         until=settings.submits_until(started),
+        settle=settings.settle,
     )
     # A run that breaks off here is found and closed by the next one.
     ended = Ended()
     if fal is not None:
         async with fal() as connected:
-            runner = _runner(
-                settings,
-                store=store,
-                run_id=run_id,
-                fal=connected,
-                clock=clock,
-                watcher=watcher,
-                limits=limits,
-                manifests=manifests,
-            )
-            with _signals(runner.stop, on_stop):
-                ended = await runner.run()
-    result = Result(
-        ended=ended,
-        counts=store.counts(manifests),
-        spent_usd=store.money().spent - spent_before,
-    )
-    store.end_run(
-        run_id,
-        now=clock.now(),
-        exit_code=result.exit_code,
-        note=ended.trouble or ended.limit or "",
-    )
+            with own_witness:
+                runner = _runner(
+                    settings,
+                    store=store,
+                    run_id=run_id,
+                    fal=connected,
+                    clock=clock,
+                    watcher=watcher,
+                    limits=limits,
+                    manifests=manifests,
+                    own_witness=own_witness,
+                    rng=rng or random.Random(),  # noqa: S311 - jitter, not secrets
+                )
+                with _signals(runner.stop, on_stop):
+                    ended = await runner.run()
+    try:
+        result = Result(
+            ended=ended,
+            counts=store.counts(manifests),
+            spent_usd=store.money().spent - spent_before,
+        )
+        note = ended.trouble or ended.same_failure or ended.limit or ""
+        store.end_run(run_id, now=clock.now(), exit_code=result.exit_code, note=note)
+    except (TableUnusable, TableBusy) as error:
+        raise table_failed(error) from error
     return result
+
+
+def _take_over(
+    settings: RunSettings, store: Store, watcher: Watcher, run_id: int, *, now: datetime
+) -> Path:
+    """Settle what runs that died left, as far as can be; return where our witness is to be."""
+    if store.network is not None:
+        watcher.notice(
+            f"{store.file} lies on a network file system ({store.network}), where SQLite's locks "
+            "are not to be relied on: keep it on a disk of this machine, or use PostgreSQL"
+        )
+    recovered = store.recover(run_id, now=now)
+    place = witness.place(store.file, settings.output, run_id)
+    doubted = recovered.uncertain - _hear_witnesses(place, store, watcher, now=now)
+    if doubted > 0:
+        watcher.notice(
+            f"{doubted} submission(s) of a run that died have an unknown outcome; "
+            "they are looked up, and not sent again"
+        )
+    return place
+
+
+def _hear_witnesses(own: Path, store: Store, watcher: Watcher, *, now: datetime) -> int:
+    """Take over what runs that died could tell a witness only; return how many requests."""
+    adopted = 0
+    for path in witness.left_behind(own, shared=store.file is None):
+        notes = witness.heard(path)
+        for job in witness.adopt(notes, store, now=now):
+            adopted += 1
+            watcher.moved(job, State.UNCERTAIN)
+            watcher.notice(
+                f"{job.output_name}: fal had accepted it, as a run noted that could not write to "
+                "the table; it is collected, not paid again"
+            )
+        witness.dismiss(path, notes, store)
+    return adopted
 
 
 def _runner(
@@ -161,22 +212,55 @@ def _runner(
     watcher: Watcher,
     limits: Limits,
     manifests: Collection[int] | None,
+    own_witness: Witness,
+    rng: random.Random,
 ) -> Runner:
-    rng = random.Random()  # noqa: S311 - jitter, not secrets
     waiter = Waiter(fal=fal, clock=clock, rng=rng, with_logs=settings.logs)
+    doubted = asyncio.Event()
+    table = TableThread()
     worker = Worker(
         store=store,
-        table=TableThread(),
+        table=table,
         run_id=run_id,
         fal=fal,
         clock=clock,
         lane=Lane(monotonic=clock.monotonic, rng=rng),
+        intents=Intents(store=store, table=table, fal=fal, clock=clock),
         waiter=waiter,
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output),
         watcher=watcher,
         downloads=asyncio.Semaphore(DOWNLOADS),
+        max_cost_per_day=settings.max_cost_per_day,
+        streak=Streak(None if settings.keep_going else settings.same_failures),
+        doubted=doubted,
+        witness=own_witness,
     )
-    return Runner(worker=worker, limits=limits, manifests=manifests)
+    try:
+        own_witness.prepare(notes=settings.concurrency)
+    except OSError as error:
+        worker.refuse_to_submit(
+            f"{own_witness.path} can't be written ({error.strerror or error}), which would keep "
+            "request ids if the table failed; mend that, and run again"
+        )
+    reconciler = Reconciler(
+        store=store,
+        table=table,
+        fal=fal,
+        clock=clock,
+        notice=watcher.notice,
+        moved=watcher.moved,
+        looked=worker.wake.set,
+        doubted=doubted,
+        rng=rng,
+    )
+    written_to = [settings.output, *([store.file.parent] if store.file else [])]
+    return Runner(
+        worker=worker,
+        reconciler=reconciler,
+        limits=limits,
+        manifests=manifests,
+        disk_trouble=partial(disk.trouble, written_to),
+    )
 
 
 def _signals(stop: Callable[[], None], on_stop: Callable[[], None]) -> ExitStack:

@@ -11,12 +11,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT
 
 DEFAULT_CONCURRENCY = 8
+DEFAULT_SAME_FAILURES = 5
+DEFAULT_SETTLE = timedelta(minutes=5)
+"""What Kling takes at most as a rule, so that a request that fal accepted has ended by then."""
 
 
 def _in_cents_or_finer(amount: Decimal) -> Decimal:
     if amount != amount.quantize(Decimal("0.000001")):
         raise ValueError("has more than six decimals")
     return amount
+
+
+Budget = Annotated[Decimal, Field(ge=0, le=1_000_000_000), AfterValidator(_in_cents_or_finer)]
 
 
 class RunSettings(BaseModel):
@@ -28,10 +34,14 @@ class RunSettings(BaseModel):
     db: str = DEFAULT_DB
     output: Path = DEFAULT_OUTPUT
     concurrency: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONCURRENCY
-    max_cost: Annotated[Decimal, Field(ge=0), AfterValidator(_in_cents_or_finer)] | None = None
+    max_cost: Budget | None = None
+    max_cost_per_day: Budget | None = None
     limit: Annotated[int, Field(ge=0)] | None = None
     max_duration: timedelta | None = None
     stop_at: datetime | None = None
+    settle: timedelta = DEFAULT_SETTLE
+    same_failures: Annotated[int, Field(ge=1)] = DEFAULT_SAME_FAILURES
+    keep_going: bool = False
     connect_to: str | None = None
     allow_open_ended: bool = False
     rehearse: bool = False
@@ -45,6 +55,11 @@ class RunSettings(BaseModel):
         if self.max_duration is not None:
             ends.append(started + self.max_duration)
         return min(ends) if ends else None
+
+
+def duration_or_zero(text: str) -> timedelta:
+    """Parse what ``duration`` does, or ``0``; raises ``ValueError``."""
+    return timedelta(0) if re.fullmatch(r"0[hms]?", text.strip()) else duration(text)
 
 
 def duration(text: str) -> timedelta:

@@ -20,7 +20,7 @@ class State(StrEnum):
     found without its runner, it becomes uncertain."""
     UNCERTAIN = "uncertain"
     """A POST went out and nobody knows whether fal accepted it. Only a look at fal's
-    history or a person moves it."""
+    history, a witness's note or a person moves it."""
     SUBMITTED = "submitted"
     """fal accepted the request and gave it an id; it waits or generates there."""
     READY = "ready"
@@ -28,7 +28,8 @@ class State(StrEnum):
     SUCCEEDED = "succeeded"
     """The clip is on disk, checked and recorded."""
     FAILED = "failed"
-    """Given up, with the reason. Only a person brings it back."""
+    """Given up, with the reason. Only a person brings it back: to be bought anew, or, where
+    it was paid for, to be read once more."""
     CANCELLED = "cancelled"
     """Not wanted any more. Only a person brings it back."""
 
@@ -48,6 +49,7 @@ class Event(StrEnum):
     GAVE_UP = "gave_up"
     CANCELLED = "cancelled"
     REQUEUED = "requeued"
+    REOPENED = "reopened"
 
 
 TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
@@ -73,11 +75,12 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.READY, Event.GAVE_UP): State.FAILED,
         (State.READY, Event.CANCELLED): State.CANCELLED,
         (State.FAILED, Event.REQUEUED): State.PENDING,
+        (State.FAILED, Event.REOPENED): State.SUBMITTED,
         (State.CANCELLED, Event.REQUEUED): State.PENDING,
     }
 )
 
-BY_A_PERSON: frozenset[Event] = frozenset({Event.REQUEUED, Event.CANCELLED})
+BY_A_PERSON: frozenset[Event] = frozenset({Event.REQUEUED, Event.REOPENED, Event.CANCELLED})
 
 FINAL: frozenset[State] = frozenset(
     state

@@ -22,7 +22,8 @@ class TableThread:
         A caller that is cancelled meanwhile leaves at once; the call itself is carried out.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(method, *args, **kwargs))
+        call = loop.run_in_executor(self._thread, partial(method, *args, **kwargs))
+        return await asyncio.shield(call)
 
     def close(self) -> None:
         """Wait until every call that was made is carried out."""

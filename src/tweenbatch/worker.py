@@ -8,14 +8,16 @@ import logging
 from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from tweenbatch.clock import Clock
+from tweenbatch.clock import Clock, local_day
 from tweenbatch.errors import (
     Answered,
     BudgetReached,
+    DiskTrouble,
     DownloadFailed,
     FalError,
     FrameChanged,
@@ -29,23 +31,33 @@ from tweenbatch.errors import (
     UnreadableFrame,
 )
 from tweenbatch.fal import Fal
+from tweenbatch.intents import Intents
 from tweenbatch.lane import Lane
-from tweenbatch.models import ENDPOINTS
-from tweenbatch.records import Billed, Failure, Frame, Intent, Job, Outcome, RemoteStatus
+from tweenbatch.records import (
+    Billed,
+    DayLimit,
+    Failure,
+    Intent,
+    Job,
+    Outcome,
+    RemoteStatus,
+    Request,
+)
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.submit import not_accepted, submit
-from tweenbatch.stages.upload import upload
 from tweenbatch.stages.wait import Waiter
-from tweenbatch.states import Event, State
+from tweenbatch.states import Event, ImpossibleTransition, State
 from tweenbatch.store import Store
+from tweenbatch.streak import Streak
 from tweenbatch.table import TableThread
+from tweenbatch.witness import Note, Witness
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-UPLOAD_VALID = timedelta(days=6)
-"""fal keeps files at least 7 days; an older upload is made again."""
+PARK_BASE_SECONDS = 30.0
+PARK_CAP_SECONDS = 600.0
 
 KEY_TROUBLE = frozenset({401, 403})
 FRAME_REFUSED = frozenset({400, 413, 415, 422})
@@ -75,10 +87,16 @@ class Worker:
     fal: Fal
     clock: Clock
     lane: Lane
+    intents: Intents
     waiter: Waiter
     fetcher: Fetcher
     watcher: Watcher
     downloads: asyncio.Semaphore
+    streak: Streak
+    doubted: asyncio.Event
+    """To be set when the outcome of a submission becomes unknown."""
+    witness: Witness
+    """Takes the id of a request that the table can't take."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever there may be something new to hand out."""
     in_slots: set[int] = field(default_factory=set)
@@ -91,10 +109,15 @@ class Worker:
     """Submissions with the write of their outcome: they are never cut off."""
     submissions: int = 0
     stopping: bool = False
-    budget_reached: bool = False
+    parked: bool = False
+    """A job was laid aside for a while: there is something to collect later."""
+    max_cost_per_day: Decimal | None = None
+    """US dollars for each local calendar day, over all runs of the table."""
+    budget_reached: BudgetReached | None = None
+    """The limit of money that the last submission would have passed."""
     broken_table: Exception | None = None
-    _uploads: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     _expired: Counter[int] = field(default_factory=Counter)
+    _parkings: Counter[int] = field(default_factory=Counter)
     _lines_shown: Counter[int] = field(default_factory=Counter)
 
     async def work(self, job: Job) -> None:
@@ -133,16 +156,16 @@ class Worker:
 
     async def _submit(self, job: Job) -> Job | None:
         try:
-            intent = await self._interruptibly(job, self._intent(job))
+            intent = await self._interruptibly(job, self.intents.of(job))
         except (FrameChanged, UnreadableFrame, FalError) as error:
             return await self._without_frames(job, error)
         post = asyncio.create_task(self._post(job, intent), name=f"post-{job.id}")
         self.posts.add(post)
         post.add_done_callback(self.posts.discard)
+        post.add_done_callback(_note_error)
         try:
             return await asyncio.shield(post)
         except BudgetReached as error:
-            self.budget_reached = True
             self.lane.abandoned()
             log.info("budget reached job=%d: %s", job.id, error)
             await self._rest(job)
@@ -163,7 +186,7 @@ class Worker:
         if status in KEY_TROUBLE or isinstance(error, LaneRefused):
             self.lane.close(f"fal does not take frames from this key ({error})")
         else:
-            self._trouble(f"frames can't be uploaded: {error}")
+            self.trouble(f"frames can't be uploaded: {error}")
         await self._rest(job)
         return None
 
@@ -174,7 +197,7 @@ class Worker:
             outcome = await submit(job, fal=self.fal)
         except NotSent as error:
             self.submissions -= 1
-            self._trouble(str(error), retry_after_seconds=error.retry_after_seconds)
+            self.trouble(str(error), retry_after_seconds=error.retry_after_seconds)
             outcome = not_accepted(error)
         except LaneRefused as error:
             self.submissions -= 1
@@ -187,30 +210,83 @@ class Worker:
             raise
         else:
             if outcome.event is Event.OUTCOME_UNKNOWN:
-                self._trouble("the outcome of a submission is unknown")
+                self.trouble("the outcome of a submission is unknown")
             else:
                 self.lane.got_through()
-        return await self._record(job, outcome)
+        try:
+            return await self._record(job, outcome)
+        except (TableUnusable, TableBusy):
+            if outcome.request is not None:
+                await self._keep(job, outcome.request)
+            raise
+        except ImpossibleTransition as error:
+            # An equal input that was uncertain has been given this very request meanwhile.
+            failure = Failure(type="outcome_unknown", message=str(error))
+            return await self._record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
+
+    async def _keep(self, job: Job, request: Request) -> None:
+        """Tell the witness, or else whoever looks on, what the table could not be told."""
+        note = Note(
+            key=job.key,
+            attempt=job.attempt,
+            endpoint=job.spec.endpoint,
+            request=request,
+            accepted_at=self.clock.now(),
+        )
+        log.error("accepted and not in the table job=%d request=%s", job.id, request.request_id)
+        try:
+            await asyncio.to_thread(self.witness.keep, note)
+        except OSError as error:
+            self.watcher.notice(
+                f"{job.output_name}: fal accepted it and its request id can't be written anywhere "
+                f"({error.strerror or error}); keep this: tweenbatch resolve {job.id} --adopt "
+                f"{request.request_id}"
+            )
+        else:
+            self.watcher.notice(
+                f"{job.output_name}: fal accepted it, and the table can't be written to; the next "
+                f"run reads its request id from {self.witness.path}"
+            )
 
     async def _begin(self, job: Job, intent: Intent) -> Job:
-        begun = await self.table(
-            self.store.begin_attempt, job, intent, run_id=self.run_id, now=self.clock.now()
-        )
+        now = self.clock.now()
+        try:
+            begun = await self.table(
+                self.store.begin_attempt,
+                job,
+                intent,
+                run_id=self.run_id,
+                now=now,
+                day=self._day(now),
+            )
+        except BudgetReached as error:
+            # Noted before anything that the table does later can lift it.
+            self.budget_reached = error
+            raise
         self.submissions += 1
         self.starting.discard(job.id)
         self.watcher.moved(begun, job.state)
         return begun
 
+    def _day(self, now: datetime) -> DayLimit | None:
+        if self.max_cost_per_day is None:
+            return None
+        begins, ends = local_day(now)
+        return DayLimit(usd=self.max_cost_per_day, begins=begins, ends=ends)
+
     async def _wait(self, job: Job) -> Job | None:
         try:
             outcome = await self._interruptibly(
-                job, self.waiter.wait(job, on_status=partial(self._show_logs, job))
+                job,
+                self.waiter.wait(
+                    job, on_status=partial(self._looked, job), on_silence=self._unanswered
+                ),
             )
         except LaneRefused as error:
             self.lane.close(str(error))
             return None
         except Unreadable as error:
-            self.watcher.notice(f"{job.output_name}: ended, left for the next run ({error})")
+            await self._park(job, f"can't be had for now ({error})")
             return None
         return await self._record(job, outcome)
 
@@ -223,64 +299,26 @@ class Worker:
             try:
                 outcome = await self.fetcher.fetch(job, expired_rounds=self._expired[job.id])
             except DownloadFailed as error:
-                self.watcher.notice(f"{job.output_name}: paid, but not yet here ({error})")
+                await self._park(job, f"paid, but not yet here ({error})")
+                return None
+            except DiskTrouble as error:
+                self.refuse_to_submit(str(error))
                 return None
         if outcome.event is Event.URL_EXPIRED:
             self._expired[job.id] += 1
         return await self._record(job, outcome)
 
-    # Frames
-
-    async def _intent(self, job: Job) -> Intent:
-        spec = job.spec
-        start_url = await self._frame_url(spec.start)
-        end_url = await self._frame_url(spec.end) if spec.end else None
-        return Intent(
-            arguments=ENDPOINTS[spec.endpoint].arguments(
-                prompt=spec.prompt,
-                start_url=start_url,
-                end_url=end_url,
-                parameters=spec.parameters,
-            ),
-            price_usd=job.price_usd,
-            key_fingerprint=self.fal.key_fingerprint,
-            host=self.fal.host,
-        )
-
-    async def _frame_url(self, frame: Frame) -> str:
-        """Return the frame's URL; the same content is uploaded once, whoever asks first."""
-        if frame.sha256 is None:
-            return frame.source
-        task = self._uploads.get(frame.sha256)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.create_task(self._uploaded(frame, frame.sha256))
-            self._uploads[frame.sha256] = task
-        return await asyncio.shield(task)
-
-    async def _uploaded(self, frame: Frame, sha256: str) -> str:
-        fingerprint = self.fal.key_fingerprint
-        since = self.clock.now() - UPLOAD_VALID
-        url = await self.table(self.store.upload_url, sha256, fingerprint, since=since)
-        if url is None:
-            url, size = await upload(frame, fal=self.fal, clock=self.clock)
-            await self.table(
-                self.store.remember_upload,
-                sha256=sha256,
-                key_fingerprint=fingerprint,
-                url=url,
-                bytes=size,
-                now=self.clock.now(),
-            )
-        return url
-
     # Writing down
 
     async def _record(self, job: Job, outcome: Outcome) -> Job:
         """Write an outcome down; once begun it is carried out, whoever is cancelled."""
-        writing = self.table(
-            self.store.transition, job, outcome, run_id=self.run_id, now=self.clock.now()
+        writing = asyncio.ensure_future(
+            self.table(
+                self.store.transition, job, outcome, run_id=self.run_id, now=self.clock.now()
+            )
         )
-        after = await asyncio.shield(asyncio.ensure_future(writing))
+        writing.add_done_callback(_note_error)
+        after = await asyncio.shield(writing)
         if outcome.failure is not None:
             log.warning(
                 "%s job=%d: %s: %s",
@@ -289,17 +327,44 @@ class Worker:
                 outcome.failure.type,
                 outcome.failure.message,
             )
+            self.streak.ended_in(outcome, job)
             if outcome.failure.billed is Billed.NO:
-                self.budget_reached = False
+                self.budget_reached = None
+        elif outcome.event is Event.FETCHED:
+            self.streak.broken_by_a_clip()
+        if outcome.event is Event.OUTCOME_UNKNOWN:
+            self.doubted.set()
         self.watcher.moved(after, job.state)
         return after
 
-    def _trouble(self, reason: str, *, retry_after_seconds: float | None = None) -> None:
+    def trouble(self, reason: str, *, retry_after_seconds: float | None = None) -> None:
         """Pause the lane and say so, once for all the jobs that wait at it."""
         before = self.lane.wait_seconds()
         pause = self.lane.trouble(reason, retry_after_seconds=retry_after_seconds)
         if not before:
             self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
+
+    def refuse_to_submit(self, reason: str) -> None:
+        """Close the lane and say so, once; what is in the air is collected as far as it goes."""
+        if self.lane.closed is None:
+            self.watcher.notice(reason)
+        self.lane.close(reason)
+
+    def _unanswered(self, reason: str, since: float) -> None:
+        """Pause the lane where all looks fail; one request that can't be read is no outage."""
+        if self.lane.is_silent(since=since):
+            self.trouble(reason)
+
+    async def _park(self, job: Job, why: str) -> None:
+        """Lay a paid job aside, longer each time: its reads are made again, never its purchase."""
+        pause = timedelta(
+            seconds=min(PARK_CAP_SECONDS, PARK_BASE_SECONDS * 2.0 ** self._parkings[job.id])
+        )
+        self._parkings[job.id] += 1
+        self.watcher.notice(f"{job.output_name}: {why}; again in {pause.seconds} s")
+        now = self.clock.now()
+        await self.table(self.store.release, job, now=now, not_before=now + pause)
+        self.parked = True
 
     async def _rest(self, job: Job) -> None:
         """Give a job back as it is; it may be taken up again at once."""
@@ -312,8 +377,15 @@ class Worker:
         finally:
             self.interruptible.discard(job.id)
 
-    def _show_logs(self, job: Job, status: RemoteStatus) -> None:
-        """Pass on the model's lines that were not shown yet."""
+    def _looked(self, job: Job, status: RemoteStatus) -> None:
+        """Note that fal answers, and pass on the model's lines that were not shown yet."""
+        self.lane.read_through()
         for line in status.logs[self._lines_shown[job.id] :]:
             self.watcher.model_log(job, line)
         self._lines_shown[job.id] = max(self._lines_shown[job.id], len(status.logs))
+
+
+def _note_error(task: "asyncio.Task[Job]") -> None:
+    """See an error that nobody waits for any more: the trouble of the table is told once."""
+    if not task.cancelled() and task.exception() is not None:
+        log.debug("nobody waited: %s", task.exception())

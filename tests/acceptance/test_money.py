@@ -116,18 +116,38 @@ AFTER_ACCEPTANCE: list[dict[str, object]] = [
 @pytest.mark.parametrize(
     "fault", AFTER_ACCEPTANCE, ids=lambda fault: "-".join(map(str, fault.values()))
 )
-def test_a_submission_whose_reply_is_lost_is_never_sent_again(
+def test_a_submission_whose_reply_is_lost_is_looked_up_and_never_sent_again(
     tweenbatch: Command, fal: Server, fault: dict[str, object]
 ) -> None:
     manifests.project(tweenbatch.folder, 3)
     fal.script({"on": "submit", "nth": 2, **fault})
     run = tweenbatch(*RUN, "--concurrency", "1")
-    assert run.returncode == 5
-    assert "$0.56 is uncertain" in run.stdout
-    assert tweenbatch.jobs() == {"succeeded": 2, "uncertain": 1}
-    assert tweenbatch("run", "--yes").returncode == 5
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "fal had accepted it" in run.stderr
+    assert tweenbatch.jobs() == {"succeeded": 3}
     ledger = fal.ledger()
     assert (ledger["posts"], ledger["accepted_count"]) == (3, 3)
+    assert ledger["downloads"]["finished"] == 3
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_where_the_history_can_t_be_read_the_job_stays_uncertain_with_its_price(
+    tweenbatch: Command, fal: Server, status: int
+) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    fal.script(
+        {"on": "submit", "do": "reset", "at": "reply", "nth": 2},
+        {"on": "history", "do": "reply", "status": status},
+    )
+    run = tweenbatch(*RUN, "--concurrency", "1")
+    assert run.returncode == 5
+    assert f"can't be read (HTTP {status})" in run.stderr
+    assert "$0.56 is uncertain" in run.stdout
+    assert "clip-2  uncertain ($0.56)" in run.stdout
+    assert tweenbatch.jobs() == {"succeeded": 2, "uncertain": 1}
+    fal.script()
+    assert tweenbatch("run").returncode == 0
+    assert fal.ledger()["posts"] == 3
 
 
 def test_trouble_of_the_service_is_tried_again_and_paid_once(
@@ -182,7 +202,7 @@ def test_a_clip_that_can_not_be_had_stays_paid_and_is_fetched_by_the_next_run(
 ) -> None:
     manifests.project(tweenbatch.folder, 1)
     fal.script({"on": "download", "do": "reset"})
-    run = tweenbatch(*RUN)
+    run = tweenbatch(*RUN, "--settle", "0")
     assert run.returncode == 3
     assert tweenbatch.jobs() == {"ready": 1}
     fal.script()

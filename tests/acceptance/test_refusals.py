@@ -204,18 +204,22 @@ def test_an_unreachable_service_is_said_and_costs_no_attempt(tweenbatch: Command
     )
     alone = replace(tweenbatch, connect_to="http://127.0.0.1:1")
     stopped = alone(*RUN, "--max-duration", "2s")
-    assert stopped.returncode == 3
+    assert stopped.returncode == 4
     assert "no connection to queue.fal.run" in stopped.stderr
     assert "next submission in" in stopped.stderr
     assert tweenbatch.jobs() == {"pending": 2}
 
 
-def test_a_run_over_jobs_that_wait_for_a_person_does_not_call_them_done(
+def test_a_run_over_uncertain_jobs_alone_looks_them_up_and_does_not_call_them_done(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 1)
-    fal.script({"on": "submit", "do": "reset", "at": "reply"})
+    fal.script(
+        {"on": "submit", "do": "reset", "at": "reply"},
+        {"on": "history", "do": "reply", "status": 403},
+    )
     assert tweenbatch(*RUN).returncode == 5
-    again = tweenbatch(*RUN)
+    again = tweenbatch("run", "manifest.csv")
     assert again.returncode == 5
-    assert "Nothing to do: 1 uncertain" in again.stdout
+    assert "To look up at fal: 1 of unknown outcome" in again.stdout
+    assert fal.ledger()["posts"] == 1

@@ -89,6 +89,53 @@ async def test_a_server_that_is_bad_at_ranges_sends_the_whole_file(
         assert b"".join([chunk async for chunk in download.chunks()]) == CLIP
 
 
+def rest(place: str, **headers: str) -> bytes:
+    return answer(206, CLIP[1000:], content_range=place, **headers)
+
+
+SIZE = len(CLIP)
+
+
+@pytest.mark.parametrize(
+    ("part", "proven"),
+    [
+        (rest(f"bytes 1000-{SIZE - 1}/{SIZE}"), True),
+        (rest(f"bytes 1000-{SIZE - 1}/{SIZE}", etag='"one"'), True),
+        (rest(f"bytes 1000-{SIZE - 1}/{SIZE}", etag='"two"'), False),
+        (rest(f"bytes 1000-{SIZE}/{SIZE + 1}"), False),
+        (rest(f"bytes 1000-{SIZE - 2}/{SIZE}"), False),
+        (rest(f"bytes 999-{SIZE - 1}/{SIZE}"), False),
+        (rest(f"bytes 10000-{SIZE - 1}/{SIZE}"), False),
+        (rest(f"bytes 1000-{SIZE - 1}/*"), False),
+        (rest("bytes 1000-"), False),
+        (answer(206, CLIP[1000:]), False),
+    ],
+)
+async def test_a_part_is_taken_only_if_it_is_the_rest_of_the_same_file(
+    part: bytes, proven: bool
+) -> None:
+    async def behave(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(part if "range" in seen.headers else answer(200, CLIP))
+
+    async with (
+        wire(behave) as server,
+        fal_at(server.url) as fal,
+        fal.download(URL, offset=1000, etag='"one"', total=SIZE) as download,
+    ):
+        assert download.offset == (1000 if proven else 0)
+        came = b"".join([chunk async for chunk in download.chunks()])
+    assert came == CLIP[download.offset :]
+    assert download.total == SIZE
+
+
+async def test_a_part_where_the_whole_was_asked_for_is_refused_after_a_range_too() -> None:
+    part = rest(f"bytes 500-{SIZE - 1}/{SIZE}")
+    async with wire(sends(part)) as server, fal_at(server.url) as fal:
+        with pytest.raises(DownloadFailed, match="206"):
+            await whole(fal, URL, offset=1000)
+    assert len(server.requests) == 2
+
+
 async def test_an_offset_past_the_end_starts_again(fal: Fal, url: str) -> None:
     assert await whole(fal, url, offset=len(CLIP)) == CLIP
 

@@ -78,6 +78,32 @@ async def test_a_stored_address_outside_fal_is_not_connected_to(
     assert server.connections == 0
 
 
+@pytest.mark.parametrize("request_id", ["../../etc/passwd", "", "a/b", "a?b", "a\n", "x" * 201])
+@pytest.mark.parametrize("url", ["https://queue.fal.run/a/b/requests/r-1", "https://rest.fal.ai/x"])
+async def test_a_stored_request_that_is_none_of_the_queue_is_not_followed(
+    request_id: str, url: str
+) -> None:
+    request = Request(request_id=request_id, status_url=url, response_url=url, cancel_url=url)
+    async with wire(says(200, {"status": "COMPLETED"})) as server, fal_at(server.url) as fal:
+        calls: list[Callable[[], Awaitable[Any]]] = [
+            lambda: fal.status(request, logs=True),
+            lambda: fal.result(request),
+            lambda: fal.cancel(request),
+        ]
+        for call in calls:
+            with pytest.raises(Unintelligible, match="not a request in fal's queue"):
+                await call()
+        assert server.connections == 0
+
+
+@pytest.mark.parametrize("url", ["https://rest.fal.ai/x", "https://api.fal.ai/x"])
+async def test_a_stored_address_of_another_host_of_fal_is_not_followed(url: str) -> None:
+    async with wire(says(200, {"status": "COMPLETED"})) as server, fal_at(server.url) as fal:
+        with pytest.raises(Unintelligible):
+            await fal.cancel(request_at(url))
+        assert server.connections == 0
+
+
 async def test_another_server_named_by_a_submission_never_hears_of_the_key() -> None:
     async with wire(says(200, {"status": "COMPLETED"})) as thief:
         told = {

@@ -152,12 +152,13 @@ async def test_the_wall_clock_ends_a_dripping_answer() -> None:
                 await fal.submit(O1, ARGUMENTS)
 
 
-async def test_what_came_of_an_unreadable_answer_is_kept_up_to_four_kilobytes() -> None:
-    async with wire(says(200, b"<html>" + b"x" * 9000)) as server, fal_at(server.url) as fal:
+async def test_what_came_of_an_unreadable_answer_is_kept_clean_up_to_four_kilobytes() -> None:
+    page = b"\x1b[2J<html>\n" + b"x" * 9000
+    async with wire(says(200, page)) as server, fal_at(server.url) as fal:
         with pytest.raises(OutcomeUnknown) as caught:
             await fal.submit(O1, ARGUMENTS)
     assert caught.value.http_status == 200
-    assert caught.value.body == ("<html>" + "x" * 9000)[:4096]
+    assert caught.value.body == ("[2J<html> " + "x" * 9000)[:4095] + "…"
 
 
 async def test_the_half_of_an_answer_that_came_is_kept() -> None:

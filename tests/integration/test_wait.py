@@ -3,21 +3,18 @@
 import asyncio
 import json
 import random
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 
 import pytest
 
 from support.command import KEY
+from support.jobs import NOON, job
 from support.wire import Seen, answer, wire
 from tweenbatch.errors import Unreadable
-from tweenbatch.fal import Fal
-from tweenbatch.records import Frame, Job, JobSpec, Request
+from tweenbatch.fal import Fal, request_of
+from tweenbatch.models import KLING_O1
+from tweenbatch.records import Job
 from tweenbatch.stages.wait import RESULT_GRACE, Waiter
-from tweenbatch.states import State
-
-NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-BASE = "https://queue.fal.run/fal-ai/kling-video/requests/r-1"
 
 
 class Jumping:
@@ -36,35 +33,8 @@ class Jumping:
         self.at += timedelta(seconds=seconds)
 
 
-def job() -> Job:
-    frame = Frame(source="https://example.com/a.png")
-    return Job(
-        id=1,
-        key="0" * 64,
-        spec=JobSpec(
-            endpoint="fal-ai/kling-video/o1/image-to-video",
-            prompt="x",
-            start=frame,
-            end=frame,
-            parameters={"duration": "5"},
-        ),
-        state=State.SUBMITTED,
-        output_name="clip",
-        price_usd=Decimal("0.56"),
-        attempt=1,
-        tries=0,
-        fence=1,
-        not_before=None,
-        arguments={},
-        request=Request(
-            request_id="r-1",
-            status_url=f"{BASE}/status",
-            response_url=BASE,
-            cancel_url=f"{BASE}/cancel",
-        ),
-        accepted_at=NOON,
-        video=None,
-    )
+def submitted() -> Job:
+    return job(request=request_of(KLING_O1.id, "r-1"), accepted_at=NOON, sent_at=NOON)
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b'{"detail": "Internal error"}'])
@@ -81,5 +51,5 @@ async def test_a_result_that_can_not_be_read_is_left_for_later_and_not_bought_ag
     clock = Jumping()
     async with wire(behave) as server, Fal.connect(connect_to=server.url, key=KEY) as fal:
         with pytest.raises(Unreadable, match="HTTP 500"):
-            await Waiter(fal=fal, clock=clock, rng=random.Random(7)).wait(job())
+            await Waiter(fal=fal, clock=clock, rng=random.Random(7)).wait(submitted())
     assert clock.at - NOON > RESULT_GRACE

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-KEY = "canary-key-id:canary-key-secret"
-"""The key of every test that has one; it must show up nowhere."""
+from support import canary
 
+KEY = canary.KEY
 TIMEOUT = 120.0
 
 
@@ -46,7 +46,7 @@ class Command:
 
     def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run to the end."""
-        return subprocess.run(
+        run = subprocess.run(
             [executable(), *arguments],
             cwd=self.folder,
             env=self.environ(),
@@ -56,6 +56,8 @@ class Command:
             timeout=TIMEOUT,
             check=False,
         )
+        canary.refuse(run.stdout + run.stderr, where=f"the output of {arguments}")
+        return run
 
     def jobs(self) -> dict[str, int]:
         """Return how many jobs stand where, as ``status`` says; without the zeros."""
@@ -79,7 +81,9 @@ class Command:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
-            process.communicate()
+            # Once more returns what the test has read already.
+            output = "".join(process.communicate())
+            canary.refuse(output, where=f"the output of {arguments}")
 
 
 def until(holds: Callable[[], bool]) -> None:

@@ -25,6 +25,10 @@ class Server:
         """What was accepted, billed and downloaded."""
         return self._call("GET", "/ledger")
 
+    def totals(self) -> dict[str, Any]:
+        """The same without its long lists."""
+        return self._call("GET", "/ledger?totals=1")
+
     def script(self, *faults: dict[str, Any]) -> None:
         """Replace the faults in force."""
         self._call("POST", "/faults", list(faults))

@@ -66,6 +66,13 @@ class Table:
         self.now += timedelta(seconds=seconds)
         return self.now
 
+    def another_run(self) -> "Table":
+        """The same table in the hands of another run."""
+        run_id = self.store.begin_run(
+            host="there", pid=2, version="1", now=self.now, max_cost_usd=None
+        )
+        return replace(self, run_id=run_id)
+
     def load(self, *rows: Row, path: str = "/jobs/manifest.csv") -> Imported:
         return self.store.import_manifest(manifest(*rows, path=path), now=self.now)
 
@@ -90,7 +97,7 @@ class Table:
         """An outcome with the facts that its event needs."""
         outcome = Outcome(event=event)
         match event:
-            case Event.ACCEPTED:
+            case Event.ACCEPTED | Event.REOPENED:
                 number = next(self.requests)
                 at = "https://queue.fal.run/requests"
                 request = Request(
@@ -113,6 +120,8 @@ class Table:
     def step(self, job: Job, event: Event, outcome: Outcome | None = None) -> Job:
         if event is Event.SUBMIT_STARTED:
             return self.begin(job)
+        if event is Event.REOPENED:
+            return self.store.settle(job, outcome or self.outcome(event), now=self.now)
         return self.store.transition(
             job, outcome or self.outcome(event), run_id=self.run_id, now=self.now
         )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from support import canary
 from support.command import TIMEOUT, Command, executable
 
 ROWS = 24
@@ -69,10 +70,12 @@ def terminal(command: Command, *arguments: str, columns: int = 80) -> Iterator[T
         start_new_session=True,
     )
     os.close(slave)
+    shown = Terminal(process, master)
     try:
-        yield Terminal(process, master)
+        yield shown
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait()
+        shown.end()
         os.close(master)
+        canary.refuse(shown.screen, where=f"the terminal of {arguments}")

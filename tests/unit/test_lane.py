@@ -71,3 +71,25 @@ def test_a_closed_lane_stays_closed_with_its_first_reason() -> None:
     way.got_through()
     assert way.room() == 0
     assert way.closed == "User is locked"
+
+
+def test_what_was_in_the_air_when_a_pause_began_does_not_lengthen_it() -> None:
+    way, _ = lane()
+    way.trouble("connection reset")
+    pause = way.wait_seconds()
+    for _ in range(40):
+        way.trouble("connection reset")
+    assert way.wait_seconds() == pause
+    way.trouble("rate limit", retry_after_seconds=300.0)
+    assert way.wait_seconds() == 300.0
+
+
+def test_fal_is_silent_only_where_no_look_at_all_is_answered() -> None:
+    way, hands = lane()
+    began = hands()
+    assert way.is_silent(since=began)
+    hands.at += 1.0
+    way.read_through()
+    assert not way.is_silent(since=began)
+    hands.at += 1.0
+    assert way.is_silent(since=hands())

@@ -11,6 +11,7 @@ import sys
 import click
 
 from tweenbatch import __version__
+from tweenbatch.cli import streams
 
 COMMANDS = {
     "run": "Import manifests and run until nothing is left to do; without one: resume.",
@@ -18,6 +19,7 @@ COMMANDS = {
     "status": "Show counts, money and what needs a person.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
     "retry": "Queue failed jobs again; the next run pays for them anew.",
+    "resolve": "Settle by hand what nobody knows the outcome of.",
     "emulator": "Serve fal's API on this machine, for tests and rehearsals.",
 }
 
@@ -59,9 +61,13 @@ def tweenbatch() -> None:
 
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
-    from tweenbatch.errors import TableBusy, TableFailed, TweenbatchError
+    from tweenbatch.errors import ManifestError, TableBusy, TableFailed, TweenbatchError
 
-    logging.basicConfig(level=logging.ERROR)
+    streams.hold_standard_descriptors()
+    streams.never_fail(streams.STDERR)
+    logs = logging.StreamHandler()
+    logs.setFormatter(streams.PlainFormatter(logging.BASIC_FORMAT))
+    logging.basicConfig(level=logging.ERROR, handlers=[logs])
     # Only our own: at debug level the HTTP library writes down headers.
     wanted = os.environ.get("TWEENBATCH_LOG", "").upper()
     level = logging.getLevelNamesMapping().get(wanted, logging.ERROR)
@@ -71,13 +77,15 @@ def main() -> None:
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.ClickException as error:
-        error.show()
+        error.show(streams.visible(sys.stderr))
         sys.exit(error.exit_code)
     except click.Abort:
         click.echo("interrupted; nothing was submitted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except TweenbatchError as error:
-        click.echo(f"tweenbatch: {error}", err=True)
+        of_lines = isinstance(error, ManifestError)
+        shown = (streams.visible_lines if of_lines else streams.visible_line)(str(error))
+        click.echo(f"tweenbatch: {shown}", err=True)
         exits = {TableBusy: EXIT_TABLE_BUSY, TableFailed: EXIT_TROUBLE}
         sys.exit(exits.get(type(error), EXIT_USAGE))
     except BrokenPipeError:

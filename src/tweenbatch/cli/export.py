@@ -1,10 +1,12 @@
 """``tweenbatch export``: the results file."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
 
+from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.errors import UsageError
 from tweenbatch.report import results
@@ -21,20 +23,27 @@ from tweenbatch.store import Store
     show_default=True,
     help="A .csv or .jsonl file; - for stdout.",
 )
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Leave texts that begin like a formula (= + - @) as they are: for programs, never for a "
+    "spreadsheet.",
+)
 @table_options
-def command(target: str, db: str, rehearse: bool, as_json: bool) -> None:
+def command(target: str, raw: bool, db: str, rehearse: bool, as_json: bool) -> None:
     """Write one line for each manifest row: state, request, files, cost, error."""
     if Path(target).suffix not in (".csv", ".jsonl") and target != "-":
         raise UsageError(f"-o {target}: expected a name that ends in .csv or .jsonl, or -")
     store = Store.open(table_url(db, rehearse=rehearse), create=False)
     try:
         as_json = as_json if target == "-" else target.endswith(".jsonl")
-        write = results.jsonl if as_json else results.csv
+        write = results.jsonl if as_json else partial(results.csv, raw=raw)
         if target == "-":
-            write(store.export(), sys.stdout)
+            seen = sys.stdout.isatty()
+            write(store.export(), streams.visible(sys.stdout) if seen else sys.stdout)
         else:
             count = results.write_file(store.export(), Path(target), write)
-            click.echo(f"{count} rows written to {target}", err=True)
+            click.echo(streams.visible_line(f"{count} rows written to {target}"), err=True)
     except FileNotFoundError as error:
         raise UsageError(f"-o {target}: there is no such folder; make it first") from error
     except PermissionError as error:

@@ -7,6 +7,7 @@ import click
 
 from tweenbatch import manifest, places
 from tweenbatch import plan as planning
+from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.models import DEFAULT
 from tweenbatch.report import shapes, text
@@ -36,7 +37,8 @@ def command(
     if as_json:
         click.echo(json.dumps(shapes.plan(made)))
         return
-    click.echo(", ".join(str(path) for path in manifests) + f": {text.clips(len(made.rows))}")
+    names = ", ".join(str(path) for path in manifests)
+    click.echo(streams.visible_line(f"{names}: {text.clips(len(made.rows))}"))
     for line in text.plan_lines(made):
         click.echo(line)
     click.echo(

@@ -12,7 +12,7 @@ import click
 from tqdm import tqdm
 
 from tweenbatch.records import Job
-from tweenbatch.report.text import plain, usd
+from tweenbatch.report.text import SENTENCE_WIDTH, plain, usd
 from tweenbatch.states import AT_FAL, FINAL, State
 
 LINE_EVERY_SECONDS = 30.0
@@ -20,17 +20,24 @@ TICK_SECONDS = 0.5
 FALLBACK_COLUMNS = 80
 """Where a terminal says that it has no width."""
 
+RUNNING = AT_FAL - {State.UNCERTAIN}
+NOT_BOUGHT = frozenset({State.SUBMITTING, State.UNCERTAIN})
+"""From these a job goes back to waiting only where nothing was bought."""
+
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} clips{postfix}"
 
 
 class Progress:
     """Follows a run and shows it; ``total`` is the number of jobs that it may finish."""
 
-    def __init__(self, *, total: int, running: int = 0, free: bool = False) -> None:
+    def __init__(
+        self, *, total: int, running: int = 0, uncertain: int = 0, free: bool = False
+    ) -> None:
         self._total = total
         self._free = free
-        self._states: Counter[str] = Counter(running=running)
+        self._states: Counter[str] = Counter(running=running, uncertain=uncertain)
         self._usd = Decimal(0)
+        self._begun: set[int] = set()
         self._started = time.monotonic()
         self._said = self._started
         self._lock = threading.Lock()
@@ -63,15 +70,16 @@ class Progress:
     def moved(self, job: Job, before: State) -> None:
         """Count a job that went from ``before`` to ``job.state``."""
         with self._lock:
-            self._states["running"] += (job.state in AT_FAL) - (before in AT_FAL)
-            if job.state is State.UNCERTAIN:
-                self._states["running"] -= 1
-                self._states["uncertain"] += 1
+            self._states["running"] += (job.state in RUNNING) - (before in RUNNING)
+            self._states["uncertain"] += (job.state is State.UNCERTAIN) - (
+                before is State.UNCERTAIN
+            )
             if job.state in FINAL:
                 self._states[job.state] += 1
             if before is State.PENDING and job.state is State.SUBMITTING:
+                self._begun.add(job.id)
                 self._usd += job.price_usd
-            if before is State.SUBMITTING and job.state is State.PENDING:
+            if job.state is State.PENDING and before in NOT_BOUGHT and job.id in self._begun:
                 self._usd -= job.price_usd
         self._show()
 
@@ -81,7 +89,7 @@ class Progress:
 
     def notice(self, message: str) -> None:
         """Show what a person should know now."""
-        self._write(plain(message))
+        self._write(plain(message, width=SENTENCE_WIDTH))
 
     # How it is shown
 

@@ -17,15 +17,25 @@ import click
 from pydantic import ValidationError
 
 from tweenbatch import manifest, places, plan, session
+from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options
 from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
-from tweenbatch.errors import UsageError
+from tweenbatch.errors import TableBusy, TableUnusable, UsageError
 from tweenbatch.fal import Fal
 from tweenbatch.models import DEFAULT
 from tweenbatch.records import Manifest
 from tweenbatch.report import results, shapes, summary, text
-from tweenbatch.settings import DEFAULT_CONCURRENCY, RunSettings, duration, next_time
+from tweenbatch.runner import table_failed
+from tweenbatch.settings import (
+    DEFAULT_CONCURRENCY,
+    DEFAULT_SAME_FAILURES,
+    DEFAULT_SETTLE,
+    RunSettings,
+    duration,
+    duration_or_zero,
+    next_time,
+)
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import RunnerLock, Store
 
@@ -79,6 +89,12 @@ def _dollars(value: str) -> Decimal:
     type=_Parsed("usd", _dollars),
     help="Stop before the submission that would pass this amount in this run.",
 )
+@click.option(
+    "--max-cost-per-day",
+    metavar="USD",
+    type=_Parsed("usd", _dollars),
+    help="Stop before the submission that would pass this amount today, all runs together.",
+)
 @click.option("--limit", metavar="N", type=int, help="Submit at most N clips in this run.")
 @click.option(
     "--max-duration",
@@ -92,6 +108,24 @@ def _dollars(value: str) -> Decimal:
     type=_Parsed("time", partial(next_time, now=datetime.now(UTC))),
     help="Stop submitting at e.g. 06:30 (local) or an ISO instant.",
 )
+@click.option(
+    "--settle",
+    metavar="TIME",
+    type=_Parsed("time", duration_or_zero),
+    default=DEFAULT_SETTLE,
+    show_default="5m",
+    help="When nothing else is left, wait so long for uncertain submissions and for paid clips "
+    "that can't be had just now.",
+)
+@click.option(
+    "--same-failures",
+    metavar="N",
+    type=int,
+    default=DEFAULT_SAME_FAILURES,
+    show_default=True,
+    help="Stop submitting when N rows in a row fail alike.",
+)
+@click.option("--keep-going", is_flag=True, help="Go on however many rows fail alike.")
 @click.option("--yes", is_flag=True, help="Don't ask before spending.")
 @click.option("--logs", is_flag=True, help="Show what the model says while it works.")
 @click.option("--allow-open-ended", is_flag=True, help="Let rows without an end frame through.")
@@ -102,12 +136,16 @@ def command(**options: Any) -> None:
     Without one: resume all unfinished work. Needs a key of fal in FAL_KEY, or --rehearse, which
     runs the same against a server on this machine, for nothing.
     """
+    streams.never_fail(streams.STDOUT)
     settings = _settings(options)
     read = [
         manifest.read(path, endpoint=DEFAULT, allow_open_ended=settings.allow_open_ended)
         for path in settings.manifests
     ]
-    say = partial(click.echo, err=settings.json_output)
+
+    def say(line: str) -> None:
+        click.echo(streams.visible_line(line), err=settings.json_output)
+
     with RunnerLock(settings.db):
         batch = _look(read, settings)
         _show(batch, settings, say)
@@ -115,13 +153,23 @@ def command(**options: Any) -> None:
             if not settings.rehearse:
                 Fal.connect(connect_to=settings.connect_to)
             session.check_output(settings.output)
+            if batch.to_pay:
+                session.check_room(_written_to(settings))
             _confirm(batch, settings)
         with closing(Store.open(settings.db, create=bool(read))) as store:
             now = datetime.now(UTC)
             ids = [store.import_manifest(each, now=now).manifest_id for each in read] or None
             result = _run(batch, settings, store, ids)
-            _close(result, settings, store, say)
+            try:
+                _close(result, settings, store, say)
+            except (TableBusy, TableUnusable) as error:
+                raise table_failed(error) from error
     sys.exit(result.exit_code)
+
+
+def _written_to(settings: RunSettings) -> list[Path]:
+    table = places.sqlite_path(settings.db)
+    return [settings.output, *([table.resolve().parent] if table else [])]
 
 
 def _settings(options: dict[str, Any]) -> RunSettings:
@@ -150,12 +198,14 @@ class _Batch:
     to_pay: int
     usd_to_pay: Decimal
     at_fal: int
+    in_doubt: int
+    """Submissions of unknown outcome, to be looked up."""
     resting: str
     """What is neither done nor to be done by a run, in words; empty where all is done."""
 
     @property
     def total(self) -> int:
-        return self.to_pay + self.at_fal
+        return self.to_pay + self.at_fal + self.in_doubt
 
 
 def _look(manifests: Sequence[Manifest], settings: RunSettings) -> _Batch:
@@ -176,8 +226,8 @@ def _planned(manifests: Sequence[Manifest], store: Store | None) -> _Batch:
         to_pay=made.clips_to_pay,
         usd_to_pay=made.usd_to_pay,
         at_fal=made.count(plan.Group.AT_FAL),
+        in_doubt=made.count(plan.Group.UNCERTAIN),
         resting=_resting(
-            uncertain=made.count(plan.Group.UNCERTAIN),
             failed=made.count(plan.Group.FAILED),
             cancelled=made.count(plan.Group.CANCELLED),
         ),
@@ -193,8 +243,8 @@ def _unfinished(store: Store) -> _Batch:
         to_pay=unpaid.jobs,
         usd_to_pay=unpaid.usd,
         at_fal=sum(counts[state] for state in IDENTIFIED),
+        in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
         resting=_resting(
-            uncertain=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
             failed=counts[State.FAILED],
             cancelled=counts[State.CANCELLED],
         ),
@@ -215,7 +265,10 @@ def _show(batch: _Batch, settings: RunSettings, say: Callable[[str], None]) -> N
         say(line)
     if not batch.total:
         say(f"Nothing to do: {batch.resting or 'everything is already there'}; nothing is spent.")
-    elif settings.rehearse:
+        return
+    if batch.in_doubt:
+        say(f"To look up at fal: {batch.in_doubt} of unknown outcome, which are not sent again.")
+    if settings.rehearse:
         say(
             f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0; on fal this would cost "
             f"{text.usd(batch.usd_to_pay)}. Videos go to {_short(settings.output)}."
@@ -246,7 +299,12 @@ def _run(
     batch: _Batch, settings: RunSettings, store: Store, manifests: Collection[int] | None
 ) -> session.Result:
     with ExitStack() as stack:
-        progress = Progress(total=batch.total, running=batch.at_fal, free=settings.rehearse)
+        progress = Progress(
+            total=batch.total,
+            running=batch.at_fal,
+            uncertain=batch.in_doubt,
+            free=settings.rehearse,
+        )
         connect = None
         if batch.total:
             connect = _rehearsal(settings, stack) if settings.rehearse else _fal(settings)
@@ -283,9 +341,13 @@ def _rehearsal(settings: RunSettings, stack: ExitStack) -> Callable[[], Fal]:
 def _close(
     result: session.Result, settings: RunSettings, store: Store, say: Callable[[str], None]
 ) -> None:
-    written = settings.output / places.RESULTS
-    settings.output.mkdir(parents=True, exist_ok=True)
-    results.write_file(store.export(), written, results.csv)
+    written = _short(settings.output / places.RESULTS)
+    try:
+        settings.output.mkdir(parents=True, exist_ok=True)
+        results.write_file(store.export(), settings.output / places.RESULTS, results.csv)
+        where = str(written)
+    except OSError as error:
+        where = f"not written to {written} ({error.strerror}); `tweenbatch export` makes it again"
     money, attention = store.money(), store.attention()
     if settings.json_output:
         shape = shapes.status(result.counts, money, attention)
@@ -293,5 +355,5 @@ def _close(
     for line in summary.lines(result, money, attention, rehearsal=settings.rehearse):
         say(line)
     say(f"  videos   {_short(settings.output)}")
-    say(f"  results  {_short(written)}")
+    say(f"  results  {where}")
     say(f"  next     {summary.next_command(result, settings)}")

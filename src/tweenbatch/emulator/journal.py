@@ -26,6 +26,7 @@ class Journal:
 
     def open(self) -> None:
         """Start appending after what ``read`` found."""
+        self._path.touch(mode=0o600)
         self._file = self._path.open("ab")
         self._file.truncate(self._whole)
 

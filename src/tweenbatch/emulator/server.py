@@ -90,6 +90,8 @@ class Emulator:
     async def start(self) -> None:
         """Go on from the state folder and listen."""
         site = self._site
+        # It holds prompts and the addresses of files that whoever knows them can read.
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         site.storage.prepare()
         unfinished = restore(site)
         site.journal.open()

@@ -3,8 +3,8 @@
 It knows HTTP, hosts, keys and fal's forms; nothing of tables, runs or retries.
 """
 
-from tweenbatch.fal.client import Fal, video_of
+from tweenbatch.fal.client import Fal, request_of, video_of
 from tweenbatch.fal.download import Download
 from tweenbatch.fal.transport import Deadlines
 
-__all__ = ["Deadlines", "Download", "Fal", "video_of"]
+__all__ = ["Deadlines", "Download", "Fal", "request_of", "video_of"]

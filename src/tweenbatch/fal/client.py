@@ -8,9 +8,10 @@ import re
 from collections.abc import Awaitable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import datetime
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, cast
 
 import fal_client
 import httpx
@@ -23,16 +24,20 @@ from tweenbatch.errors import (
     Unintelligible,
     UsageError,
 )
-from tweenbatch.fal import credentials
+from tweenbatch.fal import credentials, history
 from tweenbatch.fal.addresses import QUEUE, Addresses, admitted, is_media
 from tweenbatch.fal.download import Download, Downloader
-from tweenbatch.fal.errors import json_of, map_exception
+from tweenbatch.fal.errors import clean, json_of, map_exception
 from tweenbatch.fal.exchange import trust
 from tweenbatch.fal.protocol import Client, Handle, remote_status
+from tweenbatch.fal.submission import is_request_id
 from tweenbatch.fal.transport import Deadlines, FalTransport
-from tweenbatch.records import RemoteStatus, RemoteVideo, Request
+from tweenbatch.records import PastRequest, RemoteStatus, RemoteVideo, Request
 
 T = TypeVar("T")
+
+MAX_SIZE = 2**63 - 1
+"""More bytes than any file has; a table holds no larger number."""
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 _ODD_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]")
@@ -134,12 +139,25 @@ class Fal:
     async def result(self, request: Request) -> Mapping[str, Any]:
         """Return the model's output. Raises ``Unreachable``, ``Answered``, ``Unintelligible``."""
         # Not handle.get(): that polls the status first, ten times a second.
-        response = await _translated(self._client.http.get(request.response_url))
+        response = await _translated(self._client.http.get(_followed(request).response_url))
         result = json_of(response.content)
         if not isinstance(result, dict):
             raise Unintelligible("a result that is no JSON object")
         canonical: dict[str, Any] = self._addresses.canonical_in(result)
         return canonical
+
+    async def history(
+        self, endpoint: str, *, since: datetime, cursor: str | None = None
+    ) -> tuple[list[PastRequest], str | None]:
+        """Return a page of the endpoint's ended requests that were sent since then.
+
+        Beside it comes the cursor of the next page, None on the last. Raises ``Unreachable``,
+        ``Answered``, ``Unintelligible``.
+        """
+        url = history.page_url(endpoint, since=since, cursor=cursor)
+        response = await _translated(self._client.http.get(url))
+        answer = self._addresses.canonical_in(json_of(response.content))
+        return history.page(answer, endpoint)
 
     async def cancel(self, request: Request) -> bool:
         """Return whether fal accepted; False: the request has ended, or fal knows it no more."""
@@ -169,13 +187,14 @@ class Fal:
         return canonical
 
     def download(
-        self, url: str, *, offset: int = 0, etag: str | None = None
+        self, url: str, *, offset: int = 0, etag: str | None = None, total: int | None = None
     ) -> AbstractAsyncContextManager[Download]:
         """Open a file on fal's file hosts, from ``offset`` on if the server can.
 
-        Raises ``UrlExpired`` or ``DownloadFailed``, also while its chunks are read.
+        It can where the file still has that ``etag``, and ``total`` bytes, as far as they are
+        known. Raises ``UrlExpired`` or ``DownloadFailed``, also while its chunks are read.
         """
-        return self._downloader.open(url, offset=offset, etag=etag)
+        return self._downloader.open(url, offset=offset, etag=etag, total=total)
 
     async def _upload(self, data: bytes, content_type: str, file_name: str) -> str:
         return await _translated(
@@ -189,6 +208,7 @@ class Fal:
         )
 
     def _handle(self, request: Request) -> Handle:
+        _followed(request)
         return Handle(
             request_id=request.request_id,
             response_url=request.response_url,
@@ -199,18 +219,26 @@ class Fal:
 
     def _request(self, endpoint: str, handle: fal_client.AsyncRequestHandle) -> Request:
         """Return the accepted request; a foreign URL gives way to the one that its id makes."""
-        built = Handle.from_request_id(self._client.http, endpoint, handle.request_id)
-        request = Request(
-            request_id=handle.request_id,
-            status_url=built.status_url,
-            response_url=built.response_url,
-            cancel_url=built.cancel_url,
-        )
+        request = request_of(endpoint, handle.request_id)
         given = {
             name: self._addresses.canonical(getattr(handle, name))
             for name in ("status_url", "response_url", "cancel_url")
         }
         return replace(request, **{name: url for name, url in given.items() if _on_queue(url)})
+
+
+def request_of(endpoint: str, request_id: str) -> Request:
+    """Return a request by its id; raise ``UsageError`` for what can't be the id of one."""
+    if not is_request_id(request_id):
+        raise UsageError(f"not the id of a request at fal: {clean(request_id, 80)!r}")
+    # It makes addresses; no client is needed for that.
+    built = Handle.from_request_id(cast("httpx.AsyncClient", None), endpoint, request_id)
+    return Request(
+        request_id=request_id,
+        status_url=built.status_url,
+        response_url=built.response_url,
+        cancel_url=built.cancel_url,
+    )
 
 
 def video_of(result: Mapping[str, Any]) -> RemoteVideo:
@@ -219,7 +247,7 @@ def video_of(result: Mapping[str, Any]) -> RemoteVideo:
     if not isinstance(video, Mapping) or not _is_https(video.get("url")):
         raise Unintelligible("a result without the address of a video")
     size, kind = video.get("file_size"), video.get("content_type")
-    counted = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+    counted = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= MAX_SIZE
     return RemoteVideo(
         url=video["url"],
         bytes=size if counted else None,
@@ -245,6 +273,16 @@ def _is_https(url: object) -> bool:
     except httpx.InvalidURL:
         return False
     return parsed.scheme == "https" and bool(parsed.host)
+
+
+def _followed(request: Request) -> Request:
+    """Return a request that was read back, if it still is one of fal's queue."""
+    urls = (request.status_url, request.response_url, request.cancel_url)
+    if not is_request_id(request.request_id) or not all(map(_on_queue, urls)):
+        raise Unintelligible(
+            f"not a request in fal's queue: {clean(request.request_id, 80)!r}; nothing was sent"
+        )
+    return request
 
 
 def _on_queue(url: str) -> bool:

@@ -1,6 +1,7 @@
 """A clip's bytes from fal's file hosts: raw, without the key, over few and checked redirects."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -20,19 +21,23 @@ KEPT_ALIVE = 20
 
 _GONE = frozenset({403, 404, 410})
 
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", re.ASCII)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
     """A transfer under way.
 
     ``offset`` is where its first byte stands in the file: 0 if the server would not resume.
-    ``content_length`` counts the bytes of this transfer, as announced.
+    ``content_length`` counts the bytes of this transfer, ``total`` those of the whole file, as
+    announced.
     """
 
     status: int
     headers: Mapping[str, str]
     offset: int
     content_length: int | None
+    total: int | None
     _response: httpx.Response
 
     @property
@@ -64,27 +69,32 @@ class Downloader:
         await self._client.aclose()
 
     @asynccontextmanager
-    async def open(self, url: str, *, offset: int, etag: str | None) -> AsyncIterator[Download]:
-        """Open the file at a URL, from ``offset`` on if the server can."""
+    async def open(
+        self, url: str, *, offset: int, etag: str | None, total: int | None
+    ) -> AsyncIterator[Download]:
+        """Open the file at a URL, from ``offset`` on if the server proves that it is the same."""
         try:
             async with asyncio.timeout(self._deadlines.download_seconds) as limit:
-                response = await self._from(url, offset, etag)
+                response, begins = await self._from(url, offset, etag, total)
                 async with aclosing(response):
-                    yield _download(response, offset)
+                    yield _download(response, begins)
         except TimeoutError as error:
             if not limit.expired():
                 raise
             seconds = self._deadlines.download_seconds
             raise DownloadFailed(f"not finished within {seconds:g} seconds") from error
 
-    async def _from(self, url: str, offset: int, etag: str | None) -> httpx.Response:
+    async def _from(
+        self, url: str, offset: int, etag: str | None, total: int | None
+    ) -> tuple[httpx.Response, int]:
+        """Return the open answer and where its part, should it be one, must begin."""
         if offset:
             headers = {"Range": f"bytes={offset}-"} | ({"If-Range": etag} if etag else {})
             response = await self._get(url, headers)
-            if _starts_at(response, offset):
-                return response
+            if _goes_on(response, offset, etag, total):
+                return response, offset
             await response.aclose()
-        return await self._get(url, {})
+        return await self._get(url, {}), 0
 
     async def _get(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
         """Return the open answer behind all redirects."""
@@ -138,21 +148,35 @@ def _download(response: httpx.Response, offset: int) -> Download:
     if response.headers.get("content-encoding", "identity").lower() != "identity":
         raise DownloadFailed("the file came compressed, which was not asked for")
     length = response.headers.get("content-length", "")
+    announced = int(length) if length.isascii() and length.isdigit() else None
     return Download(
         status=status,
         headers=dict(response.headers),
         offset=offset if partial else 0,
-        content_length=int(length) if length.isascii() and length.isdigit() else None,
+        content_length=announced,
+        total=_rest(response, offset) if partial else announced,
         _response=response,
     )
 
 
-def _starts_at(response: httpx.Response, offset: int) -> bool:
-    """Tell whether an answer to a Range can be used: this very part, the whole file, or gone."""
-    if response.status_code == HTTPStatus.PARTIAL_CONTENT:
-        given: str = response.headers.get("content-range", "")
-        return given.startswith(f"bytes {offset}-")
-    return response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+def _goes_on(response: httpx.Response, offset: int, etag: str | None, total: int | None) -> bool:
+    """Tell whether an answer to a Range can be used: the rest of this very file, or all of it."""
+    if response.status_code != HTTPStatus.PARTIAL_CONTENT:
+        return response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+    found = _rest(response, offset)
+    if found is None or total not in {None, found}:
+        return False
+    # A server that does not know If-Range may still say that this is another file.
+    return etag is None or response.headers.get("etag", etag) == etag
+
+
+def _rest(response: httpx.Response, offset: int) -> int | None:
+    """Return the size of the file where a part of it reaches from ``offset`` to its end."""
+    given = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
+    if given is None:
+        return None
+    first, last, total = map(int, given.groups())
+    return total if first == offset and last == total - 1 else None
 
 
 def _text(what: str, error: Exception) -> str:

@@ -46,6 +46,10 @@ OF_THE_READ: frozenset[int] = frozenset({401, 402, 403, 404, 408, 409, 410, 425,
 """Statuses that speak of the key, the address or the moment, not of the generation."""
 
 MESSAGE_CHARACTERS = 500
+KEPT_CHARACTERS = 4096
+"""What is kept of an answer that has been paid for and can't be read."""
+MAX_DEPTH = 100
+"""JSON that is nested deeper is nobody's answer, and would exhaust whoever walks through it."""
 _TYPE_CHARACTERS = 100
 _DETAILS_SHOWN = 3
 _CONTEXT_SHOWN = 4
@@ -156,11 +160,17 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
 
 
 def json_of(body: bytes) -> Any:
-    """Return the JSON value of a body, or None for anything that is not JSON."""
+    """Return the JSON value of a body, or None for anything that is not JSON, or too deep."""
     try:
-        return json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    return None if _too_deep(value) else value
+
+
+def shown(answer: Any) -> str:
+    """Return as much of a JSON value as is kept of an answer that can't be read, cleaned."""
+    return clean(json.dumps(answer, ensure_ascii=False), KEPT_CHARACTERS)
 
 
 def map_exception(exc: Exception) -> TweenbatchError:
@@ -195,6 +205,17 @@ def map_exception(exc: Exception) -> TweenbatchError:
         case _:
             ours = FalError(text)
     return ours
+
+
+def _too_deep(value: Any) -> bool:
+    """Tell whether a JSON value is nested deeper than any answer of fal."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        parts = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [part for each in parts for part in each if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 def _flag(value: str | None) -> bool | None:

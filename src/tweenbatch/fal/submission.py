@@ -12,10 +12,8 @@ import httpx
 
 from tweenbatch.errors import FalError, LaneRefused, NotSent, OutcomeUnknown, Refused
 from tweenbatch.fal.addresses import QUEUE
-from tweenbatch.fal.errors import clean, json_of, retry_after_seconds, said
+from tweenbatch.fal.errors import KEPT_CHARACTERS, clean, json_of, retry_after_seconds, said
 from tweenbatch.fal.exchange import Reply
-
-KEPT_BODY_BYTES = 4096
 
 URLS = ("response_url", "status_url", "cancel_url")
 
@@ -77,7 +75,7 @@ def _unknown(reply: Reply, message: str) -> OutcomeUnknown:
     return OutcomeUnknown(
         message,
         http_status=reply.status,
-        body=reply.body[:KEPT_BODY_BYTES].decode("utf-8", "replace"),
+        body=clean(reply.body.decode("utf-8", "replace"), KEPT_CHARACTERS),
     )
 
 

@@ -1,15 +1,18 @@
 """The results file: one line for each manifest row, with what became of it."""
 
+import csv as csvfile
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Literal, TextIO
 
 import pandas as pd
 
+from tweenbatch.formulas import guarded
 from tweenbatch.records import ExportRow
 
 COLUMNS = (
@@ -24,27 +27,53 @@ Writer = Callable[[Iterable[ExportRow], TextIO], int]
 
 
 def write_file(rows: Iterable[ExportRow], path: Path, write: Writer) -> int:
-    """Write the file in one step, so that a reader never sees half of it; return the rows."""
+    """Write the file in one step, so that a reader never sees half of it; return the rows.
+
+    Like the clips it is made to be handed on, so the umask says who may read it; the table
+    and all that only we read back is the owner's alone.
+    """
     part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        count = write(rows, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            count = write(rows, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
     return count
 
 
-def csv(rows: Iterable[ExportRow], file: TextIO) -> int:
-    """Write the rows as CSV as they come; return how many there were."""
+def csv(rows: Iterable[ExportRow], file: TextIO, *, raw: bool = False) -> int:
+    """Write the rows as CSV as they come; return how many there were.
+
+    A text that begins like a formula gets a ' in front, which a manifest loses again when it
+    is read; ``raw`` leaves it out.
+    """
     header = ",".join(COLUMNS)
     file.write(f"{header}\n")
     count = 0
     for chunk in _chunks(iter(rows)):
-        table = pd.DataFrame.from_records([asdict(row) for row in chunk], columns=COLUMNS)
+        cells = [asdict(row) for row in chunk]
+        if not raw:
+            cells = [{name: _guarded(cell) for name, cell in row.items()} for row in cells]
+        table = pd.DataFrame.from_records(cells, columns=COLUMNS)
         # As objects: whole numbers stay whole where some cells are empty.
-        table.astype(object).to_csv(file, header=False, index=False)
+        table.astype(object).to_csv(file, header=False, index=False, quoting=_quoting(cells))
         count += len(chunk)
     return count
+
+
+def _guarded(cell: Any) -> Any:
+    return guarded(cell) if isinstance(cell, str) else cell
+
+
+def _quoting(rows: Sequence[Mapping[str, Any]]) -> Literal[0, 2]:
+    """Return what keeps each row one row: before 3.13, Python leaves a lone CR without quotes."""
+    odd = any("\r" in cell for row in rows for cell in row.values() if isinstance(cell, str))
+    return csvfile.QUOTE_NONNUMERIC if odd else csvfile.QUOTE_MINIMAL
 
 
 def jsonl(rows: Iterable[ExportRow], file: TextIO) -> int:

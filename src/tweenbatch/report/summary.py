@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
 from tweenbatch.records import Attention, Money
-from tweenbatch.report.text import attention_lines, clips, plain, usd
+from tweenbatch.report.text import SENTENCE_WIDTH, attention_lines, clips, plain, usd
 from tweenbatch.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
@@ -34,11 +34,15 @@ def lines(
         said.append(f"  in the air at fal: {usd(money.reserved)}")
     if money.uncertain:
         said.append(
-            f"  {usd(money.uncertain)} is uncertain: fal may have accepted these submissions, so "
-            "they are never sent again by themselves"
+            f"  {usd(money.uncertain)} is uncertain: fal may have accepted these submissions. They "
+            "stay reserved and are not sent again; each run looks them up"
+        )
+    if result.ended.same_failure is not None:
+        said.append(
+            f"  stopped: {plain(result.ended.same_failure)}; --keep-going goes on all the same"
         )
     if result.ended.trouble is not None and result.unfinished:
-        said.append(f"  fal refused: {plain(result.ended.trouble)}")
+        said.append(f"  stopped: {plain(result.ended.trouble, width=SENTENCE_WIDTH)}")
     elif result.ended.limit is not None and result.unfinished:
         said.append(f"  stopped by {result.ended.limit}")
     return said + attention_lines(attention)
@@ -52,12 +56,15 @@ def next_command(result: Result, settings: RunSettings) -> str:
             return f"FAL_KEY=… tweenbatch run {manifests}  (on fal, for money)"
         case ExitCode.SUCCEEDED:
             return f"tweenbatch export{_table(settings)} -o results.csv  (every clip and its cost)"
-        case ExitCode.FAILED:
+        case ExitCode.FAILED if result.ended.same_failure is None:
             return f"tweenbatch retry{_table(settings)}  (queue the failed ones again)"
         case ExitCode.NEEDS_A_PERSON:
-            return f"tweenbatch status{_table(settings)}  (what is uncertain, with its price)"
+            return (
+                f"{resume_command(settings)}  (looks again; or, as fal's dashboard shows it, "
+                "tweenbatch resolve JOB)"
+            )
         case ExitCode.TROUBLE:
-            return f"{resume_command(settings)}  (once the account or the service is well again)"
+            return f"{resume_command(settings)}  (once that is mended)"
         case _:
             return f"{resume_command(settings)}  (goes on from here)"
 

@@ -19,6 +19,8 @@ _GROUPS = {
 }
 
 MESSAGE_WIDTH = 160
+SENTENCE_WIDTH = 1000
+"""For a sentence of ours, whose end says what to do."""
 
 
 def usd(amount: Decimal) -> str:
@@ -32,10 +34,10 @@ def clips(count: int) -> str:
     return f"{count} clip" if count == 1 else f"{count} clips"
 
 
-def plain(text: str) -> str:
+def plain(text: str, *, width: int = MESSAGE_WIDTH) -> str:
     """Return text from outside as one printable line: no control characters, not too long."""
     line = "".join(c if c.isprintable() else " " for c in text)
-    return line if len(line) <= MESSAGE_WIDTH else line[: MESSAGE_WIDTH - 1] + "…"
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -7,13 +7,14 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 from tweenbatch import filenames, mp4, policy, video
 from tweenbatch.clock import Clock
-from tweenbatch.errors import BrokenVideo, DownloadFailed, UrlExpired
+from tweenbatch.errors import BrokenVideo, DownloadFailed, Unreadable, UrlExpired
 from tweenbatch.fal import Fal
-from tweenbatch.records import Artifact, Billed, Failure, Job, Outcome, RemoteVideo
+from tweenbatch.records import Artifact, Job, Outcome, RemoteVideo
+from tweenbatch.stages.history import History
+from tweenbatch.stages.part import Part, writing_to
 from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)
@@ -44,102 +45,110 @@ class Fetcher:
         """Return what became of a job that is ``ready``.
 
         ``expired_rounds`` counts the addresses of this clip that had expired before. Raises
-        ``DownloadFailed`` where the clip is still at fal but could not be had now.
+        ``DownloadFailed`` where the clip is still at fal but could not be had now, and
+        ``DiskTrouble`` where it can't be written.
         """
         assert job.video is not None
+        with Part(self.output / f"{job.output_name}.mp4.part") as part:
+            return await self._fetched(job, job.video, part, expired_rounds)
+
+    async def _fetched(
+        self, job: Job, remote: RemoteVideo, part: Part, expired_rounds: int
+    ) -> Outcome:
         broken: BrokenVideo | None = None
         for n in range(TRANSFERS):
             if n:
-                await self.clock.sleep(
-                    policy.backoff_seconds(
-                        n - 1, base=TRANSFER_BASE_SECONDS, cap=TRANSFER_CAP_SECONDS, rng=self.rng
-                    )
-                )
+                await self.clock.sleep(self._pause_seconds(n - 1))
             try:
-                return Outcome(event=Event.FETCHED, artifact=await self._transfer(job, job.video))
+                artifact = await self._transfer(job, remote, part)
+                return Outcome(event=Event.FETCHED, artifact=artifact)
             except UrlExpired as error:
                 log.warning("address expired job=%d: %s", job.id, error)
                 if expired_rounds >= EXPIRED_ROUNDS:
-                    return _lost(job, f"every address of the clip had expired: {job.video.url}")
-                pause = policy.backoff_seconds(
-                    expired_rounds,
-                    base=TRANSFER_BASE_SECONDS,
-                    cap=TRANSFER_CAP_SECONDS,
-                    rng=self.rng,
-                )
-                return Outcome(
-                    event=Event.URL_EXPIRED,
-                    not_before=self.clock.now() + timedelta(seconds=pause),
-                )
+                    return await self._from_history(job, remote, part)
+                pause = timedelta(seconds=self._pause_seconds(expired_rounds))
+                return Outcome(event=Event.URL_EXPIRED, not_before=self.clock.now() + pause)
             except BrokenVideo as error:
-                log.warning("clip is broken, again job=%d: %s", job.id, error)
-                broken = error
+                log.warning("clip is broken, again from its start job=%d: %s", job.id, error)
+                # What was put together of two transfers says nothing of what fal delivers.
+                broken = None if part.stitched else error
+                part.forget()
             except DownloadFailed as error:
                 log.warning("transfer failed, again job=%d: %s", job.id, error)
                 broken = None
         if broken is not None:
-            return _lost(job, f"what fal delivers is no whole clip ({broken}): {job.video.url}")
-        raise DownloadFailed(f"{TRANSFERS} transfers of {job.video.url} failed")
+            return policy.lost(f"what fal delivers is no whole clip ({broken}): {remote.url}")
+        raise DownloadFailed(f"{TRANSFERS} transfers of {remote.url} failed")
 
-    async def _transfer(self, job: Job, remote: RemoteVideo) -> Artifact:
-        part = self.output / f"{job.output_name}.mp4.part"
-        digest, size = await self._download(remote, part)
-        return await asyncio.to_thread(
-            _settle, part, self._targets(job), url=remote.url, sha256=digest, size=size
+    async def _from_history(self, job: Job, expired: RemoteVideo, part: Part) -> Outcome:
+        """Try the address that fal's history names; after that the clip is lost."""
+        history = History(fal=self.fal, clock=self.clock, rng=self.rng)
+        try:
+            remote = await history.remembered_video(job)
+        except Unreadable as error:
+            raise DownloadFailed(str(error)) from error
+        if remote is not None and remote.url != expired.url:
+            try:
+                artifact = await self._transfer(job, remote, part)
+                return Outcome(event=Event.FETCHED, artifact=artifact)
+            except (UrlExpired, BrokenVideo) as error:
+                log.warning("not there by its history either job=%d: %s", job.id, error)
+        return policy.lost(f"every address of the clip had expired: {expired.url}")
+
+    def _pause_seconds(self, n: int) -> float:
+        return policy.backoff_seconds(
+            n, base=TRANSFER_BASE_SECONDS, cap=TRANSFER_CAP_SECONDS, rng=self.rng
         )
+
+    async def _transfer(self, job: Job, remote: RemoteVideo, part: Part) -> Artifact:
+        await self._download(remote, part)
+        part.close()
+        return await asyncio.to_thread(_settle, part.path, self._targets(job), url=remote.url)
 
     def _targets(self, job: Job) -> list[Path]:
         """Return the names that the clip may take, the best first."""
         stems = [job.output_name, f"{job.output_name}-{job.key[:8]}"]
         return [self.output / f"{stem}.mp4" for stem in stems]
 
-    async def _download(self, remote: RemoteVideo, part: Path) -> tuple[str, int]:
-        """Stream the clip to ``part``; return sha256 and size in bytes."""
-        digest = hashlib.sha256()
-        size = 0
-        async with self.fal.download(remote.url) as download:
-            with _new_file(part) as file:
-                async for chunk in download.chunks():
-                    size += len(chunk)
-                    if size > MAX_BYTES:
-                        raise BrokenVideo(f"more than {MAX_BYTES:,} bytes came")
-                    digest.update(chunk)
-                    file.write(chunk)
-            expected = download.content_length
-        for source, announced in (("Content-Length", expected), ("fal", remote.bytes)):
-            if announced is not None and announced != size:
-                raise BrokenVideo(f"{source} announced {announced:,} bytes and {size:,} came")
-        return digest.hexdigest(), size
+    async def _download(self, remote: RemoteVideo, part: Part) -> None:
+        """Bring what is missing of the clip to ``part``; all of it where that must be."""
+        async with self.fal.download(
+            remote.url, offset=part.offset, etag=part.etag, total=part.total
+        ) as download:
+            part.begin(download)
+            async for chunk in download.chunks():
+                if part.size + len(chunk) > MAX_BYTES:
+                    raise BrokenVideo(f"more than {MAX_BYTES:,} bytes came")
+                part.write(chunk)
+        came = part.size - download.offset
+        if download.content_length not in {None, came}:
+            announced = download.content_length
+            raise BrokenVideo(f"Content-Length announced {announced:,} bytes and {came:,} came")
+        for source, whole in (("the server", part.total), ("fal", remote.bytes)):
+            if whole not in {None, part.size}:
+                raise BrokenVideo(f"{source} announced {whole:,} bytes and {part.size:,} came")
 
 
-def _new_file(part: Path) -> BinaryIO:
-    """Open a file of its own: an old part may share its bytes with a clip that is in place."""
-    part.unlink(missing_ok=True)
-    return part.open("xb")
-
-
-def _settle(part: Path, targets: list[Path], *, url: str, sha256: str, size: int) -> Artifact:
+def _settle(part: Path, targets: list[Path], *, url: str) -> Artifact:
     """Check the file and move it to the first name that no other content holds."""
-    mp4.check(part)
-    clip = video.probe(part)
-    for target in targets:
-        try:
-            path = filenames.publish(part, target)
-        except FileExistsError:
-            continue
-        return Artifact(
-            path=path,
-            url=url,
-            bytes=size,
-            sha256=sha256,
-            seconds=clip.seconds,
-            width=clip.width,
-            height=clip.height,
-        )
+    with writing_to(part.parent):
+        mp4.check(part)
+        clip = video.probe(part)
+        with part.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        size = part.stat().st_size
+        for target in targets:
+            try:
+                path = filenames.publish(part, target)
+            except FileExistsError:
+                continue
+            return Artifact(
+                path=path,
+                url=url,
+                bytes=size,
+                sha256=sha256,
+                seconds=clip.seconds,
+                width=clip.width,
+                height=clip.height,
+            )
     raise DownloadFailed(f"{targets[-1]} exists with another content; move it away")
-
-
-def _lost(job: Job, message: str) -> Outcome:
-    failure = Failure(type="paid_but_lost", message=message, retryable=False, billed=Billed.YES)
-    log.error("paid clip lost job=%d: %s", job.id, message)
-    return Outcome(event=Event.GAVE_UP, failure=failure)

@@ -11,9 +11,10 @@ from tweenbatch import policy
 from tweenbatch.clock import Clock
 from tweenbatch.errors import Answered, LaneRefused, Unintelligible, Unreachable, Unreadable
 from tweenbatch.fal import Fal, video_of
-from tweenbatch.fal.errors import failure_of, failure_of_status
+from tweenbatch.fal.errors import failure_of, failure_of_status, shown
 from tweenbatch.records import Billed, Failure, Job, Outcome, Phase, RemoteStatus
-from tweenbatch.retrying import reading
+from tweenbatch.retrying import is_worth_repeating, reading
+from tweenbatch.stages.history import History
 from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,11 @@ KEY_TROUBLE = frozenset({401, 403})
 MISSING = frozenset({404, 410})
 
 
+STUCK_RUNNING = timedelta(hours=3)
+STUCK_QUEUED = timedelta(hours=12)
+"""From then on a request holds no slot any more; it is looked at now and then."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiter:
     """Looks at requests until they end."""
@@ -38,12 +44,19 @@ class Waiter:
     with_logs: bool = False
 
     async def wait(
-        self, job: Job, *, on_status: Callable[[RemoteStatus], None] = lambda _: None
+        self,
+        job: Job,
+        *,
+        on_status: Callable[[RemoteStatus], None] = lambda _: None,
+        on_silence: Callable[[str, float], None] = lambda _reason, _since: None,
     ) -> Outcome:
-        """Return what became of a job that is ``submitted``; ``on_status`` sees every look.
+        """Return what became of a job that is ``submitted``.
+
+        ``on_status`` sees every look; ``on_silence`` hears why one that began at that time
+        (``Clock.monotonic``) was not answered.
 
         Raises ``LaneRefused`` where the key does not open the request, and ``Unreadable`` where
-        it has ended and its result can't be read for now.
+        its end, or its result, can't be had for now.
         """
         assert job.request is not None
         assert job.accepted_at is not None
@@ -53,25 +66,32 @@ class Waiter:
             await self.clock.sleep(max(0.0, pause))
         while True:
             waited = (self.clock.now() - job.accepted_at).total_seconds()
+            began = self.clock.monotonic()
             try:
                 status = await self._look(job)
                 on_status(status)
+                _refuse_to_wait_for_ever(status, waited)
                 if status.phase is Phase.COMPLETED:
                     finished_at = finished_at or self.clock.now()
                     return await self._conclude(job, status)
             except Answered as answer:
-                outcome = self._give_up_reading(job, answer, finished_at)
+                if is_worth_repeating(answer) and finished_at is None:
+                    on_silence(f"fal answers HTTP {answer.http_status}", began)
+                outcome = await self._give_up_reading(job, answer, finished_at)
                 if outcome is not None:
                     return outcome
             except (Unreachable, Unintelligible) as error:
                 log.warning("read failed, looking again: %s job=%d", error, job.id)
+                on_silence(f"fal does not answer ({error})", began)
             await self.clock.sleep(policy.poll_seconds(max(waited, 0.0), rng=self.rng))
 
     async def _look(self, job: Job) -> RemoteStatus:
         request = job.request
         assert request is not None
         return await reading(
-            lambda: self.fal.status(request, logs=self.with_logs), clock=self.clock
+            lambda: self.fal.status(request, logs=self.with_logs),
+            clock=self.clock,
+            rng=self.rng,
         )
 
     async def _conclude(self, job: Job, status: RemoteStatus) -> Outcome:
@@ -79,7 +99,7 @@ class Waiter:
         request = job.request
         assert request is not None
         try:
-            result = await reading(lambda: self.fal.result(request), clock=self.clock)
+            result = await reading(lambda: self.fal.result(request), clock=self.clock, rng=self.rng)
         except Answered as answer:
             failure = failure_of(answer) or failure_of_status(status)
             if failure is None:
@@ -87,7 +107,7 @@ class Waiter:
             return policy.decide(failure, tries=job.tries, now=self.clock.now(), rng=self.rng)
         return _generated(result)
 
-    def _give_up_reading(
+    async def _give_up_reading(
         self, job: Job, answer: Answered, finished_at: datetime | None
     ) -> Outcome | None:
         """Return what an HTTP error on a read means once it has lasted; None: look again."""
@@ -99,17 +119,37 @@ class Waiter:
                 http_status=answer.http_status,
             )
         if answer.http_status in MISSING and now - job.accepted_at > NOT_FOUND_GRACE:
-            failure = Failure(
-                type="request_unknown",
-                message="fal does not know the request that it had accepted",
-                http_status=answer.http_status,
-            )
-            return Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure)
+            return await self._gone(job, answer.http_status)
         if finished_at is not None and now - finished_at > RESULT_GRACE:
             # The clip may well exist: reading goes on in a later run, buying never does.
             raise Unreadable(f"its result answers HTTP {answer.http_status}")
         log.warning("read answered HTTP %d, looking again job=%d", answer.http_status, job.id)
         return None
+
+    async def _gone(self, job: Job, http_status: int) -> Outcome:
+        """Return what is left of a request that fal does not know: what its history says of it."""
+        history = History(fal=self.fal, clock=self.clock, rng=self.rng)
+        video = await history.remembered_video(job)
+        if video is not None:
+            return Outcome(event=Event.GENERATED, video=video)
+        if job.billed is Billed.YES:
+            return policy.lost("fal made the clip and gives its result no more")
+        failure = Failure(
+            type="request_unknown",
+            message="fal does not know the request that it had accepted",
+            http_status=http_status,
+        )
+        return Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure)
+
+
+def _refuse_to_wait_for_ever(status: RemoteStatus, waited_seconds: float) -> None:
+    waited = timedelta(seconds=waited_seconds)
+    if status.phase is Phase.RUNNING and waited > STUCK_RUNNING:
+        raise Unreadable(f"fal has been at it for over {STUCK_RUNNING.seconds // 3600} hours")
+    if status.phase is Phase.QUEUED and waited > STUCK_QUEUED:
+        raise Unreadable(
+            f"it has been in fal's queue for over {STUCK_QUEUED.seconds // 3600} hours"
+        )
 
 
 def _generated(result: Mapping[str, Any]) -> Outcome:
@@ -117,6 +157,9 @@ def _generated(result: Mapping[str, Any]) -> Outcome:
         return Outcome(event=Event.GENERATED, video=video_of(result))
     except Unintelligible as error:
         failure = Failure(
-            type="paid_unreadable", message=f"{error}", retryable=False, billed=Billed.YES
+            type="paid_unreadable",
+            message=f"{error}: {shown(result)}",
+            retryable=False,
+            billed=Billed.YES,
         )
         return Outcome(event=Event.GAVE_UP, failure=failure)

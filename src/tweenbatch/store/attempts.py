@@ -49,6 +49,7 @@ AFTER: Mapping[Event, AttemptOutcome] = MappingProxyType(
         Event.RETRY: AttemptOutcome.FAILED,
         Event.GAVE_UP: AttemptOutcome.FAILED,
         Event.CANCELLED: AttemptOutcome.CANCELLED,
+        Event.REOPENED: AttemptOutcome.ACCEPTED,
     }
 )
 

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Stateme
 from sqlalchemy.pool import StaticPool
 
 from tweenbatch.errors import TableBusy, TableUnusable
+from tweenbatch.store import filesystem
 
 # One encoder for a million rows: json.dumps makes a new one for each.
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
@@ -96,14 +98,17 @@ def prepare_file(path: Path, *, mode: int = 0o600) -> None:
 
 
 class Database:
-    """A database, opened; ``name`` is what messages call it."""
+    """A database, opened; ``name`` is what messages call it.
 
-    def __init__(self, url: URL) -> None:
+    ``busy_seconds`` is how long each try to write waits for another program to let go.
+    """
+
+    def __init__(self, url: URL, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.url = url
         self.name = display(url)
         self.is_sqlite = url.get_backend_name() == "sqlite"
         try:
-            self._engine = _engine(url, in_memory=self.is_sqlite and table_path(url) is None)
+            self._engine = _engine(url, busy_seconds=busy_seconds)
         except ModuleNotFoundError as error:
             raise TableUnusable(
                 f"{self.name}: PostgreSQL needs the extra 'postgres':"
@@ -164,15 +169,20 @@ class Database:
         return error
 
 
+DAMAGED = (
+    "the database is damaged; restore it from a copy, or save what is left of it with"
+    ' "sqlite3 FILE .recover | sqlite3 NEWFILE"'
+)
+
 _SQLITE_REASONS = {
     sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
-    sqlite3.SQLITE_CORRUPT: "the database is damaged; restore it from a copy",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_CANTOPEN: "the file can't be opened; is it a file, and may you read it?",
     sqlite3.SQLITE_PERM: "you may not open the file",
     sqlite3.SQLITE_AUTH: "you may not open the file",
-    sqlite3.SQLITE_READONLY: "the file can't be written to",
-    sqlite3.SQLITE_IOERR: "the disk reports an error",
-    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_READONLY: "the file can't be written to; make it writable, and run again",
+    sqlite3.SQLITE_IOERR: "the disk reports an error; see to it, and run again",
+    sqlite3.SQLITE_FULL: "the disk is full; make room there, and run again",
 }
 
 
@@ -189,29 +199,39 @@ def is_duplicate(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) == POSTGRES_DUPLICATE
 
 
-def _engine(url: URL, *, in_memory: bool) -> Engine:
+def _engine(url: URL, *, busy_seconds: float) -> Engine:
     options: dict[str, Any] = {"json_serializer": _to_json}
     if url.get_backend_name() == "sqlite":
         # The store works in a thread of its own, not in the one that opened it.
-        options["connect_args"] = {"check_same_thread": False, "timeout": BUSY_SECONDS}
-        if in_memory:
+        options["connect_args"] = {"check_same_thread": False, "timeout": busy_seconds}
+        path = table_path(url)
+        if path is None:
             options["poolclass"] = StaticPool
         engine = create_engine(url, **options)
-        event.listen(engine, "connect", _prepare_sqlite)
+        mode = journal_mode(sqlite3.sqlite_version_info, filesystem.network_type(path))
+        event.listen(engine, "connect", partial(_prepare_sqlite, mode))
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    engine = create_engine(url, pool_pre_ping=True, **options)
+    # Whatever the server's default: what is read after waiting for a lock must be read anew.
+    engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", **options)
     event.listen(engine, "connect", _prepare_postgres)
     return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def journal_mode(version: tuple[int, ...], network: str | None) -> str:
+    """Return how SQLite is to keep its journal; ``network`` as from ``network_type``.
+
+    A WAL is shared memory, which machines that share a disk do not have.
+    """
+    return "WAL" if version >= FIRST_WAL_SAFE and network is None else "TRUNCATE"
+
+
+def _prepare_sqlite(mode: str, connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own BEGIN would come too late and be a deferred one.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
-    wanted = "WAL" if sqlite3.sqlite_version_info >= FIRST_WAL_SAFE else "TRUNCATE"
-    connection.execute(f"PRAGMA journal_mode = {wanted}")
+    connection.execute(f"PRAGMA journal_mode = {mode}")
 
 
 def _begin_sqlite(connection: Connection) -> None:

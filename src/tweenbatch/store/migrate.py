@@ -10,10 +10,11 @@ from pathlib import Path
 from sqlalchemy import Connection, inspect, text
 
 from tweenbatch.errors import TableTooNew, TableUnusable
-from tweenbatch.store.engine import Database
+from tweenbatch.store.engine import Database, table_path
 from tweenbatch.store.schema import VERSION_TABLE, metadata
+from tweenbatch.store.sqlitefile import keep_copy
 
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 """Every version of the schema, oldest first."""
 
 HEAD = REVISIONS[-1]
@@ -22,6 +23,7 @@ HEAD = REVISIONS[-1]
 def bring_up_to_date(database: Database, *, create: bool) -> None:
     """Create the tables or migrate them; several processes may do so at the same moment.
 
+    All steps are one transaction. Of a SQLite file a copy is kept beside it before the first.
     Raises ``TableTooNew``, or ``TableUnusable`` where other tables, or none, are found.
     """
     if database.read(lambda connection: _is_current(database, connection, create=create)):
@@ -31,6 +33,7 @@ def bring_up_to_date(database: Database, *, create: bool) -> None:
         database.one_at_a_time(connection)
         # Another process may have been faster while we waited.
         if not _is_current(database, connection, create=create):
+            _keep_copy(database, found_version(connection))
             _upgrade(connection)
 
     database.write(migrate)
@@ -80,6 +83,15 @@ def _refuse_foreign_tables(database: Database, connection: Connection) -> None:
             f"{database.name} holds tables of another program ({', '.join(sorted(strangers)[:3])});"
             " choose another database with --db"
         )
+
+
+def _keep_copy(database: Database, found: str | None) -> None:
+    """Copy a file that holds a table, now that the transaction keeps every writer out."""
+    path = table_path(database.url)
+    if path is not None and found is not None:
+        table = path.resolve()
+        first = REVISIONS[REVISIONS.index(found) + 1]
+        keep_copy(table, table.with_name(f"{table.name}.before-{first}"))
 
 
 def _upgrade(connection: Connection) -> None:

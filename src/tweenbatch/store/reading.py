@@ -38,6 +38,10 @@ def job_of(row: Any) -> Job:
         request=_request_of(row) if tried else None,
         accepted_at=row.accepted_at if tried else None,
         video=_video_of(row) if tried else None,
+        attempt_id=row.attempt_id if tried else None,
+        sent_at=row.started_at if tried else None,
+        key_fingerprint=row.key_fingerprint if tried else None,
+        billed=row.billed if tried else None,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select
 from tweenbatch.errors import LeaseLost
 from tweenbatch.records import (
     Attention,
+    DayLimit,
     EarlierRow,
     ExportRow,
     Imported,
@@ -20,13 +21,22 @@ from tweenbatch.records import (
     Manifest,
     Money,
     Outcome,
+    OwnRequest,
     Recovered,
     Unpaid,
 )
 from tweenbatch.states import Event, ImpossibleTransition, State, advance
-from tweenbatch.store import importing, reading, transitions
-from tweenbatch.store.engine import Database, is_there, parse_url, prepare_file, table_path
+from tweenbatch.store import filesystem, importing, reading, transitions
+from tweenbatch.store.engine import (
+    BUSY_SECONDS,
+    Database,
+    is_there,
+    parse_url,
+    prepare_file,
+    table_path,
+)
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
+from tweenbatch.store.sqlitefile import refuse_damaged
 from tweenbatch.store.statements import imports, runs, views, work
 from tweenbatch.store.transitions import LEASE
 
@@ -46,10 +56,11 @@ class Store:
         self._database = database
 
     @classmethod
-    def open(cls, url: str, *, create: bool = True) -> "Store":
+    def open(cls, url: str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> "Store":
         """Open the table and bring it up to date; without ``create`` it must exist already.
 
-        Raises ``TableUnusable`` or ``TableTooNew``.
+        ``busy_seconds`` is how long each try to write waits for another program. Raises
+        ``TableUnusable`` or ``TableTooNew``.
         """
         parsed = parse_url(url)
         path = table_path(parsed)
@@ -57,13 +68,24 @@ class Store:
             if not create:
                 raise no_table_yet(str(path))
             prepare_file(path)
-        database = Database(parsed)
+        database = Database(parsed, busy_seconds=busy_seconds)
         try:
             bring_up_to_date(database, create=create)
         except BaseException:
             database.close()
             raise
         return cls(database)
+
+    @property
+    def file(self) -> Path | None:
+        """Return the file that holds the table, whatever it is called; None on a server."""
+        path = table_path(self._database.url)
+        return None if path is None else path.resolve()
+
+    @property
+    def network(self) -> str | None:
+        """Return the type of the network file system that holds the file; None: no such thing."""
+        return filesystem.network_type(self.file)
 
     def close(self) -> None:
         """Close the table."""
@@ -74,13 +96,14 @@ class Store:
     def begin_run(
         self, *, host: str, pid: int, version: str, now: datetime, max_cost_usd: Decimal | None
     ) -> int:
-        """Open a run and return its id."""
+        """Open a run and return its id; paid work that rests is due at once."""
         start = runs.start_run(
             host=host, pid=pid, version=version, now=now, max_cost_usd=max_cost_usd
         )
 
         def begin(connection: Connection) -> int:
             run_id: int = connection.execute(start).scalar_one()
+            connection.execute(runs.wake_paid_work(now=now))
             return run_id
 
         return self._database.write(begin)
@@ -110,13 +133,19 @@ class Store:
         """Settle what dead runs left: free their jobs, doubt their submissions in the air.
 
         On SQLite the runner's lock proves that no other run lives; on a server only an
-        expired lease is dead.
+        expired lease is dead. A SQLite file that a run died over is read through before:
+        raises ``TableUnusable`` where it is damaged.
         """
         expired_only = not self._database.is_sqlite
 
         def settle(connection: Connection) -> Recovered:
             silent_since = now - LEASE if expired_only else None
-            connection.execute(runs.bury_runs(run_id, now=now, silent_since=silent_since))
+            buried = connection.execute(
+                runs.bury_runs(run_id, now=now, silent_since=silent_since)
+            ).rowcount
+            if buried and self._database.is_sqlite:
+                # Refused, the dead run stays open: the next one looks again.
+                refuse_damaged(connection, self._database.name)
             doubted = connection.execute(
                 runs.doubt_dead_submissions(run_id, now=now, expired_only=expired_only)
             ).all()
@@ -203,16 +232,29 @@ class Store:
 
         return self._database.write(take)
 
-    def begin_attempt(self, job: Job, intent: Intent, *, run_id: int, now: datetime) -> Job:
+    def begin_attempt(
+        self,
+        job: Job,
+        intent: Intent,
+        *,
+        run_id: int,
+        now: datetime,
+        day: DayLimit | None = None,
+    ) -> Job:
         """Write an intent down and reserve its price; what it returns may be submitted, once.
 
         Raises ``BudgetReached`` or ``LeaseLost``; then nothing has changed.
         """
-        return self._database.write(
-            lambda connection: transitions.begin_attempt(
-                connection, job, intent, run_id=run_id, now=now
+
+        def begin(connection: Connection) -> Job:
+            if day is not None:
+                # Before any row is locked: an import takes the same two in the same order.
+                self._database.one_at_a_time(connection)
+            return transitions.begin_attempt(
+                connection, job, intent, run_id=run_id, now=now, day=day
             )
-        )
+
+        return self._database.write(begin)
 
     def transition(self, job: Job, outcome: Outcome, *, run_id: int, now: datetime) -> Job:
         """Write down what happened to a job and return it as it stands now.
@@ -222,6 +264,37 @@ class Store:
         return self._database.write(
             lambda connection: transitions.record(connection, job, outcome, run_id=run_id, now=now)
         )
+
+    def settle(self, job: Job, outcome: Outcome, *, now: datetime) -> Job:
+        """Write down what was found out about an uncertain or a failed job, whoever holds it.
+
+        The run that held it, if one did, loses it. Raises ``LeaseLost`` where the job is no
+        longer as it was read, and ``ImpossibleTransition``; then nothing has changed.
+        """
+        return self._database.write(
+            lambda connection: transitions.settle(connection, job, outcome, now=now)
+        )
+
+    def uncertain(self) -> list[Job]:
+        """Return the jobs whose submission has an unknown outcome."""
+        return [reading.job_of(row) for row in self._all(work.jobs_in(State.UNCERTAIN))]
+
+    def jobs(self, job_ids: Collection[int]) -> list[Job]:
+        """Return those of these jobs that there are, the most urgent first."""
+
+        def look(connection: Connection) -> list[Job]:
+            return [
+                reading.job_of(row)
+                for chunk in importing.chunks(job_ids)
+                for row in connection.execute(work.jobs_with_attempt(), {"job_ids": chunk})
+            ]
+
+        return self._database.read(look)
+
+    def requests_since(self, endpoint: str, since: datetime) -> list[OwnRequest]:
+        """Return what the endpoint accepted from this table in submissions since then."""
+        query = work.requests_since(endpoint, since)
+        return [OwnRequest(**row._mapping) for row in self._all(query)]  # noqa: SLF001 - SQLAlchemy's documented name
 
     def release(self, job: Job, *, now: datetime, not_before: datetime | None = None) -> None:
         """Give a lease back and say when the job is due again; raises ``LeaseLost``."""

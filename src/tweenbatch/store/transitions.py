@@ -2,13 +2,14 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from tweenbatch.errors import BudgetReached, LeaseLost
-from tweenbatch.records import Billed, Failure, Intent, Job, Outcome
+from tweenbatch.records import Billed, DayLimit, Failure, Intent, Job, Outcome
 from tweenbatch.states import AT_FAL, FINAL, Event, ImpossibleTransition, State, advance
 from tweenbatch.store.attempts import AFTER, CONCLUDED, billed_after
 from tweenbatch.store.engine import is_duplicate
@@ -17,15 +18,29 @@ from tweenbatch.store.statements import runs, work
 
 LEASE = timedelta(seconds=60)
 
-_NEEDED = {Event.ACCEPTED: "request", Event.GENERATED: "video", Event.FETCHED: "artifact"}
+_NEEDED = {
+    Event.ACCEPTED: "request",
+    Event.REOPENED: "request",
+    Event.GENERATED: "video",
+    Event.FETCHED: "artifact",
+}
 """The fact without which the event means nothing."""
+
+SETTLED_FROM_OUTSIDE = frozenset({State.UNCERTAIN, State.FAILED})
+"""What a look at fal's history, a witness or a person may settle, whoever holds the job."""
 
 _UNLEASED = FINAL | {State.PENDING, State.UNCERTAIN}
 """Reaching one of these, a job is given back."""
 
 
 def begin_attempt(
-    connection: Connection, job: Job, intent: Intent, *, run_id: int, now: datetime
+    connection: Connection,
+    job: Job,
+    intent: Intent,
+    *,
+    run_id: int,
+    now: datetime,
+    day: DayLimit | None,
 ) -> Job:
     """Write the intent down and reserve its price; raises ``BudgetReached`` or ``LeaseLost``."""
     values = {
@@ -40,24 +55,62 @@ def begin_attempt(
     _move(connection, job, run_id=run_id, values=values)
     if connection.execute(runs.reserve(run_id, intent.price_usd)).rowcount != 1:
         raise BudgetReached(
-            f"the next submission costs ${intent.price_usd} and would pass this run's limit"
+            f"the next submission costs ${intent.price_usd} and would pass this run's limit",
+            option="--max-cost",
         )
+    if day is not None:
+        _refuse_beyond(connection, day, intent.price_usd)
     digest = hashlib.sha256(intent.payload.encode()).hexdigest()
     connection.execute(work.open_attempt(job, intent, digest=digest, run_id=run_id, now=now))
     return read_job(connection, job.id)
+
+
+def _refuse_beyond(connection: Connection, day: DayLimit, price_usd: Decimal) -> None:
+    """Raise ``BudgetReached`` where the price would pass the day's limit."""
+    committed = connection.execute(runs.committed_since(day.begins)).scalar() or Decimal(0)
+    if committed + price_usd > day.usd:
+        raise BudgetReached(
+            f"the next submission costs ${price_usd} and ${committed} of the day's ${day.usd}"
+            " is spent or reserved",
+            option="--max-cost-per-day",
+            until=day.ends,
+        )
 
 
 def record(
     connection: Connection, job: Job, outcome: Outcome, *, run_id: int, now: datetime
 ) -> Job:
     """Write down what happened to the job; raises ``LeaseLost``, ``ImpossibleTransition``."""
-    target = advance(job.state, outcome.event)
-    _refuse_half_told(outcome)
-    values = _job_values(job, outcome, target, now=now)
+    if outcome.event is Event.REOPENED:
+        raise ImpossibleTransition("a failed job is reopened from outside of any run")
+    values = _told(job, outcome, now=now)
     _move(connection, job, run_id=run_id, values=values)
     if job.state in AT_FAL:
         _record_attempt(connection, job, outcome, now=now)
     return read_job(connection, job.id)
+
+
+def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime) -> Job:
+    """Write down what was found out about a job that needs no owner for it.
+
+    Raises ``LeaseLost`` or ``ImpossibleTransition``.
+    """
+    if job.state not in SETTLED_FROM_OUTSIDE or outcome.event is Event.REQUEUED:
+        raise ImpossibleTransition(f"{outcome.event} is not for a job that is {job.state}")
+    values = _told(job, outcome, now=now)
+    if job.state is State.FAILED and job.billed in {None, Billed.NO}:
+        raise ImpossibleTransition(f"nothing was paid for job {job.id}: there is nothing to read")
+    if connection.execute(work.settle_job(job, values=values)).rowcount != 1:
+        raise LeaseLost(f"job {job.id} is no longer {job.state} under fence {job.fence}")
+    _record_attempt(connection, job, outcome, now=now)
+    return read_job(connection, job.id)
+
+
+def _told(job: Job, outcome: Outcome, *, now: datetime) -> dict[str, Any]:
+    """Return what the job's row says after the outcome; raises ``ImpossibleTransition``."""
+    target = advance(job.state, outcome.event)
+    _refuse_half_told(outcome)
+    return _job_values(job, outcome, target, now=now)
 
 
 def read_job(connection: Connection, job_id: int) -> Job:
@@ -117,7 +170,7 @@ def _record_attempt(connection: Connection, job: Job, outcome: Outcome, *, now: 
         connection.execute(
             work.keep_artifact(outcome.artifact, job_id=job.id, attempt_id=attempt.id, now=now)
         )
-    if billed is Billed.NO and attempt.billed is None:
+    if billed is Billed.NO and attempt.billed is not Billed.NO:
         connection.execute(runs.give_back(attempt.run_id, attempt.price_micro))
 
 
@@ -135,9 +188,9 @@ def _attempt_values(outcome: Outcome, billed: Billed | None, *, now: datetime) -
             "response_url": outcome.request.response_url,
             "cancel_url": outcome.request.cancel_url,
         }
-    if outcome.event is Event.ACCEPTED:
+    if outcome.event in {Event.ACCEPTED, Event.REOPENED}:
         values["accepted_at"] = now
-    if outcome.event is Event.URL_EXPIRED:
+    if outcome.event in {Event.URL_EXPIRED, Event.REOPENED}:
         values |= {"video_url": None, "video_bytes": None, "video_content_type": None}
     if outcome.video is not None:
         values |= {

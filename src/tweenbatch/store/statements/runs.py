@@ -3,11 +3,27 @@
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Insert, Update, and_, false, insert, or_, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Update,
+    and_,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    type_coerce,
+    update,
+)
 
-from tweenbatch.states import FINAL, Event, State, advance
+from tweenbatch.records import Billed
+from tweenbatch.states import FINAL, IDENTIFIED, Event, State, advance
 from tweenbatch.store.attempts import AFTER, AttemptOutcome
 from tweenbatch.store.schema import attempts, jobs, runs
+from tweenbatch.store.types import Dollars
 
 RUNNER_DIED = "runner_died"
 RUNNER_DIED_MESSAGE = "the run ended after the submission may have left and before its answer came"
@@ -71,6 +87,20 @@ def free_dead_leases(run_id: int, *, now: datetime, expired_only: bool) -> Updat
     return _freed(now=now).where(_dead(run_id, now=now, expired_only=expired_only))
 
 
+def wake_paid_work(*, now: datetime) -> Update:
+    """Let what is paid for, and was laid aside by an earlier run, be taken up at once."""
+    return (
+        update(jobs)
+        .where(
+            jobs.c.state.in_(IDENTIFIED),
+            jobs.c.finished_at.is_(None),
+            jobs.c.not_before.is_not(None),
+            jobs.c.leased_by.is_(None),
+        )
+        .values(not_before=None, updated_at=now)
+    )
+
+
 def doubt_dead_submissions(run_id: int, *, now: datetime, expired_only: bool) -> Update:
     """Turn dead runs' submissions in the air into uncertain ones; gives job id and attempt.
 
@@ -123,6 +153,14 @@ def reserve(run_id: int, price_usd: Decimal) -> Update:
             or_(runs.c.max_cost_micro.is_(None), committed <= runs.c.max_cost_micro),
         )
         .values(committed_micro=committed)
+    )
+
+
+def committed_since(since: datetime) -> Select[Decimal | None]:
+    """Sum the prices of all attempts begun since then that are not known to be unbilled."""
+    return select(type_coerce(func.sum(attempts.c.price_micro), Dollars)).where(
+        attempts.c.started_at >= since,
+        or_(attempts.c.billed.is_(None), attempts.c.billed != Billed.NO),
     )
 
 

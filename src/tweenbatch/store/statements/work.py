@@ -12,6 +12,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     exists,
     insert,
     or_,
@@ -44,7 +45,11 @@ def claim(
             jobs.c.state == state,
             jobs.c.finished_at.is_(None),
             or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
-            or_(jobs.c.leased_by.is_(None), jobs.c.lease_until <= now),
+            # A lease of our own that ran out (the clock jumped, the machine slept) is still held.
+            or_(
+                jobs.c.leased_by.is_(None),
+                and_(jobs.c.lease_until <= now, jobs.c.leased_by != run_id),
+            ),
             *_asked_for(state, manifests),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
@@ -92,11 +97,24 @@ def jobs_with_attempt() -> Select[Any]:
 
     The widest statement, and part of every move: it is put together once.
     """
+    return _with_attempt().where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+
+
+def jobs_in(state: State) -> Select[Any]:
+    """Read all jobs of a state with their latest attempt, whoever holds them."""
+    return _with_attempt().where(jobs.c.state == state, jobs.c.finished_at.is_(None))
+
+
+def _with_attempt() -> Select[Any]:
     latest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     return (
         select(
             jobs,
+            attempts.c.id.label("attempt_id"),
             attempts.c.payload,
+            attempts.c.started_at,
+            attempts.c.key_fingerprint,
+            attempts.c.billed,
             attempts.c.request_id,
             attempts.c.status_url,
             attempts.c.response_url,
@@ -107,7 +125,6 @@ def jobs_with_attempt() -> Select[Any]:
             attempts.c.video_content_type,
         )
         .select_from(jobs.outerjoin(attempts, latest))
-        .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
         .order_by(jobs.c.priority.desc(), jobs.c.id)
     )
 
@@ -116,6 +133,12 @@ def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Update:
     """Change a job that is as we know it and leased to us; touches no row otherwise."""
     holder = jobs.c.leased_by.is_(None) if job.state in FINAL else jobs.c.leased_by == run_id
     return update(jobs).where(*_unchanged(job), holder).values(**values)
+
+
+def settle_job(job: Job, *, values: Mapping[str, Any]) -> Update:
+    """Change a job that is as we know it, whoever held it: the fence moves on."""
+    free = {"leased_by": None, "lease_until": None, "fence": jobs.c.fence + 1}
+    return update(jobs).where(*_unchanged(job)).values(**{**values, **free})
 
 
 def _unchanged(job: Job) -> tuple[ColumnElement[bool], ...]:
@@ -177,6 +200,24 @@ def latest_attempt(job: Job) -> Select[Any]:
     return select(
         attempts.c.id, attempts.c.run_id, attempts.c.price_micro, attempts.c.billed
     ).where(attempts.c.job_id == job.id, attempts.c.number == job.attempt)
+
+
+def requests_since(endpoint: str, since: datetime) -> Select[Any]:
+    """Read what an endpoint accepted from us in submissions since then."""
+    return select(
+        attempts.c.id.label("attempt_id"),
+        attempts.c.request_id,
+        attempts.c.key_fingerprint,
+        attempts.c.payload_sha256,
+        attempts.c.started_at.label("sent_at"),
+        case(
+            (attempts.c.outcome == AttemptOutcome.SUCCEEDED, attempts.c.finished_at),
+        ).label("finished_at"),
+    ).where(
+        attempts.c.started_at >= since,
+        attempts.c.endpoint == endpoint,
+        attempts.c.request_id.is_not(None),
+    )
 
 
 def record_attempt(attempt_id: int, values: Mapping[str, Any]) -> Update:

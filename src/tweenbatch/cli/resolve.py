@@ -1,0 +1,138 @@
+"""``tweenbatch resolve``: a person settles what fal's history could not."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import click
+
+from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.errors import LeaseLost, UsageError
+from tweenbatch.records import Billed, Failure, Job, Outcome
+from tweenbatch.report import text
+from tweenbatch.states import Event, ImpossibleTransition, State
+from tweenbatch.store import Store
+
+WAY = "say one of --adopt REQUEST_ID, --absent and --give-up"
+
+
+@click.command(short_help="Settle uncertain submissions by hand.")
+@click.argument("jobs", nargs=-1, type=int, required=True)
+@click.option(
+    "--adopt",
+    metavar="REQUEST_ID",
+    help="fal has it under this id: collect it, pay nothing. One job at a time.",
+)
+@click.option(
+    "--absent", is_flag=True, help="fal never accepted it: the next run submits, and pays for, it."
+)
+@click.option("--give-up", is_flag=True, help="Leave it; its price counts as spent.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@table_options
+def command(
+    *,
+    jobs: tuple[int, ...],
+    adopt: str | None,
+    absent: bool,
+    give_up: bool,
+    yes: bool,
+    db: str,
+    rehearse: bool,
+    as_json: bool,
+) -> None:
+    """Settle JOBS whose submission has an unknown outcome, as fal's dashboard shows it.
+
+    With --adopt also a job that failed although it was paid for: its result is read once more.
+    """
+    if (adopt is not None) + absent + give_up != 1:
+        raise UsageError(f"what became of them? {WAY}")
+    if adopt is not None and len(jobs) != 1:
+        raise UsageError("--adopt is for one job: a request belongs to one alone")
+    with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
+        chosen = _chosen(store, jobs, may_have_failed=adopt is not None)
+        outcome_of = _outcomes(adopt=adopt, absent=absent)
+        outcomes = [(job, outcome_of(job)) for job in chosen]
+        _show(chosen, _meaning(chosen, adopt=adopt, absent=absent), yes=yes)
+        settled = [_settle(store, job, outcome) for job, outcome in outcomes]
+    if as_json:
+        click.echo(json.dumps({"resolved": {str(job.id): str(job.state) for job in settled}}))
+        return
+    for job in settled:
+        click.echo(f"job {job.id}  {text.plain(job.output_name)}: now {job.state}")
+    click.echo("`tweenbatch run` goes on from here")
+
+
+def _chosen(store: Store, ids: Sequence[int], *, may_have_failed: bool) -> list[Job]:
+    fits = {State.UNCERTAIN, State.FAILED} if may_have_failed else {State.UNCERTAIN}
+    found = {job.id: job for job in store.jobs(ids) if job.state in fits}
+    unfit = sorted(set(ids) - found.keys())
+    if unfit:
+        raise UsageError(
+            f"not uncertain: job {', '.join(map(str, unfit))}; `tweenbatch status` lists those "
+            "that are. Nothing was changed"
+        )
+    return [found[job_id] for job_id in dict.fromkeys(ids)]
+
+
+def _outcomes(*, adopt: str | None, absent: bool) -> Callable[[Job], Outcome]:
+    """Return what is to be written down for each job."""
+    if adopt is not None:
+        from tweenbatch.fal import request_of
+
+        def adopted(job: Job) -> Outcome:
+            event = Event.REOPENED if job.state is State.FAILED else Event.ACCEPTED
+            return Outcome(event=event, request=request_of(job.spec.endpoint, adopt))
+
+        return adopted
+    if absent:
+        return lambda _: Outcome(event=Event.PROVEN_ABSENT)
+    failure = Failure(
+        type="given_up",
+        message="a person gave it up; fal may have billed it",
+        billed=Billed.UNKNOWN,
+    )
+    return lambda _: Outcome(event=Event.GAVE_UP, failure=failure)
+
+
+def _meaning(jobs: Sequence[Job], *, adopt: str | None, absent: bool) -> str:
+    cost = text.usd(sum((job.price_usd for job in jobs), Decimal(0)))
+    count = text.clips(len(jobs))
+    if adopt is not None:
+        return f"request {text.plain(adopt)} is taken for it and collected; nothing is paid"
+    if absent:
+        return (
+            f"{count} go back into the queue, and the next run pays {cost} for them; if fal did "
+            "accept them, they are paid for twice"
+        )
+    return f"{count} count as failed, and {cost} as spent"
+
+
+def _show(jobs: Sequence[Job], meaning: str, *, yes: bool) -> None:
+    """Show what it means and ask; raises ``UsageError`` where nobody agrees."""
+    for job in jobs:
+        sent = f", sent {job.sent_at:%Y-%m-%d %H:%M:%S} UTC" if job.sent_at else ""
+        name = text.plain(job.output_name)
+        click.echo(
+            f"  job {job.id}  {name}  {job.state} ({text.usd(job.price_usd)}{sent})", err=True
+        )
+    if yes:
+        click.echo(f"  {meaning}", err=True)
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            f"{meaning}. There is no terminal to ask on; add --yes to agree. Nothing was changed"
+        )
+    if not click.confirm(f"  {meaning}. Do that?", err=True):
+        raise UsageError("not confirmed; nothing was changed")
+
+
+def _settle(store: Store, job: Job, outcome: Outcome) -> Job:
+    try:
+        return store.settle(job, outcome, now=datetime.now(UTC))
+    except LeaseLost as error:
+        raise UsageError(f"job {job.id} has moved on meanwhile; look at it again") from error
+    except ImpossibleTransition as error:
+        raise UsageError(f"{error}. Nothing was changed") from error

@@ -1,0 +1,75 @@
+"""fal's list of past requests, read as a whole: every page since an instant, each once."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tweenbatch.clock import Clock
+from tweenbatch.errors import Answered, Unintelligible, Unreachable, Unreadable
+from tweenbatch.fal import Fal, video_of
+from tweenbatch.records import Job, PastRequest, RemoteVideo
+from tweenbatch.retrying import is_worth_repeating, reading
+
+MARGIN = timedelta(minutes=30)
+"""How much earlier than a submission the list is read from: fal's clock is not ours."""
+
+MAX_PAGES = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Reads the list; nothing is changed by it and nothing costs money."""
+
+    fal: Fal
+    clock: Clock
+    rng: random.Random | None = None
+
+    async def since(self, endpoint: str, sent_at: datetime) -> list[PastRequest]:
+        """Return the endpoint's ended requests sent since then, by either clock.
+
+        Raises ``Unreachable``, ``Answered``, or ``Unintelligible`` where the pages have no end.
+        """
+        found: dict[str, PastRequest] = {}
+        cursors: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page, cursor = await self._page(endpoint, sent_at - MARGIN, cursor)
+            found |= {item.request_id: item for item in page}
+            if cursor is None:
+                return list(found.values())
+            if cursor in cursors or len(cursors) >= MAX_PAGES:
+                raise Unintelligible("a history whose pages have no end")
+            cursors.add(cursor)
+
+    async def remembered_video(self, job: Job) -> RemoteVideo | None:
+        """Return the clip that the list names for the job's own request, if it names one.
+
+        Raises ``Unreadable`` where a later look may tell more.
+        """
+        past = await self._recall(job)
+        try:
+            return video_of(past.output) if past and isinstance(past.output, Mapping) else None
+        except Unintelligible:
+            return None
+
+    async def _recall(self, job: Job) -> PastRequest | None:
+        assert job.request is not None
+        assert job.sent_at is not None
+        wanted = job.request.request_id
+        try:
+            listed = await self.since(job.spec.endpoint, job.sent_at)
+        except (Answered, Unreachable, Unintelligible) as error:
+            if is_worth_repeating(error):
+                raise Unreadable("fal's list of past requests does not answer") from error
+            return None
+        return next((item for item in listed if item.request_id == wanted), None)
+
+    async def _page(
+        self, endpoint: str, since: datetime, cursor: str | None
+    ) -> tuple[list[PastRequest], str | None]:
+        return await reading(
+            lambda: self.fal.history(endpoint, since=since, cursor=cursor),
+            clock=self.clock,
+            rng=self.rng,
+        )

@@ -1,0 +1,132 @@
+"""However late, empty, closed or broken fal's history is, nothing is paid twice (virtual time).
+
+``TWEENBATCH_TEST_SEEDS=5000`` plays so many worlds, ``TWEENBATCH_TEST_SEED=7`` world 7 alone.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.virtual import seeds, virtually
+from support.world import World, world
+from tweenbatch.emulator.settings import Settings
+from tweenbatch.session import ExitCode
+
+FIRST_NIGHT = 5
+EACH_NIGHT = 1
+NIGHTS = 3
+NIGHT_SECONDS = 24 * 3600.0
+SETTLE = timedelta(minutes=20)
+
+NEVER_ACCEPTED: list[dict[str, Any]] = [
+    {"do": "reset", "at": "arrival"},
+    {"do": "reply", "at": "arrival", "status": 503},
+    {"do": "hang", "at": "arrival"},
+]
+ACCEPTED: list[dict[str, Any]] = [
+    {"do": "reset", "at": "reply"},
+    {"do": "half"},
+    {"do": "reply", "at": "reply", "status": 502},
+    {"do": "hang", "at": "reply"},
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """How the history fares; ``heals`` before the last night, or stays as it is."""
+
+    faults: Callable[[random.Random], list[dict[str, Any]]]
+    heals: bool
+    settles: bool
+    """Whether all must be settled in the end."""
+
+
+def _reply(status: int) -> Callable[[random.Random], list[dict[str, Any]]]:
+    return lambda _: [{"on": "history", "do": "reply", "status": status}]
+
+
+def _lag(dice: random.Random) -> list[dict[str, Any]]:
+    return [{"on": "history", "do": "lag", "seconds": dice.uniform(30, 6 * 3600)}]
+
+
+HISTORIES = {
+    "well": History(faults=lambda _: [], heals=False, settles=True),
+    "late": History(faults=_lag, heals=False, settles=True),
+    "late, then well": History(faults=_lag, heals=True, settles=True),
+    "slow": History(
+        faults=lambda _: [{"on": "history", "do": "delay", "seconds": 25}],
+        heals=False,
+        settles=True,
+    ),
+    "empty": History(
+        faults=lambda _: [{"on": "history", "do": "omit"}], heals=False, settles=False
+    ),
+    "empty, then well": History(
+        faults=lambda _: [{"on": "history", "do": "omit"}], heals=True, settles=True
+    ),
+    "forbidden": History(faults=_reply(403), heals=False, settles=False),
+    "forbidden, then well": History(faults=_reply(403), heals=True, settles=True),
+    "missing": History(faults=_reply(404), heals=False, settles=False),
+    "broken": History(faults=_reply(500), heals=False, settles=False),
+    "cut in half": History(
+        faults=lambda _: [{"on": "history", "do": "half", "probability": 0.5}],
+        heals=False,
+        settles=False,
+    ),
+}
+
+
+def lost_submissions(dice: random.Random) -> list[dict[str, Any]]:
+    """Between one and four of the first night's submissions, some accepted and some not."""
+    return [
+        {"on": "submit", "nth": nth, **dice.choice(dice.choice([NEVER_ACCEPTED, ACCEPTED]))}
+        for nth in sorted(dice.sample(range(1, FIRST_NIGHT + 1), dice.randint(1, 4)))
+    ]
+
+
+def judge(here: World, exit_code: ExitCode) -> None:
+    """Nothing is paid twice, nothing is lost, and what is not known is shown with its price."""
+    ledger, states, money = here.ledger(), here.states(), here.store.money()
+    assert ledger["duplicate_count"] == 0, ledger["duplicates"]
+    assert set(states) <= {"succeeded", "uncertain"}
+    doubts = states.get("uncertain", 0)
+    assert states.get("succeeded", 0) <= ledger["accepted_count"] <= sum(states.values())
+    assert exit_code is (ExitCode.NEEDS_A_PERSON if doubts else ExitCode.SUCCEEDED)
+    assert float(money.uncertain) == pytest.approx(0.56 * doubts)
+    assert [a.state.value for a in here.store.attention()] == ["uncertain"] * doubts
+
+
+async def nights(folder: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    name = dice.choice(sorted(HISTORIES))
+    history = HISTORIES[name]
+    bad = history.faults(dice)
+    fal_settings = Settings(seconds=dice.choice([2.0, 20.0]), slots=dice.choice([1, 4]))
+    skew = dice.choice([-300.0, 0.0, 300.0])
+    async with world(
+        folder, rows=FIRST_NIGHT, seed=seed, fal_skew=skew, fal_settings=fal_settings
+    ) as here:
+        here.script(*lost_submissions(dice), *bad)
+        for night in range(NIGHTS):
+            if night:
+                await asyncio.sleep(NIGHT_SECONDS)
+                here.script(*(bad if not history.heals or night < NIGHTS - 1 else []))
+                here.load(FIRST_NIGHT + night * EACH_NIGHT)
+            result = await here.run(settle=SETTLE, concurrency=2)
+            judge(here, result.exit_code)
+        if history.settles:
+            states = here.states()
+            assert states == {"succeeded": sum(states.values())}, name
+            assert here.ledger()["accepted_count"] == sum(states.values())
+
+
+@pytest.mark.parametrize("seed", seeds(200))
+def test_nothing_is_paid_twice_whatever_the_history_says(tmp_path: Path, seed: int) -> None:
+    virtually(partial(nights, tmp_path, seed), seed=seed, within_seconds=30 * 24 * 3600)

@@ -1,0 +1,92 @@
+"""A paid clip is looked for wherever it may be before it is called lost (virtual time)."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.virtual import virtually
+from support.world import World, world
+from tweenbatch.session import ExitCode
+
+NO_RESULT = {"on": "result", "do": "reply", "status": 404}
+NO_STATUS = {"on": "status", "do": "reply", "status": 404}
+NO_LIST = {"on": "history", "do": "omit"}
+EXPIRED = {"on": "download", "do": "expire", "times": 1}
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., World]:
+    """Play one row under these faults, in virtual time."""
+
+    def played(
+        *faults: dict[str, Any], then: Callable[[World], Awaitable[None]] | None = None
+    ) -> World:
+        async def body() -> World:
+            async with world(tmp_path, rows=1) as here:
+                here.script(*faults)
+                await here.run(settle=3600)
+                if then is not None:
+                    await then(here)
+                assert here.ledger()["posts"] == 1
+                return here
+
+        return virtually(body)
+
+    return played
+
+
+@pytest.mark.parametrize("fault", [NO_RESULT, NO_STATUS])
+def test_a_result_that_is_gone_is_read_from_the_history(
+    play: Callable[..., World], fault: dict[str, Any]
+) -> None:
+    async def then(here: World) -> None:
+        assert here.states() == {"succeeded": 1}
+
+    play(fault, then=then)
+
+
+def test_a_clip_that_is_nowhere_any_more_is_lost_with_its_price_and_never_bought_again(
+    play: Callable[..., World],
+) -> None:
+    async def then(here: World) -> None:
+        assert here.states() == {"failed": 1}
+        [attention] = here.store.attention()
+        assert attention.error_type == "paid_but_lost"
+        assert str(here.store.money().spent) == "0.56"
+
+    play({**NO_RESULT, "from_nth": 2}, EXPIRED, NO_LIST, then=then)
+
+
+def test_a_request_that_fal_knows_no_more_is_shown_and_never_sent_again(
+    play: Callable[..., World],
+) -> None:
+    async def then(here: World) -> None:
+        assert here.states() == {"uncertain": 1}
+        here.script()
+        result = await here.run()
+        assert result.exit_code is ExitCode.SUCCEEDED
+
+    play(NO_STATUS, NO_LIST, then=then)
+
+
+def test_an_address_that_expires_is_read_anew(play: Callable[..., World]) -> None:
+    async def then(here: World) -> None:
+        assert here.states() == {"succeeded": 1}
+
+    play({**EXPIRED, "times": 3}, then=then)
+
+
+def test_a_request_that_never_ends_is_left_for_later_and_not_bought_again(
+    play: Callable[..., World],
+) -> None:
+    async def then(here: World) -> None:
+        assert here.states() == {"submitted": 1}
+        assert here.fal is not None
+        here.fal.release()
+        here.script()
+        result = await here.run()
+        assert result.exit_code is ExitCode.SUCCEEDED
+
+    play({"on": "generation", "do": "hold"}, then=then)

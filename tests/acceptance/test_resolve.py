@@ -1,0 +1,114 @@
+"""A person settles what fal's history could not, knowing what it means."""
+
+import json
+
+import pytest
+
+from support import manifests
+from support.command import Command
+from support.fal import Server
+from support.terminal import terminal
+
+RUN = ("run", "manifest.csv", "--yes", "--concurrency", "1")
+NO_HISTORY = {"on": "history", "do": "reply", "status": 403}
+
+
+@pytest.fixture
+def in_doubt(tweenbatch: Command, fal: Server) -> int:
+    """The id of a job whose reply was lost, and whose history can't be read."""
+    manifests.project(tweenbatch.folder, 2)
+    fal.script({"on": "submit", "do": "reset", "at": "reply", "nth": 1}, NO_HISTORY)
+    assert tweenbatch(*RUN).returncode == 5
+    fal.script(NO_HISTORY)
+    (attention,) = json.loads(tweenbatch("status", "--json").stdout)["attention"]
+    return int(attention["job"])
+
+
+def test_an_adopted_request_is_collected_and_not_paid_again(
+    tweenbatch: Command, fal: Server, in_doubt: int
+) -> None:
+    request_id = fal.ledger()["accepted"][0]["request_id"]
+    resolved = tweenbatch("resolve", str(in_doubt), "--adopt", request_id, "--yes")
+    assert resolved.returncode == 0
+    assert "nothing is paid" in resolved.stderr
+    assert tweenbatch("run").returncode == 0
+    assert tweenbatch.jobs() == {"succeeded": 2}
+    assert fal.ledger()["posts"] == 2
+
+
+def test_what_a_person_calls_absent_is_submitted_again(
+    tweenbatch: Command, fal: Server, in_doubt: int
+) -> None:
+    resolved = tweenbatch("resolve", str(in_doubt), "--absent", "--yes")
+    assert resolved.returncode == 0
+    assert "pays $0.56" in resolved.stderr
+    assert "paid for twice" in resolved.stderr
+    assert tweenbatch.jobs() == {"pending": 1, "succeeded": 1}
+    assert tweenbatch("run", "--yes").returncode == 0
+    assert fal.ledger()["posts"] == 3
+
+
+def test_what_a_person_gives_up_counts_as_spent(tweenbatch: Command, in_doubt: int) -> None:
+    resolved = tweenbatch("resolve", str(in_doubt), "--give-up", "--yes", "--json")
+    assert json.loads(resolved.stdout) == {"resolved": {str(in_doubt): "failed"}}
+    money = json.loads(tweenbatch("status", "--json").stdout)["money"]
+    assert (money["spent"], money["uncertain"]) == (1.12, 0.0)
+
+
+def test_nothing_changes_until_somebody_agrees(tweenbatch: Command, in_doubt: int) -> None:
+    refused = tweenbatch("resolve", str(in_doubt), "--absent")
+    assert refused.returncode == 2
+    assert "add --yes" in refused.stderr
+    with terminal(tweenbatch, "resolve", str(in_doubt), "--absent") as screen:
+        screen.read_until("Do that?")
+        assert "paid for twice" in screen.screen.replace("\r\n", "")
+        screen.type("n")
+        assert screen.end() == 2
+    assert tweenbatch.jobs() == {"succeeded": 1, "uncertain": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("JOB --absent --give-up", "say one of"),
+        ("JOB", "say one of"),
+        ("JOB --adopt ../../etc/passwd", "not the id of a request"),
+        ("JOB 999 --absent", "not uncertain: job 999"),
+        ("2 --give-up", "not uncertain: job 2"),
+        ("2 --adopt some-id", "not uncertain: job 2"),
+        ("JOB 2 --adopt some-id", "--adopt is for one job"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_and_changes_nothing(
+    tweenbatch: Command, in_doubt: int, arguments: str, words: str
+) -> None:
+    refused = tweenbatch("resolve", *arguments.replace("JOB", str(in_doubt)).split(), "--yes")
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert tweenbatch.jobs() == {"succeeded": 1, "uncertain": 1}
+
+
+def test_a_request_of_another_job_is_not_adopted(
+    tweenbatch: Command, fal: Server, in_doubt: int
+) -> None:
+    taken = fal.ledger()["accepted"][1]["request_id"]
+    refused = tweenbatch("resolve", str(in_doubt), "--adopt", taken, "--yes")
+    assert refused.returncode == 2
+    assert "another attempt has it" in refused.stderr
+    assert tweenbatch.jobs() == {"succeeded": 1, "uncertain": 1}
+
+
+def test_a_paid_clip_whose_result_was_unreadable_is_read_once_more_for_free(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    fal.script({"on": "result", "do": "change", "drop": ["video"]})
+    assert tweenbatch(*RUN).returncode == 1
+    (attention,) = json.loads(tweenbatch("status", "--json").stdout)["attention"]
+    assert attention["error_type"] == "paid_unreadable"
+    fal.script()
+    job, request_id = str(attention["job"]), attention["request_id"]
+    assert tweenbatch("resolve", job, "--adopt", request_id, "--yes").returncode == 0
+    assert tweenbatch("run").returncode == 0
+    assert fal.ledger()["posts"] == 1

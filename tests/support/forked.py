@@ -1,0 +1,143 @@
+"""The installed command without the second that its imports take: for hundreds of runs.
+
+The runs are the same as those of ``support.command``, but forked from one warm process.
+"""
+
+import dataclasses
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from support import canary
+from support.command import TIMEOUT, Command
+
+PROGRAM = Path(__file__).with_name("zygote.py")
+
+
+class Zygote:
+    """The warm process; use it as a context manager."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(TIMEOUT)
+        keep = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("FAL_", "TWEENBATCH_"))
+        }
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, str(PROGRAM), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                # A thread of its own would keep this library from being forked.
+                env={**keep, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            )
+        self._answers = self._control.makefile("r", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        assert self._answers.readline() == "ready\n", "the warm process did not come up"
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._answers.close()
+        self._control.close()
+        self._process.wait(TIMEOUT)
+
+    def order(self, order: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+        """Have something done and return the answer."""
+        text = json.dumps(order).encode() + b"\n"
+        sent = socket.send_fds(self._control, [text], descriptors)
+        self._control.sendall(text[sent:])
+        answer = self._answers.readline()
+        assert answer, "the warm process has died"
+        return dict(json.loads(answer))
+
+
+class Run:
+    """A run that goes on; ``fileno`` becomes readable when it ends, however it ends."""
+
+    def __init__(self, zygote: Zygote, command: Command, arguments: Sequence[str]) -> None:
+        self._zygote = zygote
+        self.arguments = arguments
+        self._held, theirs = socket.socketpair()
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``wait``
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``wait``
+        with theirs:
+            started = zygote.order(
+                {
+                    "argv": list(arguments),
+                    "cwd": str(command.folder),
+                    "env": command.environ(),
+                },
+                [theirs.fileno(), self._output.fileno(), self._errors.fileno()],
+            )
+        self.pid: int = started["pid"]
+        self._ended: subprocess.CompletedProcess[str] | None = None
+
+    def fileno(self) -> int:
+        return self._held.fileno()
+
+    def kill(self) -> None:
+        """End it as a power cut would; does nothing to a run that has ended."""
+        if self._ended is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> subprocess.CompletedProcess[str]:
+        """Return how it ended and what it said, once it has."""
+        if self._ended is None:
+            ended, _, _ = select.select([self._held], [], [], TIMEOUT)
+            assert ended, f"still running after {TIMEOUT:g} s: {self.arguments}"
+            code = self._zygote.order({"wait": self.pid})["code"]
+            self._held.close()
+            said = [_read(file) for file in (self._output, self._errors)]
+            canary.refuse("".join(said), where=f"the output of {self.arguments}")
+            self._ended = subprocess.CompletedProcess(self.arguments, code, *said)
+        return self._ended
+
+
+def _read(file: IO[bytes]) -> str:
+    with closing(file):
+        file.seek(0)
+        return file.read().decode()
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Forked(Command):
+    """``Command``, with its runs forked."""
+
+    zygote: Zygote
+
+    def at(self, url: str) -> "Forked":
+        """Return the same command, connected to another stand-in for fal."""
+        return dataclasses.replace(self, connect_to=url)
+
+    def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        assert not stdin, "a forked run has no input"
+        with self.running(*arguments) as run:
+            return run.wait()
+
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[Run]:
+        """Start and hand over; whatever still runs at the end is killed."""
+        run = Run(self.zygote, self, arguments)
+        try:
+            yield run
+        finally:
+            run.kill()
+            run.wait()

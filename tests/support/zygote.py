@@ -1,0 +1,96 @@
+"""A process that has imported the command once, and becomes it in a fork for each run.
+
+    python zygote.py DESCRIPTOR
+
+Orders come as lines of JSON over the socket of that number, each answered with a line:
+``{"argv": […], "cwd": …, "env": {…}}`` with three descriptors (one that the run only holds, so
+that its end shows, standard output, standard error) starts a run and tells its ``pid``;
+``{"wait": pid}`` tells how it ended. The process ends with the socket.
+"""
+
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+WARM = (
+    *("tweenbatch.cli.run", "tweenbatch.cli.status", "tweenbatch.cli.export"),
+    *("tweenbatch.cli.resolve", "tweenbatch.fal.client", "tweenbatch.store.migrate"),
+    *("alembic.command", "alembic.runtime.environment", "anyio._backends._asyncio"),
+    *("alembic.config", "sqlalchemy.dialects.sqlite.pysqlite", "multiprocessing.synchronize"),
+    *("fal_client", "httpcore", "av", "av.subtitles.stream", "pandas.io.formats.csvs"),
+    *("PIL.PngImagePlugin", "PIL.JpegImagePlugin"),
+)
+"""What every run loads sooner or later; none of it opens anything or starts a thread."""
+
+LONGEST_ORDER = 1_000_000
+DESCRIPTORS = 3
+
+
+def warm_up() -> None:
+    """Import all; raise where a thread runs afterwards, which a fork would tear out."""
+    for name in WARM:
+        importlib.import_module(name)
+    tasks = Path("/proc/self/task")
+    if tasks.exists():
+        assert len(list(tasks.iterdir())) == 1, "a thread runs: nothing may be forked from here"
+    gc.freeze()
+
+
+def serve(control: socket.socket) -> dict[str, Any] | None:
+    """Fork for each order; returns the order in the fork, and None at the end."""
+    control.sendall(b"ready\n")
+    while True:
+        text, descriptors, _, _ = socket.recv_fds(control, LONGEST_ORDER, DESCRIPTORS)
+        while text and not text.endswith(b"\n"):
+            text += control.recv(LONGEST_ORDER)
+        if not text:
+            return None
+        order = json.loads(text)
+        if "wait" in order:
+            _, status = os.waitpid(order["wait"], 0)
+            answer = {"code": os.waitstatus_to_exitcode(status)}
+        else:
+            pid = os.fork()
+            if not pid:
+                control.close()
+                take_place(order, *descriptors)
+                return dict(order)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            answer = {"pid": pid}
+        control.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def take_place(order: dict[str, Any], _held: int, output: int, errors: int) -> None:
+    """Make this process look as if it had been started with the order."""
+    for descriptor, number in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (errors, 2)):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    sys.argv = ["tweenbatch", *order["argv"]]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def main() -> None:
+    """Wait for orders; a fork runs the command, as the installed script does."""
+    # Ctrl-C in a terminal is for whoever gives the orders.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    warm_up()
+    with socket.socket(fileno=int(sys.argv[1])) as control:
+        order = serve(control)
+    if order is not None:
+        from tweenbatch.cli import main as command
+
+        sys.exit(command())  # type: ignore[func-returns-value]  # as pip's script does
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""The results file: whatever the texts are, each row stays one row and no cell is a formula."""
+
+import csv
+import io
+import json
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tweenbatch import manifest
+from tweenbatch.models import KLING_O1
+from tweenbatch.records import Billed, ExportRow
+from tweenbatch.report import results
+from tweenbatch.states import State
+
+A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+NUMBERS = ("row", "take", "bytes", "seconds", "width", "height", "attempts", "cost_usd")
+
+cells = st.text(
+    alphabet=st.one_of(
+        st.sampled_from(["=", "+", "-", "@", "\t", "\r", "\n", "'", '"', ",", ";", " ", "\ufeff"]),
+        st.characters(codec="utf-8", exclude_characters="\0"),
+    ),
+    max_size=12,
+)
+
+
+def row(**facts: Any) -> ExportRow:
+    usual: dict[str, Any] = {
+        **dict.fromkeys(results.COLUMNS),
+        "manifest": "/jobs/manifest.csv",
+        "row": 2,
+        "name": "clip",
+        "state": State.SUCCEEDED,
+        "take": 1,
+        "endpoint": KLING_O1.id,
+        "prompt": "Snow melts.",
+        "start_image": "https://example.com/a.png",
+        "end_image": "https://example.com/b.png",
+        "duration": "5",
+        "bytes": 27_000_000,
+        "seconds": 5.04,
+        "width": 1280,
+        "height": -1,
+        "attempts": 1,
+        "cost_usd": Decimal("-0.56"),
+        "billed": Billed.YES,
+    }
+    return ExportRow(**{**usual, **facts})
+
+
+def written(rows: list[ExportRow], *, raw: bool = False) -> list[dict[str, str]]:
+    file = io.StringIO(newline="")
+    assert partial(results.csv, raw=raw)(rows, file) == len(rows)
+    return list(csv.DictReader(io.StringIO(file.getvalue(), newline="")))
+
+
+@given(st.lists(st.tuples(cells, cells, cells), min_size=1, max_size=5))
+def test_each_row_stays_one_row_without_a_formula(texts: list[tuple[str, str, str]]) -> None:
+    rows = [row(name=name, prompt=prompt, error_message=message) for name, prompt, message in texts]
+    read = written(rows)
+    assert len(read) == len(rows)
+    for each in read:
+        for name, cell in each.items():
+            if name not in NUMBERS:
+                assert not cell.strip(" \ufeff").startswith(A_FORMULA), name
+
+
+def test_numbers_stay_numbers() -> None:
+    (read,) = written([row()])
+    assert (read["height"], read["cost_usd"], read["seconds"]) == ("-1", "-0.56", "5.04")
+    assert read["bytes"] == "27000000"
+
+
+@given(prompt=cells, name=cells)
+def test_raw_leaves_every_text_as_it_is(prompt: str, name: str) -> None:
+    (read,) = written([row(prompt=prompt, name=name)], raw=True)
+    assert (read["prompt"], read["name"]) == (prompt, name)
+
+
+@pytest.mark.parametrize("prompt", ["=1+1", "@a", "'=x", "plain"])
+def test_json_lines_are_never_changed(prompt: str) -> None:
+    file = io.StringIO()
+    results.jsonl([row(prompt=prompt)], file)
+    assert json.loads(file.getvalue())["prompt"] == prompt
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(cells, cells), min_size=1, max_size=5))
+def test_an_export_read_as_a_manifest_asks_for_the_same_clips(
+    tmp_path: Path, texts: list[tuple[str, str]]
+) -> None:
+    # As a table holds them: a manifest's cells lose the blanks round them.
+    kept = [(prompt.strip() or "x", name.strip()) for prompt, name in texts]
+    path = tmp_path / "again.csv"
+    rows = [row(prompt=prompt, name=name) for prompt, name in kept]
+    results.write_file(rows, path, results.csv)
+    again = manifest.read(path, endpoint=KLING_O1)
+    assert [(each.spec.prompt, each.name) for each in again.rows] == kept

@@ -1,0 +1,69 @@
+"""The same failure on several rows in a row is a class of failures, not bad luck."""
+
+from dataclasses import replace
+
+from support.jobs import job
+from tweenbatch.records import Failure, Outcome
+from tweenbatch.states import Event, State
+from tweenbatch.streak import Streak
+
+BROKEN = Outcome(
+    event=Event.GAVE_UP,
+    failure=Failure(type="image_load_error", message="No such image.", http_status=422),
+)
+
+
+def given_up(streak: Streak, *ids: int, outcome: Outcome = BROKEN) -> None:
+    for number in ids:
+        streak.ended_in(outcome, job(number, state=State.SUBMITTED))
+
+
+def test_so_many_rows_in_a_row_stop_the_run_with_the_words_of_the_last() -> None:
+    streak = Streak(3)
+    given_up(streak, 1, 2)
+    assert streak.stop is None
+    given_up(streak, 3)
+    assert streak.stop == "3 rows in a row failed alike (image_load_error: No such image.)"
+
+
+def test_a_clip_in_between_begins_the_count_anew() -> None:
+    streak = Streak(2)
+    given_up(streak, 1)
+    streak.broken_by_a_clip()
+    given_up(streak, 2)
+    assert streak.stop is None
+
+
+def test_another_failure_in_between_begins_the_count_anew() -> None:
+    streak = Streak(2)
+    given_up(streak, 1)
+    other = Outcome(event=Event.GAVE_UP, failure=Failure(type="missing", message=""))
+    given_up(streak, 2, outcome=other)
+    given_up(streak, 3)
+    assert streak.stop is None
+
+
+def test_one_row_that_fails_again_and_again_is_one_row() -> None:
+    streak = Streak(2)
+    given_up(streak, 1, 1, 1)
+    assert streak.stop is None
+
+
+def test_refusals_by_a_moderator_stop_only_their_rows() -> None:
+    streak = Streak(2)
+    refusal = Failure(type="content_policy_violation", message="No.", http_status=422)
+    given_up(streak, 1, 2, 3, outcome=Outcome(event=Event.GAVE_UP, failure=refusal))
+    assert streak.stop is None
+
+
+def test_failures_that_are_tried_again_and_rows_never_bought_are_not_counted() -> None:
+    streak = Streak(1)
+    given_up(streak, 1, outcome=replace(BROKEN, event=Event.RETRY))
+    streak.ended_in(BROKEN, job(2, state=State.PENDING))
+    assert streak.stop is None
+
+
+def test_without_a_limit_the_run_keeps_going() -> None:
+    streak = Streak(None)
+    given_up(streak, *range(1, 100))
+    assert streak.stop is None
