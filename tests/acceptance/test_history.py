@@ -130,3 +130,32 @@ async def nights(folder: Path, seed: int) -> None:
 @pytest.mark.parametrize("seed", seeds(200))
 def test_nothing_is_paid_twice_whatever_the_history_says(tmp_path: Path, seed: int) -> None:
     virtually(partial(nights, tmp_path, seed), seed=seed, within_seconds=30 * 24 * 3600)
+
+
+def play_one_doubt(folder: Path, *faults: dict[str, Any]) -> dict[str, Any]:
+    """Let the second of sixteen submissions be doubtful, one a minute; return fal's ledger."""
+
+    async def body() -> dict[str, Any]:
+        fal_settings = Settings(seconds=60.0)
+        async with world(folder, rows=16, fal_settings=fal_settings) as here:
+            here.script(*faults)
+            result = await here.run(concurrency=1)
+            assert result.exit_code is ExitCode.SUCCEEDED
+            return here.ledger()
+
+    return virtually(body)
+
+
+def test_what_fal_never_had_is_proven_absent_within_the_run_and_sent_again(tmp_path: Path) -> None:
+    ledger = play_one_doubt(tmp_path, {"on": "submit", "do": "reset", "at": "arrival", "nth": 2})
+    assert (ledger["posts"], ledger["accepted_count"]) == (17, 16)
+
+
+def test_one_list_that_lacks_a_request_is_not_believed(tmp_path: Path) -> None:
+    """It is listed between the first list that could prove its absence and the one after that."""
+    ledger = play_one_doubt(
+        tmp_path,
+        {"on": "submit", "do": "reset", "at": "reply", "nth": 2},
+        {"on": "history", "do": "lag", "seconds": 730, "prompt_contains": "prompt 2"},
+    )
+    assert (ledger["posts"], ledger["duplicate_count"]) == (16, 0)

@@ -24,8 +24,6 @@ CLOCKS_APART = timedelta(minutes=15)
 """A request sent further from our record of it than this is not taken for it, nor is anything
 concluded from a list whose clock is further from ours."""
 
-CLOCKS_STEADY = timedelta(seconds=60)
-
 SUBMISSION = timedelta(seconds=60)
 """A POST may be on its way for so long while later ones overtake it."""
 
@@ -175,11 +173,10 @@ class _Proof:
     def _sent_by(self, job: Job, later: Sequence[PastRequest]) -> datetime:
         """Return when it had gone out at the latest: before the first of those sent after it.
 
-        Where both clocks went alike from before it on, our own record is closer.
+        Where both clocks have dated one sent before it as well, our own record is closer.
         """
         bound = min(item.sent_at for item in later)
-        steady = max(self._apart) - min(self._apart) <= CLOCKS_STEADY
-        if steady and len(later) < len(self._shown):
+        if len(later) < len(self._shown):
             bound = min(bound, _sent_at(job) - min(self._apart))
         return bound
 
