@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from support import canary
-from support.command import Command
 from support.fal import Server, server
+from support.forked import Forked, Zygote
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,14 @@ def fal() -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def zygote() -> Iterator[Zygote]:
+    """What forked runs come from."""
+    with Zygote() as warm:
+        yield warm
+
+
 @pytest.fixture
-def tweenbatch(tmp_path: Path, fal: Server) -> Command:
+def tweenbatch(tmp_path: Path, fal: Server, zygote: Zygote) -> Forked:
     """The installed command in an empty folder, with a key, connected to the stand-in."""
-    return Command(folder=tmp_path, connect_to=fal.url)
+    return Forked(folder=tmp_path, connect_to=fal.url, zygote=zygote)

@@ -179,7 +179,8 @@ class Runner:
         try:
             await self.worker.work(job)
         finally:
-            del self._tasks[job.id]
+            if self._tasks.get(job.id) is asyncio.current_task():
+                del self._tasks[job.id]
 
     def _room(self) -> int:
         """Return how many submissions may begin now."""

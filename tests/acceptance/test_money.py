@@ -130,6 +130,21 @@ def test_a_submission_whose_reply_is_lost_is_looked_up_and_never_sent_again(
     assert ledger["downloads"]["finished"] == 3
 
 
+def test_of_two_equal_inputs_each_request_serves_one(tweenbatch: Command, fal: Server) -> None:
+    """The first take's submission is lost before fal has it; the second's answer is late."""
+    manifests.project(tweenbatch.folder, 1, takes="2")
+    fal.script(
+        {"on": "submit", "do": "reset", "at": "arrival", "nth": 1},
+        {"on": "submit", "do": "delay", "at": "reply", "nth": 2, "seconds": 12},
+    )
+    run = tweenbatch(*RUN, "--settle", "0")
+    assert run.returncode == 5, run.stderr
+    assert "see the log" not in run.stderr
+    assert tweenbatch.jobs() == {"succeeded": 1, "uncertain": 1}
+    ledger = fal.ledger()
+    assert (ledger["posts"], ledger["accepted_count"]) == (2, 1)
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_where_the_history_can_t_be_read_the_job_stays_uncertain_with_its_price(
     tweenbatch: Command, fal: Server, status: int

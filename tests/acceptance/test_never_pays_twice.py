@@ -8,7 +8,6 @@ import select
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,33 +43,24 @@ SUBMIT_FAULTS: tuple[dict[str, Any], ...] = (
 """Each with a thirteenth of 30 %. To hang is left out: it takes a minute."""
 
 
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    with Zygote() as warm:
-        yield warm
-
-
 @pytest.fixture
-def forked(tmp_path: Path, fal: Server, zygote: Zygote) -> Forked:
-    """The command in an empty folder, connected to the stand-in, quick to start."""
-    return Forked(folder=tmp_path, connect_to=fal.url, zygote=zygote)
+def forked(tweenbatch: Forked) -> Forked:
+    return tweenbatch
 
 
-def test_a_forked_run_is_the_installed_command(
-    tweenbatch: Command, zygote: Zygote, fal: Server
-) -> None:
-    folder = tweenbatch.folder / "forked"
+def test_a_forked_run_is_the_installed_command(forked: Forked, fal: Server) -> None:
+    folder = forked.folder / "installed"
     folder.mkdir()
-    forked = Forked(folder=folder, connect_to=fal.url, zygote=zygote)
-    assert forked("--version").stdout == tweenbatch("--version").stdout
+    installed = Command(folder=folder, connect_to=fal.url)
+    assert forked("--version").stdout == installed("--version").stdout
     said = []
-    for command in (tweenbatch, forked):
+    for command in (installed, forked):
         write_wave(command.folder, 1, rows=2)
         run = command(*WAVE)
         assert run.returncode == 0
         said.append((run.stdout, run.stderr))
     assert said[0] == said[1]
-    wrong = [command("run", "nowhere.csv") for command in (tweenbatch, forked)]
+    wrong = [command("run", "nowhere.csv") for command in (installed, forked)]
     assert [run.returncode for run in wrong] == [2, 2]
     assert wrong[0].stderr == wrong[1].stderr
     assert fal.ledger()["posts"] == 4

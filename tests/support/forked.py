@@ -128,7 +128,9 @@ class Forked(Command):
         return dataclasses.replace(self, connect_to=url)
 
     def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        assert not stdin, "a forked run has no input"
+        if stdin or self.environment:
+            # What is read while the libraries are imported must be there from the start.
+            return Command.__call__(self, *arguments, stdin=stdin)
         with self.running(*arguments) as run:
             return run.wait()
 
