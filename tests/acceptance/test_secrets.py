@@ -86,15 +86,15 @@ def open_handed() -> Iterator[None]:
 
 @pytest.mark.usefixtures("open_handed")
 def test_prompts_and_addresses_are_for_their_owner_and_what_is_handed_on_for_all(
-    tweenbatch: Command,
+    tmp_path: Path,
 ) -> None:
-    manifests.project(tweenbatch.folder, 1)
-    ours = set(tweenbatch.folder.iterdir())
-    with server(state=tweenbatch.folder / "state") as fal:
-        assert replace(tweenbatch, connect_to=fal.url)(*RUN).returncode == 0
+    manifests.project(tmp_path, 1)
+    ours = set(tmp_path.iterdir())
+    with server(state=tmp_path / "state") as fal:
+        assert Command(folder=tmp_path, connect_to=fal.url)(*RUN).returncode == 0
         modes = {
-            str(path.relative_to(tweenbatch.folder)): path.stat().st_mode & 0o777
-            for path in tweenbatch.folder.rglob("*")
+            str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777
+            for path in tmp_path.rglob("*")
             if path not in ours and "state/files" not in str(path)
         }
     handed_on = {"videos": 0o777, "videos/clip-1.mp4": 0o666, "videos/results.csv": 0o666}

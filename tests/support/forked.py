@@ -106,8 +106,8 @@ class Run:
             code = self._zygote.order({"wait": self.pid})["code"]
             self._held.close()
             said = [_read(file) for file in (self._output, self._errors)]
-            canary.refuse("".join(said), where=f"the output of {self.arguments}")
             self._ended = subprocess.CompletedProcess(self.arguments, code, *said)
+            canary.refuse("".join(said), where=f"the output of {self.arguments}")
         return self._ended
 
 
