@@ -4,13 +4,13 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from support.command import KEY
-from support.jobs import NOON, job
+from support.jobs import job
+from support.jumping import Jumping
 from support.wire import Behaviour, Seen, answer, says, wire
 from tweenbatch.emulator.clip import tiny_clip
 from tweenbatch.emulator.server import Emulator
@@ -25,22 +25,6 @@ CLIP = tiny_clip()
 URL = "https://v3.fal.media/files/clip.mp4"
 CUT = 100
 """In the middle of the index, so that another rest makes a broken file."""
-
-
-class Jumping:
-    """A clock that is where a sleep would have led, at once."""
-
-    def __init__(self) -> None:
-        self.at = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return (self.at - NOON).total_seconds()
-
-    async def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 def ready(url: str = URL, *, size: int | None = None) -> Job:

@@ -3,34 +3,18 @@
 import asyncio
 import json
 import random
-from datetime import datetime, timedelta
 
 import pytest
 
 from support.command import KEY
 from support.jobs import NOON, job
+from support.jumping import Jumping
 from support.wire import Seen, answer, wire
 from tweenbatch.errors import Unreadable
 from tweenbatch.fal import Fal, request_of
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Job
 from tweenbatch.stages.wait import RESULT_GRACE, Waiter
-
-
-class Jumping:
-    """A clock that is where a sleep would have led, at once."""
-
-    def __init__(self) -> None:
-        self.at = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-    def monotonic(self) -> float:
-        return (self.at - NOON).total_seconds()
-
-    async def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
 
 
 def submitted() -> Job:
