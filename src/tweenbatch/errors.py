@@ -4,9 +4,12 @@ TweenbatchError
 ├── UsageError             what was asked for can't be done as asked; nothing was spent
 │   ├── ManifestError      the manifest has problems, each with its row and column
 │   ├── MissingKey         no key for fal was found
+│   ├── PriceRisen         fal asks more than was known, and nobody agreed to that
 │   ├── TableTooNew        the job table was written by a newer program
 │   ├── TableUnusable      the job table can't be opened
 │   └── OutputUnusable     there is no room for clips, or no right to write them
+├── KeyRefused             fal does not know the key; nothing was spent
+├── TableOlder             the job table lacks what was paid for since it was copied, or lost
 ├── TableBusy              another run owns the job table
 ├── TableFailed            the job table failed in the middle of a run
 ├── LeaseLost              a write came too late: the job has moved on without us
@@ -90,6 +93,10 @@ class MissingKey(UsageError):
     """No key for fal was found."""
 
 
+class PriceRisen(UsageError):
+    """fal asks more than was known, and nobody agreed to that."""
+
+
 class TableTooNew(UsageError):
     """The job table was written by a newer program."""
 
@@ -100,6 +107,14 @@ class TableUnusable(UsageError):
 
 class OutputUnusable(UsageError):
     """There is no room for clips, or no right to write them."""
+
+
+class KeyRefused(TweenbatchError):
+    """fal does not know the key; nothing was spent."""
+
+
+class TableOlder(TweenbatchError):
+    """The job table lacks what was paid for since it was copied, or lost."""
 
 
 class TableBusy(TweenbatchError):

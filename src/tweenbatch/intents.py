@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from tweenbatch.clock import Clock
 from tweenbatch.fal import Fal
-from tweenbatch.models import ENDPOINTS
+from tweenbatch.models import ENDPOINTS, Prices
 from tweenbatch.records import Frame, Intent, Job
 from tweenbatch.stages.upload import upload
 from tweenbatch.store import Store
@@ -27,6 +27,7 @@ class Intents:
     table: TableThread
     fal: Fal
     clock: Clock
+    prices: Prices
     _uploads: dict[str, asyncio.Task[str]] = field(default_factory=dict)
 
     async def of(self, job: Job) -> Intent:
@@ -41,7 +42,7 @@ class Intents:
                 end_url=end_url,
                 parameters=spec.parameters,
             ),
-            price_usd=job.price_usd,
+            price_usd=self.prices.clip_usd(spec.endpoint, spec.parameters, known=job.price_usd),
             key_fingerprint=self.fal.key_fingerprint,
             host=self.fal.host,
         )

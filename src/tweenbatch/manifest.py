@@ -7,15 +7,16 @@ the price that the endpoint names. Reading never changes anything.
 import csv
 import hashlib
 import io
+import shlex
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
 
-from tweenbatch import frames
+from tweenbatch import frames, prompts
 from tweenbatch.errors import ManifestError, Problem, UnreadableFrame
 from tweenbatch.formulas import bare
 from tweenbatch.models import Endpoint
@@ -30,9 +31,16 @@ MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000
 
 
-def read(path: Path, *, endpoint: Endpoint, allow_open_ended: bool = False) -> Manifest:
+def read(
+    path: Path,
+    *,
+    endpoint: Endpoint,
+    frame_roots: Collection[Path],
+    allow_open_ended: bool = False,
+) -> Manifest:
     """Return the checked rows of a CSV file, one for each take.
 
+    Local frames must lie in one of ``frame_roots``, which are real paths.
     ``allow_open_ended`` lets rows without an end frame through, where the endpoint knows such.
     Raises ``ManifestError`` with every problem of the file.
     """
@@ -41,7 +49,12 @@ def read(path: Path, *, endpoint: Endpoint, allow_open_ended: bool = False) -> M
     except OSError as error:
         raise ManifestError(path, [Problem(message=_unreadable(path, error))]) from error
     table, lines = _table(path, data)
-    reader = _RowReader(folder=path.parent, endpoint=endpoint, allow_open_ended=allow_open_ended)
+    reader = _RowReader(
+        folder=path.parent,
+        endpoint=endpoint,
+        frame_roots=frame_roots,
+        allow_open_ended=allow_open_ended,
+    )
     problems = list(reader.column_problems(list(table.columns)))
     rows: list[Row] = []
     if not problems:
@@ -153,6 +166,7 @@ class _RowReader:
 
     folder: Path
     endpoint: Endpoint
+    frame_roots: Collection[Path]
     allow_open_ended: bool
     problems: list[Problem] = field(default_factory=list)
     _frames: dict[str, Frame | str] = field(default_factory=dict)
@@ -183,8 +197,8 @@ class _RowReader:
             self.problems.append(Problem(message=message, row=number, line=line, column=column))
 
         cells = {name: bare(text.strip()) for name, text in values.items()}
-        if not cells["prompt"]:
-            problem("prompt", "is empty; say what should happen between the frames")
+        for wrong in prompts.problems(cells["prompt"], max_chars=self.endpoint.max_prompt_chars):
+            problem("prompt", wrong)
         start = self._frame(cells["start_image"], "start_image", problem)
         end = self._end_frame(cells["end_image"], problem)
         parameters = self._parameters(cells, problem)
@@ -256,20 +270,34 @@ class _RowReader:
             return Frame(source=text)
         if "://" in text:
             return f"'{text}' is no https URL; a frame is an https URL or a local file"
-        path = self.folder / Path(text).expanduser()
         try:
-            facts = frames.inspect(path)
+            path = self.folder / Path(text).expanduser()
+            real = path.resolve(strict=True)
+            # Before a byte of it is read.
+            if not any(real.is_relative_to(root) for root in self.frame_roots):
+                return f"'{text}' {_outside(real)}"
+            facts = frames.inspect(real)
         except FileNotFoundError:
             wrong = [f"is not there (looked for {path})"]
         except OSError as error:
             wrong = [f"can't be read ({error.strerror})"]
+        except RuntimeError as error:  # the home of nobody; before 3.13 also links in a circle
+            wrong = [f"can't be read ({error})"]
         except UnreadableFrame as error:
             wrong = [str(error)]
         else:
             wrong = frames.problems(facts, self.endpoint.image_limits)
         if wrong:
             return f"'{text}' " + "; ".join(wrong)
-        return Frame(source=str(path.resolve()), sha256=facts.sha256)
+        return Frame(source=str(real), sha256=facts.sha256)
+
+
+def _outside(real: Path) -> str:
+    return (
+        f"lies at {real}, outside the folders of this batch, and frames are uploaded to public"
+        " addresses; copy it beside the manifest or, if all the world may see it, add"
+        f" --frames {shlex.quote(str(real.parent))}"
+    )
 
 
 def _number(text: str, default: int, limits: tuple[int, int], column: str, problem: _Report) -> int:

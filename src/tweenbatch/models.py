@@ -5,8 +5,8 @@ listed in 2026. Nothing here talks to fal.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+from dataclasses import dataclass, field, replace
+from decimal import ROUND_CEILING, Decimal
 from types import MappingProxyType
 
 
@@ -41,6 +41,8 @@ class Endpoint:
     not_offered: Mapping[str, str] = field(default_factory=dict)
     """Inputs that other endpoints know and this one ignores, with the reason to tell."""
     image_limits: ImageLimits
+    max_prompt_chars: int
+    """In code points, as fal counts."""
     price_per_second_usd: Decimal
 
     def seconds(self, parameters: Mapping[str, str]) -> int:
@@ -86,9 +88,41 @@ KLING_O1 = Endpoint(
     parameters=_KLING_O1_PARAMETERS,
     not_offered=_KLING_O1_NOT_OFFERED,
     image_limits=_KLING_LIMITS,
+    max_prompt_chars=2500,
     price_per_second_usd=Decimal("0.112"),
 )
 
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({KLING_O1.id: KLING_O1})
 
 DEFAULT = KLING_O1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What clips cost: as was known, or more where fal asks more by now."""
+
+    per_second_usd: Mapping[str, Decimal] = field(default_factory=dict)
+    """What fal says now, by endpoint."""
+
+    def clip_usd(self, endpoint: str, parameters: Mapping[str, str], *, known: Decimal) -> Decimal:
+        """Return the price of a clip that was priced at ``known``; it never falls."""
+        now = self.per_second_usd.get(endpoint)
+        if now is None:
+            return known
+        dearer = replace(ENDPOINTS[endpoint], price_per_second_usd=now)
+        # A table keeps a millionth of a dollar, and no less than fal takes.
+        price = dearer.price_usd(parameters).quantize(Decimal("0.000001"), ROUND_CEILING)
+        return max(known, price)
+
+
+AS_KNOWN = Prices()
+"""The prices that are built in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rise:
+    """An endpoint that has become dearer; US dollars for each second of video."""
+
+    endpoint: str
+    known_usd: Decimal
+    now_usd: Decimal

@@ -1,5 +1,6 @@
-"""Where things lie: the table, the videos, and the rehearsal's own beside them."""
+"""Where things lie: the table, the videos, the rehearsal's own beside them, and frames."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 REHEARSAL = "rehearsal"
@@ -31,3 +32,32 @@ def rehearsal_output(output: Path) -> Path:
 def sqlite_path(db: str) -> Path | None:
     """Return the file of an SQLite table; None for any other database."""
     return Path(db.removeprefix(_SQLITE_FILE)) if db.startswith(_SQLITE_FILE) else None
+
+
+def frame_roots(manifest: Path, named: Collection[Path]) -> frozenset[Path]:
+    """Return the real folders in which the local frames of a manifest may lie.
+
+    Frames are uploaded to public addresses, and somebody else may have written the manifest:
+    so its own folder, the one above it, the current one and those that a person ``named``.
+    """
+    own, current = manifest.parent.resolve(), Path.cwd().resolve()
+    roots = {own, *(folder.resolve() for folder in named)}
+    if own.parent != _home() and not _holds_everything(own.parent):
+        roots.add(own.parent)
+    # Services are started in the root, which nobody chose.
+    if not _holds_everything(current):
+        roots.add(current)
+    return frozenset(roots)
+
+
+def _holds_everything(folder: Path) -> bool:
+    """Whether it is the root or a folder above the home folder."""
+    home = _home()
+    return folder == Path(folder.anchor) or (home is not None and folder in home.parents)
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home().resolve()
+    except RuntimeError:  # an account without a home folder
+        return None

@@ -9,6 +9,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
+from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.records import EarlierRow, Known, Manifest, Row
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
@@ -78,13 +79,21 @@ class Plan:
         return self.count(*TO_PAY)
 
     @property
+    def endpoints_to_pay(self) -> frozenset[str]:
+        """Which endpoints the run would submit to."""
+        return frozenset(row.row.spec.endpoint for row in self.rows if row.group in TO_PAY)
+
+    @property
     def usd_to_pay(self) -> Decimal:
         """What the run would spend if every clip succeeds at once, in US dollars."""
         return self.usd(*TO_PAY)
 
 
-def make(manifests: Sequence[Manifest], store: Store | None) -> Plan:
-    """Hold the manifests against the table; None stands for a table that does not exist yet."""
+def make(manifests: Sequence[Manifest], store: Store | None, *, prices: Prices = AS_KNOWN) -> Plan:
+    """Hold the manifests against the table; None stands for a table that does not exist yet.
+
+    ``prices`` are those that hold for what has still to be paid.
+    """
     keys = {row.spec.key for manifest in manifests for row in manifest.rows}
     known = store.lookup(keys) if store else {}
     planned: list[PlannedRow] = []
@@ -101,24 +110,36 @@ def make(manifests: Sequence[Manifest], store: Store | None) -> Plan:
                 repeated += 1
                 continue
             seen.add(key)
-            planned.append(_planned(manifest.path, row, known.get(key), before))
+            planned.append(_planned(manifest.path, row, known.get(key), before, prices))
     return Plan(rows=tuple(planned), removed=tuple(removed), repeated=repeated)
 
 
 def _planned(
-    path: Path, row: Row, known: Known | None, before: dict[tuple[str, int], EarlierRow]
+    path: Path,
+    row: Row,
+    known: Known | None,
+    before: dict[tuple[str, int], EarlierRow],
+    prices: Prices,
 ) -> PlannedRow:
-    if known is None or known.error_type == WITHDRAWN:
-        earlier = before.get(_place(row.name, row.number, row.spec.take))
-        if earlier is None or earlier.key == row.spec.key:
-            return PlannedRow(manifest=path, row=row, group=Group.NEW, price_usd=row.price_usd)
-        reason = f"differs from what row {earlier.number} asked for before"
-        return PlannedRow(
-            manifest=path, row=row, group=Group.CHANGED, price_usd=row.price_usd, reason=reason
-        )
-    return PlannedRow(
-        manifest=path, row=row, group=_BY_STATE[known.state], price_usd=known.price_usd
-    )
+    group, reason = _standing(row, known, before)
+    if known is None or group in TO_PAY:
+        spec = row.spec
+        price = prices.clip_usd(spec.endpoint, spec.parameters, known=row.price_usd)
+    else:
+        price = known.price_usd
+    return PlannedRow(manifest=path, row=row, group=group, price_usd=price, reason=reason)
+
+
+def _standing(
+    row: Row, known: Known | None, before: dict[tuple[str, int], EarlierRow]
+) -> tuple[Group, str]:
+    """Return the group of a row and, for a changed one, why it runs again."""
+    if known is not None and known.error_type != WITHDRAWN:
+        return _BY_STATE[known.state], ""
+    earlier = before.get(_place(row.name, row.number, row.spec.take))
+    if earlier is None or earlier.key == row.spec.key:
+        return Group.NEW, ""
+    return Group.CHANGED, f"differs from what row {earlier.number} asked for before"
 
 
 def _gone(earlier: Iterable[EarlierRow], rows: Sequence[Row]) -> list[EarlierRow]:

@@ -349,11 +349,34 @@ class Recovered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unpaid:
-    """Jobs that wait to be submitted, and their price in US dollars."""
+class Reach:
+    """How far a job table has come: in one and the same table neither number ever falls.
 
+    ``run_id`` and ``attempt_id`` are its highest, ``at`` is the last sign of life of that run.
+    """
+
+    run_id: int
+    attempt_id: int
+    at: datetime
+
+    def __post_init__(self) -> None:
+        _refuse_naive(at=self.at)
+
+    def is_beyond(self, other: "Reach | None") -> bool:
+        """Tell whether there was work here that the other knows nothing of."""
+        if other is None:
+            return True
+        return self.run_id > other.run_id or self.attempt_id > other.attempt_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpaid:
+    """Jobs alike that wait to be submitted; ``price_usd`` is that of each, in US dollars."""
+
+    endpoint: str
+    parameters: Mapping[str, str]
+    price_usd: Decimal
     jobs: int
-    usd: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -270,7 +270,7 @@ class Runner:
         """Return when a paused lane opens for jobs that wait at it."""
         worker = self.worker
         pause = worker.lane.wait_seconds()
-        if pause is None or not (await worker.table(worker.store.unpaid, self.manifests)).jobs:
+        if pause is None or not await worker.table(worker.store.unpaid, self.manifests):
             return None
         return now + timedelta(seconds=pause)
 

@@ -16,19 +16,21 @@ from enum import IntEnum
 from functools import partial
 from pathlib import Path
 
-from tweenbatch import __version__, disk, witness
+from tweenbatch import __version__, disk, restored, witness
 from tweenbatch.clock import Clock
 from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
 from tweenbatch.fal import Fal
 from tweenbatch.intents import Intents
 from tweenbatch.lane import Lane
+from tweenbatch.lost import LostAndFound
+from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.reconciler import Reconciler
 from tweenbatch.runner import Ended, Limits, Runner, table_failed
 from tweenbatch.settings import RunSettings
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.wait import Waiter
 from tweenbatch.states import UNFINISHED, State
-from tweenbatch.store import Store
+from tweenbatch.store import RunnerLock, Store
 from tweenbatch.streak import Streak
 from tweenbatch.table import TableThread
 from tweenbatch.witness import Witness
@@ -110,15 +112,22 @@ async def run(
     manifests: Collection[int] | None,
     on_stop: Callable[[], None],
     clock: Clock,
+    prices: Prices = AS_KNOWN,
+    lock: RunnerLock | None = None,
     rng: random.Random | None = None,
 ) -> Result:
     """Work on the table, which this process owns, and return how it ended.
 
     ``fal`` connects, inside the event loop; None: there is nothing to do at fal. ``on_stop`` is
     called at the first interrupt; the second one ends the process at once, which loses nothing.
-    ``rng`` spreads the pauses.
+    ``prices`` are those that hold for what is submitted. ``lock`` is the one by which this process
+    owns the table; it knows whether that is older than what was done here. ``rng`` spreads the
+    pauses.
     """
     started = clock.now()
+    doubt = None
+    if lock is not None and not settings.rehearse:
+        doubt = restored.noted_doubt(store, lock, now=started)
     run_id = store.begin_run(
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -126,6 +135,8 @@ async def run(
         now=started,
         max_cost_usd=settings.max_cost,
     )
+    if lock is not None and doubt is None:
+        store.remember_in(lock)
     spent_before = store.money().spent
     own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
     limits = Limits(
@@ -149,9 +160,11 @@ async def run(
                     limits=limits,
                     manifests=manifests,
                     own_witness=own_witness,
+                    prices=prices,
                     rng=rng or random.Random(),  # noqa: S311 - jitter, not secrets
                 )
                 with _signals(runner.stop, on_stop):
+                    await _look_back(settings, runner.worker, lock, doubt)
                     ended = await runner.run()
     try:
         result = Result(
@@ -202,6 +215,32 @@ def _hear_witnesses(own: Path, store: Store, watcher: Watcher, *, now: datetime)
     return adopted
 
 
+async def _look_back(
+    settings: RunSettings, worker: Worker, lock: RunnerLock | None, doubt: restored.Doubt | None
+) -> None:
+    """Let an older table find out what it lacks, or see to it that nothing is submitted."""
+    if not settings.trust_table or settings.rehearse:
+        if doubt is not None:
+            worker.refuse_to_submit(f"{doubt.reason}; nothing is submitted")
+        return
+    lost = LostAndFound(
+        store=worker.store,
+        table=worker.table,
+        fal=worker.fal,
+        clock=worker.clock,
+        notice=worker.watcher.notice,
+        moved=worker.watcher.moved,
+    )
+    try:
+        obstacle = await lost.look(doubt)
+        if obstacle is not None:
+            worker.refuse_to_submit(obstacle)
+        elif lock is not None:
+            await worker.table(restored.settled, worker.store, lock)
+    except (TableUnusable, TableBusy) as error:
+        raise table_failed(error) from error
+
+
 def _runner(
     settings: RunSettings,
     *,
@@ -213,6 +252,7 @@ def _runner(
     limits: Limits,
     manifests: Collection[int] | None,
     own_witness: Witness,
+    prices: Prices,
     rng: random.Random,
 ) -> Runner:
     waiter = Waiter(fal=fal, clock=clock, rng=rng, with_logs=settings.logs)
@@ -225,7 +265,7 @@ def _runner(
         fal=fal,
         clock=clock,
         lane=Lane(monotonic=clock.monotonic, rng=rng),
-        intents=Intents(store=store, table=table, fal=fal, clock=clock),
+        intents=Intents(store=store, table=table, fal=fal, clock=clock, prices=prices),
         waiter=waiter,
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output),
         watcher=watcher,

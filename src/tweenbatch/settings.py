@@ -44,9 +44,12 @@ class RunSettings(BaseModel):
     keep_going: bool = False
     connect_to: str | None = None
     allow_open_ended: bool = False
+    frames: tuple[Path, ...] = ()
     rehearse: bool = False
     logs: bool = False
     yes: bool = False
+    trust_table: bool = False
+    accept_price: bool = False
     json_output: bool = False
 
     def submits_until(self, started: datetime) -> datetime | None:

@@ -17,6 +17,8 @@ from tweenbatch.cli.streams import PlainFormatter
 RUN = ("run", "manifest.csv", "--yes")
 STEERS = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eevil\u2028\u2066\r\x08"
 """What would clear a screen, name a window, colour, turn round and overwrite a line."""
+STEERS_A_PROMPT = "\x9b2J\x9d0;owned\x9c\x9b31m\u202eevil\u2028\u2066\r"
+"""The same in characters that a prompt may have."""
 
 
 def shows_only_text(said: str) -> bool:
@@ -35,7 +37,7 @@ def test_no_text_of_a_manifest_or_of_fal_steers_the_terminal(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 0)
-    row = manifests.rows(1, prompt=f"p{STEERS}", name=f"n{STEERS}", tags=f"t{STEERS}")
+    row = manifests.rows(1, prompt=f"p{STEERS_A_PROMPT}", name=f"n{STEERS}", tags=f"t{STEERS}")
     manifests.write(tweenbatch.folder / "manifest.csv", row)
     body = {"detail": [{"msg": f"m{STEERS}", "type": f"t{STEERS}", "loc": [f"l{STEERS}"]}]}
     fal.script({"on": "result", "do": "reply", "status": 422, "body": body})
@@ -97,12 +99,14 @@ def test_no_path_steers_the_terminal(tweenbatch: Command, fal: Server) -> None:
 
 
 def test_an_export_is_whole_in_a_file_and_harmless_on_a_screen(tweenbatch: Command) -> None:
-    manifests.project(tweenbatch.folder, 1, prompt="p\x1b[2Jq", name="n")
+    manifests.project(tweenbatch.folder, 1, prompt="p\x9b2Jq", name="n\x1b[2Jq")
     tweenbatch(*RUN)
-    assert "p\x1b[2Jq" in tweenbatch("export").stdout
+    for text in ("p\x9b2Jq", "n\x1b[2Jq"):
+        assert text in tweenbatch("export").stdout
     for arguments in (("export",), ("export", "--json")):
         with terminal(tweenbatch, *arguments) as screen:
             assert screen.end() == 0
+        assert "p 2Jq" in screen.screen
         assert "[2Jq" in screen.screen
         assert shows_only_text(screen.screen.replace("\r\n", "\n"))
 

@@ -85,6 +85,44 @@ def test_utf8_with_a_mark_and_prompts_of_many_lines_are_read(
     assert fal.prompts() == ["snow\nmelts, ”zauberhaft” 雪"]
 
 
+def test_a_prompt_that_can_not_be_sent_is_refused_before_anything_is_spent(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 0)
+    (good,) = manifests.rows(1)
+    prompts = [good["prompt"], "\U0001f328" * 2501, "snow\x1bmelts", "\x07" + "x" * 2500]
+    rows = [{**good, "prompt": prompt} for prompt in prompts]
+    manifests.write(tweenbatch.folder / "manifest.csv", rows)
+    refused = tweenbatch(*RUN)
+    assert refused.returncode == 2
+    said = refused.stderr
+    assert "manifest.csv: 4 problems; nothing was imported" in said
+    assert "row 3, column 'prompt': has 2501 characters; at most 2500 are allowed" in said
+    assert "row 4, column 'prompt': has the control character U+001B as character 5" in said
+    assert "row 5, column 'prompt': has 2501 characters" in said
+    assert "row 5, column 'prompt': has the control character U+0007 as character 1" in said
+    assert fal.ledger()["requests"]["upload"] == 0
+    assert not (tweenbatch.folder / "tweenbatch.db").exists()
+
+
+def test_prompts_of_every_script_reach_fal_as_they_were_written(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 0)
+    (good,) = manifests.rows(1)
+    prompts = [
+        "\U0001f328" * 2500,
+        "\U0001f469\u200d\U0001f469\u200d\U0001f467 \U0001f1ee\U0001f1f8 \u2744\ufe0f",
+        "\u0627\u0644\u062b\u0644\u062c \u202b\u05e9\u05dc\u05d2\u202c @Image1",
+        "e\u0301 and \u00e9, \ufb01 and fi, z\u0351\u036b\u0343",
+        "a\ttab and\r\nlines\nof every\rkind",
+    ]
+    rows = [{**good, "prompt": prompt} for prompt in prompts]
+    manifests.write(tweenbatch.folder / "manifest.csv", rows)
+    assert tweenbatch(*RUN).returncode == 0
+    assert sorted(fal.prompts()) == sorted(prompts)
+
+
 def test_without_a_key_one_line_says_what_to_do(tweenbatch: Command) -> None:
     manifests.project(tweenbatch.folder, 1)
     refused = replace(tweenbatch, key=None)(*RUN)

@@ -1,5 +1,6 @@
 """The key shows up nowhere, and what is the owner's is for the owner."""
 
+import csv
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -102,3 +103,29 @@ def test_prompts_and_addresses_are_for_their_owner_and_what_is_handed_on_for_all
     rest = {name: mode for name, mode in modes.items() if name not in handed_on}
     assert {"tweenbatch.db", "tweenbatch.db.lock", "state", "state/journal.jsonl"} <= rest.keys()
     assert {name: oct(mode) for name, mode in rest.items() if mode & 0o077} == {}
+
+
+def test_a_redacted_export_tells_neither_what_was_asked_for_nor_where_it_lies(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    body = {"detail": [{"msg": "so it was not", "type": "not_so", "loc": ["body"]}]}
+    fal.script({"on": "result", "do": "reply", "nth": 1, "status": 422, "body": body})
+    tweenbatch(*RUN)
+    assert tweenbatch.jobs() == {"failed": 1, "succeeded": 1}
+    whole = list(csv.DictReader(tweenbatch("export").stdout.splitlines()))
+    hidden = ("prompt", "start_image", "end_image", "video_url", "request_id", "error_message")
+    secrets = {row[name] for row in whole for name in hidden if row[name]}
+    assert {row["request_id"] for row in fal.ledger()["accepted"]} < secrets
+    assert len(secrets) == 8, "two prompts, requests and frames, one address and one message"
+    tweenbatch("export", "--redact", "-o", "shared.csv")
+    tweenbatch("export", "--redact", "-o", "shared.jsonl")
+    for said in (
+        (tweenbatch.folder / "shared.csv").read_text(),
+        (tweenbatch.folder / "shared.jsonl").read_text(),
+        tweenbatch("export", "--redact").stdout,
+        tweenbatch("export", "--redact", "--json").stdout,
+    ):
+        assert not [secret for secret in secrets if secret in said]
+        assert ".mp4" in said
+        assert "0.56" in said

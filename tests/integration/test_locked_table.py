@@ -43,7 +43,7 @@ class Notices(list[str]):
 
 
 def run(folder: Path, fal: Server, notices: Notices) -> Result:
-    source = manifest.read(folder / "manifest.csv", endpoint=DEFAULT, allow_open_ended=False)
+    source = manifest.read(folder / "manifest.csv", endpoint=DEFAULT, frame_roots=[folder])
     settings = RunSettings(output=folder / "videos", settle=timedelta(0))
     session.check_output(settings.output)
     url = f"sqlite:///{folder / 'tweenbatch.db'}"

@@ -44,16 +44,18 @@ MAY_USE: dict[str, set[str]] = {
     "video": {"errors"},
     "frames": {"errors", "models"},
     "formulas": set(),
-    "manifest": {"errors", "formulas", "frames", "models", "records"},
+    "prompts": set(),
+    "manifest": {"errors", "formulas", "frames", "models", "prompts", "records"},
     "store": {"clock", "errors", "records", "states", "filenames", "tweenbatch"},
     "table": set(),
     "disk": set(),
     "witness": {"errors", "records", "states", "store"},
     "fal": {"errors", "records"},
     "retrying": {"clock", "errors", "fal"},
-    "plan": {"records", "states", "store"},
+    "plan": {"models", "records", "states", "store"},
+    "quote": {"errors", "fal", "models"},
     "stages": {
-        *("clock", "errors", "fal", "filenames", "frames", "mp4", "policy", "records"),
+        *("clock", "errors", "fal", "filenames", "frames", "models", "mp4", "policy", "records"),
         *("retrying", "states", "video"),
     },
     "intents": {"clock", "fal", "models", "records", "stages", "store", "table"},
@@ -64,9 +66,15 @@ MAY_USE: dict[str, set[str]] = {
     "reconciler": {
         *("clock", "errors", "fal", "records", "retrying", "stages", "states", "store", "table"),
     },
+    "restored": {"errors", "records", "store"},
+    "lost": {
+        *("tweenbatch", "clock", "errors", "fal", "frames", "models", "records", "restored"),
+        *("retrying", "stages", "states", "store", "table"),
+    },
     "runner": {"errors", "reconciler", "records", "states", "worker"},
     "session": {
-        *("tweenbatch", "clock", "disk", "errors", "fal", "intents", "lane", "reconciler"),
+        *("tweenbatch", "clock", "disk", "errors", "fal", "intents", "lane", "lost", "models"),
+        *("reconciler", "restored"),
         *(
             "runner",
             "settings",
@@ -79,7 +87,9 @@ MAY_USE: dict[str, set[str]] = {
             "worker",
         ),
     },
-    "report": {"formulas", "places", "plan", "records", "session", "settings", "states"},
+    "report": {
+        *("formulas", "models", "places", "plan", "records", "session", "settings", "states"),
+    },
     "emulator": {"clock", "errors"},
 }
 """Which rooms a room may know; the command line may know all, and nobody knows it."""

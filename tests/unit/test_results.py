@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tweenbatch import manifest
 from tweenbatch.models import KLING_O1
+from tweenbatch.prompts import problems
 from tweenbatch.records import Billed, ExportRow
 from tweenbatch.report import results
 from tweenbatch.states import State
@@ -28,6 +29,8 @@ cells = st.text(
     ),
     max_size=12,
 )
+
+prompts = cells.filter(lambda text: not problems(text or "x", max_chars=12))
 
 
 def row(**facts: Any) -> ExportRow:
@@ -90,8 +93,35 @@ def test_json_lines_are_never_changed(prompt: str) -> None:
     assert json.loads(file.getvalue())["prompt"] == prompt
 
 
+SECRETS = {
+    "prompt": "the secret prompt",
+    "start_image": "secret/a.png",
+    "end_image": "secret/b.png",
+    "video_url": "https://v3.fal.media/files/secret.mp4",
+    "request_id": "secret-request",
+    "error_message": "fal says: secret",
+}
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_redacted_csv_differs_in_what_must_not_be_told_alone(*, raw: bool) -> None:
+    (whole,) = written([row(**SECRETS)], raw=raw)
+    (shared,) = written(list(results.redacted([row(**SECRETS)])), raw=raw)
+    assert list(shared) == list(whole) == list(results.COLUMNS)
+    assert shared == whole | dict.fromkeys(SECRETS, "")
+
+
+def test_redacted_json_lines_differ_in_what_must_not_be_told_alone() -> None:
+    whole, shared = io.StringIO(), io.StringIO()
+    results.jsonl([row(**SECRETS)], whole)
+    results.jsonl(results.redacted([row(**SECRETS)]), shared)
+    expected = json.loads(whole.getvalue()) | dict.fromkeys(SECRETS, "")
+    assert json.loads(shared.getvalue()) == expected
+    assert list(expected) == list(results.COLUMNS)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.tuples(cells, cells), min_size=1, max_size=5))
+@given(st.lists(st.tuples(prompts, cells), min_size=1, max_size=5))
 def test_an_export_read_as_a_manifest_asks_for_the_same_clips(
     tmp_path: Path, texts: list[tuple[str, str]]
 ) -> None:
@@ -100,5 +130,5 @@ def test_an_export_read_as_a_manifest_asks_for_the_same_clips(
     path = tmp_path / "again.csv"
     rows = [row(prompt=prompt, name=name) for prompt, name in kept]
     results.write_file(rows, path, results.csv)
-    again = manifest.read(path, endpoint=KLING_O1)
+    again = manifest.read(path, endpoint=KLING_O1, frame_roots=())
     assert [(each.spec.prompt, each.name) for each in again.rows] == kept

@@ -20,11 +20,13 @@ COMMANDS = {
     "export": "Write one line for each manifest row: state, files, cost, error.",
     "retry": "Queue failed jobs again; the next run pays for them anew.",
     "resolve": "Settle by hand what nobody knows the outcome of.",
+    "backup": "Copy the table, also while a run works on it.",
     "emulator": "Serve fal's API on this machine, for tests and rehearsals.",
 }
 
 EXIT_USAGE = 2
 EXIT_TROUBLE = 4
+EXIT_NEEDS_A_PERSON = 5
 EXIT_TABLE_BUSY = 75
 EXIT_INTERRUPTED = 130
 
@@ -61,7 +63,14 @@ def tweenbatch() -> None:
 
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
-    from tweenbatch.errors import ManifestError, TableBusy, TableFailed, TweenbatchError
+    from tweenbatch.errors import (
+        KeyRefused,
+        ManifestError,
+        TableBusy,
+        TableFailed,
+        TableOlder,
+        TweenbatchError,
+    )
 
     streams.hold_standard_descriptors()
     streams.never_fail(streams.STDERR)
@@ -86,7 +95,12 @@ def main() -> None:
         of_lines = isinstance(error, ManifestError)
         shown = (streams.visible_lines if of_lines else streams.visible_line)(str(error))
         click.echo(f"tweenbatch: {shown}", err=True)
-        exits = {TableBusy: EXIT_TABLE_BUSY, TableFailed: EXIT_TROUBLE}
+        exits = {
+            TableBusy: EXIT_TABLE_BUSY,
+            TableFailed: EXIT_TROUBLE,
+            TableOlder: EXIT_NEEDS_A_PERSON,
+            KeyRefused: EXIT_TROUBLE,
+        }
         sys.exit(exits.get(type(error), EXIT_USAGE))
     except BrokenPipeError:
         # The reader of our output has gone (| head): say nothing, also not at exit.

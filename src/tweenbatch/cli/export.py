@@ -29,8 +29,15 @@ from tweenbatch.store import Store
     help="Leave texts that begin like a formula (= + - @) as they are: for programs, never for a "
     "spreadsheet.",
 )
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Leave prompts, frames, addresses, request ids and messages empty: a file to share.",
+)
 @table_options
-def command(target: str, raw: bool, db: str, rehearse: bool, as_json: bool) -> None:
+def command(
+    *, target: str, raw: bool, redact: bool, db: str, rehearse: bool, as_json: bool
+) -> None:
     """Write one line for each manifest row: state, request, files, cost, error."""
     if Path(target).suffix not in (".csv", ".jsonl") and target != "-":
         raise UsageError(f"-o {target}: expected a name that ends in .csv or .jsonl, or -")
@@ -38,11 +45,12 @@ def command(target: str, raw: bool, db: str, rehearse: bool, as_json: bool) -> N
     try:
         as_json = as_json if target == "-" else target.endswith(".jsonl")
         write = results.jsonl if as_json else partial(results.csv, raw=raw)
+        rows = results.redacted(store.export()) if redact else store.export()
         if target == "-":
             seen = sys.stdout.isatty()
-            write(store.export(), streams.visible(sys.stdout) if seen else sys.stdout)
+            write(rows, streams.visible(sys.stdout) if seen else sys.stdout)
         else:
-            count = results.write_file(store.export(), Path(target), write)
+            count = results.write_file(rows, Path(target), write)
             click.echo(streams.visible_line(f"{count} rows written to {target}"), err=True)
     except FileNotFoundError as error:
         raise UsageError(f"-o {target}: there is no such folder; make it first") from error

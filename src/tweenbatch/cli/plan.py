@@ -8,7 +8,7 @@ import click
 from tweenbatch import manifest, places
 from tweenbatch import plan as planning
 from tweenbatch.cli import streams
-from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.cli.options import manifest_options, table_options, table_url
 from tweenbatch.models import DEFAULT
 from tweenbatch.report import shapes, text
 from tweenbatch.store import Store
@@ -16,14 +16,25 @@ from tweenbatch.store import Store
 
 @click.command(short_help="Check and price manifests.")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--allow-open-ended", is_flag=True, help="Let rows without an end frame through.")
+@manifest_options
 @table_options
 def command(
-    manifests: tuple[Path, ...], db: str, rehearse: bool, as_json: bool, allow_open_ended: bool
+    *,
+    manifests: tuple[Path, ...],
+    db: str,
+    rehearse: bool,
+    as_json: bool,
+    allow_open_ended: bool,
+    frames: tuple[Path, ...],
 ) -> None:
     """Check MANIFESTS, hold them against the table and price the difference."""
     read = [
-        manifest.read(path, endpoint=DEFAULT, allow_open_ended=allow_open_ended)
+        manifest.read(
+            path,
+            endpoint=DEFAULT,
+            frame_roots=places.frame_roots(path, frames),
+            allow_open_ended=allow_open_ended,
+        )
         for path in manifests
     ]
     url = table_url(db, rehearse=rehearse)

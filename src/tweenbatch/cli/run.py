@@ -16,14 +16,14 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from tweenbatch import manifest, places, plan, session
+from tweenbatch import manifest, places, plan, quote, restored, session
 from tweenbatch.cli import streams
-from tweenbatch.cli.options import table_options
+from tweenbatch.cli.options import manifest_options, table_options
 from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
-from tweenbatch.errors import TableBusy, TableUnusable, UsageError
+from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
 from tweenbatch.fal import Fal
-from tweenbatch.models import DEFAULT
+from tweenbatch.models import AS_KNOWN, DEFAULT, Prices
 from tweenbatch.records import Manifest
 from tweenbatch.report import results, shapes, summary, text
 from tweenbatch.runner import table_failed
@@ -127,8 +127,19 @@ def _dollars(value: str) -> Decimal:
 )
 @click.option("--keep-going", is_flag=True, help="Go on however many rows fail alike.")
 @click.option("--yes", is_flag=True, help="Don't ask before spending.")
+@click.option(
+    "--accept-price",
+    is_flag=True,
+    help="With --yes: pay also where fal asks more by now than is known here.",
+)
+@click.option(
+    "--trust-table",
+    is_flag=True,
+    help="Go on with a table that was put back from a copy or begun anew: first take over what "
+    "fal's list shows as paid for.",
+)
 @click.option("--logs", is_flag=True, help="Show what the model says while it works.")
-@click.option("--allow-open-ended", is_flag=True, help="Let rows without an end frame through.")
+@manifest_options
 @table_options
 def command(**options: Any) -> None:
     """Import MANIFESTS and run until nothing is left to do.
@@ -139,27 +150,35 @@ def command(**options: Any) -> None:
     streams.never_fail(streams.STDOUT)
     settings = _settings(options)
     read = [
-        manifest.read(path, endpoint=DEFAULT, allow_open_ended=settings.allow_open_ended)
+        manifest.read(
+            path,
+            endpoint=DEFAULT,
+            frame_roots=places.frame_roots(path, settings.frames),
+            allow_open_ended=settings.allow_open_ended,
+        )
         for path in settings.manifests
     ]
 
     def say(line: str) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)
 
-    with RunnerLock(settings.db):
+    with RunnerLock(settings.db) as lock:
         batch = _look(read, settings)
         _show(batch, settings, say)
+        if batch.to_pay and not (settings.trust_table or settings.rehearse):
+            restored.refuse_to_pay(settings.db, lock, now=datetime.now(UTC))
         if batch.total:
             if not settings.rehearse:
                 Fal.connect(connect_to=settings.connect_to)
             session.check_output(settings.output)
             if batch.to_pay:
                 session.check_room(_written_to(settings))
+                batch = _at_todays_price(batch, read, settings, say)
             _confirm(batch, settings)
         with closing(Store.open(settings.db, create=bool(read))) as store:
             now = datetime.now(UTC)
             ids = [store.import_manifest(each, now=now).manifest_id for each in read] or None
-            result = _run(batch, settings, store, ids)
+            result = _run(batch, settings, store, lock, ids)
             try:
                 _close(result, settings, store, say)
             except (TableBusy, TableUnusable) as error:
@@ -197,6 +216,9 @@ class _Batch:
     lines: Sequence[str]
     to_pay: int
     usd_to_pay: Decimal
+    endpoints: frozenset[str]
+    """Those that something is to be paid for."""
+    prices: Prices
     at_fal: int
     in_doubt: int
     """Submissions of unknown outcome, to be looked up."""
@@ -208,23 +230,59 @@ class _Batch:
         return self.to_pay + self.at_fal + self.in_doubt
 
 
-def _look(manifests: Sequence[Manifest], settings: RunSettings) -> _Batch:
+def _look(
+    manifests: Sequence[Manifest], settings: RunSettings, prices: Prices = AS_KNOWN
+) -> _Batch:
     """Hold what was asked for against the table, which need not exist yet."""
     file = places.sqlite_path(settings.db)
     if manifests and file is not None and not file.exists():
-        return _planned(manifests, None)
+        return _planned(manifests, None, prices)
     with closing(Store.open(settings.db, create=False)) as store:
-        return _planned(manifests, store) if manifests else _unfinished(store)
+        return _planned(manifests, store, prices) if manifests else _unfinished(store, prices)
 
 
-def _planned(manifests: Sequence[Manifest], store: Store | None) -> _Batch:
-    made = plan.make(manifests, store)
+def _at_todays_price(
+    batch: _Batch,
+    manifests: Sequence[Manifest],
+    settings: RunSettings,
+    say: Callable[[str], None],
+) -> _Batch:
+    """Return the batch as fal prices it now, and show it again where that is more.
+
+    Raises ``PriceRisen`` where nobody is there to agree to it, and ``KeyRefused``.
+    """
+    if settings.rehearse:
+        return batch
+    asked = asyncio.run(quote.ask(_fal(settings), batch.endpoints))
+    if asked.unread is not None:
+        say(f"fal's price list can't be read ({asked.unread}); the prices known here are used.")
+    if manifests and not asked.risen:
+        return batch
+    now = _look(manifests, settings, asked.prices)
+    if now.usd_to_pay == batch.usd_to_pay:
+        return now
+    risen = text.risen(asked.risen) or "fal asks more by now than when these rows were imported"
+    if settings.yes and not settings.accept_price:
+        raise PriceRisen(
+            f"{risen}, so that {text.clips(now.to_pay)} would cost {text.usd(now.usd_to_pay)} and "
+            f"not {text.usd(batch.usd_to_pay)}; add --accept-price to pay that. "
+            "Nothing was submitted"
+        )
+    say(f"{risen}:")
+    _show(now, settings, say)
+    return now
+
+
+def _planned(manifests: Sequence[Manifest], store: Store | None, prices: Prices) -> _Batch:
+    made = plan.make(manifests, store, prices=prices)
     names = ", ".join(str(_short(each.path)) for each in manifests)
     return _Batch(
         title=f"{names}: {text.clips(len(made.rows))}",
         lines=text.plan_lines(made),
         to_pay=made.clips_to_pay,
         usd_to_pay=made.usd_to_pay,
+        endpoints=made.endpoints_to_pay,
+        prices=prices,
         at_fal=made.count(plan.Group.AT_FAL),
         in_doubt=made.count(plan.Group.UNCERTAIN),
         resting=_resting(
@@ -234,14 +292,23 @@ def _planned(manifests: Sequence[Manifest], store: Store | None) -> _Batch:
     )
 
 
-def _unfinished(store: Store) -> _Batch:
+def _unfinished(store: Store, prices: Prices) -> _Batch:
     counts = store.counts()
     unpaid = store.unpaid()
+    usd_to_pay = sum(
+        (
+            each.jobs * prices.clip_usd(each.endpoint, each.parameters, known=each.price_usd)
+            for each in unpaid
+        ),
+        Decimal(0),
+    )
     return _Batch(
         title="resuming all unfinished work",
         lines=text.status_lines(counts, store.money(), []),
-        to_pay=unpaid.jobs,
-        usd_to_pay=unpaid.usd,
+        to_pay=sum(each.jobs for each in unpaid),
+        usd_to_pay=usd_to_pay,
+        endpoints=frozenset(each.endpoint for each in unpaid),
+        prices=prices,
         at_fal=sum(counts[state] for state in IDENTIFIED),
         in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
         resting=_resting(
@@ -296,7 +363,11 @@ def _confirm(batch: _Batch, settings: RunSettings) -> None:
 
 
 def _run(
-    batch: _Batch, settings: RunSettings, store: Store, manifests: Collection[int] | None
+    batch: _Batch,
+    settings: RunSettings,
+    store: Store,
+    lock: RunnerLock,
+    manifests: Collection[int] | None,
 ) -> session.Result:
     with ExitStack() as stack:
         progress = Progress(
@@ -321,6 +392,8 @@ def _run(
                 f"`{summary.resume_command(settings)}`; press Ctrl-C again to leave at once"
             ),
             clock=SystemClock(),
+            prices=batch.prices,
+            lock=lock,
         )
         return asyncio.run(going)
 

@@ -44,6 +44,14 @@ def admitted(url: str | httpx.URL) -> httpx.URL:
     raise Unintelligible(f"not an address of fal: {str(shown)[:200]!r}; nothing was sent there")
 
 
+def serves_files(url: str) -> bool:
+    """Tell whether a URL is one of a file at fal: it can be had from there, for nothing."""
+    try:
+        return is_media(admitted(url).host)
+    except Unintelligible:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """Turns canonical URLs into those to connect to, and back."""

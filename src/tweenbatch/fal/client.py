@@ -5,10 +5,12 @@ fal gave (``connect_to``) is turned into the one of fal's own host that it means
 """
 
 import re
-from collections.abc import Awaitable, Mapping
+import uuid
+from collections.abc import Awaitable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -18,13 +20,14 @@ import httpx
 
 from tweenbatch.errors import (
     Answered,
+    FalError,
     OutcomeUnknown,
     Refused,
     TweenbatchError,
     Unintelligible,
     UsageError,
 )
-from tweenbatch.fal import credentials, history
+from tweenbatch.fal import credentials, history, pricing
 from tweenbatch.fal.addresses import QUEUE, Addresses, admitted, is_media
 from tweenbatch.fal.download import Download, Downloader
 from tweenbatch.fal.errors import clean, json_of, map_exception
@@ -158,6 +161,27 @@ class Fal:
         response = await _translated(self._client.http.get(url))
         answer = self._addresses.canonical_in(json_of(response.content))
         return history.page(answer, endpoint)
+
+    async def prices(self, endpoints: Collection[str]) -> dict[str, Decimal]:
+        """Return what a second of video costs now in US dollars, where fal charges by it.
+
+        Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
+        """
+        response = await _translated(self._client.http.get(pricing.list_url(endpoints)))
+        return pricing.seconds_priced(json_of(response.content))
+
+    async def refuses_key(self, endpoint: str) -> bool:
+        """Tell whether the queue does not know our key; False also where it can't be asked.
+
+        It is asked about a request that nobody made, which costs nothing: 404 with a good key.
+        """
+        try:
+            await self.status(request_of(endpoint, str(uuid.uuid4())), logs=False)
+        except Answered as answer:
+            return answer.http_status == HTTPStatus.UNAUTHORIZED
+        except FalError:
+            return False
+        return False
 
     async def cancel(self, request: Request) -> bool:
         """Return whether fal accepted; False: the request has ended, or fal knows it no more."""

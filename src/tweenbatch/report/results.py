@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -20,6 +20,9 @@ COLUMNS = (
     "duration", "request_id", "video_path", "video_url", "bytes", "sha256", "seconds", "width",
     "height", "attempts", "cost_usd", "billed", "error_type", "error_message", "finished_at",
 )  # fmt: skip
+
+REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "error_message")
+"""What a shared file must not tell: what was asked for, and addresses that anybody may open."""
 
 CHUNK = 20_000
 
@@ -82,6 +85,12 @@ def jsonl(rows: Iterable[ExportRow], file: TextIO) -> int:
     for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is the answer
         file.write(json.dumps(asdict(row), default=str, ensure_ascii=False) + "\n")
     return count
+
+
+def redacted(rows: Iterable[ExportRow]) -> Iterator[ExportRow]:
+    """Return the rows with what ``REDACTED`` names left empty."""
+    empty: dict[str, Any] = dict.fromkeys(REDACTED, "")
+    return (replace(row, **empty) for row in rows)
 
 
 def _chunks(rows: Iterator[ExportRow]) -> Iterator[list[ExportRow]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from tweenbatch.models import Rise
 from tweenbatch.plan import Group, Plan
 from tweenbatch.records import Attention, Money
 from tweenbatch.states import State
@@ -38,6 +39,15 @@ def plain(text: str, *, width: int = MESSAGE_WIDTH) -> str:
     """Return text from outside as one printable line: no control characters, not too long."""
     line = "".join(c if c.isprintable() else " " for c in text)
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def risen(rises: Sequence[Rise]) -> str:
+    """Say what fal asks more for than was known here."""
+    return "; ".join(
+        f"fal asks {usd(rise.now_usd)} a second of {rise.endpoint} by now, and not "
+        f"{usd(rise.known_usd)}"
+        for rise in rises
+    )
 
 
 def plan_lines(plan: Plan) -> list[str]:

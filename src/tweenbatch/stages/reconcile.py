@@ -87,6 +87,11 @@ def judge(doubts: Sequence[Job], evidence: Evidence) -> Mapping[int, Judgement]:
     return judged
 
 
+def quarantine(listed: Iterable[PastRequest]) -> timedelta:
+    """Return how long after its sending a request may still run, and so not be listed."""
+    return max(QUARANTINE, QUARANTINE_FACTOR * _slow(listed))
+
+
 def _known_by_id(job: Job, item: PastRequest | None) -> Judgement:
     """Judge a request that fal had accepted: it is found or missed, but never absent."""
     if item is not None:
@@ -128,7 +133,7 @@ class _Proof:
             if o.request_id in listed and _digest(listed[o.request_id].input) == o.payload_sha256
         ]
         self._apart = [o.sent_at - item.sent_at for o, item in self._shown]
-        self._quarantine = max(QUARANTINE, QUARANTINE_FACTOR * _slow(evidence.listed))
+        self._quarantine = quarantine(evidence.listed)
 
     def of_absence(self, job: Job, *, twin: bool) -> Judgement:
         """Judge a job that the list does not show; ``twin``: its input is there, far away."""

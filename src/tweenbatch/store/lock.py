@@ -1,33 +1,55 @@
-"""One runner at a time owns a SQLite table: a lock that dies with its process."""
+"""One runner at a time owns a SQLite table: a lock that dies with its process.
+
+Its file also remembers how far the table had come at this place, so that an older one that is
+put there later, or a new one, is known for what it is.
+"""
 
 import fcntl
+import logging
 import os
 import socket
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableBusy, TableUnusable
+from tweenbatch.records import Reach
 from tweenbatch.store.engine import parse_url, prepare_file, table_path
+
+log = logging.getLogger(__name__)
+
+NOTE_BYTES = 1_000
 
 
 class RunnerLock:
     """Held while a runner works on the table; ``TableBusy`` names the run that has it.
 
-    The file ``<table>.lock`` beside the table stays behind and means nothing by itself: the
+    The file ``<table>.lock`` beside the table stays behind and holds nobody up by itself: the
     kernel lets go when the process ends, however it ends. A server's table needs no lock.
+
+    ``seen`` is how far a run of this place had brought the table; None: nobody knows.
     """
 
     def __init__(self, url: str) -> None:
-        self._table = table_path(parse_url(url))
+        self.table = table_path(parse_url(url))
+        """The file as it was named; None for a table without one."""
+        self.seen: Reach | None = None
+        self._holder = ""
         self._file: int | None = None
 
     def __enter__(self) -> Self:
-        if self._table is not None:
+        if self.table is not None:
             # Two names of one file must meet at one lock.
-            table = self._table.resolve()
-            self._file = _locked(table.with_name(f"{table.name}.lock"), str(self._table))
+            table = self.table.resolve()
+            path = table.with_name(f"{table.name}.lock")
+            self._file = _locked(path, str(self.table))
+            self.seen = _seen(_lines(self._file))
+            started = f"{SystemClock().now():%Y-%m-%dT%H:%M:%SZ}"
+            self._holder = f"{os.getpid()} {socket.gethostname()} {started}"
+            self._write()
         return self
 
     def __exit__(
@@ -40,6 +62,41 @@ class RunnerLock:
             os.close(self._file)
             self._file = None
 
+    def remember(self, reach: Reach) -> None:
+        """Note how far the table has come, and see it on the disk; raises ``TableUnusable``."""
+        if self._file is None:
+            return
+        self.seen = reach
+        try:
+            self._write()
+            os.fsync(self._file)
+        except OSError as error:
+            raise TableUnusable(
+                f"{self.table}.lock can't be written ({error.strerror}); mend that, and run again"
+            ) from error
+
+    def advance(self, at: datetime, *, attempt_id: int | None = None) -> None:
+        """Note that the run lives and, after an attempt was recorded, that there was one more.
+
+        It survives the process; a power cut may take it, and nothing but this note.
+        """
+        if self._file is None or self.seen is None:
+            return
+        self.seen = replace(self.seen, at=at, attempt_id=attempt_id or self.seen.attempt_id)
+        try:
+            self._write()
+        except OSError as error:
+            log.warning("the lock's note stays behind: %s", error)
+
+    def _write(self) -> None:
+        """Write both lines over the old ones: at no moment is the note not there."""
+        assert self._file is not None
+        seen = self.seen
+        note = f"{seen.run_id} {seen.attempt_id} {seen.at.isoformat()}\n" if seen else ""
+        data = f"{self._holder}\n{note}".encode()
+        os.pwrite(self._file, data, 0)
+        os.ftruncate(self._file, len(data))
+
 
 def _locked(path: Path, table: str) -> int:
     prepare_file(path)
@@ -50,13 +107,27 @@ def _locked(path: Path, table: str) -> int:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        holder = os.pread(file, 1_000, 0).decode(errors="replace").split()
+        holder = _lines(file)[0].split()
         os.close(file)
         raise TableBusy(_who(holder, table)) from None
-    os.ftruncate(file, 0)
-    started = f"{SystemClock().now():%Y-%m-%dT%H:%M:%SZ}"
-    os.pwrite(file, f"{os.getpid()} {socket.gethostname()} {started}\n".encode(), 0)
     return file
+
+
+def _lines(file: int) -> list[str]:
+    return os.pread(file, NOTE_BYTES, 0).decode(errors="replace").split("\n")
+
+
+def _seen(lines: list[str]) -> Reach | None:
+    """Return what the second line says; None where there is none that can be read."""
+    match [line.split() for line in lines]:
+        case [_, [run_id, attempt_id, at], *_]:
+            try:
+                return Reach(
+                    run_id=int(run_id), attempt_id=int(attempt_id), at=datetime.fromisoformat(at)
+                )
+            except ValueError as error:
+                log.warning("the lock's note can't be read: %s", error)
+    return None
 
 
 def _who(holder: list[str], table: str) -> str:

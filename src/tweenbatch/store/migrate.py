@@ -91,7 +91,13 @@ def _keep_copy(database: Database, found: str | None) -> None:
     if path is not None and found is not None:
         table = path.resolve()
         first = REVISIONS[REVISIONS.index(found) + 1]
-        keep_copy(table, table.with_name(f"{table.name}.before-{first}"))
+        try:
+            keep_copy(table, table.with_name(f"{table.name}.before-{first}"))
+        except TableUnusable as error:
+            raise TableUnusable(
+                "the table has to be brought to a newer schema, and the copy that is kept of it "
+                f"before can't be made: {error}; nothing was changed"
+            ) from error
 
 
 def _upgrade(connection: Connection) -> None:

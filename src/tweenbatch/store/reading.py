@@ -15,6 +15,7 @@ from tweenbatch.records import (
     Money,
     RemoteVideo,
     Request,
+    Unpaid,
 )
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
@@ -101,6 +102,16 @@ def export_row_of(row: Any) -> ExportRow:
 def attention_of(row: Any) -> Attention:
     """Return a job that a person should look at."""
     return Attention(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def unpaid_of(row: Any) -> Unpaid:
+    """Return waiting jobs alike."""
+    return Unpaid(
+        endpoint=row.endpoint,
+        parameters=json.loads(row.parameters),
+        price_usd=row.price_usd,
+        jobs=row.jobs,
+    )
 
 
 def money_of(sums: Any) -> Money:

@@ -1,42 +1,67 @@
-"""A SQLite table as one file: its copy before a migration, its check after a crash."""
+"""A SQLite table as one file: its copies and what tells them apart, its check after a crash.
+
+A copy says of itself since when it may lack what was paid for, where SQLite keeps a number for
+the program (``user_version``): as minutes since 1970; 0: it lacks nothing.
+"""
 
 import logging
 import os
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableUnusable
-from tweenbatch.store.engine import DAMAGED, prepare_file
+from tweenbatch.store.engine import BUSY_SECONDS, DAMAGED, SQLITE_BUSY, prepare_file
 
 log = logging.getLogger(__name__)
 
 
 def keep_copy(table: Path, copy: Path) -> None:
-    """Copy a table that nobody writes to while this lasts; raises ``TableUnusable``.
+    """Copy a table, also while others write to it; raises ``TableUnusable``.
 
     SQLite itself reads it, so that what still lies in a journal is copied too. The copy
-    appears whole or not at all, and in the place of an older one.
+    appears whole or not at all, for its owner alone, and in the place of an older one.
     """
     part = copy.with_name(f"{copy.name}.part")
     try:
         part.unlink(missing_ok=True)
         prepare_file(part)
         with closing(sqlite3.connect(table)) as source, closing(sqlite3.connect(part)) as target:
-            source.backup(target)
+            # All pages in one step: whatever is written meanwhile belongs to the time after.
+            source.backup(target, progress=_impatience(), sleep=0.05)
+            # One file: without it, the copy of a table with a write-ahead log opens another.
+            target.execute("PRAGMA journal_mode = DELETE")
+            if not target.execute("PRAGMA user_version").fetchone()[0]:
+                target.execute(f"PRAGMA user_version = {_minutes(SystemClock().now())}")
         _sync(part)
         part.replace(copy)
         _sync(copy.parent)
     except (OSError, sqlite3.Error, TableUnusable) as error:
-        part.unlink(missing_ok=True)
-        reason = error.strerror if isinstance(error, OSError) else error
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise TableUnusable(
-            f"{table} has to be brought to a newer schema, and the copy that is kept of it before, "
-            f"{copy}, can't be made ({reason}); make room for it; nothing was changed"
+            f"{table} can't be copied to {copy} ({reason}); make room for it"
         ) from error
-    log.info("table copied before its migration copy=%s", copy)
+    log.info("table copied copy=%s", copy)
+
+
+def complete_until(connection: Connection) -> datetime | None:
+    """Return since when the table may lack what was paid for, as it says itself."""
+    minutes = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    return datetime.fromtimestamp(minutes * 60, UTC) if minutes else None
+
+
+def mark_as_old(connection: Connection, until: datetime | None) -> None:
+    """Let the table say so."""
+    minutes = 0 if until is None else _minutes(until)
+    connection.exec_driver_sql(f"PRAGMA user_version = {minutes}")
 
 
 def refuse_damaged(connection: Connection, name: str) -> None:
@@ -45,6 +70,21 @@ def refuse_damaged(connection: Connection, name: str) -> None:
     if found != "ok":
         what = " ".join(str(found).split())
         raise TableUnusable(f"{name}: {DAMAGED}. Nothing was submitted. SQLite says: {what}")
+
+
+def _minutes(instant: datetime) -> int:
+    return int(instant.timestamp()) // 60
+
+
+def _impatience() -> Callable[[int, int, int], None]:
+    """Return what ends a copy that another program does not let begin."""
+    given_up_at = time.monotonic() + BUSY_SECONDS
+
+    def look(status: int, _left: int, _pages: int) -> None:
+        if status in SQLITE_BUSY and time.monotonic() > given_up_at:
+            raise TableUnusable("it is locked by another program")
+
+    return look
 
 
 def _sync(path: Path) -> None:

@@ -22,7 +22,9 @@ from tweenbatch.records import (
     Money,
     Outcome,
     OwnRequest,
+    Reach,
     Recovered,
+    Request,
     Unpaid,
 )
 from tweenbatch.states import Event, ImpossibleTransition, State, advance
@@ -35,8 +37,9 @@ from tweenbatch.store.engine import (
     prepare_file,
     table_path,
 )
+from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
-from tweenbatch.store.sqlitefile import refuse_damaged
+from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
 from tweenbatch.store.statements import imports, runs, views, work
 from tweenbatch.store.transitions import LEASE
 
@@ -54,6 +57,7 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._place: RunnerLock | None = None
 
     @classmethod
     def open(cls, url: str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> "Store":
@@ -116,6 +120,7 @@ class Store:
             connection.execute(runs.extend_leases(run_id, until=now + LEASE))
 
         self._database.write(beat)
+        self._remember(now)
 
     def end_run(self, run_id: int, *, now: datetime, exit_code: int, note: str) -> None:
         """Close the run and give its leases back.
@@ -128,6 +133,7 @@ class Store:
             connection.execute(runs.free_leases_of(run_id, now=now))
 
         self._database.write(end)
+        self._remember(now)
 
     def recover(self, run_id: int, *, now: datetime) -> Recovered:
         """Settle what dead runs left: free their jobs, doubt their submissions in the air.
@@ -157,6 +163,37 @@ class Store:
             return Recovered(freed=freed, uncertain=len(doubted))
 
         return self._database.write(settle)
+
+    # What was paid for from this place
+
+    def reach(self) -> Reach | None:
+        """Return how far the table has come; None: no run has been here."""
+        found = self._all(runs.reach())
+        return Reach(**found[0]._mapping) if found else None  # noqa: SLF001 - SQLAlchemy's documented name
+
+    @property
+    def complete_until(self) -> datetime | None:
+        """Since when the table may lack what was paid for; None: nothing is known to be missing."""
+        return self._database.read(complete_until) if self._database.is_sqlite else None
+
+    def mark_as_old(self, until: datetime | None) -> None:
+        """Note in the table itself since when it may lack what was paid for; None: all is there."""
+        if self._database.is_sqlite:
+            self._database.write(lambda connection: mark_as_old(connection, until))
+
+    def remember_in(self, place: RunnerLock) -> None:
+        """Let the place of the table remember how far it has come, now and from now on.
+
+        Raises ``TableUnusable``.
+        """
+        reach = self.reach()
+        if reach is not None:
+            place.remember(reach)
+            self._place = place
+
+    def _remember(self, now: datetime, *, attempt_id: int | None = None) -> None:
+        if self._place is not None:
+            self._place.advance(now, attempt_id=attempt_id)
 
     # Manifests
 
@@ -254,7 +291,30 @@ class Store:
                 connection, job, intent, run_id=run_id, now=now, day=day
             )
 
-        return self._database.write(begin)
+        begun = self._database.write(begin)
+        self._remember(now, attempt_id=begun.attempt_id)
+        return begun
+
+    def adopt(
+        self,
+        job: Job,
+        intent: Intent,
+        request: Request,
+        *,
+        run_id: int,
+        sent_at: datetime,
+        now: datetime,
+    ) -> Job:
+        """Give a waiting job a request that fal has accepted before, and return it ``submitted``.
+
+        Its price is reserved in that run. Raises ``LeaseLost`` or ``ImpossibleTransition``; then
+        nothing has changed.
+        """
+        return self._database.write(
+            lambda connection: transitions.adopt(
+                connection, job, intent, request, run_id=run_id, sent_at=sent_at, now=now
+            )
+        )
 
     def transition(self, job: Job, outcome: Outcome, *, run_id: int, now: datetime) -> Job:
         """Write down what happened to a job and return it as it stands now.
@@ -295,6 +355,30 @@ class Store:
         """Return what the endpoint accepted from this table in submissions since then."""
         query = work.requests_since(endpoint, since)
         return [OwnRequest(**row._mapping) for row in self._all(query)]  # noqa: SLF001 - SQLAlchemy's documented name
+
+    def owned(self, request_ids: Collection[str]) -> set[str]:
+        """Return those of these requests that an attempt of the table owns."""
+
+        def look(connection: Connection) -> set[str]:
+            return {
+                request_id
+                for chunk in importing.chunks(request_ids)
+                for request_id in connection.execute(work.owned(chunk)).scalars()
+            }
+
+        return self._database.read(look)
+
+    def waiting(self, endpoint: str, prompts: Collection[str]) -> list[Job]:
+        """Return the jobs with one of these prompts that wait to be paid for."""
+
+        def look(connection: Connection) -> list[Job]:
+            return [
+                reading.job_of(row)
+                for chunk in importing.chunks(prompts)
+                for row in connection.execute(work.waiting(endpoint, chunk))
+            ]
+
+        return self._database.read(look)
 
     def release(self, job: Job, *, now: datetime, not_before: datetime | None = None) -> None:
         """Give a lease back and say when the job is due again; raises ``LeaseLost``."""
@@ -387,11 +471,9 @@ class Store:
         query = views.money_by_fate()
         return reading.money_of(self._all(query))
 
-    def unpaid(self, manifests: Collection[int] | None = None) -> Unpaid:
-        """Return how many jobs wait to be submitted, and what that will cost."""
-        query = views.unpaid(manifests)
-        jobs, usd = self._database.read(lambda connection: connection.execute(query).one())
-        return Unpaid(jobs=jobs, usd=usd or Decimal(0))
+    def unpaid(self, manifests: Collection[int] | None = None) -> list[Unpaid]:
+        """Return what waits to be submitted, jobs alike together."""
+        return [reading.unpaid_of(row) for row in self._all(views.unpaid(manifests))]
 
     def attention(self) -> list[Attention]:
         """Return the jobs that a person should look at: failed and uncertain ones."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from tweenbatch.errors import BudgetReached, LeaseLost
-from tweenbatch.records import Billed, DayLimit, Failure, Intent, Job, Outcome
+from tweenbatch.records import Billed, DayLimit, Failure, Intent, Job, Outcome, Request
 from tweenbatch.states import AT_FAL, FINAL, Event, ImpossibleTransition, State, advance
 from tweenbatch.store.attempts import AFTER, CONCLUDED, billed_after
 from tweenbatch.store.engine import is_duplicate
@@ -87,6 +87,30 @@ def record(
     _move(connection, job, run_id=run_id, values=values)
     if job.state in AT_FAL:
         _record_attempt(connection, job, outcome, now=now)
+    return read_job(connection, job.id)
+
+
+def adopt(
+    connection: Connection,
+    job: Job,
+    intent: Intent,
+    request: Request,
+    *,
+    run_id: int,
+    sent_at: datetime,
+    now: datetime,
+) -> Job:
+    """Take a waiting job the whole way to ``submitted``, with a request that fal has already.
+
+    Raises ``LeaseLost``, or ``ImpossibleTransition`` where another attempt has the request.
+    """
+    if connection.execute(work.lease_job(job, run_id, until=now + LEASE)).rowcount != 1:
+        raise LeaseLost(f"job {job.id} is no longer {job.state}, and free, under fence {job.fence}")
+    leased = read_job(connection, job.id)
+    begun = begin_attempt(connection, leased, intent, run_id=run_id, now=sent_at, day=None)
+    accepted = Outcome(event=Event.ACCEPTED, request=request)
+    adopted = record(connection, begun, accepted, run_id=run_id, now=sent_at)
+    connection.execute(work.release_job(adopted, now=now, not_before=None))
     return read_job(connection, job.id)
 
 

@@ -1,16 +1,22 @@
-"""One runner at a time owns a SQLite table, and its lock dies with it."""
+"""One runner at a time owns a SQLite table, and its lock dies with it; its note stays."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from support.jobtable import NOON, Table, row
 from tweenbatch.errors import TableBusy, TableUnusable
-from tweenbatch.store import RunnerLock
+from tweenbatch.records import Reach
+from tweenbatch.store import RunnerLock, Store
 
 HOLD = """
 import sys, time
@@ -69,3 +75,75 @@ def test_a_place_where_no_lock_can_be_made_is_named(tmp_path: Path) -> None:
     where = tmp_path / "file" / "tweenbatch.db"
     with pytest.raises(TableUnusable, match="a folder is needed"), RunnerLock(f"sqlite:///{where}"):
         pass
+
+
+def test_the_place_remembers_how_far_the_table_came(tmp_path: Path, blank: Path) -> None:
+    file = tmp_path / "tweenbatch.db"
+    shutil.copy(blank, file)
+    url = f"sqlite:///{file}"
+    store = Store.open(url)
+    run_id = store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
+    table = Table(store=store, run_id=run_id)
+    table.load(row(2), row(3))
+    with RunnerLock(url) as lock:
+        assert lock.seen is None
+        store.remember_in(lock)
+        for job in table.claim():
+            table.begin(job)
+        store.heartbeat(run_id, now=NOON + timedelta(seconds=15))
+    reach = Reach(run_id=run_id, attempt_id=2, at=NOON + timedelta(seconds=15))
+    assert store.reach() == reach
+    with RunnerLock(url) as lock:
+        assert lock.seen == reach
+        assert not lock.seen.is_beyond(store.reach())
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "123 here 2026-03-01T12:00:00Z\n", "123 here now\n7 x y\n", "a\n1 2\n", "\n\0\n\n"]
+)
+def test_a_lock_without_a_note_that_can_be_read_remembers_nothing(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "tweenbatch.db.lock").write_text(text)
+    with RunnerLock(f"sqlite:///{tmp_path / 'tweenbatch.db'}") as lock:
+        assert lock.seen is None
+
+
+def test_killed_at_any_call_that_writes_the_lock_its_note_is_there(tmp_path: Path) -> None:
+    """One process forks one child for each call, which dies before or after it."""
+    url = f"sqlite:///{tmp_path / 'tweenbatch.db'}"
+    notes = [Reach(run_id=n, attempt_id=10**n, at=NOON) for n in (9, 1)]
+    with RunnerLock(url) as lock:
+        lock.remember(notes[0])
+    for last in range(1, 100):
+        child = os.fork()
+        if not child:
+            _die_at_write(last, url, notes)
+        _, status = os.waitpid(child, 0)
+        with RunnerLock(url) as lock:
+            assert lock.seen in notes
+        if status == 0:
+            break
+    assert last > 4
+
+
+def _die_at_write(last: int, url: str, notes: list[Reach]) -> None:
+    calls = 0
+
+    def dying(call: Callable[..., Any]) -> Callable[..., Any]:
+        def called(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return call(*arguments)
+
+        return called
+
+    for name in ("pwrite", "ftruncate", "fsync"):
+        setattr(os, name, dying(getattr(os, name)))
+    for note in notes:
+        with RunnerLock(url) as lock:
+            lock.remember(note)
+    os._exit(0)

@@ -1,6 +1,6 @@
 """What people and scripts read from the table."""
 
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from decimal import Decimal
 
 import pytest
@@ -152,9 +152,10 @@ def test_an_upload_of_long_ago_is_not_relied_upon(table: Table) -> None:
 
 
 def test_what_waits_is_priced_as_far_as_a_row_asks_for_it(table: Table) -> None:
-    assert table.store.unpaid() == Unpaid(jobs=0, usd=Decimal(0))
+    assert table.store.unpaid() == []
     one = table.load(row(2), row(3), path="/jobs/one.csv").manifest_id
     table.load(row(4), path="/jobs/two.csv")
     table.walk(*PATHS[State.SUBMITTED])
-    assert table.store.unpaid() == Unpaid(jobs=2, usd=2 * PRICE)
-    assert table.store.unpaid([one]) == Unpaid(jobs=1, usd=PRICE)
+    alike = Unpaid(endpoint="kling", parameters={"duration": "5"}, price_usd=PRICE, jobs=2)
+    assert table.store.unpaid() == [alike]
+    assert table.store.unpaid([one]) == [replace(alike, jobs=1)]

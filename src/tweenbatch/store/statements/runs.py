@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -45,6 +46,20 @@ def start_run(
             committed_micro=Decimal(0),
         )
         .returning(runs.c.id)
+    )
+
+
+def reach() -> Select[Any]:
+    """Read the last run with its last sign of life, and the last attempt."""
+    last_attempt = select(func.coalesce(func.max(attempts.c.id), 0)).scalar_subquery()
+    return (
+        select(
+            runs.c.id.label("run_id"),
+            last_attempt.label("attempt_id"),
+            runs.c.heartbeat_at.label("at"),
+        )
+        .order_by(runs.c.id.desc())
+        .limit(1)
     )
 
 

@@ -2,17 +2,28 @@
 
 from collections.abc import Collection
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Insert, Select, and_, case, exists, func, literal, or_, select, type_coerce
+from sqlalchemy import (
+    Insert,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tweenbatch.records import Billed
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
-from tweenbatch.store.types import Dollars, Word
+from tweenbatch.store.types import Word
 
 _LATEST = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
@@ -115,13 +126,23 @@ def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
     )
 
 
-def unpaid(manifest_ids: Collection[int] | None) -> Select[int, Decimal]:
-    """Count and price the waiting jobs that a row, or a row of these manifests, asks for."""
+def unpaid(manifest_ids: Collection[int] | None) -> Select[Any]:
+    """Count the waiting jobs that a row, or a row of these manifests, asks for: alike together."""
     asked_for = exists().where(rows.c.job_id == jobs.c.id)
     if manifest_ids is not None:
         asked_for = asked_for.where(rows.c.manifest_id.in_(manifest_ids))
-    return select(func.count(), type_coerce(func.sum(jobs.c.price_micro), Dollars)).where(
-        jobs.c.state == State.PENDING, asked_for
+    # As text, for PostgreSQL does not compare JSON.
+    alike = (jobs.c.endpoint, cast(jobs.c.parameters, Text), jobs.c.price_micro)
+    return (
+        select(
+            jobs.c.endpoint,
+            alike[1].label("parameters"),
+            jobs.c.price_micro.label("price_usd"),
+            func.count().label("jobs"),
+        )
+        .where(jobs.c.state == State.PENDING, asked_for)
+        .group_by(*alike)
+        .order_by(*alike)
     )
 
 

@@ -105,6 +105,17 @@ def jobs_in(state: State) -> Select[Any]:
     return _with_attempt().where(jobs.c.state == state, jobs.c.finished_at.is_(None))
 
 
+def waiting(endpoint: str, prompts: Collection[str]) -> Select[Any]:
+    """Read the waiting jobs of an endpoint with one of these prompts that a row asks for."""
+    return _with_attempt().where(
+        jobs.c.state == State.PENDING,
+        jobs.c.finished_at.is_(None),
+        jobs.c.endpoint == endpoint,
+        jobs.c.prompt.in_(prompts),
+        *_asked_for(State.PENDING, None),
+    )
+
+
 def _with_attempt() -> Select[Any]:
     latest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     return (
@@ -143,6 +154,15 @@ def settle_job(job: Job, *, values: Mapping[str, Any]) -> Update:
 
 def _unchanged(job: Job) -> tuple[ColumnElement[bool], ...]:
     return jobs.c.id == job.id, jobs.c.state == job.state, jobs.c.fence == job.fence
+
+
+def lease_job(job: Job, run_id: int, *, until: datetime) -> Update:
+    """Lease a job that is as we know it and that nobody holds."""
+    return (
+        update(jobs)
+        .where(*_unchanged(job), jobs.c.leased_by.is_(None))
+        .values(leased_by=run_id, lease_until=until, fence=jobs.c.fence + 1)
+    )
 
 
 def release_job(job: Job, *, now: datetime, not_before: datetime | None) -> Update:
@@ -200,6 +220,11 @@ def latest_attempt(job: Job) -> Select[Any]:
     return select(
         attempts.c.id, attempts.c.run_id, attempts.c.price_micro, attempts.c.billed
     ).where(attempts.c.job_id == job.id, attempts.c.number == job.attempt)
+
+
+def owned(request_ids: Collection[str]) -> Select[str]:
+    """Read which of these requests an attempt owns."""
+    return select(attempts.c.request_id).where(attempts.c.request_id.in_(request_ids))
 
 
 def requests_since(endpoint: str, since: datetime) -> Select[Any]:

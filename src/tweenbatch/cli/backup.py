@@ -1,0 +1,29 @@
+"""``tweenbatch backup``: a copy of the table."""
+
+import json
+from pathlib import Path
+
+import click
+
+from tweenbatch.cli import streams
+from tweenbatch.cli.options import table_options, table_url
+
+
+@click.command(short_help="Copy the table.")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@table_options
+def command(*, file: Path, force: bool, db: str, rehearse: bool, as_json: bool) -> None:
+    """Copy the job table into FILE, whole, also while a run works on it.
+
+    A run on a copy that was put back asks before it pays: clips paid for since are not in it.
+    """
+    from tweenbatch.store.backup import back_up
+
+    made = back_up(table_url(db, rehearse=rehearse), file, replace=force)
+    if as_json:
+        shape = {"backup": str(made.path), "bytes": made.bytes, "jobs": made.jobs}
+        click.echo(json.dumps(shape))
+    else:
+        jobs = f"{made.jobs} job{'s' if made.jobs != 1 else ''}"
+        click.echo(streams.visible_line(f"{jobs} ({made.bytes:,} bytes) copied to {made.path}"))

@@ -1,0 +1,38 @@
+"""What of a prompt can't be sent, or would be refused after the frames are already public.
+
+Every other text passes untouched: no normal form, no trimming, whatever the script. It refuses
+to know where a prompt comes from.
+"""
+
+import re
+
+# Tab and the line breaks stay; the rest of C0 is what a broken export leaves behind.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+def problems(prompt: str, *, max_chars: int) -> list[str]:
+    """Return what is wrong: what was found, what is allowed, what to do.
+
+    Each completes a sentence that begins with the prompt's column. Characters are code points.
+    """
+    if not prompt:
+        return ["is empty; say what should happen between the frames"]
+    found = []
+    if len(prompt) > max_chars:
+        found.append(f"has {len(prompt)} characters; at most {max_chars} are allowed: shorten it")
+    if control := _CONTROL.search(prompt):
+        found.append(
+            f"has the control character {_code(control)} as character {control.start() + 1};"
+            " remove it"
+        )
+    if surrogate := _SURROGATE.search(prompt):
+        found.append(
+            f"has half a character ({_code(surrogate)}) as character {surrogate.start() + 1},"
+            " which can't be sent; write the whole one"
+        )
+    return found
+
+
+def _code(match: re.Match[str]) -> str:
+    return f"U+{ord(match[0]):04X}"

@@ -1,0 +1,93 @@
+"""Whether a table was put back from a copy, or begun anew, and so lacks what was paid for.
+
+Clips that were paid for since are missing from it, and would be paid for again. The copy says
+so itself, and the place of the table remembers how far the table had come there.
+"""
+
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tweenbatch.errors import TableOlder
+from tweenbatch.records import Reach
+from tweenbatch.store import RunnerLock, Store
+
+KEPT = timedelta(days=30)
+"""fal shows what was asked for so long: further back there is nothing to recognise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Why a table may lack what was paid for, and since when; ``paid_until``: when that ended."""
+
+    reason: str
+    since: datetime
+    paid_until: datetime
+
+
+def doubt(store: Store | None, lock: RunnerLock, *, now: datetime) -> Doubt | None:
+    """Return what speaks against the table, which is None where there is no file; None: nothing."""
+    if lock.table is None:
+        return None
+    reach, marked = (store.reach(), store.complete_until) if store else (None, None)
+    seen = lock.seen
+    if seen is not None and seen.is_beyond(reach):
+        told = f"{lock.table} is older than what was done here: {_so_far(reach)}, and run "
+        told += f"{seen.run_id} was at work here on {when(seen.at)}"
+    elif marked is not None:
+        told = f"{lock.table} is a copy of {when(marked)} that was put back: {_so_far(reach)}"
+    else:
+        return None
+    last = now - KEPT if reach is None else min(now, reach.at)
+    since = marked or last
+    return Doubt(
+        reason=f"{told}. Clips paid for since then are not in it and would be paid for again",
+        since=since,
+        paid_until=max(since, seen.at) if seen else since,
+    )
+
+
+def refuse_to_pay(url: str, lock: RunnerLock, *, now: datetime) -> None:
+    """Raise ``TableOlder`` where something speaks against paying for what the table lacks."""
+    if lock.table is None:
+        return
+    if lock.table.exists():
+        with closing(Store.open(url, create=False)) as store:
+            found = doubt(store, lock, now=now)
+    else:
+        found = doubt(None, lock, now=now)
+    if found is not None:
+        raise TableOlder(
+            f"{found.reason}. Nothing was submitted. Put the newest table back; or run the same "
+            "command with --trust-table: it takes over what fal's list shows as paid for, and pays "
+            "for the rest"
+        )
+
+
+def noted_doubt(store: Store, lock: RunnerLock, *, now: datetime) -> Doubt | None:
+    """Return what speaks against the table and write it into the table, until ``settled``.
+
+    Only so does a run that comes to nothing, but is younger than those that are missing, not
+    make the table look whole.
+    """
+    found = doubt(store, lock, now=now)
+    if found is not None:
+        store.mark_as_old(found.since)
+    return found
+
+
+def settled(store: Store, lock: RunnerLock) -> None:
+    """Write down that the table has all that was paid for: last where it was written first."""
+    store.remember_in(lock)
+    store.mark_as_old(None)
+
+
+def _so_far(reach: Reach | None) -> str:
+    if reach is None:
+        return "it has seen no run"
+    return f"its last run is run {reach.run_id} of {when(reach.at)}"
+
+
+def when(instant: datetime) -> str:
+    """Return an instant as messages write it."""
+    return f"{instant:%Y-%m-%d %H:%M} UTC"

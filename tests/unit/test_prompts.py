@@ -1,0 +1,39 @@
+"""What is said about a prompt before anything is spent on it."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tweenbatch.prompts import problems
+
+ANY = st.text(st.characters(), min_size=1, max_size=20)
+
+
+@given(ANY)
+def test_a_prompt_is_let_through_exactly_where_it_can_be_sent_and_steers_nothing(
+    prompt: str,
+) -> None:
+    sendable = not any("\ud800" <= char <= "\udfff" for char in prompt)
+    plain = all(char >= " " or char in "\t\n\r" for char in prompt)
+    assert (problems(prompt, max_chars=20) == []) == (sendable and plain)
+    if sendable:
+        assert json.loads(json.dumps(prompt, ensure_ascii=False).encode()) == prompt
+
+
+@pytest.mark.parametrize("half", ["\ud83c", "\udf28\ud83c"])
+def test_half_a_character_is_named_with_its_place(half: str) -> None:
+    (problem,) = problems(f"ab{half}", max_chars=2500)
+    assert f"half a character (U+{ord(half[0]):04X}) as character 3" in problem
+
+
+@pytest.mark.parametrize("char", ["x", "\U0001f328", "\u0301"])
+def test_length_is_counted_in_code_points(char: str) -> None:
+    assert problems(char * 7, max_chars=7) == []
+    (problem,) = problems(char * 8, max_chars=7)
+    assert problem == "has 8 characters; at most 7 are allowed: shorten it"
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    assert len(problems("\x00\ud83c", max_chars=1)) == 3
