@@ -51,10 +51,12 @@ class Problem:
     """One thing wrong with a manifest.
 
     ``row`` is the number that a spreadsheet shows (the header is row 1), ``line`` the
-    line of the file; both are None for a problem of the whole file.
+    line of the file; both are None for a problem of the whole file. ``kind`` is a word that
+    problems alike share, whatever their rows and values.
     """
 
     message: str
+    kind: str = ""
     row: int | None = None
     line: int | None = None
     column: str | None = None

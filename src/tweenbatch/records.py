@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from tweenbatch.errors import Problem
 from tweenbatch.states import Event, State
 
 
@@ -90,11 +91,12 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A file of rows, read and checked."""
+    """A file of rows, read and checked; ``warnings`` is what somebody should know of it."""
 
     path: Path
     sha256: str
     rows: tuple[Row, ...]
+    warnings: tuple[Problem, ...] = ()
 
 
 class Billed(StrEnum):

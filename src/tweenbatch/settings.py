@@ -30,7 +30,8 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    manifests: tuple[Path, ...] = ()
+    again: str = ""
+    """The manifests and options as they were typed, but for --rehearse; "" without a manifest."""
     db: str = DEFAULT_DB
     output: Path = DEFAULT_OUTPUT
     concurrency: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONCURRENCY
@@ -43,8 +44,6 @@ class RunSettings(BaseModel):
     same_failures: Annotated[int, Field(ge=1)] = DEFAULT_SAME_FAILURES
     keep_going: bool = False
     connect_to: str | None = None
-    allow_open_ended: bool = False
-    frames: tuple[Path, ...] = ()
     rehearse: bool = False
     logs: bool = False
     yes: bool = False

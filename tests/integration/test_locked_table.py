@@ -18,7 +18,7 @@ from tweenbatch import manifest, session
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableFailed
 from tweenbatch.fal import Fal
-from tweenbatch.models import DEFAULT
+from tweenbatch.manifest import Reading
 from tweenbatch.records import Job
 from tweenbatch.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
@@ -43,7 +43,7 @@ class Notices(list[str]):
 
 
 def run(folder: Path, fal: Server, notices: Notices) -> Result:
-    source = manifest.read(folder / "manifest.csv", endpoint=DEFAULT, frame_roots=[folder])
+    source = manifest.read(folder / "manifest.csv", Reading())
     settings = RunSettings(output=folder / "videos", settle=timedelta(0))
     session.check_output(settings.output)
     url = f"sqlite:///{folder / 'tweenbatch.db'}"

@@ -18,7 +18,7 @@ from support.zones import local_zone
 from tweenbatch import manifest, session
 from tweenbatch.clock import SystemClock
 from tweenbatch.fal import Fal
-from tweenbatch.models import DEFAULT
+from tweenbatch.manifest import Reading
 from tweenbatch.records import Job
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
@@ -90,7 +90,7 @@ def test_a_new_day_lets_a_run_that_still_collects_submit_again(
     fal.script({"on": "generation", "do": "hold"})
     source = manifests.project(tmp_path, 2)
     store = Store.open("sqlite:///:memory:")
-    read = manifest.read(source, endpoint=DEFAULT, frame_roots=[tmp_path])
+    read = manifest.read(source, Reading())
     store.import_manifest(read, now=LATE)
     clock = Evening()
     settings = RunSettings(output=tmp_path / "videos", max_cost_per_day=Decimal("0.56"))

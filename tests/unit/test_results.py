@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tweenbatch import manifest
+from tweenbatch.manifest import Reading
 from tweenbatch.models import KLING_O1
 from tweenbatch.prompts import problems
 from tweenbatch.records import Billed, ExportRow
@@ -130,5 +131,5 @@ def test_an_export_read_as_a_manifest_asks_for_the_same_clips(
     path = tmp_path / "again.csv"
     rows = [row(prompt=prompt, name=name) for prompt, name in kept]
     results.write_file(rows, path, results.csv)
-    again = manifest.read(path, endpoint=KLING_O1, frame_roots=())
+    again = manifest.read(path, Reading(endpoint=KLING_O1))
     assert [(each.spec.prompt, each.name) for each in again.rows] == kept

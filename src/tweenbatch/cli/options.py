@@ -1,7 +1,6 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -28,27 +27,6 @@ def table_options(command: F) -> F:
             show_default=True,
             show_envvar=True,
             help="The job table.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def manifest_options(command: F) -> F:
-    """Add what says which rows of a manifest are let through."""
-    for option in (
-        click.option(
-            "--frames",
-            metavar="DIR",
-            multiple=True,
-            type=click.Path(path_type=Path, exists=True, file_okay=False),
-            envvar="TWEENBATCH_FRAMES",
-            show_envvar=True,
-            help="Let frames below this folder through, wherever it is; may be repeated. Frames "
-            "are uploaded to public addresses.",
-        ),
-        click.option(
-            "--allow-open-ended", is_flag=True, help="Let rows without an end frame through."
         ),
     ):
         command = option(command)

@@ -2,14 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
-from tweenbatch import manifest, places
+from tweenbatch import places
 from tweenbatch import plan as planning
 from tweenbatch.cli import streams
-from tweenbatch.cli.options import manifest_options, table_options, table_url
-from tweenbatch.models import DEFAULT
+from tweenbatch.cli.manifests import Asked, manifest_options
+from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.report import shapes, text
 from tweenbatch.store import Store
 
@@ -18,25 +19,10 @@ from tweenbatch.store import Store
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @manifest_options
 @table_options
-def command(
-    *,
-    manifests: tuple[Path, ...],
-    db: str,
-    rehearse: bool,
-    as_json: bool,
-    allow_open_ended: bool,
-    frames: tuple[Path, ...],
-) -> None:
+def command(*, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
     """Check MANIFESTS, hold them against the table and price the difference."""
-    read = [
-        manifest.read(
-            path,
-            endpoint=DEFAULT,
-            frame_roots=places.frame_roots(path, frames),
-            allow_open_ended=allow_open_ended,
-        )
-        for path in manifests
-    ]
+    asked = Asked.taken_from(options)
+    read = asked.read()
     url = table_url(db, rehearse=rehearse)
     file = places.sqlite_path(url)
     store = Store.open(url, create=False) if file is None or file.exists() else None
@@ -48,7 +34,7 @@ def command(
     if as_json:
         click.echo(json.dumps(shapes.plan(made)))
         return
-    names = ", ".join(str(path) for path in manifests)
+    names = ", ".join(str(path) for path in asked.paths)
     click.echo(streams.visible_line(f"{names}: {text.clips(len(made.rows))}"))
     for line in text.plan_lines(made):
         click.echo(line)

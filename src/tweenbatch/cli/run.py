@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack, closing
@@ -16,14 +17,15 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from tweenbatch import manifest, places, plan, quote, restored, session
+from tweenbatch import places, plan, quote, restored, session
 from tweenbatch.cli import streams
-from tweenbatch.cli.options import manifest_options, table_options
+from tweenbatch.cli.manifests import Asked, manifest_options
+from tweenbatch.cli.options import table_options
 from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
 from tweenbatch.fal import Fal
-from tweenbatch.models import AS_KNOWN, DEFAULT, Prices
+from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.records import Manifest
 from tweenbatch.report import results, shapes, summary, text
 from tweenbatch.runner import table_failed
@@ -148,16 +150,9 @@ def command(**options: Any) -> None:
     runs the same against a server on this machine, for nothing.
     """
     streams.never_fail(streams.STDOUT)
-    settings = _settings(options)
-    read = [
-        manifest.read(
-            path,
-            endpoint=DEFAULT,
-            frame_roots=places.frame_roots(path, settings.frames),
-            allow_open_ended=settings.allow_open_ended,
-        )
-        for path in settings.manifests
-    ]
+    asked = Asked.taken_from(options)
+    settings = _settings(options, again=_again() if asked.paths else "")
+    read = asked.read()
 
     def say(line: str) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)
@@ -191,7 +186,12 @@ def _written_to(settings: RunSettings) -> list[Path]:
     return [settings.output, *([table.resolve().parent] if table else [])]
 
 
-def _settings(options: dict[str, Any]) -> RunSettings:
+def _again() -> str:
+    """Return what was typed behind the command, but for the rehearsal."""
+    return shlex.join(text for text in sys.argv[2:] if text != "--rehearse")
+
+
+def _settings(options: dict[str, Any], *, again: str) -> RunSettings:
     rehearse = options["rehearse"]
     db, output = options.pop("db"), options.pop("output")
     try:
@@ -200,6 +200,7 @@ def _settings(options: dict[str, Any]) -> RunSettings:
             output=(places.rehearsal_output(output) if rehearse else output).absolute(),
             connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
             json_output=options.pop("as_json"),
+            again=again,
             **options,
         )
     except ValidationError as error:

@@ -51,10 +51,8 @@ def lines(
 def next_command(result: Result, settings: RunSettings) -> str:
     """Return the command that goes on from here, with what it does."""
     match result.exit_code:
-        case ExitCode.SUCCEEDED if settings.rehearse and settings.manifests:
-            frames = (text for folder in settings.frames for text in ("--frames", str(folder)))
-            arguments = shlex.join([*map(str, settings.manifests), *frames])
-            return f"FAL_KEY=… tweenbatch run {arguments}  (on fal, for money)"
+        case ExitCode.SUCCEEDED if settings.rehearse and settings.again:
+            return f"FAL_KEY=… tweenbatch run {settings.again}  (on fal, for money)"
         case ExitCode.SUCCEEDED:
             return f"tweenbatch export{_table(settings)} -o results.csv  (every clip and its cost)"
         case ExitCode.FAILED if result.ended.same_failure is None:

@@ -1,0 +1,11 @@
+"""Manifests: files of rows that people wrote become checked rows, or every problem at once.
+
+``sheet`` is what a file holds, whatever its format; ``delimited`` and its neighbours make one of
+each format; ``columns`` says what the header means; ``rows`` checks row by row. This room knows
+files and columns; it knows nothing of the table, of fal or of money beyond the price that the
+endpoint names. Reading never changes anything.
+"""
+
+from tweenbatch.manifest.reading import Reading, read
+
+__all__ = ["Reading", "read"]

@@ -1,0 +1,53 @@
+"""From a file to its manifest: sheet, header, rows, problems."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tweenbatch import places
+from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.manifest import columns, delimited
+from tweenbatch.manifest.rows import RowReader
+from tweenbatch.models import DEFAULT, Endpoint
+from tweenbatch.records import Manifest, Row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a person wants manifests to be read."""
+
+    endpoint: Endpoint = DEFAULT
+    frames: tuple[Path, ...] = ()
+    """Folders, besides those of the batch, whose images may be uploaded."""
+    allow_open_ended: bool = False
+    """Let rows without an end frame through, where the endpoint knows such."""
+
+
+def read(path: Path, reading: Reading) -> Manifest:
+    """Return the checked rows of a manifest, one for each take.
+
+    Raises ``ManifestError`` with every problem of the file.
+    """
+    sheet = delimited.load(path)
+    names = [columns.canonical(name) for name in sheet.cells.columns]
+    problems = columns.problems(names, reading.endpoint)
+    if problems:
+        raise ManifestError(path, problems)
+    reader = RowReader(
+        folder=path.parent,
+        frame_roots=places.frame_roots(path, reading.frames),
+        endpoint=reading.endpoint,
+        allow_open_ended=reading.allow_open_ended,
+    )
+    lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
+    rows: list[Row] = []
+    table = sheet.cells.itertuples(index=False, name=None)
+    for cells, number, line in zip(table, sheet.numbers, lines, strict=True):
+        if any(text.strip() for text in cells):
+            rows += reader.rows(dict(zip(names, cells, strict=True)), number=number, line=line)
+    if reader.problems:
+        raise ManifestError(path, reader.problems)
+    if not rows:
+        nothing = "there are no rows below the header; add one for each clip"
+        raise ManifestError(path, [Problem(message=nothing)])
+    return Manifest(path=path.absolute(), sha256=sheet.sha256, rows=tuple(rows))

@@ -1,0 +1,160 @@
+"""Rows of text become checked rows, one by one, or problems with their row and column."""
+
+import shlex
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from tweenbatch import frames, prompts
+from tweenbatch.errors import Problem, UnreadableFrame
+from tweenbatch.formulas import bare
+from tweenbatch.manifest import columns
+from tweenbatch.models import Endpoint
+from tweenbatch.records import Frame, JobSpec, Row
+
+MAX_TAKES = 100
+PRIORITY_LIMIT = 1_000_000
+
+
+class _Report(Protocol):
+    """Takes a problem of one cell: its column and what is wrong."""
+
+    def __call__(self, column: str, message: str, /) -> None: ...
+
+
+@dataclass(slots=True)
+class RowReader:
+    """Checks rows one by one and gathers what is wrong with them."""
+
+    folder: Path
+    endpoint: Endpoint
+    frame_roots: Collection[Path]
+    allow_open_ended: bool
+    problems: list[Problem] = field(default_factory=list)
+    _frames: dict[str, Frame | str] = field(default_factory=dict)
+    """A frame, or what is wrong with it, by the text that names it: each is looked at once."""
+
+    def rows(self, values: Mapping[str, str], *, number: int, line: int | None) -> list[Row]:
+        """Return the row once for each take; none where it has problems."""
+        before = len(self.problems)
+
+        def problem(column: str, message: str) -> None:
+            self.problems.append(Problem(message=message, row=number, line=line, column=column))
+
+        cells = {name: bare(text.strip()) for name, text in values.items()}
+        for wrong in prompts.problems(cells["prompt"], max_chars=self.endpoint.max_prompt_chars):
+            problem("prompt", wrong)
+        start = self._frame(cells["start_image"], "start_image", problem)
+        end = self._end_frame(cells["end_image"], problem)
+        parameters = self._parameters(cells, problem)
+        takes = _number(cells.get("takes", ""), 1, (1, MAX_TAKES), "takes", problem)
+        limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
+        priority = _number(cells.get("priority", ""), 0, limits, "priority", problem)
+        if len(self.problems) > before or start is None:
+            return []
+        known = {*columns.REQUIRED, *columns.OPTIONAL, *self.endpoint.parameters}
+        return [
+            Row(
+                number=number,
+                name=cells.get("name", ""),
+                spec=JobSpec(
+                    endpoint=self.endpoint.id,
+                    prompt=cells["prompt"],
+                    start=start,
+                    end=end,
+                    parameters=parameters,
+                    take=take,
+                ),
+                price_usd=self.endpoint.price_usd(parameters),
+                start_image=cells["start_image"],
+                end_image=cells["end_image"],
+                priority=priority,
+                tags=tuple(tag for tag in cells.get("tags", "").replace(",", " ").split() if tag),
+                extra={name: values[name] for name in values if name not in known},
+            )
+            for take in range(1, takes + 1)
+        ]
+
+    def _parameters(self, cells: Mapping[str, str], problem: _Report) -> dict[str, str]:
+        chosen = {}
+        for name, parameter in self.endpoint.parameters.items():
+            text = cells.get(name, "") or parameter.default
+            if text not in parameter.allowed:
+                allowed = " or ".join(parameter.allowed)
+                problem(name, f"is '{text}'; {self.endpoint.title} allows {allowed}")
+            chosen[name] = text
+        return chosen
+
+    def _end_frame(self, text: str, problem: _Report) -> Frame | None:
+        if text:
+            return self._frame(text, "end_image", problem)
+        if self.endpoint.end_required:
+            problem("end_image", f"is empty; {self.endpoint.title} needs an end frame")
+        elif not self.allow_open_ended:
+            problem(
+                "end_image",
+                "is empty; name the end frame, or let clips end freely with --allow-open-ended",
+            )
+        return None
+
+    def _frame(self, text: str, column: str, problem: _Report) -> Frame | None:
+        if not text:
+            problem(column, "is empty; name an image file or an https URL")
+            return None
+        if text not in self._frames:
+            self._frames[text] = self._look_at(text)
+        found = self._frames[text]
+        if isinstance(found, Frame):
+            return found
+        problem(column, found)
+        return None
+
+    def _look_at(self, text: str) -> Frame | str:
+        """Return the frame, or what is wrong with it in one sentence."""
+        if text.lower().startswith("https://"):
+            return Frame(source=text)
+        if "://" in text:
+            return f"'{text}' is no https URL; a frame is an https URL or a local file"
+        try:
+            path = self.folder / Path(text).expanduser()
+            real = path.resolve(strict=True)
+            # Before a byte of it is read.
+            if not any(real.is_relative_to(root) for root in self.frame_roots):
+                return f"'{text}' {_outside(real)}"
+            facts = frames.inspect(real)
+        except FileNotFoundError:
+            wrong = [f"is not there (looked for {path})"]
+        except OSError as error:
+            wrong = [f"can't be read ({error.strerror})"]
+        except RuntimeError as error:  # the home of nobody; before 3.13 also links in a circle
+            wrong = [f"can't be read ({error})"]
+        except UnreadableFrame as error:
+            wrong = [str(error)]
+        else:
+            wrong = frames.problems(facts, self.endpoint.image_limits)
+        if wrong:
+            return f"'{text}' " + "; ".join(wrong)
+        return Frame(source=str(real), sha256=facts.sha256)
+
+
+def _outside(real: Path) -> str:
+    return (
+        f"lies at {real}, outside the folders of this batch, and frames are uploaded to public"
+        " addresses; copy it beside the manifest or, if all the world may see it, add"
+        f" --frames {shlex.quote(str(real.parent))}"
+    )
+
+
+def _number(text: str, default: int, limits: tuple[int, int], column: str, problem: _Report) -> int:
+    if not text:
+        return default
+    low, high = limits
+    if not text.lstrip("+-").isascii() or not text.lstrip("+-").isdigit():
+        problem(column, f"is '{text}'; a whole number is needed")
+        return default
+    number = int(text)
+    if not low <= number <= high:
+        problem(column, f"is {number}; it may be {low} to {high}")
+        return default
+    return number
