@@ -336,16 +336,15 @@ def _show(batch: _Batch, settings: RunSettings, say: Callable[[str], None]) -> N
         return
     if batch.in_doubt:
         say(f"To look up at fal: {batch.in_doubt} of unknown outcome, which are not sent again.")
-    if settings.rehearse:
-        say(
-            f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0; on fal this would cost "
-            f"{text.usd(batch.usd_to_pay)}. Videos go to {_short(settings.output)}."
-        )
+    where = f"Videos go to {_short(settings.output)}."
+    amount = text.usd(batch.usd_to_pay)
+    if not batch.to_pay:
+        say(f"Nothing to submit; {text.clips(batch.at_fal)} to collect. {where}")
+    elif settings.rehearse:
+        made = f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0"
+        say(f"{made}; on fal this would cost {amount}. {where}")
     else:
-        say(
-            f"To submit: {text.clips(batch.to_pay)} for {text.usd(batch.usd_to_pay)}. "
-            f"Videos go to {_short(settings.output)}."
-        )
+        say(f"To submit: {text.clips(batch.to_pay)} for {amount}. {where}")
 
 
 def _confirm(batch: _Batch, settings: RunSettings) -> None:
