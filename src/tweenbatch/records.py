@@ -91,12 +91,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A file of rows, read and checked; ``warnings`` is what somebody should know of it."""
+    """A file of rows, read and checked; ``warnings`` is what somebody should know of it.
+
+    ``mapped`` names its columns that stand for one of another name, with that.
+    """
 
     path: Path
     sha256: str
     rows: tuple[Row, ...]
     warnings: tuple[Problem, ...] = ()
+    mapped: Mapping[str, str] = field(default_factory=dict)
 
 
 class Billed(StrEnum):

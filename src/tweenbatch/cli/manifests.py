@@ -1,6 +1,6 @@
 """Manifests on the command line: the options that say how they are read, and the reading."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from tweenbatch import manifest
-from tweenbatch.manifest import Reading
+from tweenbatch.errors import UsageError
+from tweenbatch.manifest import MAX_TAKES, Reading
 from tweenbatch.records import Manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,6 +31,27 @@ def manifest_options(command: F) -> F:
         click.option(
             "--allow-open-ended", is_flag=True, help="Let rows without an end frame through."
         ),
+        click.option(
+            "--set",
+            "defaults",
+            metavar="COLUMN=VALUE",
+            multiple=True,
+            help="What a column holds in rows where it is empty or missing; may be repeated.",
+        ),
+        click.option(
+            "--keep",
+            metavar="COLUMN",
+            multiple=True,
+            help="Carry this column through although its name looks like a known one's; may be "
+            "repeated.",
+        ),
+        click.option(
+            "--takes",
+            metavar="N",
+            type=click.IntRange(1, MAX_TAKES),
+            default=1,
+            help="How many clips to make of each row that doesn't say it itself.",
+        ),
     ):
         command = option(command)
     return command
@@ -50,9 +72,24 @@ class Asked:
             reading=Reading(
                 frames=options.pop("frames"),
                 allow_open_ended=options.pop("allow_open_ended"),
+                keep=options.pop("keep"),
+                defaults=_defaults(options.pop("defaults")),
+                takes=options.pop("takes"),
             ),
         )
 
     def read(self) -> list[Manifest]:
         """Return the manifests; raise ``ManifestError``."""
         return [manifest.read(path, self.reading) for path in self.paths]
+
+
+def _defaults(texts: Iterable[str]) -> dict[str, str]:
+    defaults: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name.strip() and equals):
+            raise UsageError(f"--set {text!r}: expected COLUMN=VALUE, e.g. --set duration=10")
+        if name in defaults:
+            raise UsageError(f"--set {name}: is there twice; leave one")
+        defaults[name] = value.strip()
+    return defaults

@@ -36,8 +36,8 @@ def command(*, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
         return
     names = ", ".join(str(path) for path in asked.paths)
     click.echo(streams.visible_line(f"{names}: {text.clips(len(made.rows))}"))
-    for line in text.plan_lines(made):
-        click.echo(line)
+    for line in (*text.mapped_lines(read), *text.plan_lines(made)):
+        click.echo(streams.visible_line(line))
     click.echo(
         f"A run would submit {text.clips(made.clips_to_pay)} for {text.usd(made.usd_to_pay)}."
     )

@@ -7,5 +7,6 @@ endpoint names. Reading never changes anything.
 """
 
 from tweenbatch.manifest.reading import Reading, read
+from tweenbatch.manifest.rows import MAX_TAKES
 
-__all__ = ["Reading", "read"]
+__all__ = ["MAX_TAKES", "Reading", "read"]

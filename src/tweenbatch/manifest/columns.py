@@ -1,41 +1,151 @@
 """What the columns of a manifest mean: their names, and what an endpoint makes of them."""
 
-from collections.abc import Mapping, Sequence
+import difflib
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from tweenbatch.errors import Problem
+from tweenbatch.formulas import bare
 from tweenbatch.models import Endpoint
 
+MEANINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "prompt": ("text", "description"),
+        "start_image": (
+            *("start_image_url", "start_frame", "start_frame_url", "start_img", "start"),
+            *("first_image", "first_image_url", "first_frame", "first_frame_url", "image_url"),
+        ),
+        "end_image": (
+            *("end_image_url", "end_frame", "end_frame_url", "end_img", "end"),
+            *("last_image", "last_image_url", "last_frame", "last_frame_url"),
+            *("tail_image", "tail_image_url"),
+        ),
+        "name": ("title", "id", "filename", "file_name"),
+    }
+)
+"""Other names of a column, as files made for other tools have them."""
+
 ALIASES: Mapping[str, str] = MappingProxyType(
-    {"start_image_url": "start_image", "end_image_url": "end_image"}
+    {alias: name for name, aliases in MEANINGS.items() for alias in aliases}
 )
 REQUIRED = ("prompt", "start_image", "end_image")
-OPTIONAL = ("name", "takes", "priority", "tags")
+CARRIED = ("sequence", "order")
+"""Optional columns that are checked, and exported like those that mean nothing here."""
+OPTIONAL = ("name", "takes", "priority", "tags", *CARRIED)
+
+ALIKE = 0.87
+"""From here on two names count as one with a slip of the pen: ``promt``, not ``start_time``."""
+
+_OF_A_RESULTS_FILE = frozenset({"manifest", "row", "state", "request_id", "cost_usd"})
 
 
-def canonical(name: object) -> str:
-    """Return the name under which a column is known here."""
-    text = str(name).strip().lower()
-    return ALIASES.get(text, text)
+def _plain(name: object) -> str:
+    return bare(str(name)).strip().lower()
+
+
+def canonical(name: object, keep: Collection[str] = ()) -> str:
+    """Return the name under which a column is known here; those in ``keep`` have no other."""
+    text = _plain(name)
+    return text if text in keep else ALIASES.get(text, text)
 
 
 def duplicates(header: Sequence[object]) -> list[str]:
-    """Return the columns that a header has twice, also under two names of one."""
-    names = [canonical(name) for name in header]
+    """Return the columns that a header has twice."""
+    names = [_plain(name) for name in header]
     return sorted({name for name in names if name and names.count(name) > 1})
 
 
-def problems(names: Sequence[str], endpoint: Endpoint) -> list[Problem]:
-    """Return what is wrong with a header of canonical names."""
-    header = ", ".join(names)
-    found = [
-        Problem(message=f"this column is missing; the header has {header}", column=name)
-        for name in REQUIRED
-        if name not in names
-    ]
-    for name in names:
-        if name in endpoint.not_offered:
-            reason = endpoint.not_offered[name]
-            message = f"{endpoint.title} would ignore it: {reason}; remove the column"
-            found.append(Problem(message=message, column=name))
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """The columns of one file: as it spells them, and as they are known here."""
+
+    spelled: tuple[str, ...]
+    names: tuple[str, ...]
+    keep: frozenset[str]
+    """Columns that a person lets through although they look like a known one."""
+
+    @classmethod
+    def of(cls, header: Iterable[object], *, keep: Iterable[str] = ()) -> "Header":
+        """Return what a header means."""
+        kept = frozenset(map(_plain, keep))
+        spelled = tuple(bare(str(name)) for name in header)
+        return cls(
+            spelled=spelled, names=tuple(canonical(name, kept) for name in spelled), keep=kept
+        )
+
+    @property
+    def mapped(self) -> dict[str, str]:
+        """The columns that stand for one of another name."""
+        pairs = zip(self.spelled, self.names, strict=True)
+        return {spelled: name for spelled, name in pairs if name != _plain(spelled)}
+
+    @property
+    def is_of_results(self) -> bool:
+        """Whether the file is an export, whose prompts stand as they were sent."""
+        return set(self.names) >= _OF_A_RESULTS_FILE
+
+    def canonical(self, name: str) -> str:
+        """Return the name under which a column of this file is known here."""
+        return canonical(name, self.keep)
+
+    def carried(self, endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+        """Yield name and spelling of the columns that are carried through to the export."""
+        for spelled, name in zip(self.spelled, self.names, strict=True):
+            if name in CARRIED:
+                yield name, name
+            elif name not in _known(endpoint):
+                yield name, spelled
+
+    def problems(self, endpoint: Endpoint, *, defaults: Collection[str] = ()) -> list[Problem]:
+        """Return what is wrong with it; ``defaults`` are columns that a person gave a value."""
+        found = [
+            Problem(
+                message=f"this column is missing; the header has {', '.join(self.names)}",
+                column=name,
+            )
+            for name in REQUIRED
+            if name not in self.names and name not in defaults
+        ]
+        found += self._meant_twice()
+        for name in dict.fromkeys((*self.names, *defaults)):
+            message = None
+            if name in self.keep:
+                if name in _known(endpoint):
+                    message = f"it has a meaning here; leave out --keep {shlex.quote(name)}"
+            elif name in endpoint.not_offered:
+                reason = endpoint.not_offered[name]
+                message = f"{endpoint.title} would ignore it: {reason}; remove the column"
+            elif meant := self._meant(name, endpoint):
+                message = (
+                    f"there is no such column; if '{meant}' is meant, rename it, and if not, "
+                    f"carry it through with --keep {shlex.quote(name)}"
+                )
+            if message is not None:
+                found.append(Problem(message=message, column=name))
+        return found
+
+    def _meant_twice(self) -> Iterator[Problem]:
+        for name in sorted({name for name in self.names if self.names.count(name) > 1}):
+            pairs = zip(self.spelled, self.names, strict=True)
+            twins = [spelled for spelled, meaning in pairs if meaning == name]
+            other = next((twin for twin in twins if _plain(twin) != name), name)
+            yield Problem(
+                message=f"{' and '.join(map(repr, twins))} mean the same; remove one, or carry "
+                f"it through unread with --keep {shlex.quote(_plain(other))}",
+                column=name,
+            )
+
+    def _meant(self, name: str, endpoint: Endpoint) -> str | None:
+        """Return the known column whose name is this one but for a slip."""
+        known = _known(endpoint)
+        if self.is_of_results or name in known:
+            return None
+        offered = [*known, *ALIASES, *endpoint.not_offered]
+        near = difflib.get_close_matches(name, offered, n=1, cutoff=ALIKE)
+        return near[0] if near else None
+
+
+def _known(endpoint: Endpoint) -> tuple[str, ...]:
+    return (*REQUIRED, *OPTIONAL, *endpoint.parameters)

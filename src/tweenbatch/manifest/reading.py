@@ -1,12 +1,13 @@
 """From a file to its manifest: sheet, header, rows, problems."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tweenbatch import places
 from tweenbatch.errors import ManifestError, Problem
-from tweenbatch.manifest import columns, delimited
+from tweenbatch.manifest import delimited
+from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.rows import RowReader
 from tweenbatch.models import DEFAULT, Endpoint
 from tweenbatch.records import Manifest, Row
@@ -21,6 +22,12 @@ class Reading:
     """Folders, besides those of the batch, whose images may be uploaded."""
     allow_open_ended: bool = False
     """Let rows without an end frame through, where the endpoint knows such."""
+    keep: tuple[str, ...] = ()
+    """Columns to carry through although their names look like a known one's."""
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """What stands where a row has an empty cell or none, by column."""
+    takes: int = 1
+    """For rows that don't say how many."""
 
 
 def read(path: Path, reading: Reading) -> Manifest:
@@ -29,25 +36,33 @@ def read(path: Path, reading: Reading) -> Manifest:
     Raises ``ManifestError`` with every problem of the file.
     """
     sheet = delimited.load(path)
-    names = [columns.canonical(name) for name in sheet.cells.columns]
-    problems = columns.problems(names, reading.endpoint)
+    header = Header.of(sheet.cells.columns, keep=reading.keep)
+    defaults = {header.canonical(name): value for name, value in reading.defaults.items()}
+    problems = header.problems(reading.endpoint, defaults=defaults)
     if problems:
         raise ManifestError(path, problems)
     reader = RowReader(
         folder=path.parent,
+        header=header,
         frame_roots=places.frame_roots(path, reading.frames),
         endpoint=reading.endpoint,
         allow_open_ended=reading.allow_open_ended,
+        defaults=defaults,
+        takes=reading.takes,
     )
     lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
     rows: list[Row] = []
     table = sheet.cells.itertuples(index=False, name=None)
     for cells, number, line in zip(table, sheet.numbers, lines, strict=True):
         if any(text.strip() for text in cells):
-            rows += reader.rows(dict(zip(names, cells, strict=True)), number=number, line=line)
+            rows += reader.rows(
+                dict(zip(header.names, cells, strict=True)), number=number, line=line
+            )
     if reader.problems:
         raise ManifestError(path, reader.problems)
     if not rows:
         nothing = "there are no rows below the header; add one for each clip"
         raise ManifestError(path, [Problem(message=nothing)])
-    return Manifest(path=path.absolute(), sha256=sheet.sha256, rows=tuple(rows))
+    return Manifest(
+        path=path.absolute(), sha256=sheet.sha256, rows=tuple(rows), mapped=header.mapped
+    )

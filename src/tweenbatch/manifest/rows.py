@@ -9,12 +9,14 @@ from typing import Protocol
 from tweenbatch import frames, prompts
 from tweenbatch.errors import Problem, UnreadableFrame
 from tweenbatch.formulas import bare
-from tweenbatch.manifest import columns
+from tweenbatch.manifest import templates
+from tweenbatch.manifest.columns import Header
 from tweenbatch.models import Endpoint
 from tweenbatch.records import Frame, JobSpec, Row
 
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000
+ORDER_LIMIT = 1_000_000_000
 
 
 class _Report(Protocol):
@@ -28,9 +30,14 @@ class RowReader:
     """Checks rows one by one and gathers what is wrong with them."""
 
     folder: Path
+    header: Header
     endpoint: Endpoint
     frame_roots: Collection[Path]
     allow_open_ended: bool
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """What stands where a row has an empty cell or none, by the name of the column."""
+    takes: int = 1
+    """For rows that don't say how many."""
     problems: list[Problem] = field(default_factory=list)
     _frames: dict[str, Frame | str] = field(default_factory=dict)
     """A frame, or what is wrong with it, by the text that names it: each is looked at once."""
@@ -43,17 +50,22 @@ class RowReader:
             self.problems.append(Problem(message=message, row=number, line=line, column=column))
 
         cells = {name: bare(text.strip()) for name, text in values.items()}
+        for name, default in self.defaults.items():
+            cells[name] = cells.get(name) or default
+        cells["prompt"] = self._prompt(cells, problem)
         for wrong in prompts.problems(cells["prompt"], max_chars=self.endpoint.max_prompt_chars):
             problem("prompt", wrong)
         start = self._frame(cells["start_image"], "start_image", problem)
         end = self._end_frame(cells["end_image"], problem)
         parameters = self._parameters(cells, problem)
-        takes = _number(cells.get("takes", ""), 1, (1, MAX_TAKES), "takes", problem)
+        takes = _number(cells.get("takes", ""), self.takes, (1, MAX_TAKES), "takes", problem)
         limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
         priority = _number(cells.get("priority", ""), 0, limits, "priority", problem)
+        _number(cells.get("order", ""), 0, (0, ORDER_LIMIT), "order", problem)
         if len(self.problems) > before or start is None:
             return []
-        known = {*columns.REQUIRED, *columns.OPTIONAL, *self.endpoint.parameters}
+        carried = self.header.carried(self.endpoint)
+        extra = {spelled: bare(values[name]) for name, spelled in carried}
         return [
             Row(
                 number=number,
@@ -71,10 +83,21 @@ class RowReader:
                 end_image=cells["end_image"],
                 priority=priority,
                 tags=tuple(tag for tag in cells.get("tags", "").replace(",", " ").split() if tag),
-                extra={name: values[name] for name in values if name not in known},
+                extra=extra,
             )
             for take in range(1, takes + 1)
         ]
+
+    def _prompt(self, cells: Mapping[str, str], problem: _Report) -> str:
+        prompt = cells["prompt"]
+        # An export has it as it was sent: filled in already.
+        if not templates.has_braces(prompt) or self.header.is_of_results:
+            return prompt
+        others = {name: text for name, text in cells.items() if name != "prompt"}
+        filled, wrongs = templates.fill(prompt, others, named=self.header.canonical)
+        for wrong in wrongs:
+            problem("prompt", wrong)
+        return prompt if wrongs else filled
 
     def _parameters(self, cells: Mapping[str, str], problem: _Report) -> dict[str, str]:
         chosen = {}

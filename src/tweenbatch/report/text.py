@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from tweenbatch.models import Rise
 from tweenbatch.plan import Group, Plan
-from tweenbatch.records import Attention, Money
+from tweenbatch.records import Attention, Manifest, Money
 from tweenbatch.states import State
 
 _GROUPS = {
@@ -48,6 +48,14 @@ def risen(rises: Sequence[Rise]) -> str:
         f"{usd(rise.known_usd)}"
         for rise in rises
     )
+
+
+def mapped_lines(manifests: Sequence[Manifest]) -> list[str]:
+    """Say which columns were taken for one of another name."""
+    mapped = dict.fromkeys(pair for each in manifests for pair in each.mapped.items())
+    if not mapped:
+        return []
+    return ["  columns: " + ", ".join(f"{spelled} → {name}" for spelled, name in mapped)]
 
 
 def plan_lines(plan: Plan) -> list[str]:
