@@ -404,7 +404,8 @@ class ExportRow:
     """One line of the export, in the order of its columns.
 
     ``cost_usd`` is what all attempts of the job cost or may have cost; rows that ask for
-    the same content share one job, and each shows it.
+    the same content share one job, and each shows it. ``extra`` holds the row's own columns,
+    as the manifest spells them.
     """
 
     manifest: str
@@ -431,3 +432,4 @@ class ExportRow:
     error_type: str | None
     error_message: str | None
     finished_at: datetime | None
+    extra: Mapping[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -58,9 +59,11 @@ def row(**facts: Any) -> ExportRow:
     return ExportRow(**{**usual, **facts})
 
 
-def written(rows: list[ExportRow], *, raw: bool = False) -> list[dict[str, str]]:
+def written(
+    rows: list[ExportRow], *, raw: bool = False, extra: Iterable[str] = ()
+) -> list[dict[str, str]]:
     file = io.StringIO(newline="")
-    assert partial(results.csv, raw=raw)(rows, file) == len(rows)
+    assert partial(results.csv, raw=raw, extra=extra)(rows, file) == len(rows)
     return list(csv.DictReader(io.StringIO(file.getvalue(), newline="")))
 
 
@@ -92,6 +95,42 @@ def test_json_lines_are_never_changed(prompt: str) -> None:
     file = io.StringIO()
     results.jsonl([row(prompt=prompt)], file)
     assert json.loads(file.getvalue())["prompt"] == prompt
+
+
+def test_own_columns_stand_behind_the_fixed_ones_as_the_manifest_spells_them() -> None:
+    rows = [row(extra={"Shot no.": " 7 ", "a,b": "x"}), row(extra={"Shot no.": ""}), row()]
+    read = written(rows, extra=["Shot no.", "a,b"])
+    assert list(read[0]) == [*results.COLUMNS, "Shot no.", "a,b"]
+    assert [(each["Shot no."], each["a,b"]) for each in read] == [(" 7 ", "x"), ("", ""), ("", "")]
+
+
+def test_an_own_column_never_takes_the_place_of_a_fixed_one() -> None:
+    (read,) = written([row(extra={"State": "mine", "note": "x"})], extra=["State", "note"])
+    assert list(read) == [*results.COLUMNS, "note"]
+    assert read["state"] == "succeeded"
+
+
+@given(name=cells.filter(lambda text: text.strip().lower() not in results.COLUMNS), text=cells)
+def test_own_columns_hold_no_formulas_and_break_no_row(name: str, text: str) -> None:
+    (read,) = written([row(extra={name: text})], extra=[name])
+    last, cell = list(read.items())[-1]
+    assert len(read) == len(results.COLUMNS) + 1
+    assert not last.strip(" \ufeff").startswith(A_FORMULA)
+    assert not cell.strip(" \ufeff").startswith(A_FORMULA)
+
+
+def test_json_lines_have_own_columns_behind_the_fixed_ones() -> None:
+    file = io.StringIO()
+    results.jsonl([row(extra={"note": "x"}), row()], file, extra=["note"])
+    first, second = map(json.loads, file.getvalue().splitlines())
+    assert list(first) == list(second) == [*results.COLUMNS, "note"]
+    assert (first["note"], second["note"]) == ("x", None)
+
+
+def test_a_redacted_file_leaves_own_columns_empty() -> None:
+    secret = results.redacted([row(extra={"note": "secret"})])
+    (read,) = written(list(secret), extra=["note"])
+    assert read["note"] == ""
 
 
 SECRETS = {

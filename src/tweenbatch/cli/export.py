@@ -44,7 +44,8 @@ def command(
     store = Store.open(table_url(db, rehearse=rehearse), create=False)
     try:
         as_json = as_json if target == "-" else target.endswith(".jsonl")
-        write = results.jsonl if as_json else partial(results.csv, raw=raw)
+        kind = results.jsonl if as_json else partial(results.csv, raw=raw)
+        write = partial(kind, extra=store.extra_columns())
         rows = results.redacted(store.export()) if redact else store.export()
         if target == "-":
             seen = sys.stdout.isatty()

@@ -417,7 +417,8 @@ def _close(
     written = _short(settings.output / places.RESULTS)
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
-        results.write_file(store.export(), settings.output / places.RESULTS, results.csv)
+        write = partial(results.csv, extra=store.extra_columns())
+        results.write_file(store.export(), settings.output / places.RESULTS, write)
         where = str(written)
     except OSError as error:
         where = f"not written to {written} ({error.strerror}); `tweenbatch export` makes it again"

@@ -1,7 +1,7 @@
 """From a file to its manifest: sheet, header, rows, problems."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tweenbatch import places
@@ -9,8 +9,12 @@ from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.manifest import delimited
 from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.rows import RowReader
+from tweenbatch.manifest.sheet import Sheet
 from tweenbatch.models import DEFAULT, Endpoint
 from tweenbatch.records import Manifest, Row
+
+NAMELESS = "Unnamed: "
+"""What pandas calls a column without a name, with its number behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +39,7 @@ def read(path: Path, reading: Reading) -> Manifest:
 
     Raises ``ManifestError`` with every problem of the file.
     """
-    sheet = delimited.load(path)
+    sheet = _named(delimited.load(path))
     header = Header.of(sheet.cells.columns, keep=reading.keep)
     defaults = {header.canonical(name): value for name, value in reading.defaults.items()}
     problems = header.problems(reading.endpoint, defaults=defaults)
@@ -66,3 +70,13 @@ def read(path: Path, reading: Reading) -> Manifest:
     return Manifest(
         path=path.absolute(), sha256=sheet.sha256, rows=tuple(rows), mapped=header.mapped
     )
+
+
+def _named(sheet: Sheet) -> Sheet:
+    """Leave out empty columns without a name, which spreadsheets put behind the last."""
+    empty = [
+        name
+        for name in sheet.cells.columns
+        if str(name).startswith(NAMELESS) and not sheet.cells[name].str.strip().any()
+    ]
+    return replace(sheet, cells=sheet.cells.drop(columns=empty)) if empty else sheet

@@ -3,10 +3,11 @@
 import csv as csvfile
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -26,7 +27,17 @@ REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "er
 
 CHUNK = 20_000
 
+_fixed = attrgetter(*COLUMNS)
+
 Writer = Callable[[Iterable[ExportRow], TextIO], int]
+
+
+def own_columns(extra: Iterable[str]) -> list[str]:
+    """Return the columns of manifests that stand behind the fixed ones, which come first.
+
+    One that is called like a fixed column stays out: mostly it is one, of an earlier export.
+    """
+    return [name for name in extra if name.strip().lower() not in COLUMNS]
 
 
 def write_file(rows: Iterable[ExportRow], path: Path, write: Writer) -> int:
@@ -49,48 +60,62 @@ def write_file(rows: Iterable[ExportRow], path: Path, write: Writer) -> int:
     return count
 
 
-def csv(rows: Iterable[ExportRow], file: TextIO, *, raw: bool = False) -> int:
+def csv(
+    rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = (), raw: bool = False
+) -> int:
     """Write the rows as CSV as they come; return how many there were.
+
+    ``extra`` are the manifests' columns to write behind the fixed ones.
 
     A text that begins like a formula gets a ' in front, which a manifest loses again when it
     is read; ``raw`` leaves it out.
     """
-    header = ",".join(COLUMNS)
-    file.write(f"{header}\n")
+    own = own_columns(extra)
+    header = (*COLUMNS, *(own if raw else map(guarded, own)))
+    csvfile.writer(file, lineterminator="\n", quoting=_quoting([own])).writerow(header)
     count = 0
     for chunk in _chunks(iter(rows)):
-        cells = [asdict(row) for row in chunk]
+        cells = [_cells(row, own) for row in chunk]
         if not raw:
-            cells = [{name: _guarded(cell) for name, cell in row.items()} for row in cells]
-        table = pd.DataFrame.from_records(cells, columns=COLUMNS)
+            cells = [tuple(map(_guarded, row)) for row in cells]
+        table = pd.DataFrame.from_records(cells)
         # As objects: whole numbers stay whole where some cells are empty.
         table.astype(object).to_csv(file, header=False, index=False, quoting=_quoting(cells))
         count += len(chunk)
     return count
 
 
+def _cells(row: ExportRow, own: Sequence[str]) -> tuple[Any, ...]:
+    return (*_fixed(row), *(row.extra.get(name) for name in own))
+
+
 def _guarded(cell: Any) -> Any:
     return guarded(cell) if isinstance(cell, str) else cell
 
 
-def _quoting(rows: Sequence[Mapping[str, Any]]) -> Literal[0, 2]:
+def _quoting(rows: Iterable[Iterable[Any]]) -> Literal[0, 2]:
     """Return what keeps each row one row: before 3.13, Python leaves a lone CR without quotes."""
-    odd = any("\r" in cell for row in rows for cell in row.values() if isinstance(cell, str))
+    odd = any("\r" in cell for row in rows for cell in row if isinstance(cell, str))
     return csvfile.QUOTE_NONNUMERIC if odd else csvfile.QUOTE_MINIMAL
 
 
-def jsonl(rows: Iterable[ExportRow], file: TextIO) -> int:
-    """Write the rows as one JSON object a line; return how many there were."""
+def jsonl(rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = ()) -> int:
+    """Write the rows as one JSON object a line; return how many there were.
+
+    ``extra`` are the manifests' columns to write behind the fixed ones.
+    """
+    names = (*COLUMNS, *(own := own_columns(extra)))
     count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is the answer
-        file.write(json.dumps(asdict(row), default=str, ensure_ascii=False) + "\n")
+        cells = dict(zip(names, _cells(row, own), strict=True))
+        file.write(json.dumps(cells, default=str, ensure_ascii=False) + "\n")
     return count
 
 
 def redacted(rows: Iterable[ExportRow]) -> Iterator[ExportRow]:
-    """Return the rows with what ``REDACTED`` names left empty."""
+    """Return the rows with what ``REDACTED`` names, and the manifests' own columns, left empty."""
     empty: dict[str, Any] = dict.fromkeys(REDACTED, "")
-    return (replace(row, **empty) for row in rows)
+    return (replace(row, **empty, extra=dict.fromkeys(row.extra, "")) for row in rows)
 
 
 def _chunks(rows: Iterator[ExportRow]) -> Iterator[list[ExportRow]]:

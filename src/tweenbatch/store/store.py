@@ -491,5 +491,10 @@ class Store:
                 yield from map(reading.export_row_of, page)
                 position = page[-1].position
 
+    def extra_columns(self) -> list[str]:
+        """Return the names that the ``extra`` of the export's rows may have, sorted."""
+        firsts = self._all(views.extra_of_first_rows())
+        return sorted({name for first in firsts for name in first.extra})
+
     def _all(self, query: Select[Any]) -> Sequence[Any]:
         return self._database.read(lambda connection: connection.execute(query).all())

@@ -82,7 +82,7 @@ def test_failed_and_uncertain_jobs_are_shown_with_their_price(table: Table) -> N
 
 
 def test_the_export_has_exactly_the_promised_columns() -> None:
-    assert ",".join(field.name for field in fields(ExportRow)) == COLUMNS
+    assert ",".join(field.name for field in fields(ExportRow)) == f"{COLUMNS},extra"
 
 
 def test_the_export_tells_all_about_a_clip(table: Table) -> None:
@@ -92,14 +92,14 @@ def test_the_export_tells_all_about_a_clip(table: Table) -> None:
     assert astuple(line) == (
         *("/jobs/manifest.csv", 2, "clip 2", State.SUCCEEDED, 1, "kling", "prompt 2"),
         *("2.png", "", "5", "request-1", str(CLIP.path), CLIP.url, 7, "c" * 64, 5.0, 1280, 720),
-        *(1, PRICE, Billed.YES, None, None, NOON),
+        *(1, PRICE, Billed.YES, None, None, NOON, {}),
     )
 
 
 def test_the_export_of_untouched_work_is_empty_where_nothing_is_known(table: Table) -> None:
     table.load(row())
     (line,) = table.store.export()
-    assert astuple(line)[10:] == (*[None] * 8, 0, Decimal(0), *[None] * 4)
+    assert astuple(line)[10:] == (*[None] * 8, 0, Decimal(0), *[None] * 4, {})
 
 
 def test_the_export_adds_up_what_all_attempts_cost_or_may_have_cost(table: Table) -> None:
@@ -109,6 +109,17 @@ def test_the_export_adds_up_what_all_attempts_cost_or_may_have_cost(table: Table
     (line,) = table.store.export()
     assert (line.attempts, line.cost_usd) == (3, 2 * PRICE)
     assert line.billed is Billed.UNKNOWN
+
+
+def test_the_own_columns_of_all_manifests_are_known_before_the_first_row_is_read(
+    table: Table,
+) -> None:
+    table.load(row(2, extra={"Note": "n"}), row(3, extra={"Note": ""}), path="/jobs/b.csv")
+    table.load(row(4, extra={"shot": "7", "Note": "m"}), path="/jobs/a.csv")
+    table.load(row(5), path="/jobs/c.csv")
+    assert table.store.extra_columns() == ["Note", "shot"]
+    extras = [line.extra for line in table.store.export()]
+    assert extras == [{"shot": "7", "Note": "m"}, {"Note": "n"}, {"Note": ""}, {}]
 
 
 def test_the_export_follows_the_manifests_and_their_rows(

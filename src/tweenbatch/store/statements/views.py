@@ -68,6 +68,12 @@ def manifest_ids() -> Select[int]:
     return select(manifests.c.id).order_by(manifests.c.path)
 
 
+def extra_of_first_rows() -> Select[Any]:
+    """Read the extra columns of each manifest's first row: all rows of a file have the same."""
+    first = and_(rows.c.manifest_id == manifests.c.id, rows.c.position == 0)
+    return select(rows.c.extra).select_from(manifests.join(rows, first))
+
+
 def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
     """Read the manifest's next rows after a position, in order."""
     # An attempt of unknown outcome counts as paid here, as in every sum that a person sees.
@@ -96,6 +102,7 @@ def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
             jobs.c.prompt,
             rows.c.start_image,
             rows.c.end_image,
+            rows.c.extra,
             jobs.c.parameters,
             attempts.c.request_id,
             artifacts.c.path.label("video_path"),
