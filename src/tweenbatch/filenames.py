@@ -11,7 +11,7 @@ import os
 import re
 import stat
 import unicodedata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 MAX_STEM_BYTES = 120
 
@@ -44,6 +44,23 @@ def with_suffix(stem: str, n: int) -> str:
     """Return ``stem-n``, the n-th name to try, with the stem shortened to stay within bounds."""
     suffix = f"-{n}" if stem else str(n)
     return stem[: MAX_STEM_BYTES - len(suffix)].rstrip(".-") + suffix
+
+
+def make_folder_of(root: Path, name: str) -> Path:
+    """Return the folder of a file called ``name`` below the root, made where it is not there.
+
+    Raises ``OSError``, also where the root is not there and where a link leads out of it: nothing
+    is made behind such a link.
+    """
+    folder = root
+    for part in PurePosixPath(name).parent.parts:
+        folder /= part
+        if not folder.is_dir():
+            folder.mkdir(exist_ok=True)
+            _sync_folder(folder.parent)
+        if not folder.resolve().is_relative_to(root.resolve()):
+            raise PermissionError(errno.EPERM, f"{folder} leads out of {root}")
+    return folder
 
 
 def publish(part: Path, target: Path) -> Path:

@@ -84,6 +84,11 @@ class Plan:
         return frozenset(row.row.spec.endpoint for row in self.rows if row.group in TO_PAY)
 
     @property
+    def names_to_pay(self) -> frozenset[str]:
+        """Which names a person asked for, of the clips that the run would submit."""
+        return frozenset(row.row.output for row in self.rows if row.group in TO_PAY) - {""}
+
+    @property
     def usd_to_pay(self) -> Decimal:
         """What the run would spend if every clip succeeds at once, in US dollars."""
         return self.usd(*TO_PAY)

@@ -75,7 +75,8 @@ class Row:
 
     ``number`` is what a spreadsheet shows (the header is row 1). ``start_image`` and
     ``end_image`` stand as the person wrote them; ``extra`` holds the columns that mean
-    nothing to the endpoint and are carried through.
+    nothing to the endpoint and are carried through. ``output`` is the name that the clip is to
+    have, folders and all; empty where nobody asked for one.
     """
 
     number: int
@@ -87,6 +88,7 @@ class Row:
     priority: int = 0
     tags: tuple[str, ...] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
+    output: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

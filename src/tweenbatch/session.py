@@ -16,7 +16,7 @@ from enum import IntEnum
 from functools import partial
 from pathlib import Path
 
-from tweenbatch import __version__, disk, restored, witness
+from tweenbatch import __version__, disk, filenames, restored, witness
 from tweenbatch.clock import Clock
 from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
 from tweenbatch.fal import Fal
@@ -83,12 +83,16 @@ class Result:
         return ExitCode.FAILED if self.counts[State.FAILED] else ExitCode.SUCCEEDED
 
 
-def check_output(folder: Path) -> None:
-    """Make the folder and prove that files can be written to it; raises ``OutputUnusable``."""
+def check_output(folder: Path, names: Iterable[str] = ()) -> None:
+    """Make the folder and prove that files can be written to it; raises ``OutputUnusable``.
+
+    The same for the folders below it in which files of these ``names`` will lie.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:
-            probe.write(b"tweenbatch")
+        for each in {folder, *(filenames.make_folder_of(folder, name) for name in names)}:
+            with tempfile.TemporaryFile(dir=each) as probe:
+                probe.write(b"tweenbatch")
     except OSError as error:
         raise OutputUnusable(
             f"can't write to the output folder {folder} ({error.strerror}); "

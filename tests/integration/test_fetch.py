@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -270,3 +271,24 @@ async def test_a_folder_that_is_not_there_is_trouble_of_the_disk(
 ) -> None:
     with pytest.raises(DiskTrouble, match=r"gone \(No such file or directory\).* --output"):
         await fetched(fal, tmp_path / "gone", ready(url))
+
+
+async def test_a_clip_with_a_folder_in_its_name_lies_in_that_folder(
+    tmp_path: Path, fal: Fal, url: str
+) -> None:
+    outcome = await fetched(fal, tmp_path, replace(ready(url), output_name="spring/rain/clip"))
+    assert outcome.artifact is not None
+    assert outcome.artifact.path == tmp_path / "spring" / "rain" / "clip.mp4"
+    assert files(tmp_path / "spring" / "rain") == [outcome.artifact.path]
+
+
+async def test_a_folder_that_leads_out_of_the_output_is_trouble_and_nothing_is_written_there(
+    tmp_path: Path, fal: Fal, url: str
+) -> None:
+    output, outside = tmp_path / "videos", tmp_path / "outside"
+    output.mkdir()
+    outside.mkdir()
+    (output / "spring").symlink_to(outside)
+    with pytest.raises(DiskTrouble, match=r"leads out of .* --output"):
+        await fetched(fal, output, replace(ready(url), output_name="spring/rain/clip"))
+    assert files(outside) == []

@@ -45,7 +45,9 @@ MAY_USE: dict[str, set[str]] = {
     "frames": {"errors", "models"},
     "formulas": set(),
     "prompts": set(),
-    "manifest": {"errors", "formulas", "frames", "models", "places", "prompts", "records"},
+    "manifest": {
+        *("errors", "filenames", "formulas", "frames", "models", "places", "prompts", "records"),
+    },
     "store": {"clock", "errors", "records", "states", "filenames", "tweenbatch"},
     "table": set(),
     "disk": set(),
@@ -73,7 +75,8 @@ MAY_USE: dict[str, set[str]] = {
     },
     "runner": {"errors", "reconciler", "records", "states", "worker"},
     "session": {
-        *("tweenbatch", "clock", "disk", "errors", "fal", "intents", "lane", "lost", "models"),
+        *("tweenbatch", "clock", "disk", "errors", "fal", "filenames", "intents", "lane", "lost"),
+        *("models",),
         *("reconciler", "restored"),
         *(
             "runner",

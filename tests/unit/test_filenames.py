@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tweenbatch.filenames import publish, slug, with_suffix
+from tweenbatch.filenames import make_folder_of, publish, slug, with_suffix
 
 DEVICES = {
     "con",
@@ -260,3 +260,29 @@ def test_a_target_left_by_a_crash_is_on_the_disk_before_the_part_goes(
     target.write_bytes(b"whole clip")
     steps = record_order(part, target, monkeypatch)
     assert steps == ["sync part", "sync target", "sync folder", "remove part"]
+
+
+def test_the_folders_of_a_name_are_made_below_the_root_alone(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert make_folder_of(tmp_path, "a/b/clip") == tmp_path / "a" / "b"
+    assert make_folder_of(tmp_path, "clip") == tmp_path
+    with pytest.raises(FileNotFoundError):
+        make_folder_of(tmp_path / "gone", "a/clip")
+
+
+def test_a_link_that_leads_out_of_the_root_is_refused_and_nothing_made_behind_it(
+    tmp_path: Path,
+) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (root / "a").symlink_to(outside)
+    with pytest.raises(PermissionError, match="leads out of"):
+        make_folder_of(root, "a/b/clip")
+    assert list(outside.iterdir()) == []
+
+
+def test_a_link_within_the_root_is_a_folder_like_others(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "a").symlink_to("real")
+    assert make_folder_of(tmp_path, "a/b/clip").resolve() == tmp_path / "real" / "b"

@@ -9,7 +9,7 @@ import click
 
 from tweenbatch import manifest
 from tweenbatch.errors import UsageError
-from tweenbatch.manifest import MAX_TAKES, Reading
+from tweenbatch.manifest import MAX_TAKES, Naming, Reading
 from tweenbatch.records import Manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,6 +46,12 @@ def manifest_options(command: F) -> F:
             "repeated.",
         ),
         click.option(
+            "--name",
+            metavar="TEMPLATE",
+            help="How new clips are named below the output folder, e.g. "
+            "'{sequence}/{row:04}-{name}-t{take}': columns, and row, take, start and end.",
+        ),
+        click.option(
             "--takes",
             metavar="N",
             type=click.IntRange(1, MAX_TAKES),
@@ -75,12 +81,13 @@ class Asked:
                 keep=options.pop("keep"),
                 defaults=_defaults(options.pop("defaults")),
                 takes=options.pop("takes"),
+                naming=Naming.parse(name) if (name := options.pop("name")) else None,
             ),
         )
 
     def read(self) -> list[Manifest]:
         """Return the manifests; raise ``ManifestError``."""
-        return [manifest.read(path, self.reading) for path in self.paths]
+        return manifest.read_all(self.paths, self.reading)
 
 
 def _defaults(texts: Iterable[str]) -> dict[str, str]:

@@ -165,7 +165,7 @@ def command(**options: Any) -> None:
         if batch.total:
             if not settings.rehearse:
                 Fal.connect(connect_to=settings.connect_to)
-            session.check_output(settings.output)
+            session.check_output(settings.output, batch.names)
             if batch.to_pay:
                 session.check_room(_written_to(settings))
                 batch = _at_todays_price(batch, read, settings, say)
@@ -219,6 +219,8 @@ class _Batch:
     usd_to_pay: Decimal
     endpoints: frozenset[str]
     """Those that something is to be paid for."""
+    names: frozenset[str]
+    """Those that a person asked for, of clips that are to be paid for."""
     prices: Prices
     at_fal: int
     in_doubt: int
@@ -283,6 +285,7 @@ def _planned(manifests: Sequence[Manifest], store: Store | None, prices: Prices)
         to_pay=made.clips_to_pay,
         usd_to_pay=made.usd_to_pay,
         endpoints=made.endpoints_to_pay,
+        names=made.names_to_pay,
         prices=prices,
         at_fal=made.count(plan.Group.AT_FAL),
         in_doubt=made.count(plan.Group.UNCERTAIN),
@@ -309,6 +312,7 @@ def _unfinished(store: Store, prices: Prices) -> _Batch:
         to_pay=sum(each.jobs for each in unpaid),
         usd_to_pay=usd_to_pay,
         endpoints=frozenset(each.endpoint for each in unpaid),
+        names=frozenset(),
         prices=prices,
         at_fal=sum(counts[state] for state in IDENTIFIED),
         in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],

@@ -6,7 +6,8 @@ files and columns; it knows nothing of the table, of fal or of money beyond the 
 endpoint names. Reading never changes anything.
 """
 
-from tweenbatch.manifest.reading import Reading, read
+from tweenbatch.manifest.names import Naming
+from tweenbatch.manifest.reading import Reading, read, read_all
 from tweenbatch.manifest.rows import MAX_TAKES
 
-__all__ = ["MAX_TAKES", "Reading", "read"]
+__all__ = ["MAX_TAKES", "Naming", "Reading", "read", "read_all"]

@@ -1,6 +1,6 @@
 """From a file to its manifest: sheet, header, rows, problems."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from tweenbatch import places
 from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.manifest import delimited
 from tweenbatch.manifest.columns import Header
+from tweenbatch.manifest.names import Naming, refuse_clashes
 from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.sheet import Sheet
 from tweenbatch.models import DEFAULT, Endpoint
@@ -32,6 +33,18 @@ class Reading:
     """What stands where a row has an empty cell or none, by column."""
     takes: int = 1
     """For rows that don't say how many."""
+    naming: Naming | None = None
+    """How clips are to be named; None: by their names or rows."""
+
+
+def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
+    """Return the checked manifests of one run, whose clips never ask for one name.
+
+    Raises ``ManifestError`` with every problem of a file.
+    """
+    manifests = [read(path, reading) for path in paths]
+    refuse_clashes(manifests)
+    return manifests
 
 
 def read(path: Path, reading: Reading) -> Manifest:
@@ -43,6 +56,8 @@ def read(path: Path, reading: Reading) -> Manifest:
     header = Header.of(sheet.cells.columns, keep=reading.keep)
     defaults = {header.canonical(name): value for name, value in reading.defaults.items()}
     problems = header.problems(reading.endpoint, defaults=defaults)
+    if reading.naming is not None:
+        problems += reading.naming.problems(header, defaults)
     if problems:
         raise ManifestError(path, problems)
     reader = RowReader(
@@ -53,6 +68,7 @@ def read(path: Path, reading: Reading) -> Manifest:
         allow_open_ended=reading.allow_open_ended,
         defaults=defaults,
         takes=reading.takes,
+        naming=reading.naming,
     )
     lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
     rows: list[Row] = []

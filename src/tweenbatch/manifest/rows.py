@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from tweenbatch.errors import Problem, UnreadableFrame
 from tweenbatch.formulas import bare
 from tweenbatch.manifest import templates
 from tweenbatch.manifest.columns import Header
+from tweenbatch.manifest.names import Naming
 from tweenbatch.models import Endpoint
 from tweenbatch.records import Frame, JobSpec, Row
 
@@ -38,6 +39,8 @@ class RowReader:
     """What stands where a row has an empty cell or none, by the name of the column."""
     takes: int = 1
     """For rows that don't say how many."""
+    naming: Naming | None = None
+    """How a person wants the clips to be named."""
     problems: list[Problem] = field(default_factory=list)
     _frames: dict[str, Frame | str] = field(default_factory=dict)
     """A frame, or what is wrong with it, by the text that names it: each is looked at once."""
@@ -66,7 +69,7 @@ class RowReader:
             return []
         carried = self.header.carried(self.endpoint)
         extra = {spelled: bare(values[name]) for name, spelled in carried}
-        return [
+        rows = [
             Row(
                 number=number,
                 name=cells.get("name", ""),
@@ -87,6 +90,16 @@ class RowReader:
             )
             for take in range(1, takes + 1)
         ]
+        if self.naming is None:
+            return rows
+        return [self._named(row, self.naming, cells, line) for row in rows]
+
+    def _named(self, row: Row, naming: Naming, cells: Mapping[str, str], line: int | None) -> Row:
+        name, wrongs = naming.name(row, cells, self.header)
+        self.problems += [
+            Problem(message=f"--name {wrong}", row=row.number, line=line) for wrong in wrongs
+        ]
+        return replace(row, output=name)
 
     def _prompt(self, cells: Mapping[str, str], problem: _Report) -> str:
         prompt = cells["prompt"]

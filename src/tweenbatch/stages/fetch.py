@@ -49,6 +49,8 @@ class Fetcher:
         ``DiskTrouble`` where it can't be written.
         """
         assert job.video is not None
+        with writing_to(self.output):
+            filenames.make_folder_of(self.output, job.output_name)
         with Part(self.output / f"{job.output_name}.mp4.part") as part:
             return await self._fetched(job, job.video, part, expired_rounds)
 

@@ -151,6 +151,8 @@ def _output_names(connection: Connection, fresh: Mapping[str, Row]) -> dict[str,
 
 
 def _plain_name(row: Row) -> str:
+    if row.output:
+        return row.output
     name = slug(row.name) or f"row-{row.number:04d}"
     return f"{name}-t{row.spec.take}" if row.spec.take > 1 else name
 

@@ -186,3 +186,18 @@ def test_a_job_that_comes_back_follows_its_new_row(table: Table) -> None:
     table.load(row(2))
     table.load(row(2), row(3, priority=1))
     assert table.claim_one().spec.prompt == "prompt 3"
+
+
+def test_a_clip_has_the_name_that_was_asked_for_with_its_folders(table: Table) -> None:
+    table.load(row(2, output="Spring/0002-a"))
+    assert table.claim_one().output_name == "Spring/0002-a"
+
+
+def test_a_name_that_a_clip_of_an_earlier_run_has_is_told_apart(table: Table) -> None:
+    table.load(row(2, output="spring/a"))
+    new = row(3, output="Spring/A")
+    table.load(new, path="/jobs/other.csv")
+    assert [job.output_name for job in table.claim()] == [
+        "spring/a",
+        f"Spring/A-{new.spec.key[:8]}",
+    ]
