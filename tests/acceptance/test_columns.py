@@ -4,6 +4,8 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from support import manifests
 from support.command import Command
 from support.fal import Server
@@ -67,3 +69,22 @@ def test_an_export_is_a_manifest_that_asks_for_the_same_clips(
     again = tweenbatch("run", "again.csv", "--yes")
     assert again.returncode == 0, again.stderr
     assert fal.prompts() == sent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--set", "duration"), "expected COLUMN=VALUE"),
+        (("--set", "=10"), "expected COLUMN=VALUE"),
+        (("--set", "duration=5", "--set", "duration=10"), "--set duration: is there twice"),
+        (("--takes", "0"), "--takes"),
+        (("--name", "../{name}"), "--name '../{name}': '..' is no name"),
+    ],
+)
+def test_an_option_that_is_not_understood_is_refused_in_one_line(
+    tweenbatch: Command, arguments: tuple[str, ...], said: str
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    refused = tweenbatch("plan", "manifest.csv", *arguments)
+    assert refused.returncode == 2
+    assert said in refused.stderr

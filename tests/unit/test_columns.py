@@ -144,6 +144,11 @@ def test_a_default_stands_where_a_cell_is_empty_or_missing_and_nowhere_else(
     assert "seed" in refused(tmp_path, ROW, defaults={"seed": "7"})
 
 
+def test_two_defaults_for_one_column_are_refused(tmp_path: Path) -> None:
+    said = refused(tmp_path, ROW, defaults={"text": "a", "prompt": "b"})
+    assert "text and prompt have a default, and two of them mean the same" in said
+
+
 def test_empty_columns_without_a_name_are_nothing(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
     path.write_text(",".join(ROW) + ",,\n" + ",".join(ROW.values()) + ",,\n", encoding="utf-8")

@@ -56,6 +56,9 @@ def read(path: Path, reading: Reading) -> Manifest:
     header = Header.of(sheet.cells.columns, keep=reading.keep)
     defaults = {header.canonical(name): value for name, value in reading.defaults.items()}
     problems = header.problems(reading.endpoint, defaults=defaults)
+    if len(defaults) < len(reading.defaults):
+        twice = f"{' and '.join(reading.defaults)} have a default, and two of them mean the same"
+        problems.append(Problem(message=f"{twice}; leave one"))
     if reading.naming is not None:
         problems += reading.naming.problems(header, defaults)
     if problems:
