@@ -320,6 +320,22 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Who asks for a job: the manifest that came last, and how many there are in all."""
+
+    manifest: Path
+    manifests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """How long fal and the way home took for one clip, in seconds since it was accepted."""
+
+    endpoint: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRow:
     """A row as the last import of the same file saw it."""
 

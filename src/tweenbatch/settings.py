@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT
 
 DEFAULT_CONCURRENCY = 8
+MOST_AT_ONCE = 1000
 DEFAULT_SAME_FAILURES = 5
 DEFAULT_SETTLE = timedelta(minutes=5)
 """What Kling takes at most as a rule, so that a request that fal accepted has ended by then."""
@@ -34,7 +35,7 @@ class RunSettings(BaseModel):
     """The manifests and options as they were typed, but for --rehearse; "" without a manifest."""
     db: str = DEFAULT_DB
     output: Path = DEFAULT_OUTPUT
-    concurrency: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_CONCURRENCY
+    concurrency: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = DEFAULT_CONCURRENCY
     max_cost: Budget | None = None
     max_cost_per_day: Budget | None = None
     limit: Annotated[int, Field(ge=0)] | None = None

@@ -67,7 +67,7 @@ def test_an_edited_row_is_the_only_one_that_runs_again(tweenbatch: Command, fal:
     rows[1]["prompt"] = "something else"
     manifests.write(tweenbatch.folder / "manifest.csv", rows)
     planned = tweenbatch("plan", "manifest.csv")
-    assert "row 3: differs from what row 3 asked for before" in planned.stdout
+    assert "row 3 (clip-2): prompt changed" in planned.stdout
     assert tweenbatch("run", "manifest.csv", "--yes").returncode == 0
     assert fal.prompts()[3:] == ["something else"]
     # Both contents are paid for, so both keep their files.

@@ -54,7 +54,9 @@ MAY_USE: dict[str, set[str]] = {
     "witness": {"errors", "records", "states", "store"},
     "fal": {"errors", "records"},
     "retrying": {"clock", "errors", "fal"},
-    "plan": {"models", "records", "states", "store"},
+    "changes": {"records"},
+    "pace": {"records"},
+    "plan": {"changes", "errors", "models", "pace", "records", "states", "store", "tweenbatch"},
     "quote": {"errors", "fal", "models"},
     "stages": {
         *("clock", "errors", "fal", "filenames", "frames", "models", "mp4", "policy", "records"),
@@ -91,7 +93,8 @@ MAY_USE: dict[str, set[str]] = {
         ),
     },
     "report": {
-        *("formulas", "models", "places", "plan", "records", "session", "settings", "states"),
+        *("formulas", "models", "pace", "places", "plan", "records", "session", "settings"),
+        "states",
     },
     "emulator": {"clock", "errors"},
 }

@@ -12,14 +12,23 @@ from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, manifest_options
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.report import shapes, text
+from tweenbatch.settings import DEFAULT_CONCURRENCY, MOST_AT_ONCE
 from tweenbatch.store import Store
 
 
 @click.command(short_help="Check and price manifests.")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--concurrency",
+    metavar="N",
+    type=click.IntRange(1, MOST_AT_ONCE),
+    default=DEFAULT_CONCURRENCY,
+    show_default=True,
+    help="Clips at fal at one time: for how long it takes.",
+)
 @manifest_options
 @table_options
-def command(*, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
+def command(*, db: str, rehearse: bool, as_json: bool, concurrency: int, **options: Any) -> None:
     """Check MANIFESTS, hold them against the table and price the difference."""
     asked = Asked.taken_from(options)
     read = asked.read()
@@ -27,7 +36,8 @@ def command(*, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
     file = places.sqlite_path(url)
     store = Store.open(url, create=False) if file is None or file.exists() else None
     try:
-        made = planning.make(read, store)
+        # How long fal takes is nothing that a rehearsal could tell.
+        made = planning.make(read, store, concurrency=None if rehearse else concurrency)
     finally:
         if store is not None:
             store.close()

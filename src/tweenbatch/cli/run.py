@@ -239,9 +239,13 @@ def _look(
     """Hold what was asked for against the table, which need not exist yet."""
     file = places.sqlite_path(settings.db)
     if manifests and file is not None and not file.exists():
-        return _planned(manifests, None, prices)
+        return _planned(manifests, None, settings, prices)
     with closing(Store.open(settings.db, create=False)) as store:
-        return _planned(manifests, store, prices) if manifests else _unfinished(store, prices)
+        return (
+            _planned(manifests, store, settings, prices)
+            if manifests
+            else _unfinished(store, prices)
+        )
 
 
 def _at_todays_price(
@@ -276,8 +280,12 @@ def _at_todays_price(
     return now
 
 
-def _planned(manifests: Sequence[Manifest], store: Store | None, prices: Prices) -> _Batch:
-    made = plan.make(manifests, store, prices=prices)
+def _planned(
+    manifests: Sequence[Manifest], store: Store | None, settings: RunSettings, prices: Prices
+) -> _Batch:
+    # How long fal takes is nothing that a rehearsal could tell.
+    concurrency = None if settings.rehearse else settings.concurrency
+    made = plan.make(manifests, store, prices=prices, concurrency=concurrency)
     names = ", ".join(str(_short(each.path)) for each in manifests)
     return _Batch(
         title=f"{names}: {text.clips(len(made.rows))}",

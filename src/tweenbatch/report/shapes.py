@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tweenbatch.plan import Group, Plan
+from tweenbatch.pace import Estimate
+from tweenbatch.plan import Group, Plan, PlannedRow
 from tweenbatch.records import Attention, Money
 from tweenbatch.states import State
 
@@ -43,6 +44,7 @@ def plan(made: Plan) -> dict[str, Any]:
         "money": {
             **{str(group): float(made.usd(group)) for group in Group},
             "to_pay": float(made.usd_to_pay),
+            "removed": float(made.removed_usd),
             "currency": "USD",
         },
         "to_submit": made.clips_to_pay,
@@ -53,7 +55,67 @@ def plan(made: Plan) -> dict[str, Any]:
             if row.group is Group.CHANGED
         ],
         "removed": [
-            {"row": row.number, "name": row.name, "take": row.take, "state": str(row.state)}
+            {
+                "row": row.earlier.number,
+                "name": row.earlier.name,
+                "take": row.earlier.take,
+                "state": str(row.earlier.state),
+                "manifest": str(row.manifest),
+                "cost": float(row.cost_usd),
+                "withdrawn": row.withdrawn,
+            }
             for row in made.removed
         ],
+        "reasons": [
+            {
+                **_place(row),
+                "group": str(row.group),
+                "reasons": list(row.reasons),
+                "earlier_row": row.was.number if row.was else None,
+                "price": float(row.price_usd),
+            }
+            for row in made.rows
+            if row.reasons
+        ],
+        "elsewhere": [
+            {
+                **_place(row),
+                "group": str(row.group),
+                "paid_for": str(row.elsewhere),
+                "price": float(row.price_usd),
+            }
+            for row in made.rows
+            if row.elsewhere is not None
+        ],
+        "estimate": None if made.estimate is None else _estimate(made.estimate),
+        "warnings": [
+            {
+                "file": str(path),
+                "row": problem.row,
+                "line": problem.line,
+                "column": problem.column,
+                "kind": problem.kind,
+                "message": problem.message,
+            }
+            for path, problem in made.warnings
+        ],
+    }
+
+
+def _place(row: PlannedRow) -> dict[str, Any]:
+    return {
+        "manifest": str(row.manifest),
+        "row": row.row.number,
+        "name": row.row.name,
+        "take": row.row.spec.take,
+    }
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "low_seconds": round(estimate.low_seconds),
+        "high_seconds": round(estimate.high_seconds),
+        "clip_seconds": estimate.clip_seconds,
+        "clips_seen": estimate.clips_seen,
+        "concurrency": estimate.concurrency,
     }

@@ -1,10 +1,12 @@
 """The lines that commands print: short, and the same words everywhere."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tweenbatch.models import Rise
-from tweenbatch.plan import Group, Plan
+from tweenbatch.pace import Estimate
+from tweenbatch.plan import Group, Plan, PlannedRow
 from tweenbatch.records import Attention, Manifest, Money
 from tweenbatch.states import State
 
@@ -15,13 +17,18 @@ _GROUPS = {
     Group.AT_FAL: "paid, being made or fetched",
     Group.UNCERTAIN: "uncertain",
     Group.DONE: "already there",
-    Group.FAILED: "failed before",
+    Group.FAILED: "failed before (needs retry)",
     Group.CANCELLED: "cancelled",
 }
 
 MESSAGE_WIDTH = 160
 SENTENCE_WIDTH = 1000
 """For a sentence of ours, whose end says what to do."""
+
+MOST_REASONS = 20
+MOST_NAMES = 3
+SECONDS_TO_TELL = 90
+MINUTES_TO_TELL = 100
 
 
 def usd(amount: Decimal) -> str:
@@ -59,22 +66,91 @@ def mapped_lines(manifests: Sequence[Manifest]) -> list[str]:
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """Say what stands where and what it would cost."""
+    """Say what stands where, what it would cost, why rows run again, and how long it takes."""
+    here = Counter[Group]()
+    money = dict.fromkeys(Group, Decimal(0))
+    abroad: list[PlannedRow] = []
+    for row in plan.rows:
+        if row.elsewhere is not None:
+            abroad.append(row)
+        else:
+            here[row.group] += 1
+            money[row.group] += row.price_usd
     lines = [
-        f"  {plan.count(group):>6}  {label:<28}{usd(plan.usd(group)):>10}"
+        _counted(here[group], label, money[group])
         for group, label in _GROUPS.items()
-        if plan.count(group)
+        if here[group]
     ]
+    if abroad:
+        lines.append(_paid_elsewhere(abroad))
     if plan.removed:
-        lines.append(f"  {len(plan.removed):>6}  no longer in the manifest")
+        lines.append(_no_longer(plan))
     if plan.repeated:
         lines.append(f"  {plan.repeated:>6}  repeated (the same content; made once)")
-    lines += [
-        f"          row {row.row.number}: {row.reason}"
-        for row in plan.rows
-        if row.group is Group.CHANGED
-    ][:20]
+    lines += _reason_lines(plan)
+    if plan.estimate is not None:
+        lines.append(f"          {time_it_takes(plan.estimate)}")
     return lines
+
+
+def _counted(count: int, label: str, amount: Decimal) -> str:
+    return f"  {count:>6}  {label:<28}{usd(amount):>10}"
+
+
+def _paid_elsewhere(rows: Sequence[PlannedRow]) -> str:
+    amount = sum((row.price_usd for row in rows), Decimal(0))
+    line = _counted(len(rows), "paid for another manifest", amount)
+    paths = list(dict.fromkeys(str(row.elsewhere) for row in rows))
+    names = ", ".join(paths[:MOST_NAMES]) + (", …" if len(paths) > MOST_NAMES else "")
+    return plain(f"{line}  {names}", width=SENTENCE_WIDTH)
+
+
+def _no_longer(plan: Plan) -> str:
+    line = _counted(len(plan.removed), "no longer in the manifest", plan.removed_usd)
+    withdrawn = len({row.earlier.key for row in plan.removed if row.withdrawn})
+    waits = f"; a run withdraws {clips(withdrawn)} that waited" if withdrawn else ""
+    return f"{line}  spent or at fal{waits}"
+
+
+def _reason_lines(plan: Plan) -> list[str]:
+    several = len({row.manifest for row in plan.rows}) > 1
+    with_reason = [row for row in plan.rows if row.reasons]
+    lines = [
+        plain(f"          {_place(row, several=several)}: {row.reason}", width=SENTENCE_WIDTH)
+        for row in with_reason[:MOST_REASONS]
+    ]
+    if len(with_reason) > MOST_REASONS:
+        lines.append(f"          … and {len(with_reason) - MOST_REASONS} more: plan --json")
+    return lines
+
+
+def _place(row: PlannedRow, *, several: bool) -> str:
+    file = f"{row.manifest.name}, " if several else ""
+    name = f" ({row.row.name})" if row.row.name else ""
+    moved = row.was is not None and row.was.number != row.row.number
+    before = f", before row {row.was.number}" if row.was is not None and moved else ""
+    return f"{file}row {row.row.number}{name}{before}"
+
+
+def time_it_takes(estimate: Estimate) -> str:
+    """Return ``about 25 min at 8 at a time (clips took 118 s lately)``."""
+    at_a_time = f"at {estimate.concurrency} at a time"
+    if estimate.clip_seconds is None:
+        low, high = span(estimate.low_seconds), span(estimate.high_seconds)
+        return f"about {low} to {high} {at_a_time} (a clip takes 1 to 5 min)"
+    lately = f"{estimate.clip_seconds:.0f} s"
+    return f"about {span(estimate.low_seconds)} {at_a_time} (clips took {lately} lately)"
+
+
+def span(seconds: float) -> str:
+    """Return ``40 s``, ``25 min`` or ``3 h 20 min``: as exact as an estimate can be."""
+    if seconds < SECONDS_TO_TELL:
+        return f"{max(round(seconds), 1)} s"
+    minutes = round(seconds / 60)
+    if minutes < MINUTES_TO_TELL:
+        return f"{minutes} min"
+    hours, minutes = divmod(round(minutes, -1), 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def status_lines(

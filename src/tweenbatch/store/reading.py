@@ -15,6 +15,7 @@ from tweenbatch.records import (
     Money,
     RemoteVideo,
     Request,
+    Took,
     Unpaid,
 )
 from tweenbatch.states import State
@@ -90,6 +91,12 @@ def earlier_row_of(row: Any) -> EarlierRow:
         end_image=row.end_image,
         spec=spec_of(row),
     )
+
+
+def took_of(row: Any) -> Took:
+    """Return how long a clip took; a clock that was set back makes no time negative."""
+    seconds = (row.finished_at - row.accepted_at).total_seconds()
+    return Took(endpoint=row.endpoint, seconds=max(seconds, 0.0))
 
 
 def export_row_of(row: Any) -> ExportRow:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select
 
 from tweenbatch.errors import LeaseLost
 from tweenbatch.records import (
+    Asking,
     Attention,
     DayLimit,
     EarlierRow,
@@ -25,6 +26,7 @@ from tweenbatch.records import (
     Reach,
     Recovered,
     Request,
+    Took,
     Unpaid,
 )
 from tweenbatch.states import Event, ImpossibleTransition, State, advance
@@ -44,6 +46,9 @@ from tweenbatch.store.statements import imports, runs, views, work
 from tweenbatch.store.transitions import LEASE
 
 PAGE = 2_000
+
+PACE_CLIPS = 200
+"""How many of the latest clips tell how long the next ones will take."""
 
 TAKEN_UP_IN_ORDER = (State.READY, State.SUBMITTED, State.UNCERTAIN, State.PENDING)
 """Which of several states a claim serves first: what is paid for goes before what is not.
@@ -225,6 +230,36 @@ class Store:
 
         wanted = list(dict.fromkeys(keys))
         return self._database.read(look)
+
+    def asking_for(self, keys: Iterable[str]) -> dict[str, Asking]:
+        """Return who asks for these keys; those that no manifest asks for are not named."""
+
+        def look(connection: Connection) -> dict[str, Asking]:
+            return {
+                job.key: Asking(manifest=Path(job.path), manifests=job.manifests)
+                for chunk in importing.chunks(wanted)
+                for job in connection.execute(imports.asking_for(chunk))
+            }
+
+        wanted = list(dict.fromkeys(keys))
+        return self._database.read(look) if wanted else {}
+
+    def costs(self, keys: Iterable[str]) -> dict[str, Decimal]:
+        """Return what these keys cost or may have cost, in US dollars; nothing for free ones."""
+
+        def look(connection: Connection) -> dict[str, Decimal]:
+            return {
+                job.key: job.cost_usd
+                for chunk in importing.chunks(wanted)
+                for job in connection.execute(views.costs(chunk))
+            }
+
+        wanted = list(dict.fromkeys(keys))
+        return self._database.read(look) if wanted else {}
+
+    def latest_clips(self, *, limit: int = PACE_CLIPS) -> list[Took]:
+        """Return how long the latest clips took."""
+        return [reading.took_of(row) for row in self._all(views.latest_clips(limit=limit))]
 
     def earlier_rows(self, path: Path) -> list[EarlierRow]:
         """Return the rows of the last import of that file, in its order."""

@@ -68,6 +68,24 @@ def known_jobs(keys: Collection[str]) -> Select[Any]:
     ).where(jobs.c.key.in_(keys))
 
 
+def asking_for(keys: Collection[str]) -> Select[Any]:
+    """Read for each of these keys the manifest that asks for it and came last, and the count."""
+    asking = (
+        select(
+            jobs.c.key,
+            func.max(rows.c.manifest_id).label("manifest_id"),
+            func.count(distinct(rows.c.manifest_id)).label("manifests"),
+        )
+        .select_from(jobs.join(rows, rows.c.job_id == jobs.c.id))
+        .where(jobs.c.key.in_(keys))
+        .group_by(jobs.c.key)
+        .subquery()
+    )
+    return select(asking.c.key, manifests.c.path, asking.c.manifests).select_from(
+        asking.join(manifests, manifests.c.id == asking.c.manifest_id)
+    )
+
+
 def taken_names(folded: Collection[str]) -> Select[str]:
     """Find which of these names a job already has."""
     return select(jobs.c.output_folded).where(jobs.c.output_folded.in_(folded))

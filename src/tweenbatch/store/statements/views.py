@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Insert,
     Select,
     Text,
@@ -74,6 +75,34 @@ def extra_of_first_rows() -> Select[Any]:
     return select(rows.c.extra).select_from(manifests.join(rows, first))
 
 
+def _billed_or_maybe(each: Any) -> ColumnElement[bool]:
+    """What counts as paid in every sum that a person sees, also where the outcome is unknown."""
+    return or_(
+        each.c.billed.in_([Billed.YES, Billed.UNKNOWN]),
+        and_(each.c.billed.is_(None), each.c.outcome == AttemptOutcome.UNKNOWN),
+    )
+
+
+def costs(keys: Collection[str]) -> Select[Any]:
+    """Sum what the attempts of these jobs cost or may have cost; free jobs are not named."""
+    return (
+        select(jobs.c.key, func.sum(attempts.c.price_micro).label("cost_usd"))
+        .select_from(jobs.join(attempts, attempts.c.job_id == jobs.c.id))
+        .where(jobs.c.key.in_(keys), _billed_or_maybe(attempts))
+        .group_by(jobs.c.key)
+    )
+
+
+def latest_clips(*, limit: int) -> Select[Any]:
+    """Read when the requests of the latest clips were accepted and when they ended."""
+    latest = select(artifacts.c.attempt_id).order_by(artifacts.c.id.desc()).limit(limit).subquery()
+    return (
+        select(attempts.c.endpoint, attempts.c.accepted_at, attempts.c.finished_at)
+        .select_from(latest.join(attempts, attempts.c.id == latest.c.attempt_id))
+        .where(attempts.c.accepted_at.is_not(None), attempts.c.finished_at.is_not(None))
+    )
+
+
 def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
     """Read the manifest's next rows after a position, in order."""
     # An attempt of unknown outcome counts as paid here, as in every sum that a person sees.
@@ -81,13 +110,7 @@ def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
     each = attempts.alias("each")
     cost = (
         select(func.coalesce(func.sum(each.c.price_micro), 0))
-        .where(
-            each.c.job_id == jobs.c.id,
-            or_(
-                each.c.billed.in_([Billed.YES, Billed.UNKNOWN]),
-                and_(each.c.billed.is_(None), each.c.outcome == AttemptOutcome.UNKNOWN),
-            ),
-        )
+        .where(each.c.job_id == jobs.c.id, _billed_or_maybe(each))
         .scalar_subquery()
     )
     return (
