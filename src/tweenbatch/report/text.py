@@ -109,7 +109,7 @@ def _no_longer(plan: Plan) -> str:
     line = _counted(len(plan.removed), "no longer in the manifest", plan.removed_usd)
     withdrawn = len({row.earlier.key for row in plan.removed if row.withdrawn})
     waits = f"; a run withdraws {clips(withdrawn)} that waited" if withdrawn else ""
-    return f"{line}  spent or at fal{waits}"
+    return f"{line}  spent{waits}"
 
 
 def _reason_lines(plan: Plan) -> list[str]:
