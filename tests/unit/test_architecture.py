@@ -48,6 +48,10 @@ MAY_USE: dict[str, set[str]] = {
     "manifest": {
         *("errors", "filenames", "formulas", "frames", "models", "places", "prompts", "records"),
     },
+    "pairs": {
+        *("tweenbatch", "errors", "filenames", "formulas", "frames", "models", "places"),
+        "prompts",
+    },
     "store": {"clock", "errors", "records", "states", "filenames", "tweenbatch"},
     "table": set(),
     "disk": set(),

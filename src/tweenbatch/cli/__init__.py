@@ -15,6 +15,7 @@ from tweenbatch.cli import streams
 
 COMMANDS = {
     "run": "Import manifests and run until nothing is left to do; without one: resume.",
+    "pairs": "Make a manifest from key frames: each leads to the next.",
     "plan": "Check manifests, hold them against the table and price the difference.",
     "status": "Show counts, money and what needs a person.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
