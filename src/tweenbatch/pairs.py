@@ -304,5 +304,6 @@ def _seen_from(folder: Path, path: Path) -> str:
         text = str(Path("..") / place.relative_to(base.parent))
     else:
         text = str(place)
-    # Readers of a manifest strip cells, and expand the home folder.
-    return f"./{text}" if text != text.lstrip() or text.startswith("~") else text
+    if text.startswith("~"):
+        return str(place)  # a reader would look for the home of somebody
+    return f"./{text}" if text != text.lstrip() else text

@@ -35,24 +35,23 @@ def test_key_frames_become_a_manifest_that_a_run_takes_as_it_is(
     assert clips[-1] == "110-frame11-to-frame1"
 
 
-@pytest.mark.parametrize(
-    "quirk", ["=SUM(1)", "-dash", "~tilde", " blank", "com,ma", 'quo"te', "日"]
-)
+ODD = ("=SUM(1)", "-dash", "~tilde", " blank", "com,ma", 'quo"te', "日", "{brace}")
+
+
 def test_a_manifest_of_oddly_named_frames_passes_the_plan_from_another_folder(
-    tweenbatch: Command, quirk: str
+    tweenbatch: Command,
 ) -> None:
     project = tweenbatch.folder / "project"
-    key_frames(project / "frames", 2)
-    frame(project / "frames" / f"{quirk}.png", (0, 0, 9))
-    (project / "jobs").mkdir()
-    made = tweenbatch("pairs", "project/frames", "-o", "project/jobs/all.csv")
+    key_frames(project, 2)
+    for n, name in enumerate(ODD):
+        frame(project / f"{name}.png", (0, n, 9))
+    made = tweenbatch("pairs", "project", "-o", "project/all.csv", "--prompt", "={start}")
     assert made.returncode == 0, made.stderr
-    (project / "other").mkdir()
-    home = {"HOME": str(tweenbatch.folder)}
-    elsewhere = Command(folder=project / "other", key=None, environment=home)
-    planned = elsewhere("plan", "../jobs/all.csv", "--json")
+    (tweenbatch.folder / "other").mkdir()
+    elsewhere = Command(folder=tweenbatch.folder / "other", key=None)
+    planned = elsewhere("plan", "../project/all.csv", "--json")
     assert planned.returncode == 0, planned.stderr
-    assert json.loads(planned.stdout)["to_submit"] == 2
+    assert json.loads(planned.stdout)["to_submit"] == len(ODD) + 1
 
 
 def test_frames_that_lie_elsewhere_are_named_with_the_option_that_lets_them_through(

@@ -243,11 +243,13 @@ def test_paths_are_seen_from_the_manifest_where_they_lie_near(tmp_path: Path) ->
 
 def test_a_path_that_readers_would_take_for_another_is_marked(tmp_path: Path) -> None:
     (row,) = pairs.make(images(f"{tmp_path}/~a.png", f"{tmp_path}/ b.png"), Wish(), folder=tmp_path)
-    assert (row.start_image, row.end_image) == ("./~a.png", "./ b.png")
+    assert (row.start_image, row.end_image) == (f"{tmp_path}/~a.png", "./ b.png")
 
 
-def test_what_is_written_survives_every_quote_comma_and_line_break() -> None:
-    prompt = 'says "hi", then\r\nsleeps\rand\nwakes'
+@pytest.mark.parametrize(
+    "prompt", ['says "hi", then', "sleeps\nand wakes", "lone\rreturn", "both\r\nof them"]
+)
+def test_what_is_written_survives_every_quote_comma_and_line_break(prompt: str) -> None:
     rows = pairs.make(images("a,b.png", 'c"d.png'), Wish(prompt=prompt), folder=Path())
     file = io.StringIO(newline="")
     pairs.write(rows, file)
