@@ -263,8 +263,10 @@ class Store:
 
     def earlier_rows(self, path: Path) -> list[EarlierRow]:
         """Return the rows of the last import of that file, in its order."""
-        query = imports.earlier_rows(str(path.absolute()))
-        return [reading.earlier_row_of(row) for row in self._all(query)]
+        query = imports.earlier_rows(str(path.absolute())).execution_options(yield_per=PAGE)
+        return self._database.read(
+            lambda connection: [reading.earlier_row_of(row) for row in connection.execute(query)]
+        )
 
     # Work
 
