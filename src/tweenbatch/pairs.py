@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from glob import glob
 from itertools import pairwise
 from pathlib import Path
@@ -160,9 +160,12 @@ def outside(images: Iterable[KeyFrame], manifest: Path) -> list[Path]:
 
 
 def write(rows: Iterable[Pair], file: TextIO) -> None:
-    """Write the manifest as CSV; a text that begins like a formula gets a ' in front."""
+    """Write the manifest as CSV, so that a reader takes every text as it is.
+
+    A text that begins like a formula gets a ' in front, and a prompt's braces are doubled.
+    """
     columns = [field.name for field in fields(Pair)]
-    rows = list(rows)
+    rows = [replace(row, prompt=row.prompt.replace("{", "{{").replace("}", "}}")) for row in rows]
     # Before 3.13, Python leaves a lone CR without quotes.
     odd = any("\r" in row.prompt for row in rows)
     quoting: Literal[0, 1] = csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL

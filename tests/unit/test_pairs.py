@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.manifests import frame
-from tweenbatch import filenames, pairs
+from tweenbatch import filenames, manifest, pairs
 from tweenbatch.errors import UsageError
+from tweenbatch.manifest import Reading
 from tweenbatch.pairs import KeyFrame, Pair, Wish
 
 
@@ -256,6 +257,15 @@ def test_what_is_written_survives_every_quote_comma_and_line_break(prompt: str) 
     (read,) = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
     assert read["prompt"] == prompt
     assert (read["start_image"], read["end_image"]) == ("a,b.png", 'c"d.png')
+
+
+def test_braces_in_a_prompt_are_not_taken_for_places_to_fill_in(tmp_path: Path) -> None:
+    drawn(tmp_path, "{a}.png", "b.png")
+    rows = made(tmp_path, "{a}.png", "b.png", prompt="{start} {{and}} {end}")
+    path = tmp_path / "manifest.csv"
+    pairs.write_file(rows, path, force=False)
+    (row,) = manifest.read(path, Reading()).rows
+    assert row.spec.prompt == "{a} {and} b"
 
 
 def test_a_text_that_a_spreadsheet_would_take_for_a_formula_is_guarded() -> None:
