@@ -32,7 +32,9 @@ def slug(text: str) -> str:
     It neither begins nor ends with a dot or a dash and names no Windows device. It is ""
     if the text has nothing to keep.
     """
-    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    ascii_text = text
+    if not text.isascii():
+        ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     name = _DASHES.sub("-", _UNSAFE.sub("-", ascii_text)).lstrip(".-")
     name = name[:MAX_STEM_BYTES].rstrip(".-")
     if _DEVICE.match(name):

@@ -3,9 +3,9 @@
 Reads only. The same plan is shown by ``plan`` and asked about by ``run``.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -14,9 +14,11 @@ from tweenbatch import changes, pace
 from tweenbatch.errors import Problem
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.pace import Estimate
-from tweenbatch.records import Asking, EarlierRow, Known, Manifest, Row
+from tweenbatch.records import EarlierRow, Manifest, Row
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
+from tweenbatch.store.comparing import Comparison, Contents, Gone, Standing
+from tweenbatch.store.staging import Kind
 
 
 class Group(StrEnum):
@@ -48,13 +50,34 @@ _BY_STATE = {
     **dict.fromkeys(IDENTIFIED, Group.AT_FAL),
 }
 
+_MADE_STATES = frozenset(state for state, group in _BY_STATE.items() if group in MADE)
+_TO_PAY_STATES = frozenset(state for state, group in _BY_STATE.items() if group in TO_PAY)
+
 WITHDRAWN = "withdrawn"
 """Error type of a job that was cancelled because its last row went away."""
 
 
+LISTED = 10_000
+"""Of rows with something to say so many are listed; all are counted."""
+
+COMPARED = 50_000
+"""So many new contents are held against as many that are gone, to tell which was edited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clips:
+    """How many clips, for how many US dollars."""
+
+    clips: int = 0
+    usd: Decimal = Decimal(0)
+
+    def __add__(self, other: "Clips") -> "Clips":
+        return Clips(clips=self.clips + other.clips, usd=self.usd + other.usd)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRow:
-    """A row and its group.
+    """A row about which there is something to say.
 
     ``reasons`` say why a row runs again, or why one that is new is there; ``was`` is what the
     same row asked for in the last import. ``elsewhere`` names another manifest, for which the
@@ -89,24 +112,49 @@ class RemovedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """The rows of all manifests, each content once, and the rows that went away."""
+class Removed:
+    """The rows that went away: all counted, the first ones listed; each content's cost once."""
 
-    rows: tuple[PlannedRow, ...]
-    removed: tuple[RemovedRow, ...]
-    repeated: int
+    listed: tuple[RemovedRow, ...] = ()
+    rows: int = 0
+    usd: Decimal = Decimal(0)
+    withdrawn: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the manifests ask for, each content once, and how that stands before the run."""
+
+    manifests: tuple[Path, ...]
+    here: Mapping[Group, Clips]
+    """The contents that are not ``elsewhere``."""
+    elsewhere: Mapping[Group, Clips]
+    """Those that are made, or paid for, but were never asked for by their own file."""
+    told: tuple[PlannedRow, ...] = ()
+    """Rows with something to say, in the order of the files."""
+    untold: int = 0
+    """How many more there are than are listed."""
+    removed: Removed = Removed()
+    repeated: int = 0
     """Rows that ask for the content of another row; they share its clip."""
+    endpoints_to_pay: frozenset[str] = frozenset()
+    """Which endpoints the run would submit to."""
+    names_to_pay: frozenset[str] = frozenset()
+    """A name in each folder in which a clip of the run would lie."""
     warnings: tuple[tuple[Path, Problem], ...] = ()
     estimate: Estimate | None = None
     """How long the run takes; None where nobody asked, or nothing is to be submitted."""
 
     def count(self, *groups: Group) -> int:
-        """Return the number of clips in these groups."""
-        return sum(row.group in groups for row in self.rows)
+        """Return the number of clips in these groups, of all groups without any."""
+        return sum(self._of(group).clips for group in groups or Group)
 
     def usd(self, *groups: Group) -> Decimal:
         """Return the price of these groups in US dollars."""
-        return sum((row.price_usd for row in self.rows if row.group in groups), Decimal(0))
+        return sum((self._of(group).usd for group in groups), Decimal(0))
+
+    def _of(self, group: Group) -> Clips:
+        return self.here.get(group, Clips()) + self.elsewhere.get(group, Clips())
 
     @property
     def clips_to_pay(self) -> int:
@@ -114,25 +162,9 @@ class Plan:
         return self.count(*TO_PAY)
 
     @property
-    def endpoints_to_pay(self) -> frozenset[str]:
-        """Which endpoints the run would submit to."""
-        return frozenset(row.row.spec.endpoint for row in self.rows if row.group in TO_PAY)
-
-    @property
-    def names_to_pay(self) -> frozenset[str]:
-        """Which names a person asked for, of the clips that the run would submit."""
-        return frozenset(row.row.output for row in self.rows if row.group in TO_PAY) - {""}
-
-    @property
     def usd_to_pay(self) -> Decimal:
         """What the run would spend if every clip succeeds at once, in US dollars."""
         return self.usd(*TO_PAY)
-
-    @property
-    def removed_usd(self) -> Decimal:
-        """What the clips of the rows that went away cost or may have cost, each counted once."""
-        costs = {row.earlier.key: row.cost_usd for row in self.removed}
-        return sum(costs.values(), Decimal(0))
 
 
 def make(
@@ -147,142 +179,176 @@ def make(
     ``prices`` are those that hold for what has still to be paid; with ``concurrency``, clips at
     fal at one time, the plan says how long the run takes.
     """
-    files = [_File(manifest=manifest) for manifest in manifests]
-    every_key = {key for file in files for key in file.keys}
-    known = store.lookup(every_key) if store else {}
-    planned: list[PlannedRow] = []
-    left: list[tuple[Path, EarlierRow]] = []
-    seen: set[str] = set()
-    for file in files:
-        held = _Held(file=file, known=known, store=store, prices=prices)
-        planned += held.planned(seen)
-        left += held.left()
-    made = Plan(
-        rows=tuple(planned),
-        removed=tuple(_removed(left, every_key, store)),
-        repeated=sum(len(file.keys) for file in files) - len(planned),
-        warnings=tuple((each.path, problem) for each in manifests for problem in each.warnings),
-    )
-    if concurrency is None or not made.clips_to_pay:
-        return made
-    return replace(
-        made,
-        estimate=pace.estimate(
-            made.clips_to_pay,
-            endpoints=made.endpoints_to_pay,
-            latest=store.latest_clips() if store else (),
-            concurrency=concurrency,
-        ),
-    )
+    with nullcontext(store) if store else closing(Store.empty()) as table:
+        made: Plan = table.compare(manifests, lambda held: _Planner(held, prices).plan())
+        if concurrency is None or not made.clips_to_pay:
+            return made
+        return replace(
+            made,
+            estimate=pace.estimate(
+                made.clips_to_pay,
+                endpoints=made.endpoints_to_pay,
+                latest=table.latest_clips(),
+                concurrency=concurrency,
+            ),
+        )
 
 
-@dataclass(slots=True, kw_only=True)
-class _File:
-    """A manifest and the keys of its rows, which are digests and made once."""
+class _Planner:
+    """Makes the plan of one comparison."""
 
-    manifest: Manifest
-    keys: Sequence[str] = field(init=False)
+    def __init__(self, held: Comparison, prices: Prices) -> None:
+        self._held = held
+        self._prices = prices
+        self._here: dict[Group, Clips] = {}
+        self._elsewhere: dict[Group, Clips] = {}
+        self._told: list[tuple[int, PlannedRow]] = []
 
-    def __post_init__(self) -> None:
-        self.keys = [row.spec.key for row in self.manifest.rows]
+    def plan(self) -> Plan:
+        """Return what the comparison comes to."""
+        contents = self._held.contents(_MADE_STATES)
+        endpoints = self._count(contents)
+        if any(each.state is State.FAILED for each in contents):
+            for standing in self._held.failed(limit=LISTED):
+                self._tell(standing, reasons=(f"failed before ({standing.error_type})",))
+        if self._elsewhere:
+            for standing, path in self._held.abroad(_MADE_STATES, limit=LISTED):
+                self._tell(standing, elsewhere=path)
+        earlier = self._held.earlier_jobs()
+        asked = sum(each.clips for each in contents if each.asked)
+        fresh = bool(earlier) and not all(each.asked for each in contents)
+        removed = Removed()
+        if fresh or asked != earlier:
+            removed = self._look_back()
+        made = Plan(
+            manifests=tuple(each.path for each in self._held.manifests),
+            here=self._here,
+            elsewhere=self._elsewhere,
+            told=tuple(row for _, row in sorted(self._told, key=lambda told: told[0])),
+            removed=removed,
+            endpoints_to_pay=endpoints,
+            names_to_pay=self._held.folders(_TO_PAY_STATES),
+            warnings=tuple(
+                (each.path, problem) for each in self._held.manifests for problem in each.warnings
+            ),
+        )
+        return replace(
+            made,
+            repeated=self._held.rows() - made.count(),
+            untold=max(made.count(Group.FAILED) - LISTED, 0),
+        )
 
+    def _count(self, contents: Iterable[Contents]) -> frozenset[str]:
+        """Count all contents; return the endpoints of those that are to be paid."""
+        endpoints = set()
+        for each in contents:
+            group = _group(each.state, withdrawn=each.withdrawn)
+            usd = each.price_usd or Decimal(0)
+            if group in TO_PAY:
+                usd = each.clips * self._price(each.kind)
+                endpoints.add(each.kind.endpoint)
+            where = self._elsewhere if each.abroad else self._here
+            where[group] = where.get(group, Clips()) + Clips(clips=each.clips, usd=usd)
+        return frozenset(endpoints)
 
-@dataclass(slots=True, kw_only=True)
-class _Held:
-    """One manifest, held against its last import and against all that the table knows."""
+    def _price(self, kind: Kind) -> Decimal:
+        return self._prices.clip_usd(kind.endpoint, kind.parameters, known=kind.price_usd)
 
-    file: _File
-    known: Mapping[str, Known]
-    store: Store | None
-    prices: Prices
-    earlier: Sequence[EarlierRow] = field(init=False)
-    matched: changes.Matched = field(init=False)
+    def _tell(
+        self,
+        standing: Standing,
+        *,
+        group: Group | None = None,
+        reasons: tuple[str, ...] = (),
+        was: EarlierRow | None = None,
+        elsewhere: Path | None = None,
+    ) -> PlannedRow:
+        row = standing.row
+        group = group or _group(standing.state, withdrawn=standing.error_type == WITHDRAWN)
+        kind = Kind(
+            endpoint=row.spec.endpoint, parameters=row.spec.parameters, price_usd=row.price_usd
+        )
+        price = standing.job_price_usd
+        if price is None or group in TO_PAY:
+            price = self._price(kind)
+        told = PlannedRow(
+            manifest=self._held.manifests[standing.place].path,
+            row=row,
+            group=group,
+            price_usd=price,
+            reasons=reasons,
+            was=was,
+            elsewhere=elsewhere,
+        )
+        self._told.append((standing.position, told))
+        return told
 
-    def __post_init__(self) -> None:
-        manifest = self.file.manifest
-        self.earlier = self.store.earlier_rows(manifest.path) if self.store else []
-        self.matched = changes.match(self.earlier, manifest.rows, self.file.keys)
-
-    def planned(self, seen: set[str]) -> Iterator[PlannedRow]:
-        """Yield the rows whose content was not seen before, and add it to what was."""
-        rows = self.file.manifest.rows
-        stayed = {
-            row.number for row, was in zip(rows, self.matched.was, strict=True) if was is not None
-        }
-        elsewhere = self._elsewhere()
-        for row, key, was in zip(rows, self.file.keys, self.matched.was, strict=True):
-            if key in seen:
-                continue
-            seen.add(key)
-            known = self.known.get(key)
-            group, reasons = _standing(row, key, known, was, stayed=row.number in stayed)
-            asking = elsewhere.get(key)
-            yield PlannedRow(
-                manifest=self.file.manifest.path,
-                row=row,
-                group=group,
-                price_usd=self._price(row, known, group),
-                reasons=reasons,
-                was=was,
-                elsewhere=asking.manifest if asking else None,
+    def _look_back(self) -> Removed:
+        """Tell which contents are edited ones of the last imports; return what is left of those."""
+        fresh = self._held.fresh(limit=COMPARED)
+        gone = self._held.gone(limit=COMPARED)
+        # Of what was asked for twice, the copy that is gone may be what a new content was.
+        now, before = self._held.copies() if fresh else ([], [])
+        facts = {each.earlier.key: each for each in gone}
+        left: list[RemovedRow] = []
+        for place, manifest in enumerate(self._held.manifests):
+            rows = [each for each in (*fresh, *now) if each.place == place]
+            rows.sort(key=lambda each: each.position)
+            earlier = [each.earlier for each in gone if each.manifest == manifest.path]
+            earlier += [old for path, old in before if path == manifest.path]
+            earlier.sort(key=lambda old: (old.number, old.take))
+            matched = changes.match(
+                earlier, [each.row for each in rows], [each.key for each in rows]
             )
+            self._tell_changed(rows, matched.was)
+            left += [
+                RemovedRow(
+                    manifest=manifest.path,
+                    earlier=old,
+                    cost_usd=facts[old.key].cost_usd,
+                    withdrawn=facts[old.key].withdrawn,
+                )
+                for old in matched.left
+                if old.key in facts
+            ]
+        return self._removed(gone, left)
 
-    def left(self) -> list[tuple[Path, EarlierRow]]:
-        """Return the earlier rows that neither stand in the file any more nor were edited in it."""
-        keys = set(self.file.keys)
-        path = self.file.manifest.path
-        return [(path, old) for old in self.matched.left if old.key not in keys]
+    def _removed(self, gone: Sequence[Gone], left: Sequence[RemovedRow]) -> Removed:
+        costs = {each.earlier.key: each for each in left}
+        usd = sum((each.cost_usd for each in costs.values()), Decimal(0))
+        withdrawn = sum(each.withdrawn for each in costs.values())
+        rows = len(left)
+        if len(gone) == COMPARED:
+            every = self._held.all_gone()
+            listed = {each.earlier.key: each for each in gone}
+            rows += every.rows - len(gone)
+            usd += every.cost_usd - sum((each.cost_usd for each in listed.values()), Decimal(0))
+            withdrawn += every.withdrawn - sum(each.withdrawn for each in listed.values())
+        return Removed(listed=tuple(left[:LISTED]), rows=rows, usd=usd, withdrawn=withdrawn)
 
-    def _elsewhere(self) -> dict[str, Asking]:
-        """Return who asks for the clips that are paid for and were never asked for here."""
-        if self.store is None:
-            return {}
-        asked_here = {old.key for old in self.earlier}
-        return self.store.asking_for(
-            key
-            for key in self.file.keys
-            if key not in asked_here
-            and (known := self.known.get(key)) is not None
-            and _BY_STATE[known.state] in MADE
-        )
+    def _tell_changed(self, rows: Sequence[Standing], earlier: Sequence[EarlierRow | None]) -> None:
+        """Tell of the new contents which are edited ones, and which are one more take."""
+        stayed = {
+            each.row.number for each, was in zip(rows, earlier, strict=True) if was or each.stayed
+        }
+        for each, was in zip(rows, earlier, strict=True):
+            if each.state is not None and each.error_type != WITHDRAWN:
+                continue
+            if was is not None and was.key != each.key:
+                told = self._tell(
+                    each, group=Group.CHANGED, reasons=changes.reasons(was, each.row), was=was
+                )
+                self._move(told.price_usd, Group.NEW, Group.CHANGED)
+            elif was is None and each.row.number in stayed:
+                self._tell(each, group=Group.NEW, reasons=(f"take {each.row.spec.take} is new",))
 
-    def _price(self, row: Row, known: Known | None, group: Group) -> Decimal:
-        if known is not None and group not in TO_PAY:
-            return known.price_usd
-        spec = row.spec
-        return self.prices.clip_usd(spec.endpoint, spec.parameters, known=row.price_usd)
-
-
-def _standing(
-    row: Row, key: str, known: Known | None, was: EarlierRow | None, *, stayed: bool
-) -> tuple[Group, tuple[str, ...]]:
-    """Return the group of a row and why it is there; ``stayed``: another take of it was before."""
-    if known is not None and known.error_type != WITHDRAWN:
-        failed = known.state is State.FAILED and known.error_type
-        return _BY_STATE[known.state], (f"failed before ({failed})",) if failed else ()
-    if was is not None and was.key != key:
-        return Group.CHANGED, changes.reasons(was, row)
-    if was is None and stayed:
-        return Group.NEW, (f"take {row.spec.take} is new",)
-    return Group.NEW, ()
+    def _move(self, usd: Decimal, before: Group, after: Group) -> None:
+        """Count a clip in another group."""
+        self._here[before] += Clips(clips=-1, usd=-usd)
+        if not self._here[before].clips:
+            del self._here[before]
+        self._here[after] = self._here.get(after, Clips()) + Clips(clips=1, usd=usd)
 
 
-def _removed(
-    left: Sequence[tuple[Path, EarlierRow]], wanted: set[str], store: Store | None
-) -> Iterator[RemovedRow]:
-    """Yield the rows that went away; those that wait are withdrawn unless anybody wants them."""
-    if store is None or not left:
-        return
-    costs = store.costs(old.key for _, old in left)
-    asking = store.asking_for(old.key for _, old in left if old.state is State.PENDING)
-    leaving = Counter(key for _, key in {(path, old.key) for path, old in left})
-    for path, old in left:
-        held = asking.get(old.key)
-        yield RemovedRow(
-            manifest=path,
-            earlier=old,
-            cost_usd=costs.get(old.key, Decimal(0)),
-            withdrawn=held is not None
-            and held.manifests <= leaving[old.key]
-            and old.key not in wanted,
-        )
+def _group(state: State | None, *, withdrawn: bool) -> Group:
+    return Group.NEW if state is None or withdrawn else _BY_STATE[state]

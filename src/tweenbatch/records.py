@@ -5,21 +5,30 @@ Money is ``Decimal`` US dollars; instants are aware and in UTC.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from tweenbatch.errors import Problem
 from tweenbatch.states import Event, State
 
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
 
 def canonical_json(value: Any) -> str:
     """Return the one JSON text that equal values share."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _encoder.encode(value)
+
+
+@lru_cache(maxsize=1_000)
+def _canonical_items(items: tuple[tuple[str, str], ...]) -> str:
+    """Rows by the thousand have the same few parameters."""
+    return canonical_json(dict(items))
 
 
 def _refuse_naive(**instants: datetime | None) -> None:
@@ -58,15 +67,17 @@ class JobSpec:
     @property
     def key(self) -> str:
         """sha256 of endpoint, prompt, the frames' identities, parameters and take."""
-        content = {
-            "endpoint": self.endpoint,
-            "prompt": self.prompt,
-            "start": self.start.identity,
-            "end": self.end.identity if self.end else None,
-            "parameters": dict(self.parameters),
-            "take": self.take,
-        }
-        return hashlib.sha256(canonical_json(content).encode()).hexdigest()
+        # The canonical JSON of these, put together by hand: a manifest may have a million rows.
+        text = _encoder.encode
+        content = (
+            f'{{"end":{text(self.end.identity) if self.end else "null"}'
+            f',"endpoint":{text(self.endpoint)}'
+            f',"parameters":{_canonical_items(tuple(self.parameters.items()))}'
+            f',"prompt":{text(self.prompt)}'
+            f',"start":{text(self.start.identity)}'
+            f',"take":{self.take}}}'
+        )
+        return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +106,13 @@ class Row:
 class Manifest:
     """A file of rows, read and checked; ``warnings`` is what somebody should know of it.
 
-    ``mapped`` names its columns that stand for one of another name, with that.
+    ``rows`` may be read again and again, and need not be in memory. ``mapped`` names its columns
+    that stand for one of another name, with that.
     """
 
     path: Path
     sha256: str
-    rows: tuple[Row, ...]
+    rows: Collection[Row]
     warnings: tuple[Problem, ...] = ()
     mapped: Mapping[str, str] = field(default_factory=dict)
 

@@ -60,7 +60,9 @@ def plan_of(*reasons: str, count: int = 1) -> list[str]:
         )
         for number in range(2, 2 + count)
     ]
-    return text.plan_lines(Plan(rows=tuple(rows), removed=(), repeated=0))
+    return text.plan_lines(
+        Plan(manifests=(Path("/jobs/m.csv"),), here={}, elsewhere={}, told=tuple(rows))
+    )
 
 
 def test_a_name_from_a_manifest_steers_no_terminal() -> None:

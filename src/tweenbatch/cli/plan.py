@@ -45,7 +45,7 @@ def command(*, db: str, rehearse: bool, as_json: bool, concurrency: int, **optio
         click.echo(json.dumps(shapes.plan(made)))
         return
     names = ", ".join(str(path) for path in asked.paths)
-    click.echo(streams.visible_line(f"{names}: {text.clips(len(made.rows))}"))
+    click.echo(streams.visible_line(f"{names}: {text.clips(made.count())}"))
     for line in (*text.mapped_lines(read), *text.plan_lines(made)):
         click.echo(streams.visible_line(line))
     click.echo(

@@ -288,7 +288,7 @@ def _planned(
     made = plan.make(manifests, store, prices=prices, concurrency=concurrency)
     names = ", ".join(str(_short(each.path)) for each in manifests)
     return _Batch(
-        title=f"{names}: {text.clips(len(made.rows))}",
+        title=f"{names}: {text.clips(made.count())}",
         lines=[*text.mapped_lines(manifests), *text.plan_lines(made)],
         to_pay=made.clips_to_pay,
         usd_to_pay=made.usd_to_pay,

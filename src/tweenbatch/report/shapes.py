@@ -44,14 +44,16 @@ def plan(made: Plan) -> dict[str, Any]:
         "money": {
             **{str(group): float(made.usd(group)) for group in Group},
             "to_pay": float(made.usd_to_pay),
-            "removed": float(made.removed_usd),
+            "removed": float(made.removed.usd),
             "currency": "USD",
         },
         "to_submit": made.clips_to_pay,
         "repeated": made.repeated,
+        "removed_rows": made.removed.rows,
+        "not_listed": made.untold,
         "changed": [
             {"manifest": str(row.manifest), "row": row.row.number, "reason": row.reason}
-            for row in made.rows
+            for row in made.told
             if row.group is Group.CHANGED
         ],
         "removed": [
@@ -64,7 +66,7 @@ def plan(made: Plan) -> dict[str, Any]:
                 "cost": float(row.cost_usd),
                 "withdrawn": row.withdrawn,
             }
-            for row in made.removed
+            for row in made.removed.listed
         ],
         "reasons": [
             {
@@ -74,7 +76,7 @@ def plan(made: Plan) -> dict[str, Any]:
                 "earlier_row": row.was.number if row.was else None,
                 "price": float(row.price_usd),
             }
-            for row in made.rows
+            for row in made.told
             if row.reasons
         ],
         "elsewhere": [
@@ -84,7 +86,7 @@ def plan(made: Plan) -> dict[str, Any]:
                 "paid_for": str(row.elsewhere),
                 "price": float(row.price_usd),
             }
-            for row in made.rows
+            for row in made.told
             if row.elsewhere is not None
         ],
         "estimate": None if made.estimate is None else _estimate(made.estimate),

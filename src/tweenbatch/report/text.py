@@ -1,12 +1,11 @@
 """The lines that commands print: short, and the same words everywhere."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tweenbatch.models import Rise
 from tweenbatch.pace import Estimate
-from tweenbatch.plan import Group, Plan, PlannedRow
+from tweenbatch.plan import Clips, Group, Plan, PlannedRow, Removed
 from tweenbatch.records import Attention, Manifest, Money
 from tweenbatch.states import State
 
@@ -67,24 +66,13 @@ def mapped_lines(manifests: Sequence[Manifest]) -> list[str]:
 
 def plan_lines(plan: Plan) -> list[str]:
     """Say what stands where, what it would cost, why rows run again, and how long it takes."""
-    here = Counter[Group]()
-    money = dict.fromkeys(Group, Decimal(0))
-    abroad: list[PlannedRow] = []
-    for row in plan.rows:
-        if row.elsewhere is not None:
-            abroad.append(row)
-        else:
-            here[row.group] += 1
-            money[row.group] += row.price_usd
     lines = [
-        _counted(here[group], label, money[group])
-        for group, label in _GROUPS.items()
-        if here[group]
+        _counted(plan.here[group], label) for group, label in _GROUPS.items() if group in plan.here
     ]
-    if abroad:
-        lines.append(_paid_elsewhere(abroad))
-    if plan.removed:
-        lines.append(_no_longer(plan))
+    if plan.elsewhere:
+        lines.append(_paid_elsewhere(plan))
+    if plan.removed.rows:
+        lines.append(_no_longer(plan.removed))
     if plan.repeated:
         lines.append(f"  {plan.repeated:>6}  repeated (the same content; made once)")
     lines += _reason_lines(plan)
@@ -93,34 +81,33 @@ def plan_lines(plan: Plan) -> list[str]:
     return lines
 
 
-def _counted(count: int, label: str, amount: Decimal) -> str:
-    return f"  {count:>6}  {label:<28}{usd(amount):>10}"
+def _counted(counted: Clips, label: str) -> str:
+    return f"  {counted.clips:>6}  {label:<28}{usd(counted.usd):>10}"
 
 
-def _paid_elsewhere(rows: Sequence[PlannedRow]) -> str:
-    amount = sum((row.price_usd for row in rows), Decimal(0))
-    line = _counted(len(rows), "paid for another manifest", amount)
-    paths = list(dict.fromkeys(str(row.elsewhere) for row in rows))
+def _paid_elsewhere(plan: Plan) -> str:
+    there = sum(plan.elsewhere.values(), Clips())
+    paths = list(dict.fromkeys(str(row.elsewhere) for row in plan.told if row.elsewhere))
     names = ", ".join(paths[:MOST_NAMES]) + (", …" if len(paths) > MOST_NAMES else "")
-    return plain(f"{line}  {names}", width=SENTENCE_WIDTH)
+    return plain(f"{_counted(there, 'paid for another manifest')}  {names}", width=SENTENCE_WIDTH)
 
 
-def _no_longer(plan: Plan) -> str:
-    line = _counted(len(plan.removed), "no longer in the manifest", plan.removed_usd)
-    withdrawn = len({row.earlier.key for row in plan.removed if row.withdrawn})
-    waits = f"; a run withdraws {clips(withdrawn)} that waited" if withdrawn else ""
+def _no_longer(removed: Removed) -> str:
+    line = _counted(Clips(clips=removed.rows, usd=removed.usd), "no longer in the manifest")
+    waits = f"; a run withdraws {clips(removed.withdrawn)} that waited" if removed.withdrawn else ""
     return f"{line}  spent{waits}"
 
 
 def _reason_lines(plan: Plan) -> list[str]:
-    several = len({row.manifest for row in plan.rows}) > 1
-    with_reason = [row for row in plan.rows if row.reasons]
+    with_reason = [row for row in plan.told if row.reasons]
+    several = len(plan.manifests) > 1
     lines = [
         plain(f"          {_place(row, several=several)}: {row.reason}", width=SENTENCE_WIDTH)
         for row in with_reason[:MOST_REASONS]
     ]
-    if len(with_reason) > MOST_REASONS:
-        lines.append(f"          … and {len(with_reason) - MOST_REASONS} more: plan --json")
+    more = len(with_reason) - MOST_REASONS + plan.untold
+    if more > 0:
+        lines.append(f"          … and {more} more: plan --json")
     return lines
 
 

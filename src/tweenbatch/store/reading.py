@@ -15,6 +15,7 @@ from tweenbatch.records import (
     Money,
     RemoteVideo,
     Request,
+    Row,
     Took,
     Unpaid,
 )
@@ -56,6 +57,22 @@ def spec_of(row: Any) -> JobSpec:
         end=None if row.end_source is None else Frame(source=row.end_source, sha256=row.end_sha256),
         parameters=row.parameters,
         take=row.take,
+    )
+
+
+def row_of(row: Any) -> Row:
+    """Return a staged row of a manifest."""
+    return Row(
+        number=row.number,
+        name=row.name,
+        spec=spec_of(row),
+        price_usd=row.price_micro,
+        start_image=row.start_image,
+        end_image=row.end_image,
+        priority=row.priority,
+        tags=tuple(row.tags),
+        extra=row.extra,
+        output=row.wanted_name,
     )
 
 

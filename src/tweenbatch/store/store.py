@@ -1,19 +1,17 @@
 """The job table as the rest of the program sees it: every method is one whole transaction."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select
 
 from tweenbatch.errors import LeaseLost
 from tweenbatch.records import (
-    Asking,
     Attention,
     DayLimit,
-    EarlierRow,
     ExportRow,
     Imported,
     Intent,
@@ -31,6 +29,7 @@ from tweenbatch.records import (
 )
 from tweenbatch.states import Event, ImpossibleTransition, State, advance
 from tweenbatch.store import filesystem, importing, reading, transitions
+from tweenbatch.store.comparing import Comparison
 from tweenbatch.store.engine import (
     BUSY_SECONDS,
     Database,
@@ -41,7 +40,9 @@ from tweenbatch.store.engine import (
 )
 from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
+from tweenbatch.store.schema import metadata
 from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
+from tweenbatch.store.staging import chunks, stage
 from tweenbatch.store.statements import imports, runs, views, work
 from tweenbatch.store.transitions import LEASE
 
@@ -55,6 +56,8 @@ TAKEN_UP_IN_ORDER = (State.READY, State.SUBMITTED, State.UNCERTAIN, State.PENDIN
 
 A submission in the air is missing: it belongs to whoever sent it.
 """
+
+T = TypeVar("T")
 
 
 class Store:
@@ -83,6 +86,13 @@ class Store:
         except BaseException:
             database.close()
             raise
+        return cls(database)
+
+    @classmethod
+    def empty(cls) -> "Store":
+        """Return what stands for a table that nobody has made yet: nothing in it stays."""
+        database = Database(parse_url("sqlite://"))
+        database.write(metadata.create_all)
         return cls(database)
 
     @property
@@ -213,6 +223,15 @@ class Store:
 
         return self._database.write(put)
 
+    def compare(self, manifests: Sequence[Manifest], look: Callable[[Comparison], T]) -> T:
+        """Return what is made of the manifests held against the table; nothing is changed."""
+
+        def held(connection: Connection) -> T:
+            with stage(connection, manifests) as kinds:
+                return look(Comparison(connection, manifests, kinds))
+
+        return self._database.read(held)
+
     def lookup(self, keys: Iterable[str]) -> dict[str, Known]:
         """Return what the table knows of these keys."""
 
@@ -224,49 +243,16 @@ class Store:
                     output_name=job.output_name,
                     error_type=job.error_type,
                 )
-                for chunk in importing.chunks(wanted)
+                for chunk in chunks(wanted)
                 for job in connection.execute(imports.known_jobs(chunk))
             }
 
         wanted = list(dict.fromkeys(keys))
         return self._database.read(look)
 
-    def asking_for(self, keys: Iterable[str]) -> dict[str, Asking]:
-        """Return who asks for these keys; those that no manifest asks for are not named."""
-
-        def look(connection: Connection) -> dict[str, Asking]:
-            return {
-                job.key: Asking(manifest=Path(job.path), manifests=job.manifests)
-                for chunk in importing.chunks(wanted)
-                for job in connection.execute(imports.asking_for(chunk))
-            }
-
-        wanted = list(dict.fromkeys(keys))
-        return self._database.read(look) if wanted else {}
-
-    def costs(self, keys: Iterable[str]) -> dict[str, Decimal]:
-        """Return what these keys cost or may have cost, in US dollars; nothing for free ones."""
-
-        def look(connection: Connection) -> dict[str, Decimal]:
-            return {
-                job.key: job.cost_usd
-                for chunk in importing.chunks(wanted)
-                for job in connection.execute(views.costs(chunk))
-            }
-
-        wanted = list(dict.fromkeys(keys))
-        return self._database.read(look) if wanted else {}
-
     def latest_clips(self, *, limit: int = PACE_CLIPS) -> list[Took]:
         """Return how long the latest clips took."""
         return [reading.took_of(row) for row in self._all(views.latest_clips(limit=limit))]
-
-    def earlier_rows(self, path: Path) -> list[EarlierRow]:
-        """Return the rows of the last import of that file, in its order."""
-        query = imports.earlier_rows(str(path.absolute())).execution_options(yield_per=PAGE)
-        return self._database.read(
-            lambda connection: [reading.earlier_row_of(row) for row in connection.execute(query)]
-        )
 
     # Work
 
@@ -382,7 +368,7 @@ class Store:
         def look(connection: Connection) -> list[Job]:
             return [
                 reading.job_of(row)
-                for chunk in importing.chunks(job_ids)
+                for chunk in chunks(job_ids)
                 for row in connection.execute(work.jobs_with_attempt(), {"job_ids": chunk})
             ]
 
@@ -399,7 +385,7 @@ class Store:
         def look(connection: Connection) -> set[str]:
             return {
                 request_id
-                for chunk in importing.chunks(request_ids)
+                for chunk in chunks(request_ids)
                 for request_id in connection.execute(work.owned(chunk)).scalars()
             }
 
@@ -411,7 +397,7 @@ class Store:
         def look(connection: Connection) -> list[Job]:
             return [
                 reading.job_of(row)
-                for chunk in importing.chunks(prompts)
+                for chunk in chunks(prompts)
                 for row in connection.execute(work.waiting(endpoint, chunk))
             ]
 
@@ -455,7 +441,7 @@ class Store:
                 connection.execute(
                     work.requeue_jobs(chunk, source, advance(source, Event.REQUEUED), now=now)
                 ).rowcount
-                for chunk in importing.chunks(job_ids)
+                for chunk in chunks(job_ids)
                 for source in (State.FAILED, State.CANCELLED)
             )
 

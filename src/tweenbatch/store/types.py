@@ -11,6 +11,14 @@ MICRO = 1_000_000
 W = TypeVar("W", bound=StrEnum)
 
 
+def in_micro(amount_usd: Decimal) -> int:
+    """Return micro-dollars; raise ``ValueError`` for an amount that is finer than one."""
+    micro = amount_usd * MICRO
+    if micro != int(micro):
+        raise ValueError(f"${amount_usd} can't be kept: the smallest amount is $0.000001")
+    return int(micro)
+
+
 class Instant(TypeDecorator[datetime]):
     """An aware datetime, kept and given back in UTC; a naive one raises ``ValueError``."""
 
@@ -40,12 +48,7 @@ class Dollars(TypeDecorator[Decimal]):
 
     def process_bind_param(self, value: Decimal | None, _dialect: Dialect) -> int | None:
         """Return micro-dollars."""
-        if value is None:
-            return None
-        micro = value * MICRO
-        if micro != int(micro):
-            raise ValueError(f"${value} can't be kept: the smallest amount is $0.000001")
-        return int(micro)
+        return None if value is None else in_micro(value)
 
     def process_result_value(
         self, value: int | Decimal | None, _dialect: Dialect

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -154,16 +153,7 @@ def test_an_import_that_fails_changes_nothing(table: Table) -> None:
     with pytest.raises(ValueError, match="smallest amount"):
         table.load(*THREE, row(5), row(6, price_usd=Decimal("0.0000001")))
     assert table.store.counts()[State.PENDING] == 3
-    assert len(table.store.earlier_rows(Path("/jobs/manifest.csv"))) == 3
-
-
-def test_the_last_import_of_a_file_can_be_compared_with_the_next(table: Table) -> None:
-    table.load(row(2, name="Ångström", end=Frame(source="https://x.example/e.png")), row(3))
-    first, second = table.store.earlier_rows(Path("/jobs/manifest.csv"))
-    assert (first.number, first.name, first.take) == (2, "Ångström", 1)
-    assert first.spec.key == first.key
-    assert (second.state, second.price_usd) == (State.PENDING, PRICE)
-    assert table.store.earlier_rows(Path("/jobs/never.csv")) == []
+    assert [each.row for each in table.store.export()] == [2, 3, 4]
 
 
 def test_lookup_names_only_what_is_known(table: Table) -> None:

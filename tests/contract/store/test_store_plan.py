@@ -9,8 +9,8 @@ import pytest
 from support.jobtable import PATHS, PRICE, Table, manifest, row
 from tweenbatch import plan
 from tweenbatch.models import AS_KNOWN
-from tweenbatch.plan import Group, Plan, PlannedRow, RemovedRow
-from tweenbatch.records import Asking, Manifest, Row
+from tweenbatch.plan import Clips, Group, Plan, PlannedRow, RemovedRow
+from tweenbatch.records import Manifest, Row
 from tweenbatch.states import Event, State
 
 OTHER = "/jobs/other.csv"
@@ -21,36 +21,37 @@ def planned(table: Table, *manifests: Manifest, concurrency: int | None = None) 
 
 
 def only(table: Table, *rows: Row) -> PlannedRow:
-    (found,) = planned(table, manifest(*rows)).rows
+    (found,) = planned(table, manifest(*rows)).told
     return found
 
 
 def removed(table: Table, *manifests: Manifest) -> RemovedRow:
-    (found,) = planned(table, *manifests).removed
+    (found,) = planned(table, *manifests).removed.listed
     return found
 
 
-def test_who_asks_for_a_job_is_the_manifest_that_came_last(table: Table) -> None:
-    table.load(row(2), row(3), path="/jobs/one.csv")
+def test_a_clip_that_several_manifests_paid_for_is_named_with_the_one_that_came_last(
+    table: Table,
+) -> None:
+    table.load(row(2), path="/jobs/one.csv")
+    table.put_in(State.SUCCEEDED)
     table.load(row(2), replace(row(2), number=9), path="/jobs/two.csv")
-    asking = table.store.asking_for([row(2).spec.key, row(3).spec.key, "0" * 64])
-    assert asking == {
-        row(2).spec.key: Asking(manifest=Path("/jobs/two.csv"), manifests=2),
-        row(3).spec.key: Asking(manifest=Path("/jobs/one.csv"), manifests=1),
-    }
+    assert only(table, row(2)).elsewhere == Path("/jobs/two.csv")
 
 
-def test_nobody_asks_for_a_job_whose_rows_are_gone(table: Table) -> None:
-    table.load(row(2))
-    table.load()
-    assert table.store.asking_for([row(2).spec.key]) == {}
+def test_a_clip_whose_rows_are_gone_is_there_and_nobody_elses(table: Table) -> None:
+    table.load(row(2), path=OTHER)
+    table.put_in(State.SUCCEEDED)
+    table.load(row(3), path=OTHER)
+    made = planned(table, manifest(row(2)))
+    assert (made.count(Group.DONE), made.told) == (1, ())
 
 
 @pytest.mark.parametrize(
     ("events", "cost"),
     [
-        ((), None),
-        (PATHS[State.SUBMITTED], None),
+        ((), Decimal(0)),
+        (PATHS[State.SUBMITTED], Decimal(0)),
         (PATHS[State.UNCERTAIN], PRICE),
         (PATHS[State.SUCCEEDED], PRICE),
         ((*PATHS[State.SUBMITTED], Event.RETRY, *PATHS[State.SUCCEEDED]), 2 * PRICE),
@@ -58,11 +59,12 @@ def test_nobody_asks_for_a_job_whose_rows_are_gone(table: Table) -> None:
     ids=["waiting", "at fal", "uncertain", "done", "done at the second attempt"],
 )
 def test_a_job_costs_what_its_attempts_were_or_may_have_been_billed(
-    table: Table, events: tuple[Event, ...], cost: Decimal | None
+    table: Table, events: tuple[Event, ...], cost: Decimal
 ) -> None:
     table.load(row(2))
     table.walk(*events)
-    assert table.store.costs([row(2).spec.key, "0" * 64]).get(row(2).spec.key) == cost
+    made = planned(table, manifest(row(3)))
+    assert (made.removed.rows, made.removed.usd) == (1, cost)
 
 
 def test_the_pace_is_that_of_the_latest_clips_and_of_no_failure(table: Table) -> None:
@@ -110,26 +112,27 @@ def test_a_clip_of_ones_own_is_not_elsewhere_whoever_else_asks_for_it(table: Tab
     table.load(row(2))
     table.put_in(State.SUCCEEDED)
     table.load(row(2), path=OTHER)
-    assert only(table, row(2)).elsewhere is None
+    made = planned(table, manifest(row(2)))
+    assert (made.here, made.elsewhere) == ({Group.DONE: Clips(clips=1, usd=PRICE)}, {})
 
 
 def test_a_clip_that_only_waits_elsewhere_is_not_paid_for(table: Table) -> None:
     table.load(row(2), path=OTHER)
-    found = only(table, row(2))
-    assert (found.group, found.elsewhere) == (Group.WAITING, None)
+    made = planned(table, manifest(row(2)))
+    assert (made.here, made.elsewhere) == ({Group.WAITING: Clips(clips=1, usd=PRICE)}, {})
 
 
 def test_a_clip_that_an_earlier_wording_of_the_row_paid_for_is_there(table: Table) -> None:
     table.load(row(2))
     table.put_in(State.SUCCEEDED)
     table.load(row(2, prompt="edited"))
-    found = only(table, row(2))
-    assert (found.group, found.elsewhere, found.reasons) == (Group.DONE, None, ())
+    made = planned(table, manifest(row(2)))
+    assert (made.here, made.told) == ({Group.DONE: Clips(clips=1, usd=PRICE)}, ())
 
 
 def test_an_edited_row_is_changed_and_says_why(table: Table) -> None:
     table.load(row(2), row(3))
-    _, found = planned(table, manifest(row(2), row(3, prompt="edited"))).rows
+    found = only(table, row(2), row(3, prompt="edited"))
     assert (found.group, found.reason) == (Group.CHANGED, "prompt changed")
     assert found.was is not None
     assert found.was.number == 3
@@ -137,7 +140,7 @@ def test_an_edited_row_is_changed_and_says_why(table: Table) -> None:
 
 def test_one_more_take_is_new_and_says_so(table: Table) -> None:
     table.load(row(2))
-    _, found = planned(table, manifest(row(2), row(2, prompt="prompt 2", take=2))).rows
+    found = only(table, row(2), row(2, prompt="prompt 2", take=2))
     assert (found.group, found.reason) == (Group.NEW, "take 2 is new")
 
 
@@ -145,7 +148,7 @@ def test_the_takes_of_a_new_row_are_simply_new(table: Table) -> None:
     table.load(row(2))
     takes = [row(3, take=take) for take in (1, 2)]
     made = planned(table, manifest(row(2), *takes))
-    assert [found.reasons for found in made.rows] == [(), (), ()]
+    assert (made.count(Group.NEW), made.told) == (2, ())
 
 
 def test_a_failed_row_says_of_what(table: Table) -> None:
@@ -166,8 +169,8 @@ def test_a_removed_row_is_shown_with_what_it_had_cost(table: Table) -> None:
     table.put_in(State.SUCCEEDED)
     table.load(row(2), row(3))
     made = planned(table, manifest(row(3)))
-    assert [(gone.cost_usd, gone.withdrawn) for gone in made.removed] == [(PRICE, False)]
-    assert made.removed_usd == PRICE
+    assert [(gone.cost_usd, gone.withdrawn) for gone in made.removed.listed] == [(PRICE, False)]
+    assert made.removed.usd == PRICE
 
 
 def test_a_removed_row_that_another_manifest_asks_for_still_waits(table: Table) -> None:
@@ -180,14 +183,14 @@ def test_a_row_that_all_its_manifests_drop_at_once_is_withdrawn(table: Table) ->
     table.load(row(2), row(3))
     table.load(row(4), row(3), path=OTHER)
     made = planned(table, manifest(row(2)), manifest(row(4), path=OTHER))
-    assert [gone.withdrawn for gone in made.removed] == [True, True]
+    assert [gone.withdrawn for gone in made.removed.listed] == [True, True]
 
 
 def test_a_row_that_moves_to_another_file_still_waits(table: Table) -> None:
     table.load(row(2), row(3))
     table.load(row(4), path=OTHER)
     made = planned(table, manifest(row(2)), manifest(row(4), row(3), path=OTHER))
-    assert [gone.withdrawn for gone in made.removed] == [False]
+    assert [gone.withdrawn for gone in made.removed.listed] == [False]
 
 
 def test_what_a_plan_says_of_removed_rows_is_what_an_import_does(table: Table) -> None:
@@ -195,5 +198,4 @@ def test_what_a_plan_says_of_removed_rows_is_what_an_import_does(table: Table) -
     table.load(row(4), path=OTHER)
     table.put_in(State.SUCCEEDED)
     made = planned(table, manifest(row(2)))
-    said = sum(gone.withdrawn for gone in made.removed)
-    assert said == table.load(row(2)).withdrawn == 1
+    assert made.removed.withdrawn == table.load(row(2)).withdrawn == 1

@@ -14,7 +14,6 @@ from sqlalchemy import (
     distinct,
     exists,
     func,
-    insert,
     select,
     update,
 )
@@ -22,7 +21,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tweenbatch.states import Event, State, advance
 from tweenbatch.store.schema import jobs, manifests, rows
-from tweenbatch.store.statements.work import fresh_start
 
 WITHDRAWN = "withdrawn"
 WITHDRAWN_MESSAGE = "no manifest asks for it any more"
@@ -46,6 +44,16 @@ def keep_manifest(
         .on_conflict_do_update(index_elements=[manifests.c.path], set_=facts)
         .returning(manifests.c.id)
     )
+
+
+def manifest_id(path: str) -> Select[int]:
+    """Read the id of a file that was imported before."""
+    return select(manifests.c.id).where(manifests.c.path == path)
+
+
+def count_rows_of(manifest_id: int) -> Select[int]:
+    """Count the rows of the last import."""
+    return select(func.count()).select_from(rows).where(rows.c.manifest_id == manifest_id)
 
 
 def forget_rows(manifest_id: int) -> Delete:
@@ -91,48 +99,16 @@ def taken_names(folded: Collection[str]) -> Select[str]:
     return select(jobs.c.output_folded).where(jobs.c.output_folded.in_(folded))
 
 
-def add_jobs(*, sqlite_dialect: bool) -> Insert:
-    """Add jobs whose key is new; a key that exists is left alone."""
-    if sqlite_dialect:
-        return sqlite.insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.key])
-    return postgresql.insert(jobs).on_conflict_do_nothing(index_elements=[jobs.c.key])
-
-
-def ids_of(keys: Collection[str]) -> Select[str, int]:
-    """Read the ids of these keys."""
-    return select(jobs.c.key, jobs.c.id).where(jobs.c.key.in_(keys))
-
-
-def add_rows() -> Insert:
-    """Add rows of a manifest."""
-    return insert(rows)
-
-
-def refresh_waiting_job() -> Update:
-    """Bring priority, price and frame sources of a waiting job up to date."""
+def rename() -> Update:
+    """Give waiting jobs other names."""
     return (
         update(jobs)
-        .where(jobs.c.id == bindparam("job_id"), jobs.c.state == State.PENDING)
+        .where(jobs.c.id == bindparam("job_id"))
         .values(
-            priority=bindparam("new_priority"),
-            price_micro=bindparam("new_price"),
-            start_source=bindparam("new_start"),
-            end_source=bindparam("new_end"),
+            output_name=bindparam("new_name"),
+            output_folded=func.lower(bindparam("new_name")),
             updated_at=bindparam("now"),
         )
-    )
-
-
-def take_back_withdrawal(job_ids: Collection[int], *, now: datetime) -> Update:
-    """Requeue jobs that were cancelled only because no row asked for them."""
-    return (
-        update(jobs)
-        .where(
-            jobs.c.id.in_(job_ids),
-            jobs.c.state == State.CANCELLED,
-            jobs.c.error_type == WITHDRAWN,
-        )
-        .values(state=advance(State.CANCELLED, Event.REQUEUED), **fresh_start(now))
     )
 
 
@@ -161,24 +137,3 @@ def withdraw_unasked(*, now: datetime) -> Update:
 def count_jobs_of(manifest_id: int) -> Select[int]:
     """Count the different jobs that the manifest's rows ask for."""
     return select(func.count(distinct(rows.c.job_id))).where(rows.c.manifest_id == manifest_id)
-
-
-def earlier_rows(path: str) -> Select[Any]:
-    """Read the rows of the last import of a file, with the content of their jobs."""
-    return (
-        select(
-            rows.c.number,
-            rows.c.name,
-            rows.c.take.label("row_take"),
-            rows.c.start_image,
-            rows.c.end_image,
-            jobs,
-        )
-        .select_from(
-            manifests.join(rows, rows.c.manifest_id == manifests.c.id).join(
-                jobs, jobs.c.id == rows.c.job_id
-            )
-        )
-        .where(manifests.c.path == path)
-        .order_by(rows.c.position)
-    )

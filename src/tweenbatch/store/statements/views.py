@@ -75,21 +75,11 @@ def extra_of_first_rows() -> Select[Any]:
     return select(rows.c.extra).select_from(manifests.join(rows, first))
 
 
-def _billed_or_maybe(each: Any) -> ColumnElement[bool]:
+def billed_or_maybe(each: Any) -> ColumnElement[bool]:
     """What counts as paid in every sum that a person sees, also where the outcome is unknown."""
     return or_(
         each.c.billed.in_([Billed.YES, Billed.UNKNOWN]),
         and_(each.c.billed.is_(None), each.c.outcome == AttemptOutcome.UNKNOWN),
-    )
-
-
-def costs(keys: Collection[str]) -> Select[Any]:
-    """Sum what the attempts of these jobs cost or may have cost; free jobs are not named."""
-    return (
-        select(jobs.c.key, func.sum(attempts.c.price_micro).label("cost_usd"))
-        .select_from(jobs.join(attempts, attempts.c.job_id == jobs.c.id))
-        .where(jobs.c.key.in_(keys), _billed_or_maybe(attempts))
-        .group_by(jobs.c.key)
     )
 
 
@@ -110,7 +100,7 @@ def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
     each = attempts.alias("each")
     cost = (
         select(func.coalesce(func.sum(each.c.price_micro), 0))
-        .where(each.c.job_id == jobs.c.id, _billed_or_maybe(each))
+        .where(each.c.job_id == jobs.c.id, billed_or_maybe(each))
         .scalar_subquery()
     )
     return (

@@ -1,0 +1,226 @@
+"""The scratch table of rows on their way in, and the statements that hold it against the jobs."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Index,
+    Insert,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    Text,
+    Update,
+    and_,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tweenbatch.states import Event, State, advance
+from tweenbatch.store.schema import jobs, rows
+from tweenbatch.store.statements.imports import WITHDRAWN
+from tweenbatch.store.statements.work import fresh_start
+from tweenbatch.store.types import Dollars
+
+staged = Table(
+    "staged",
+    MetaData(),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("place", Integer, nullable=False),
+    Column("manifest_id", BigInteger),
+    Column("number", Integer, nullable=False),
+    Column("take", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("start_source", Text, nullable=False),
+    Column("start_sha256", String(64)),
+    Column("end_source", Text),
+    Column("end_sha256", String(64)),
+    Column("parameters", JSON, nullable=False),
+    Column("price_micro", Dollars, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("start_image", Text, nullable=False),
+    Column("end_image", Text, nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("extra", JSON, nullable=False),
+    Column("wanted_name", Text, nullable=False),
+    Column("first", Boolean, nullable=False, server_default=true()),
+    Column("last", Boolean, nullable=False, server_default=true()),
+    Column("job_id", BigInteger),
+    prefixes=["TEMPORARY"],
+)
+"""``place`` is that of the manifest among those staged, ``kind`` that of the row's price.
+
+``first`` and ``last`` tell of rows that ask for one content which comes first and which last.
+"""
+
+FILLED = tuple(staged.c.keys()[:-3])
+"""What a row brings along; the rest is found out once all are in."""
+
+staged_key = Index("ix_staged_key", staged.c.key, staged.c.position)
+"""Made once all rows are in: that is quicker."""
+
+_OF_JOB = jobs.c.id == staged.c.job_id
+_MISSING = staged.c.job_id.is_(None)
+
+
+def mark_repeats() -> tuple[Update, Update]:
+    """Tell the rows apart that ask for one content."""
+    repeated = select(staged.c.key).group_by(staged.c.key).having(func.count() > 1)
+
+    def all_but(chosen: ColumnElement[int]) -> ColumnElement[bool]:
+        ends = select(chosen).where(staged.c.key.in_(repeated)).group_by(staged.c.key)
+        return and_(staged.c.key.in_(repeated), staged.c.position.not_in(ends))
+
+    return (
+        update(staged).where(all_but(func.min(staged.c.position))).values(first=False),
+        update(staged).where(all_but(func.max(staged.c.position))).values(last=False),
+    )
+
+
+def find_jobs() -> Update:
+    """Find the jobs of the rows that have none yet."""
+    job = select(jobs.c.id).where(jobs.c.key == staged.c.key).scalar_subquery()
+    return update(staged).where(_MISSING).values(job_id=job)
+
+
+def any_missing() -> Select[bool]:
+    """Tell whether a staged row has no job yet."""
+    return select(exists().where(_MISSING))
+
+
+SUFFIXES = (0, 8, 16, 64)
+"""A name that is taken gets so many characters of the job's key behind it."""
+
+
+def _name(suffix: int) -> ColumnElement[str]:
+    if not suffix:
+        return staged.c.wanted_name
+    return staged.c.wanted_name + "-" + func.substr(staged.c.key, 1, suffix)
+
+
+def add_jobs(*, sqlite_dialect: bool, suffix: int, now: datetime) -> Insert:
+    """Add the jobs that are missing; where the name is taken, nothing happens."""
+    values: dict[Column[Any], ColumnElement[Any]] = {
+        jobs.c.key: staged.c.key,
+        jobs.c.endpoint: staged.c.endpoint,
+        jobs.c.prompt: staged.c.prompt,
+        jobs.c.start_source: staged.c.start_source,
+        jobs.c.start_sha256: staged.c.start_sha256,
+        jobs.c.end_source: staged.c.end_source,
+        jobs.c.end_sha256: staged.c.end_sha256,
+        jobs.c.parameters: staged.c.parameters,
+        jobs.c.take: staged.c.take,
+        jobs.c.price_micro: staged.c.price_micro,
+        jobs.c.priority: staged.c.priority,
+        jobs.c.output_name: _name(suffix),
+        jobs.c.output_folded: func.lower(_name(suffix)),
+        jobs.c.state: literal(State.PENDING, jobs.c.state.type),
+        jobs.c.created_at: literal(now, jobs.c.created_at.type),
+        jobs.c.updated_at: literal(now, jobs.c.updated_at.type),
+    }
+    missing = select(*values.values()).where(_MISSING, staged.c.first).order_by(staged.c.position)
+    into = sqlite.insert(jobs) if sqlite_dialect else postgresql.insert(jobs)
+    return into.from_select(list(values), missing).on_conflict_do_nothing()
+
+
+def take_back_withdrawal(*, now: datetime) -> Update:
+    """Requeue jobs that were cancelled only because no row asked for them."""
+    return (
+        update(jobs)
+        .where(
+            jobs.c.state == State.CANCELLED,
+            jobs.c.error_type == WITHDRAWN,
+            jobs.c.id.in_(select(staged.c.job_id)),
+        )
+        .values(state=advance(State.CANCELLED, Event.REQUEUED), **fresh_start(now))
+    )
+
+
+def refresh_waiting_jobs(*, now: datetime, repeats_only: bool = False) -> Update:
+    """Bring priority, price and frame sources of waiting jobs up to date: the last row counts."""
+    facts = (jobs.c.priority, jobs.c.price_micro, jobs.c.start_source)
+    differs = or_(
+        *(fact != staged.c[fact.name] for fact in facts),
+        func.coalesce(jobs.c.end_source, "") != func.coalesce(staged.c.end_source, ""),
+    )
+    counts = and_(staged.c.last, ~staged.c.first) if repeats_only else staged.c.last
+    return (
+        update(jobs)
+        .where(_OF_JOB, jobs.c.state == State.PENDING, differs, counts)
+        .values(
+            {fact: staged.c[fact.name] for fact in (*facts, jobs.c.end_source)}
+            | {jobs.c.updated_at: now}
+        )
+    )
+
+
+def give_back_names(*, now: datetime) -> Update:
+    """Let jobs that were never submitted, and that are asked for by another name, lose theirs.
+
+    They are called by their keys until they get one.
+    """
+    return (
+        update(jobs)
+        .where(
+            _OF_JOB,
+            jobs.c.state == State.PENDING,
+            jobs.c.attempt == 0,
+            jobs.c.output_name != staged.c.wanted_name,
+            jobs.c.output_name.not_in([_name(suffix) for suffix in SUFFIXES]),
+            staged.c.first,
+        )
+        .values(output_name=jobs.c.key, output_folded=jobs.c.key, updated_at=now)
+    )
+
+
+def nameless(*, after: int, limit: int) -> Select[Any]:
+    """Read jobs that are called by their keys, with the names that they are asked for by."""
+    return (
+        select(staged.c.position, jobs.c.id, jobs.c.key, staged.c.wanted_name)
+        .select_from(staged.join(jobs, _OF_JOB))
+        .where(staged.c.position > after, jobs.c.output_name == jobs.c.key, staged.c.first)
+        .order_by(staged.c.position)
+        .limit(limit)
+    )
+
+
+def same_rows(manifest_id: int) -> Select[int]:
+    """Count the staged rows that the table holds already, exactly so."""
+    facts = (rows.c.take, rows.c.position, rows.c.name, rows.c.start_image, rows.c.end_image)
+    own = (rows.c.tags, rows.c.extra)
+    same = and_(
+        rows.c.manifest_id == manifest_id,
+        rows.c.number == staged.c.number,
+        rows.c.job_id == staged.c.job_id,
+        *(fact == staged.c[fact.name] for fact in facts),
+        *(cast(fact, Text) == cast(staged.c[fact.name], Text) for fact in own),
+    )
+    return select(func.count()).select_from(staged.join(rows, same))
+
+
+def add_rows(manifest_id: int) -> Insert:
+    """Add the staged rows to a manifest's."""
+    facts = ("number", "take", "position", "name", "job_id", "start_image", "end_image")
+    own = ("tags", "extra")
+    query = select(literal(manifest_id), *(staged.c[name] for name in (*facts, *own))).order_by(
+        staged.c.position
+    )
+    return rows.insert().from_select(["manifest_id", *facts, *own], query)
