@@ -3,8 +3,8 @@
 Reads only. The same plan is shown by ``plan`` and asked about by ``run``.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -179,19 +179,63 @@ def make(
     ``prices`` are those that hold for what has still to be paid; with ``concurrency``, clips at
     fal at one time, the plan says how long the run takes.
     """
-    with nullcontext(store) if store else closing(Store.empty()) as table:
-        made: Plan = table.compare(manifests, lambda held: _Planner(held, prices).plan())
-        if concurrency is None or not made.clips_to_pay:
-            return made
-        return replace(
-            made,
-            estimate=pace.estimate(
-                made.clips_to_pay,
-                endpoints=made.endpoints_to_pay,
-                latest=table.latest_clips(),
-                concurrency=concurrency,
-            ),
-        )
+    made = (
+        store.compare(manifests, lambda held: _Planner(held, prices).plan())
+        if store
+        else _all_new(manifests, prices)
+    )
+    if concurrency is None or not made.clips_to_pay:
+        return made
+    return replace(
+        made,
+        estimate=pace.estimate(
+            made.clips_to_pay,
+            endpoints=made.endpoints_to_pay,
+            latest=store.latest_clips() if store else (),
+            concurrency=concurrency,
+        ),
+    )
+
+
+def _all_new(manifests: Sequence[Manifest], prices: Prices) -> Plan:
+    """Plan for a table that does not exist yet: each content is new, and counted once."""
+    seen: set[bytes] = set()
+    rows = 0
+    kinds: Counter[tuple[str, Decimal, tuple[tuple[str, str], ...]]] = Counter()
+    folders: dict[str, str] = {}
+    for manifest in manifests:
+        for row in manifest.rows:
+            rows += 1
+            # Half of the digest, packed: a set of a million texts would not be small.
+            content = bytes.fromhex(row.spec.key[:32])
+            if content in seen:
+                continue
+            seen.add(content)
+            spec = row.spec
+            kinds[spec.endpoint, row.price_usd, tuple(spec.parameters.items())] += 1
+            folder, slash, _ = row.output.rpartition("/")
+            if slash:
+                folders.setdefault(folder, row.output)
+    usd = sum(
+        (
+            count * prices.clip_usd(endpoint, dict(parameters), known=price)
+            for (endpoint, price, parameters), count in kinds.items()
+        ),
+        Decimal(0),
+    )
+    return Plan(
+        manifests=tuple(each.path for each in manifests),
+        here={Group.NEW: Clips(clips=len(seen), usd=usd)} if seen else {},
+        elsewhere={},
+        repeated=rows - len(seen),
+        endpoints_to_pay=frozenset(endpoint for endpoint, _, _ in kinds),
+        names_to_pay=frozenset(folders.values()),
+        warnings=_warnings(manifests),
+    )
+
+
+def _warnings(manifests: Iterable[Manifest]) -> tuple[tuple[Path, Problem], ...]:
+    return tuple((each.path, problem) for each in manifests for problem in each.warnings)
 
 
 class _Planner:
@@ -228,9 +272,7 @@ class _Planner:
             removed=removed,
             endpoints_to_pay=endpoints,
             names_to_pay=self._held.folders(_TO_PAY_STATES),
-            warnings=tuple(
-                (each.path, problem) for each in self._held.manifests for problem in each.warnings
-            ),
+            warnings=_warnings(self._held.manifests),
         )
         return replace(
             made,

@@ -29,8 +29,7 @@ from tweenbatch.store.types import in_micro
 
 T = TypeVar("T")
 
-_in_order = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-"""A person's columns stay in the order of the file."""
+_text = json.JSONEncoder(ensure_ascii=False).encode
 
 CHUNK = 5_000
 """How many rows travel in one statement."""
@@ -107,8 +106,7 @@ class _Stage:
             *((end.source, end.sha256) if end else (None, None)),
             *(parameters, price, row.priority),
             *(row.start_image, row.end_image),
-            _in_order(row.tags) if row.tags else "[]",
-            _in_order(row.extra) if row.extra else "{}",
+            *(_text(row.tags) if row.tags else "[]", _in_order(row.extra)),
             _plain_name(row),
         )
 
@@ -124,6 +122,11 @@ class _Stage:
             found = len(self.kinds), canonical_json(kind.parameters), price, kind
             self.kinds[alike] = found
         return found
+
+
+def _in_order(texts: Mapping[str, str]) -> str:
+    """Return JSON by hand, quicker than the encoder; a person's columns stay in their order."""
+    return "{" + ",".join([f"{_text(name)}:{_text(text)}" for name, text in texts.items()]) + "}"
 
 
 def _plain_name(row: Row) -> str:

@@ -40,7 +40,6 @@ from tweenbatch.store.engine import (
 )
 from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
-from tweenbatch.store.schema import metadata
 from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
 from tweenbatch.store.staging import chunks, stage
 from tweenbatch.store.statements import imports, runs, views, work
@@ -86,13 +85,6 @@ class Store:
         except BaseException:
             database.close()
             raise
-        return cls(database)
-
-    @classmethod
-    def empty(cls) -> "Store":
-        """Return what stands for a table that nobody has made yet: nothing in it stays."""
-        database = Database(parse_url("sqlite://"))
-        database.write(metadata.create_all)
         return cls(database)
 
     @property
