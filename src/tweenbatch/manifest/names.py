@@ -4,8 +4,10 @@ Every part of a name is one that all common file systems take. It knows what the
 manifests ask for, and refuses to know which names earlier runs gave.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from array import array
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -83,13 +85,16 @@ class Naming:
         return filled, wrong
 
 
-def refuse_clashes(manifests: Iterable[Manifest]) -> None:
+def refuse_clashes(manifests: Sequence[Manifest]) -> None:
     """Raise ``ManifestError`` where two contents ask for one name, whatever its case."""
+    repeated = _repeated(manifests)
+    if not repeated:
+        return
     taken: dict[str, tuple[Manifest, Row]] = {}
     for manifest in manifests:
         problems = []
         for row in manifest.rows:
-            if not row.output:
+            if hash(row.output.lower()) not in repeated:
                 continue
             there, first = taken.setdefault(row.output.lower(), (manifest, row))
             if first is not row and first.spec.key != row.spec.key:
@@ -101,6 +106,14 @@ def refuse_clashes(manifests: Iterable[Manifest]) -> None:
                 problems.append(Problem(message=message, row=row.number))
         if problems:
             raise ManifestError(manifest.path, problems)
+
+
+def _repeated(manifests: Sequence[Manifest]) -> frozenset[int]:
+    """Return the hashes of names that are asked for more than once; few names share one."""
+    hashes = sorted(
+        array("q", (hash(row.output.lower()) for each in manifests for row in each.rows))
+    )
+    return frozenset(one for one, next_one in pairwise(hashes) if one == next_one)
 
 
 def _called(row: Row) -> str:

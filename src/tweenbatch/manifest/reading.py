@@ -11,8 +11,9 @@ from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.names import Naming, refuse_clashes
 from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.sheet import Sheet
+from tweenbatch.manifest.spool import Spool
 from tweenbatch.models import DEFAULT, Endpoint
-from tweenbatch.records import Manifest, Row
+from tweenbatch.records import Manifest
 
 NAMELESS = "Unnamed: "
 """What pandas calls a column without a name, with its number behind."""
@@ -43,7 +44,8 @@ def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
     Raises ``ManifestError`` with every problem of a file.
     """
     manifests = [read(path, reading) for path in paths]
-    refuse_clashes(manifests)
+    if reading.naming is not None:
+        refuse_clashes(manifests)
     return manifests
 
 
@@ -74,21 +76,19 @@ def read(path: Path, reading: Reading) -> Manifest:
         naming=reading.naming,
     )
     lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
-    rows: list[Row] = []
+    rows = Spool()
     table = sheet.cells.itertuples(index=False, name=None)
     for cells, number, line in zip(table, sheet.numbers, lines, strict=True):
         if any(text.strip() for text in cells):
-            rows += reader.rows(
-                dict(zip(header.names, cells, strict=True)), number=number, line=line
-            )
+            values = dict(zip(header.names, cells, strict=True))
+            for row in reader.rows(values, number=number, line=line):
+                rows.add(row)
     if reader.problems:
         raise ManifestError(path, reader.problems)
     if not rows:
         nothing = "there are no rows below the header; add one for each clip"
         raise ManifestError(path, [Problem(message=nothing)])
-    return Manifest(
-        path=path.absolute(), sha256=sheet.sha256, rows=tuple(rows), mapped=header.mapped
-    )
+    return Manifest(path=path.absolute(), sha256=sheet.sha256, rows=rows, mapped=header.mapped)
 
 
 def _named(sheet: Sheet) -> Sheet:
