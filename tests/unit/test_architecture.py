@@ -21,7 +21,7 @@ OWNERS = {
     "click": ("cli",),
     "pandas": ("manifest", "report"),
     "av": ("video", "emulator"),
-    "PIL": ("frames", "emulator"),
+    "PIL": ("frames", "preflight", "emulator"),
     "cv2": ("emulator",),
     "aiohttp": ("emulator",),
     "pydantic": ("settings", "cli", "emulator"),
@@ -45,8 +45,10 @@ MAY_USE: dict[str, set[str]] = {
     "frames": {"errors", "models"},
     "formulas": set(),
     "prompts": set(),
+    "preflight": {"errors", "frames", "records"},
     "manifest": {
-        *("errors", "filenames", "formulas", "frames", "models", "places", "prompts", "records"),
+        *("errors", "filenames", "formulas", "frames", "models", "places", "preflight"),
+        *("prompts", "records"),
     },
     "pairs": {
         *("tweenbatch", "errors", "filenames", "formulas", "frames", "models", "places"),
@@ -97,8 +99,8 @@ MAY_USE: dict[str, set[str]] = {
         ),
     },
     "report": {
-        *("formulas", "models", "pace", "places", "plan", "records", "session", "settings"),
-        "states",
+        *("errors", "formulas", "models", "pace", "places", "plan", "records", "session"),
+        *("settings", "states"),
     },
     "emulator": {"clock", "errors"},
 }

@@ -58,6 +58,11 @@ def manifest_options(command: F) -> F:
             default=1,
             help="How many clips to make of each row that doesn't say it itself.",
         ),
+        click.option(
+            "--strict",
+            is_flag=True,
+            help="Refuse what would only be warned of, such as a frame that EXIF data turns.",
+        ),
     ):
         command = option(command)
     return command
@@ -82,6 +87,7 @@ class Asked:
                 defaults=_defaults(options.pop("defaults")),
                 takes=options.pop("takes"),
                 naming=Naming.parse(name) if (name := options.pop("name")) else None,
+                strict=options.pop("strict"),
             ),
         )
 

@@ -46,7 +46,8 @@ def command(*, db: str, rehearse: bool, as_json: bool, concurrency: int, **optio
         return
     names = ", ".join(str(path) for path in asked.paths)
     click.echo(streams.visible_line(f"{names}: {text.clips(len(made.rows))}"))
-    for line in (*text.mapped_lines(read), *text.plan_lines(made)):
+    warned = text.warning_lines(made.warnings)
+    for line in (*text.mapped_lines(read), *text.plan_lines(made), *warned):
         click.echo(streams.visible_line(line))
     click.echo(
         f"A run would submit {text.clips(made.clips_to_pay)} for {text.usd(made.usd_to_pay)}."

@@ -289,7 +289,11 @@ def _planned(
     names = ", ".join(str(_short(each.path)) for each in manifests)
     return _Batch(
         title=f"{names}: {text.clips(len(made.rows))}",
-        lines=[*text.mapped_lines(manifests), *text.plan_lines(made)],
+        lines=[
+            *text.mapped_lines(manifests),
+            *text.plan_lines(made),
+            *text.warning_lines(made.warnings),
+        ],
         to_pay=made.clips_to_pay,
         usd_to_pay=made.usd_to_pay,
         endpoints=made.endpoints_to_pay,

@@ -12,6 +12,7 @@ from tweenbatch.manifest.names import Naming, refuse_clashes
 from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.sheet import Sheet
 from tweenbatch.models import DEFAULT, Endpoint
+from tweenbatch.preflight import Preflight, is_hint
 from tweenbatch.records import Manifest, Row
 
 NAMELESS = "Unnamed: "
@@ -35,6 +36,8 @@ class Reading:
     """For rows that don't say how many."""
     naming: Naming | None = None
     """How clips are to be named; None: by their names or rows."""
+    strict: bool = False
+    """Refuse what would only be warned of, but for hints."""
 
 
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
@@ -63,32 +66,47 @@ def read(path: Path, reading: Reading) -> Manifest:
         problems += reading.naming.problems(header, defaults)
     if problems:
         raise ManifestError(path, problems)
-    reader = RowReader(
-        folder=path.parent,
-        header=header,
-        frame_roots=places.frame_roots(path, reading.frames),
-        endpoint=reading.endpoint,
-        allow_open_ended=reading.allow_open_ended,
-        defaults=defaults,
-        takes=reading.takes,
-        naming=reading.naming,
+    with Preflight() as preflight:
+        reader = RowReader(
+            folder=path.parent,
+            header=header,
+            frame_roots=places.frame_roots(path, reading.frames),
+            endpoint=reading.endpoint,
+            allow_open_ended=reading.allow_open_ended,
+            defaults=defaults,
+            takes=reading.takes,
+            naming=reading.naming,
+            preflight=preflight,
+        )
+        rows = _rows(sheet, reader)
+        problems, warnings = preflight.told()
+    problems += reader.problems
+    if reading.strict:
+        problems += [warning for warning in warnings if not is_hint(warning)]
+    if problems:
+        raise ManifestError(path, sorted(problems, key=lambda problem: problem.row or 0))
+    if not rows:
+        nothing = "there are no rows below the header; add one for each clip"
+        raise ManifestError(path, [Problem(message=nothing)])
+    return Manifest(
+        path=path.absolute(),
+        sha256=sheet.sha256,
+        rows=tuple(rows),
+        warnings=tuple(warnings),
+        mapped=header.mapped,
     )
+
+
+def _rows(sheet: Sheet, reader: RowReader) -> list[Row]:
     lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
     rows: list[Row] = []
     table = sheet.cells.itertuples(index=False, name=None)
     for cells, number, line in zip(table, sheet.numbers, lines, strict=True):
         if any(text.strip() for text in cells):
             rows += reader.rows(
-                dict(zip(header.names, cells, strict=True)), number=number, line=line
+                dict(zip(reader.header.names, cells, strict=True)), number=number, line=line
             )
-    if reader.problems:
-        raise ManifestError(path, reader.problems)
-    if not rows:
-        nothing = "there are no rows below the header; add one for each clip"
-        raise ManifestError(path, [Problem(message=nothing)])
-    return Manifest(
-        path=path.absolute(), sha256=sheet.sha256, rows=tuple(rows), mapped=header.mapped
-    )
+    return rows
 
 
 def _named(sheet: Sheet) -> Sheet:

@@ -13,6 +13,7 @@ from tweenbatch.manifest import templates
 from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.names import Naming
 from tweenbatch.models import Endpoint
+from tweenbatch.preflight import Preflight
 from tweenbatch.records import Frame, JobSpec, Row
 
 MAX_TAKES = 100
@@ -41,6 +42,8 @@ class RowReader:
     """For rows that don't say how many."""
     naming: Naming | None = None
     """How a person wants the clips to be named."""
+    preflight: Preflight = field(default_factory=Preflight)
+    """Takes note of every frame and row."""
     problems: list[Problem] = field(default_factory=list)
     _frames: dict[str, Frame | str] = field(default_factory=dict)
     """A frame, or what is wrong with it, by the text that names it: each is looked at once."""
@@ -60,6 +63,12 @@ class RowReader:
             problem("prompt", wrong)
         start = self._frame(cells["start_image"], "start_image", problem)
         end = self._end_frame(cells["end_image"], problem)
+        self.preflight.note_frames(
+            cells["start_image"], cells["end_image"], number=number, line=line
+        )
+        named = 2 if cells["end_image"] else 1
+        for wrong in prompts.wrong_references(cells["prompt"], frames=named):
+            problem("prompt", wrong)
         parameters = self._parameters(cells, problem)
         takes = _number(cells.get("takes", ""), self.takes, (1, MAX_TAKES), "takes", problem)
         limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
@@ -90,6 +99,7 @@ class RowReader:
             )
             for take in range(1, takes + 1)
         ]
+        self.preflight.note_row(rows[0].spec, number=number, line=line)
         if self.naming is None:
             return rows
         return [self._named(row, self.naming, cells, line) for row in rows]
@@ -171,6 +181,7 @@ class RowReader:
             wrong = frames.problems(facts, self.endpoint.image_limits)
         if wrong:
             return f"'{text}' " + "; ".join(wrong)
+        self.preflight.look_into(text, real, facts)
         return Frame(source=str(real), sha256=facts.sha256)
 
 

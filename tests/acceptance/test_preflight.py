@@ -1,0 +1,58 @@
+"""Frames, pairs and rows are looked at for nothing, before anything is paid."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from support import manifests
+from support.command import Command
+from support.fal import Server
+
+
+@pytest.fixture
+def doubtful(tweenbatch: Command) -> Command:
+    """A batch of one row whose end frame has a hole."""
+    manifests.project(tweenbatch.folder, 1)
+    Image.new("RGBA", (640, 360), (9, 9, 9, 0)).save(tweenbatch.folder / "b.png")
+    return tweenbatch
+
+
+def test_plan_and_run_show_warnings_and_go_on(doubtful: Command, fal: Server) -> None:
+    said = "row 2, column 'end_image': 'b.png' has transparent parts"
+    shown = doubtful("plan", "manifest.csv").stdout
+    assert "1 warning:" in shown
+    assert said in shown
+    (warning,) = json.loads(doubtful("plan", "manifest.csv", "--json").stdout)["warnings"]
+    assert (warning["kind"], warning["row"]) == ("transparent", 2)
+    ran = doubtful("run", "manifest.csv", "--yes")
+    assert ran.returncode == 0, ran.stderr
+    assert said in ran.stdout
+    assert sum(fal.ledger()["requests"].values()) == 1
+
+
+@pytest.mark.parametrize("command", [("plan",), ("run", "--yes")])
+def test_with_strictness_nothing_is_spent_on_them(
+    doubtful: Command, fal: Server, command: tuple[str, ...]
+) -> None:
+    refused = doubtful(*command, "manifest.csv", "--strict")
+    assert refused.returncode == 2
+    assert "1 problem; nothing was imported" in refused.stderr
+    assert "'b.png' has transparent parts" in refused.stderr
+    assert sum(fal.ledger()["requests"].values()) == 0
+    assert not (doubtful.folder / "tweenbatch.db").exists()
+
+
+def test_of_each_kind_the_first_twenty_are_shown_and_all_are_in_the_json(
+    tweenbatch: Command,
+) -> None:
+    manifests.project(tweenbatch.folder, 0)
+    (row,) = manifests.rows(1)
+    rows = [{**row, "prompt": f"@Image1 {'!' * n} melts"} for n in range(24)]
+    manifests.write(tweenbatch.folder / "manifest.csv", rows)
+    shown = tweenbatch("plan", "manifest.csv").stdout
+    assert "23 warnings:" in shown
+    assert shown.count("differs from row 2 only in case") == 20
+    assert "… and 3 more of this kind: plan --json" in shown
+    read = json.loads(tweenbatch("plan", "manifest.csv", "--json").stdout)
+    assert len(read["warnings"]) == 23
