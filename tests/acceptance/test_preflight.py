@@ -1,6 +1,7 @@
 """Frames, pairs and rows are looked at for nothing, before anything is paid."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -8,6 +9,7 @@ from PIL import Image
 from support import manifests
 from support.command import Command
 from support.fal import Server
+from tweenbatch import disk
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def test_plan_and_run_show_warnings_and_go_on(doubtful: Command, fal: Server) ->
     ran = doubtful("run", "manifest.csv", "--yes")
     assert ran.returncode == 0, ran.stderr
     assert said in ran.stdout
-    assert sum(fal.ledger()["requests"].values()) == 1
+    assert fal.ledger()["requests"]["submit"] == 1
 
 
 @pytest.mark.parametrize("command", [("plan",), ("run", "--yes")])
@@ -56,3 +58,21 @@ def test_of_each_kind_the_first_twenty_are_shown_and_all_are_in_the_json(
     assert "… and 3 more of this kind: plan --json" in shown
     read = json.loads(tweenbatch("plan", "manifest.csv", "--json").stdout)
     assert len(read["warnings"]) == 23
+
+
+def test_more_clips_than_the_disk_holds_are_told_by_plan_and_refused_by_run(
+    tweenbatch: Command, fal: Server
+) -> None:
+    free = shutil.disk_usage(tweenbatch.folder).free
+    manifests.project(tweenbatch.folder, free // disk.CLIP_BYTES // 100 + 10, takes="100")
+    planned = tweenbatch("plan", "manifest.csv").stdout
+    assert "warning: " in planned
+    assert " MB are free in videos; make room there" in planned
+    refused = tweenbatch("run", "manifest.csv", "--yes")
+    assert refused.returncode == 2
+    assert " clips need about " in refused.stderr
+    assert "nothing was submitted" in refused.stderr
+    assert sum(fal.ledger()["requests"].values()) == 0
+    some = tweenbatch("run", "manifest.csv", "--yes", "--limit", "1")
+    assert some.returncode == 3, some.stderr
+    assert fal.ledger()["requests"]["submit"] == 1

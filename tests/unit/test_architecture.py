@@ -99,8 +99,8 @@ MAY_USE: dict[str, set[str]] = {
         ),
     },
     "report": {
-        *("errors", "formulas", "models", "pace", "places", "plan", "records", "session"),
-        *("settings", "states"),
+        *("disk", "errors", "formulas", "models", "pace", "places", "plan", "records"),
+        *("session", "settings", "states"),
     },
     "emulator": {"clock", "errors"},
 }

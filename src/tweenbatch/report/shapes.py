@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tweenbatch.disk import Room
 from tweenbatch.pace import Estimate
 from tweenbatch.plan import Group, Plan, PlannedRow
 from tweenbatch.records import Attention, Money
@@ -99,6 +100,18 @@ def plan(made: Plan) -> dict[str, Any]:
             }
             for path, problem in made.warnings
         ],
+    }
+
+
+def room(found: Room | None) -> dict[str, Any] | None:
+    """Return what the clips of a plan take on the disk and what is free there."""
+    if found is None:
+        return None
+    return {
+        "folder": str(found.folder),
+        "needed_bytes": found.needed_bytes,
+        "free_bytes": found.free_bytes,
+        "enough": found.shortage is None,
     }
 
 
