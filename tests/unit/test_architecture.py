@@ -15,7 +15,7 @@ OWNERS = {
     "sqlalchemy": ("store",),
     "alembic": ("store",),
     "fal_client": ("fal",),
-    "httpx": ("fal",),
+    "httpx": ("fal", "probe"),
     "tenacity": ("retrying",),
     "tqdm": ("cli",),
     "click": ("cli",),
@@ -45,7 +45,8 @@ MAY_USE: dict[str, set[str]] = {
     "frames": {"errors", "models"},
     "formulas": set(),
     "prompts": set(),
-    "preflight": {"errors", "frames", "records"},
+    "preflight": {"errors", "frames", "probe", "records"},
+    "probe": {"tweenbatch", "errors"},
     "manifest": {
         *("errors", "filenames", "formulas", "frames", "models", "places", "preflight"),
         *("prompts", "records"),

@@ -63,6 +63,11 @@ def manifest_options(command: F) -> F:
             is_flag=True,
             help="Refuse what would only be warned of, such as a frame that EXIF data turns.",
         ),
+        click.option(
+            "--check-urls",
+            is_flag=True,
+            help="Ask the https address of every frame whether there is an image.",
+        ),
     ):
         command = option(command)
     return command
@@ -88,6 +93,7 @@ class Asked:
                 takes=options.pop("takes"),
                 naming=Naming.parse(name) if (name := options.pop("name")) else None,
                 strict=options.pop("strict"),
+                check_urls=options.pop("check_urls"),
             ),
         )
 

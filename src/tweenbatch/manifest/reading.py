@@ -38,6 +38,8 @@ class Reading:
     """How clips are to be named; None: by their names or rows."""
     strict: bool = False
     """Refuse what would only be warned of, but for hints."""
+    check_urls: bool = False
+    """Ask every https address of a frame whether there is an image."""
 
 
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
@@ -66,7 +68,8 @@ def read(path: Path, reading: Reading) -> Manifest:
         problems += reading.naming.problems(header, defaults)
     if problems:
         raise ManifestError(path, problems)
-    with Preflight() as preflight:
+    max_bytes = reading.endpoint.image_limits.max_bytes
+    with Preflight(asks_urls_for_at_most=max_bytes if reading.check_urls else None) as preflight:
         reader = RowReader(
             folder=path.parent,
             header=header,

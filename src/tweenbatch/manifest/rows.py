@@ -159,6 +159,7 @@ class RowReader:
     def _look_at(self, text: str) -> Frame | str:
         """Return the frame, or what is wrong with it in one sentence."""
         if text.lower().startswith("https://"):
+            self.preflight.note_url(text)
             return Frame(source=text)
         if "://" in text:
             return f"'{text}' is no https URL; a frame is an https URL or a local file"

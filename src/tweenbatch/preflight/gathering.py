@@ -37,8 +37,11 @@ class Preflight:
 
     fitted: bool = False
     """Whether what is wrong with frames is mended rather than told."""
+    asks_urls_for_at_most: int | None = None
+    """Ask every https address for an image of so many bytes at most; None: ask nobody."""
     _numbers: dict[str, int] = field(default_factory=dict)
-    _frames: list[tuple[str, FrameFacts, Future[Look]]] = field(default_factory=list)
+    _frames: dict[int, tuple[str, FrameFacts, Future[Look]]] = field(default_factory=dict)
+    _urls: dict[str, int] = field(default_factory=dict)
     _rows: "array[int]" = field(default_factory=lambda: array("l"))
     _repeats: Repeats = field(default_factory=Repeats)
     _pool: ThreadPoolExecutor | None = None
@@ -54,8 +57,13 @@ class Preflight:
         """Have a local frame looked into, beside whatever else goes on."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="preflight")
-        self._numbers[text] = len(self._frames)
-        self._frames.append((text, facts, self._pool.submit(look_into, path)))
+        number = self._numbers.setdefault(text, len(self._numbers))
+        self._frames[number] = (text, facts, self._pool.submit(look_into, path))
+
+    def note_url(self, text: str) -> None:
+        """Take note of a frame at an address, if those are to be asked."""
+        if self.asks_urls_for_at_most is not None:
+            self._urls[text] = self._numbers.setdefault(text, len(self._numbers))
 
     def note_frames(self, start: str, end: str, *, number: int, line: int | None) -> None:
         """Take note of a row's frames, by the texts that name them."""
@@ -71,13 +79,18 @@ class Preflight:
         """Return what must and what should be known, once all frames have been looked into."""
         seen: dict[int, Seen] = {}
         broken: dict[int, str] = {}
-        for number, (text, facts, looking) in enumerate(self._frames):
+        for number, (text, facts, looking) in self._frames.items():
             try:
                 seen[number] = Seen(text=text, facts=facts, look=looking.result())
             except UnreadableFrame as error:
                 broken[number] = f"'{text}' {error}"
             except OSError as error:
                 broken[number] = f"'{text}' can't be read ({error.strerror or error})"
+        if self._urls and self.asks_urls_for_at_most is not None:
+            from tweenbatch import probe
+
+            wrong = probe.ask(self._urls, max_bytes=self.asks_urls_for_at_most)
+            broken |= {self._urls[url]: f"'{url}' {text}" for url, text in wrong.items()}
         return (
             list(self._broken(broken)),
             [*self._of_frames(seen), *self._of_pairs(seen), *self._repeats.warnings()],
