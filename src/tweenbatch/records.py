@@ -95,7 +95,8 @@ class Row:
 class Manifest:
     """A file of rows, read and checked; ``warnings`` is what somebody should know of it.
 
-    ``mapped`` names its columns that stand for one of another name, with that.
+    ``mapped`` names its columns that stand for one of another name, with that; ``fitted`` the
+    frames that prepared copies stand for, with what was done to each.
     """
 
     path: Path
@@ -103,6 +104,7 @@ class Manifest:
     rows: tuple[Row, ...]
     warnings: tuple[Problem, ...] = ()
     mapped: Mapping[str, str] = field(default_factory=dict)
+    fitted: tuple[tuple[str, str], ...] = ()
 
 
 class Billed(StrEnum):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -76,3 +77,55 @@ def test_more_clips_than_the_disk_holds_are_told_by_plan_and_refused_by_run(
     some = tweenbatch("run", "manifest.csv", "--yes", "--limit", "1")
     assert some.returncode == 3, some.stderr
     assert fal.ledger()["requests"]["submit"] == 1
+
+
+def size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+FITTED = "fitted: b.png: padded 800×600 → 1067×600"
+
+
+def test_plan_shows_how_frames_would_be_fitted_and_run_fits_them(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    original = manifests.frame(tweenbatch.folder / "b.png", size=(800, 600)).read_bytes()
+    warned = tweenbatch("plan", "manifest.csv")
+    assert "800×600 px" in warned.stdout
+    assert "add --fit" in warned.stdout
+    before = sorted(tweenbatch.folder.iterdir())
+    planned = tweenbatch("plan", "--fit", "manifest.csv")
+    assert FITTED in planned.stdout
+    assert "warning" not in planned.stdout
+    (told,) = json.loads(tweenbatch("plan", "manifest.csv", "--json", "--fit").stdout)["fitted"]
+    assert told["frame"] == "b.png"
+    assert sorted(tweenbatch.folder.iterdir()) == before
+    ran = tweenbatch("run", "--fit", "pad", "--yes", "--strict", "manifest.csv")
+    assert ran.returncode == 0, ran.stderr
+    assert FITTED in ran.stdout
+    (copy,) = (tweenbatch.folder / "videos" / "fitted").iterdir()
+    assert size(copy) == (1067, 600)
+    assert (tweenbatch.folder / "b.png").read_bytes() == original
+    again = tweenbatch("run", "manifest.csv", "--fit", "--yes")
+    assert "Nothing to do" in again.stdout
+    assert fal.ledger()["requests"]["submit"] == 1
+
+
+def test_a_rehearsal_keeps_copies_of_its_own(tweenbatch: Command) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    manifests.frame(tweenbatch.folder / "b.png", size=(800, 600))
+    ran = tweenbatch("run", "manifest.csv", "--rehearse", "--fit", "crop")
+    assert ran.returncode == 0, ran.stderr
+    assert "fitted: b.png: cropped 800×600 → 800×450" in ran.stdout
+    (copy,) = (tweenbatch.folder / "rehearsal" / "videos" / "fitted").iterdir()
+    assert size(copy) == (800, 450)
+    assert not (tweenbatch.folder / "videos").exists()
+
+
+def test_another_way_to_fit_is_refused_in_one_line(tweenbatch: Command) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    refused = tweenbatch("plan", "manifest.csv", "--fit=stretch")
+    assert refused.returncode == 2
+    assert "'stretch' is not one of 'pad', 'crop'" in refused.stderr

@@ -21,7 +21,7 @@ OWNERS = {
     "click": ("cli",),
     "pandas": ("manifest", "report"),
     "av": ("video", "emulator"),
-    "PIL": ("frames", "preflight", "emulator"),
+    "PIL": ("frames", "preflight", "fitting", "emulator"),
     "cv2": ("emulator",),
     "aiohttp": ("emulator",),
     "pydantic": ("settings", "cli", "emulator"),
@@ -46,10 +46,11 @@ MAY_USE: dict[str, set[str]] = {
     "formulas": set(),
     "prompts": set(),
     "preflight": {"errors", "frames", "probe", "records"},
+    "fitting": {"errors", "frames", "models", "preflight", "records"},
     "probe": {"tweenbatch", "errors"},
     "manifest": {
-        *("errors", "filenames", "formulas", "frames", "models", "places", "preflight"),
-        *("prompts", "records"),
+        *("errors", "filenames", "fitting", "formulas", "frames", "models", "places"),
+        *("preflight", "prompts", "records"),
     },
     "pairs": {
         *("tweenbatch", "errors", "filenames", "formulas", "frames", "models", "places"),

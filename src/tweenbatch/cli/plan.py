@@ -9,7 +9,7 @@ import click
 from tweenbatch import disk, places
 from tweenbatch import plan as planning
 from tweenbatch.cli import streams
-from tweenbatch.cli.manifests import Asked, manifest_options
+from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
 from tweenbatch.cli.options import output_option, table_options, table_url
 from tweenbatch.errors import OutputUnusable
 from tweenbatch.report import shapes, text
@@ -17,7 +17,7 @@ from tweenbatch.settings import DEFAULT_CONCURRENCY, MOST_AT_ONCE
 from tweenbatch.store import Store
 
 
-@click.command(short_help="Check and price manifests.")
+@click.command(cls=ManifestCommand, short_help="Check and price manifests.")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--concurrency",
@@ -43,7 +43,7 @@ def command(
     """Check MANIFESTS, hold them against the table and price the difference."""
     asked = Asked.taken_from({**options, "strict": strict})
     output = places.rehearsal_output(output) if rehearse else output
-    read = asked.read()
+    read = asked.read(output, writes=False)
     url = table_url(db, rehearse=rehearse)
     file = places.sqlite_path(url)
     store = Store.open(url, create=False) if file is None or file.exists() else None
@@ -59,14 +59,23 @@ def command(
     if strict and shortage:
         raise OutputUnusable(shortage)
     if as_json:
-        click.echo(json.dumps({**shapes.plan(made), "disk": shapes.room(room)}))
+        click.echo(
+            json.dumps(
+                {**shapes.plan(made), "fitted": shapes.fitted(read), "disk": shapes.room(room)}
+            )
+        )
         return
     names = ", ".join(str(path) for path in asked.paths)
     click.echo(streams.visible_line(f"{names}: {text.clips(len(made.rows))}"))
     warned = text.warning_lines(made.warnings)
     if shortage:
         warned.append(f"  warning: {shortage}")
-    for line in (*text.mapped_lines(read), *text.plan_lines(made), *warned):
+    for line in (
+        *text.mapped_lines(read),
+        *text.fitted_lines(read),
+        *text.plan_lines(made),
+        *warned,
+    ):
         click.echo(streams.visible_line(line))
     click.echo(
         f"A run would submit {text.clips(made.clips_to_pay)} for {text.usd(made.usd_to_pay)}."

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from tweenbatch import disk, places, plan, quote, restored, session
 from tweenbatch.cli import streams
-from tweenbatch.cli.manifests import Asked, manifest_options
+from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
 from tweenbatch.cli.options import output_option, table_options
 from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
@@ -67,7 +67,7 @@ def _dollars(value: str) -> Decimal:
     return amount
 
 
-@click.command(short_help="Import manifests and run them.")
+@click.command(cls=ManifestCommand, short_help="Import manifests and run them.")
 @click.argument("manifests", nargs=-1, type=click.Path(path_type=Path))
 @output_option
 @click.option(
@@ -145,7 +145,7 @@ def command(**options: Any) -> None:
     streams.never_fail(streams.STDOUT)
     asked = Asked.taken_from(options)
     settings = _settings(options, again=_again() if asked.paths else "")
-    read = asked.read()
+    read = asked.read(settings.output, writes=True)
 
     def say(line: str) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)
@@ -297,6 +297,7 @@ def _planned(
         title=f"{names}: {text.clips(len(made.rows))}",
         lines=[
             *text.mapped_lines(manifests),
+            *text.fitted_lines(manifests),
             *text.plan_lines(made),
             *text.warning_lines(made.warnings),
         ],

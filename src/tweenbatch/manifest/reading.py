@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tweenbatch import places
 from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.fitting import Fit
 from tweenbatch.manifest import delimited
 from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.names import Naming, refuse_clashes
@@ -40,6 +41,8 @@ class Reading:
     """Refuse what would only be warned of, but for hints."""
     check_urls: bool = False
     """Ask every https address of a frame whether there is an image."""
+    fit: Fit | None = None
+    """Use prepared copies of frames that are not as they should be."""
 
 
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
@@ -68,8 +71,11 @@ def read(path: Path, reading: Reading) -> Manifest:
         problems += reading.naming.problems(header, defaults)
     if problems:
         raise ManifestError(path, problems)
-    max_bytes = reading.endpoint.image_limits.max_bytes
-    with Preflight(asks_urls_for_at_most=max_bytes if reading.check_urls else None) as preflight:
+    limits = reading.endpoint.image_limits
+    with Preflight(
+        fitted=reading.fit is not None,
+        asks_urls_for_at_most=limits.max_bytes if reading.check_urls else None,
+    ) as preflight:
         reader = RowReader(
             folder=path.parent,
             header=header,
@@ -80,6 +86,7 @@ def read(path: Path, reading: Reading) -> Manifest:
             takes=reading.takes,
             naming=reading.naming,
             preflight=preflight,
+            fitting=reading.fit.to(limits) if reading.fit else None,
         )
         rows = _rows(sheet, reader)
         problems, warnings = preflight.told()
@@ -96,6 +103,7 @@ def read(path: Path, reading: Reading) -> Manifest:
         sha256=sheet.sha256,
         rows=tuple(rows),
         warnings=tuple(warnings),
+        fitted=tuple(reader.fitting.done) if reader.fitting else (),
         mapped=header.mapped,
     )
 

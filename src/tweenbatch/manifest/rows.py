@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tweenbatch import frames, prompts
 from tweenbatch.errors import Problem, UnreadableFrame
+from tweenbatch.fitting import MAX_ORIGINAL_BYTES, Fitting
 from tweenbatch.formulas import bare
 from tweenbatch.manifest import templates
 from tweenbatch.manifest.columns import Header
@@ -44,6 +45,8 @@ class RowReader:
     """How a person wants the clips to be named."""
     preflight: Preflight = field(default_factory=Preflight)
     """Takes note of every frame and row."""
+    fitting: Fitting | None = None
+    """Prepares copies of frames that are not as they should be."""
     problems: list[Problem] = field(default_factory=list)
     _frames: dict[str, Frame | str] = field(default_factory=dict)
     """A frame, or what is wrong with it, by the text that names it: each is looked at once."""
@@ -66,6 +69,8 @@ class RowReader:
         self.preflight.note_frames(
             cells["start_image"], cells["end_image"], number=number, line=line
         )
+        if self.fitting is not None and start is not None:
+            start, end = self._fitted(self.fitting, cells, (start, end), problem)
         named = 2 if cells["end_image"] else 1
         for wrong in prompts.wrong_references(cells["prompt"], frames=named):
             problem("prompt", wrong)
@@ -132,6 +137,25 @@ class RowReader:
             chosen[name] = text
         return chosen
 
+    def _fitted(
+        self,
+        fitting: Fitting,
+        cells: Mapping[str, str],
+        pair: tuple[Frame, Frame | None],
+        problem: _Report,
+    ) -> tuple[Frame, Frame | None]:
+        columns = ("start_image", "end_image")
+        named = [
+            (cells[column], frame)
+            for column, frame in zip(columns, pair, strict=True)
+            if frame is not None
+        ]
+        fitted = fitting.pair(named)
+        for column, each in zip(columns, fitted, strict=False):
+            if each.wrong is not None:
+                problem(column, each.wrong)
+        return fitted[0].frame, fitted[1].frame if len(fitted) > 1 else None
+
     def _end_frame(self, text: str, problem: _Report) -> Frame | None:
         if text:
             return self._frame(text, "end_image", problem)
@@ -163,13 +187,15 @@ class RowReader:
             return Frame(source=text)
         if "://" in text:
             return f"'{text}' is no https URL; a frame is an https URL or a local file"
+        fitting = self.fitting
+        limits = fitting.limits_of_originals if fitting else self.endpoint.image_limits
         try:
             path = self.folder / Path(text).expanduser()
             real = path.resolve(strict=True)
             # Before a byte of it is read.
             if not any(real.is_relative_to(root) for root in self.frame_roots):
                 return f"'{text}' {_outside(real)}"
-            facts = frames.inspect(real)
+            facts = frames.inspect(real, max_bytes=self._most_bytes)
         except FileNotFoundError:
             wrong = [f"is not there (looked for {path})"]
         except OSError as error:
@@ -179,11 +205,20 @@ class RowReader:
         except UnreadableFrame as error:
             wrong = [str(error)]
         else:
-            wrong = frames.problems(facts, self.endpoint.image_limits)
+            wrong = frames.problems(facts, limits)
         if wrong:
             return f"'{text}' " + "; ".join(wrong)
-        self.preflight.look_into(text, real, facts)
+        self._note(text, real, facts)
         return Frame(source=str(real), sha256=facts.sha256)
+
+    @property
+    def _most_bytes(self) -> int:
+        return MAX_ORIGINAL_BYTES if self.fitting else frames.MAX_BYTES
+
+    def _note(self, text: str, real: Path, facts: frames.FrameFacts) -> None:
+        looking = self.preflight.look_into(text, real, facts, max_bytes=self._most_bytes)
+        if self.fitting is not None:
+            self.fitting.note(text, real, facts, looking)
 
 
 def _outside(real: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tweenbatch.errors import Problem, UnreadableFrame
-from tweenbatch.frames import FrameFacts
+from tweenbatch.frames import MAX_BYTES, FrameFacts
 from tweenbatch.preflight.concerns import Seen, of_frame, of_pair
 from tweenbatch.preflight.pictures import AT_ONCE, Look, look_into
 from tweenbatch.preflight.repeats import Repeats
@@ -53,12 +53,16 @@ class Preflight:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def look_into(self, text: str, path: Path, facts: FrameFacts) -> None:
+    def look_into(
+        self, text: str, path: Path, facts: FrameFacts, *, max_bytes: int = MAX_BYTES
+    ) -> Future[Look]:
         """Have a local frame looked into, beside whatever else goes on."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="preflight")
         number = self._numbers.setdefault(text, len(self._numbers))
-        self._frames[number] = (text, facts, self._pool.submit(look_into, path))
+        looking = self._pool.submit(look_into, path, max_bytes=max_bytes)
+        self._frames[number] = (text, facts, looking)
+        return looking
 
     def note_url(self, text: str) -> None:
         """Take note of a frame at an address, if those are to be asked."""

@@ -6,7 +6,7 @@ from typing import Any
 from tweenbatch.disk import Room
 from tweenbatch.pace import Estimate
 from tweenbatch.plan import Group, Plan, PlannedRow
-from tweenbatch.records import Attention, Money
+from tweenbatch.records import Attention, Manifest, Money
 from tweenbatch.states import State
 
 
@@ -101,6 +101,15 @@ def plan(made: Plan) -> dict[str, Any]:
             for path, problem in made.warnings
         ],
     }
+
+
+def fitted(manifests: Sequence[Manifest]) -> list[dict[str, str]]:
+    """Return which frames prepared copies are used for, and what was done to them."""
+    return [
+        {"file": str(each.path), "frame": frame, "done": done}
+        for each in manifests
+        for frame, done in each.fitted
+    ]
 
 
 def room(found: Room | None) -> dict[str, Any] | None:

@@ -68,6 +68,18 @@ def mapped_lines(manifests: Sequence[Manifest]) -> list[str]:
     return ["  columns: " + ", ".join(f"{spelled} → {name}" for spelled, name in mapped)]
 
 
+def fitted_lines(manifests: Sequence[Manifest]) -> list[str]:
+    """Say for which frames prepared copies are used, and what was done to them."""
+    fitted = list(dict.fromkeys(pair for each in manifests for pair in each.fitted))
+    lines = [
+        plain(f"  fitted: {frame}: {done}", width=SENTENCE_WIDTH)
+        for frame, done in fitted[:MOST_OF_A_KIND]
+    ]
+    if len(fitted) > MOST_OF_A_KIND:
+        lines.append(f"  … and {len(fitted) - MOST_OF_A_KIND} more fitted: plan --json")
+    return lines
+
+
 def warning_lines(warnings: Sequence[tuple[Path, Problem]]) -> list[str]:
     """Count what was warned of, and show the first of each kind."""
     if not warnings:
