@@ -203,9 +203,11 @@ def test_the_seasons_share_a_place() -> None:
     assert not any(concerns.share_nothing(one, other) for one in tiny for other in tiny)
 
 
-def test_plain_images_tell_nothing(folder: Path) -> None:
-    manifests.frame(folder / "white.png", (255, 255, 255))
-    assert warned(folder, row("a.png", "white.png")) == []
+def test_images_without_forms_tell_nothing(folder: Path) -> None:
+    manifests.frame(folder / "plain.png", (255, 255, 255))
+    sand = random.Random(3).randbytes(SIZE[0] * SIZE[1])
+    Image.frombytes("L", SIZE, sand).save(folder / "sand.png")
+    assert warned(folder, row("a.png", "plain.png"), row("a.png", "sand.png")) == []
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ class ManifestCommand(click.Command):
         ours = args.index("--") if "--" in args else len(args)
         said = [
             f"--fit={Way.PAD}" if arg == "--fit" and after not in ways else arg
-            for arg, after in zip(args[:ours], [*args[1:ours], ""], strict=True)
+            for arg, after in zip(args[:ours], [*args[1:], ""], strict=False)
         ]
         return super().parse_args(ctx, [*said, *args[ours:]])
 

@@ -71,8 +71,9 @@ class RowReader:
         )
         if self.fitting is not None and start is not None:
             start, end = self._fitted(self.fitting, cells, (start, end), problem)
-        named = 2 if cells["end_image"] else 1
-        for wrong in prompts.wrong_references(cells["prompt"], frames=named):
+        # A row whose end frame is missing has been told so.
+        open_ended = not cells["end_image"] and self.allow_open_ended
+        for wrong in prompts.wrong_references(cells["prompt"], frames=1 if open_ended else 2):
             problem("prompt", wrong)
         parameters = self._parameters(cells, problem)
         takes = _number(cells.get("takes", ""), self.takes, (1, MAX_TAKES), "takes", problem)
