@@ -278,8 +278,7 @@ def test_without_writing_it_says_the_same_and_leaves_nothing(folder: Path) -> No
     planned = read(folder, ("a.png", "b.png"), writes=False)
     assert not (folder / "videos").exists()
     made = read(folder, ("a.png", "b.png"))
-    assert planned == made
-    assert row_of(planned, 0).spec.key == row_of(made, 0).spec.key
+    assert (list(planned.rows), planned.fitted) == (list(made.rows), made.fitted)
 
 
 def test_a_copy_that_is_there_is_used_as_it_is_whatever_would_be_made_today(folder: Path) -> None:
@@ -298,7 +297,8 @@ def test_a_copy_that_is_no_image_any_more_is_made_again(folder: Path) -> None:
     first = read(folder, ("a.png", "b.png"))
     (copy,) = (folder / "videos" / "fitted").iterdir()
     copy.write_bytes(b"")
-    assert read(folder, ("a.png", "b.png")) == first
+    again = read(folder, ("a.png", "b.png"))
+    assert list(again.rows) == list(first.rows)
     assert copy.stat().st_size > 0
 
 
