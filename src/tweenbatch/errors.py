@@ -80,15 +80,40 @@ def _one_line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-class ManifestError(UsageError):
-    """The manifest has problems, each with its row and column."""
+MOST_OF_A_KIND = 20
+"""Of problems alike so many are shown; the others are counted."""
 
-    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
+
+class ManifestError(UsageError):
+    """The manifest has problems, each with its row and column.
+
+    ``others`` are the errors of further manifests of the same call, ``listed`` the file in which
+    all problems of this one are written down, if there is such a file.
+    """
+
+    def __init__(
+        self, path: Path, problems: Sequence[Problem], others: Sequence["ManifestError"] = ()
+    ) -> None:
+        super().__init__(path, problems)
         self.path = path
         self.problems = tuple(problems)
+        self.others = tuple(others)
+        self.listed: Path | None = None
+
+    def __str__(self) -> str:
+        """Return the first problems of each kind, a line each, and how many more there are."""
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
-        lines = "".join(f"\n  {problem}" for problem in self.problems)
-        super().__init__(f"{_one_line(str(path))}: {count}; nothing was imported{lines}")
+        lines = [f"{_one_line(str(self.path))}: {count}; nothing was imported"]
+        kinds: dict[str, list[Problem]] = {}
+        for problem in self.problems:
+            kinds.setdefault(problem.kind or problem.column or "", []).append(problem)
+        for alike in kinds.values():
+            lines += [f"  {problem}" for problem in alike[:MOST_OF_A_KIND]]
+            if len(alike) > MOST_OF_A_KIND:
+                lines.append(f"  … and {len(alike) - MOST_OF_A_KIND:,} more like these")
+        if self.listed is not None:
+            lines.append(f"  all of them are in {_one_line(str(self.listed))}")
+        return "\n".join([*lines, *map(str, self.others)])
 
 
 class MissingKey(UsageError):

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 MAX_STEM_BYTES = 120
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_DIGITS = re.compile(r"(\d+)")
 _DASHES = re.compile(r"-{2,}")
 # Windows opens the device whatever follows the first dot.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNORECASE)
@@ -137,3 +138,11 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def natural(path: Path) -> tuple[object, ...]:
+    """Return what sorts frame2 before frame10."""
+    parts = [_DIGITS.split(part.casefold()) for part in path.parts]
+    # Texts and digits take turns, so that only like is compared with like.
+    keys = [tuple(int(t) if n % 2 else t for n, t in enumerate(part)) for part in parts]
+    return (keys, str(path))

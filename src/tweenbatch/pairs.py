@@ -6,7 +6,6 @@ endpoint takes beyond the names of its two frames; ``plan`` checks that.
 
 import csv
 import os
-import re
 import string
 import unicodedata
 from collections import Counter
@@ -33,7 +32,6 @@ anything."""
 
 FEWEST = 2
 LONGEST_STEM = 50
-_DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +81,7 @@ def key_frames(named: Sequence[str], *, keep_order: bool) -> list[KeyFrame]:
             problems.append(problem)
     if not keep_order:
         places_of = {_real_place(path): path for path in reversed(found)}
-        found = [places_of[place] for place in sorted(places_of, key=natural)]
+        found = [places_of[place] for place in sorted(places_of, key=filenames.natural)]
     known: dict[Path, KeyFrame] = {}
     for path in dict.fromkeys(found):
         problems += _name_problems(path)
@@ -97,14 +95,6 @@ def key_frames(named: Sequence[str], *, keep_order: bool) -> list[KeyFrame]:
             problems.append(f"'{path}' can't be read ({error.strerror})")
     _refuse(problems)
     return [known[path] for path in found]
-
-
-def natural(path: Path) -> tuple[object, ...]:
-    """Return what sorts frame2 before frame10."""
-    parts = [_DIGITS.split(part.casefold()) for part in path.parts]
-    # Texts and digits take turns, so that only like is compared with like.
-    keys = [tuple(int(t) if n % 2 else t for n, t in enumerate(part)) for part in parts]
-    return (keys, str(path))
 
 
 def make(
@@ -222,13 +212,13 @@ def _images(name: str) -> tuple[list[Path], str | None]:
     if path.is_dir():
         inside = [each for each in path.iterdir() if _looks_like_frame(each)]
         nothing = f"'{name}' holds no PNG, JPEG or WebP image; name the folder that does"
-        return sorted(inside, key=natural), None if inside else nothing
+        return sorted(inside, key=filenames.natural), None if inside else nothing
     if path.exists() or not any(sign in name for sign in "*?["):
         return [path], None
     matches = [Path(each) for each in glob(str(path), recursive=True)]  # noqa: PTH207 - the pattern may be absolute
     inside = [each for each in matches if _looks_like_frame(each)]
     nothing = f"'{name}' matches no PNG, JPEG or WebP image; check the pattern"
-    return sorted(inside, key=natural), None if inside else nothing
+    return sorted(inside, key=filenames.natural), None if inside else nothing
 
 
 def _looks_like_frame(path: Path) -> bool:

@@ -13,6 +13,9 @@ RESULTS = "results.csv"
 
 _SQLITE_FILE = "sqlite:///"
 
+PROBLEMS = ".problems.csv"
+"""Put behind a manifest's name for the file that lists what is wrong with it."""
+
 FITTED = "fitted"
 """The folder, below that of the videos, for prepared copies of frames."""
 
@@ -35,6 +38,11 @@ def rehearsal_output(output: Path) -> Path:
 def sqlite_path(db: str) -> Path | None:
     """Return the file of an SQLite table; None for any other database."""
     return Path(db.removeprefix(_SQLITE_FILE)) if db.startswith(_SQLITE_FILE) else None
+
+
+def short(path: Path) -> Path:
+    """Return a path as seen from the current folder where it lies below that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def frame_roots(manifest: Path, named: Collection[Path]) -> frozenset[Path]:

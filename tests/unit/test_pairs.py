@@ -64,13 +64,13 @@ def test_a_loop_leads_the_last_frame_back_to_the_first(tmp_path: Path) -> None:
 def test_numbers_in_names_are_sorted_as_numbers(numbers: list[int], order: random.Random) -> None:
     paths = [Path(f"shots/frame{number}.png") for number in numbers]
     order.shuffle(paths)
-    sorted_paths = sorted(paths, key=pairs.natural)
+    sorted_paths = sorted(paths, key=filenames.natural)
     assert [path.name for path in sorted_paths] == [f"frame{n}.png" for n in sorted(numbers)]
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="/\0"), min_size=1), max_size=8))
 def test_any_names_can_be_sorted(names: list[str]) -> None:
-    assert len(sorted(map(Path, names), key=pairs.natural)) == len(names)
+    assert len(sorted(map(Path, names), key=filenames.natural)) == len(names)
 
 
 def test_a_folder_gives_its_images_in_order_and_nothing_else(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 import click
 
 from tweenbatch import manifest, places
-from tweenbatch.errors import UsageError
+from tweenbatch.errors import ManifestError, UsageError
 from tweenbatch.fitting import Fit, Way
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
 from tweenbatch.records import Manifest
+from tweenbatch.report import problems
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -109,7 +110,7 @@ class Asked:
         )
 
     def read(self, output: Path, *, writes: bool) -> list[Manifest]:
-        """Return the manifests; raise ``ManifestError``.
+        """Return the manifests; raise ``ManifestError``, whose problems are listed beside them.
 
         Prepared copies of frames belong below ``output``; without ``writes`` none is kept.
         """
@@ -117,7 +118,13 @@ class Asked:
         if self.way is not None:
             folder = output.absolute() / places.FITTED
             fit = Fit(way=self.way, folder=folder, writes=writes)
-        return manifest.read_all(self.paths, replace(self.reading, fit=fit))
+        try:
+            read = manifest.read_all(self.paths, replace(self.reading, fit=fit))
+        except ManifestError as error:
+            problems.write(error)
+            raise
+        problems.forget(each.path for each in read)
+        return read
 
 
 class ManifestCommand(click.Command):

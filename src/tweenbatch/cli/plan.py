@@ -11,7 +11,7 @@ from tweenbatch import plan as planning
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
 from tweenbatch.cli.options import output_option, table_options, table_url
-from tweenbatch.errors import OutputUnusable
+from tweenbatch.errors import ManifestError, OutputUnusable
 from tweenbatch.report import shapes, text
 from tweenbatch.settings import DEFAULT_CONCURRENCY, MOST_AT_ONCE
 from tweenbatch.store import Store
@@ -43,7 +43,12 @@ def command(
     """Check MANIFESTS, hold them against the table and price the difference."""
     asked = Asked.taken_from({**options, "strict": strict})
     output = places.rehearsal_output(output) if rehearse else output
-    read = asked.read(output, writes=False)
+    try:
+        read = asked.read(output, writes=False)
+    except ManifestError as error:
+        if as_json:
+            click.echo(json.dumps(shapes.problems(error)))
+        raise
     url = table_url(db, rehearse=rehearse)
     file = places.sqlite_path(url)
     store = Store.open(url, create=False) if file is None or file.exists() else None
@@ -65,8 +70,7 @@ def command(
             )
         )
         return
-    names = ", ".join(str(path) for path in asked.paths)
-    click.echo(streams.visible_line(f"{names}: {text.clips(made.count())}"))
+    click.echo(streams.visible_line(text.title(made)))
     warned = text.warning_lines(made.warnings)
     if shortage:
         warned.append(f"  warning: {shortage}")

@@ -292,9 +292,8 @@ def _planned(
     # How long fal takes is nothing that a rehearsal could tell.
     concurrency = None if settings.rehearse else settings.concurrency
     made = plan.make(manifests, store, prices=prices, concurrency=concurrency)
-    names = ", ".join(str(_short(each.path)) for each in manifests)
     return _Batch(
-        title=f"{names}: {text.clips(made.count())}",
+        title=text.title(made),
         lines=[
             *text.mapped_lines(manifests),
             *text.fitted_lines(manifests),
@@ -346,10 +345,6 @@ def _resting(**counts: int) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
 
 
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def _show(batch: _Batch, settings: RunSettings, say: Callable[[str], None]) -> None:
     say(batch.title)
     for line in batch.lines:
@@ -359,7 +354,7 @@ def _show(batch: _Batch, settings: RunSettings, say: Callable[[str], None]) -> N
         return
     if batch.in_doubt:
         say(f"To look up at fal: {batch.in_doubt} of unknown outcome, which are not sent again.")
-    where = f"Videos go to {_short(settings.output)}."
+    where = f"Videos go to {places.short(settings.output)}."
     amount = text.usd(batch.usd_to_pay)
     if not batch.to_pay:
         say(f"Nothing to submit; {text.clips(batch.at_fal)} to collect. {where}")
@@ -437,7 +432,7 @@ def _rehearsal(settings: RunSettings, stack: ExitStack) -> Callable[[], Fal]:
 def _close(
     result: session.Result, settings: RunSettings, store: Store, say: Callable[[str], None]
 ) -> None:
-    written = _short(settings.output / places.RESULTS)
+    written = places.short(settings.output / places.RESULTS)
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
         write = partial(results.csv, extra=store.extra_columns())
@@ -451,6 +446,6 @@ def _close(
         click.echo(json.dumps({**shape, "exit_code": int(result.exit_code)}))
     for line in summary.lines(result, money, attention, rehearsal=settings.rehearse):
         say(line)
-    say(f"  videos   {_short(settings.output)}")
+    say(f"  videos   {places.short(settings.output)}")
     say(f"  results  {where}")
     say(f"  next     {summary.next_command(result, settings)}")

@@ -62,7 +62,7 @@ class Naming:
             return "", wrong
         # Whatever is written into the output folder has a dot in its name, so no folder has one.
         *folders, file = filled
-        safe = [slug(folder.replace(".", "-")) for folder in folders]
+        safe = [slug(slug(folder).replace(".", "-")) for folder in folders]
         safe.append(slug(file))
         for part, kept in zip(filled, safe, strict=True):
             if not kept:

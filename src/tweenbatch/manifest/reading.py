@@ -1,24 +1,27 @@
 """From a file to its manifest: sheet, header, rows, problems."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from tweenbatch import places
 from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.fitting import Fit
-from tweenbatch.manifest import delimited
+from tweenbatch.manifest import delimited, documents, finding, shape, source, tables
 from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.names import Naming, refuse_clashes
 from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.sheet import Sheet
+from tweenbatch.manifest.source import Format, Source
 from tweenbatch.manifest.spool import Spool
 from tweenbatch.models import DEFAULT, Endpoint
 from tweenbatch.preflight import Preflight, is_hint
 from tweenbatch.records import Manifest
 
-NAMELESS = "Unnamed: "
-"""What pandas calls a column without a name, with its number behind."""
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +52,17 @@ class Reading:
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
     """Return the checked manifests of one run, whose clips never ask for one name.
 
-    Raises ``ManifestError`` with every problem of a file.
+    ``paths`` are files, patterns that name some, or ``-`` for the standard input. Raises
+    ``ManifestError`` with every problem of every file.
     """
-    manifests = [read(path, reading) for path in paths]
+    manifests, wrong = [], []
+    for path in finding.files(paths):
+        try:
+            manifests.append(read(path, reading))
+        except ManifestError as error:
+            wrong.append(error)
+    if wrong:
+        raise ManifestError(wrong[0].path, wrong[0].problems, others=wrong[1:])
     if reading.naming is not None:
         refuse_clashes(manifests)
     return manifests
@@ -62,13 +73,41 @@ def read(path: Path, reading: Reading) -> Manifest:
 
     Raises ``ManifestError`` with every problem of the file.
     """
-    sheet = _named(delimited.load(path))
-    header = Header.of(sheet.cells.columns, keep=reading.keep)
+    with source.opened(path) as opened:
+        return _checked(_LOADERS[opened.format](opened), reading)
+
+
+def from_dataframe(frame: "pd.DataFrame", path: Path, reading: Reading) -> Manifest:
+    """Return the checked rows of a pandas DataFrame, as those of a file called ``path``.
+
+    The table knows the batch by that path, and frames without a folder lie beside it. The first
+    row counts as row 2, below the header. Raises ``ManifestError`` with every problem.
+    """
+    return _checked(tables.of_dataframe(frame, path), reading)
+
+
+_LOADERS: Mapping[Format, Callable[[Source], Sheet]] = MappingProxyType(
+    {
+        Format.DELIMITED: delimited.load,
+        Format.JSON_LINES: documents.load,
+        Format.JSON: documents.load,
+        Format.PARQUET: tables.load,
+        Format.XLSX: tables.load,
+    }
+)
+
+
+def _checked(sheet: Sheet, reading: Reading) -> Manifest:
+    path = sheet.path
+    sheet = replace(sheet, header=shape.trimmed(sheet.header))
+    if twice := shape.named_twice(sheet.header):
+        raise ManifestError(path, twice)
+    header = Header.of(shape.named(sheet.header), keep=reading.keep)
     defaults = {header.canonical(name): value for name, value in reading.defaults.items()}
     problems = header.problems(reading.endpoint, defaults=defaults)
     if len(defaults) < len(reading.defaults):
-        twice = f"{' and '.join(reading.defaults)} have a default, and two of them mean the same"
-        problems.append(Problem(message=f"{twice}; leave one"))
+        message = f"{' and '.join(reading.defaults)} have a default, and two of them mean the same"
+        problems.append(Problem(message=f"{message}; leave one"))
     if reading.naming is not None:
         problems += reading.naming.problems(header, defaults)
     if problems:
@@ -92,7 +131,7 @@ def read(path: Path, reading: Reading) -> Manifest:
         )
         rows = _rows(sheet, reader)
         problems, warnings = preflight.told()
-    problems += reader.problems
+    problems += [*sheet.problems, *reader.problems]
     if reading.strict:
         problems += [warning for warning in warnings if not is_hint(warning)]
     if problems:
@@ -111,22 +150,9 @@ def read(path: Path, reading: Reading) -> Manifest:
 
 
 def _rows(sheet: Sheet, reader: RowReader) -> Spool:
-    lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
     rows = Spool()
-    table = sheet.cells.itertuples(index=False, name=None)
-    for cells, number, line in zip(table, sheet.numbers, lines, strict=True):
-        if any(text.strip() for text in cells):
-            values = dict(zip(reader.header.names, cells, strict=True))
-            for row in reader.rows(values, number=number, line=line):
-                rows.add(row)
+    names = reader.header.names
+    for number, line, cells in shape.shaped(sheet):
+        for row in reader.rows(dict(zip(names, cells, strict=True)), number=number, line=line):
+            rows.add(row)
     return rows
-
-
-def _named(sheet: Sheet) -> Sheet:
-    """Leave out empty columns without a name, which spreadsheets put behind the last."""
-    empty = [
-        name
-        for name in sheet.cells.columns
-        if str(name).startswith(NAMELESS) and not sheet.cells[name].str.strip().any()
-    ]
-    return replace(sheet, cells=sheet.cells.drop(columns=empty)) if empty else sheet

@@ -11,7 +11,7 @@ from tweenbatch.errors import Problem, UnreadableFrame
 from tweenbatch.fitting import MAX_ORIGINAL_BYTES, Fitting
 from tweenbatch.formulas import bare
 from tweenbatch.manifest import templates
-from tweenbatch.manifest.columns import Header
+from tweenbatch.manifest.columns import REQUIRED, Header
 from tweenbatch.manifest.names import Naming
 from tweenbatch.models import Endpoint
 from tweenbatch.preflight import Preflight
@@ -20,6 +20,15 @@ from tweenbatch.records import Frame, JobSpec, Row
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000
 ORDER_LIMIT = 1_000_000_000
+
+
+LEFTOVERS = frozenset(
+    {
+        *("nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT"),
+        *("#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"),
+    }
+)
+"""What spreadsheets and programs write where there was nothing, or no result."""
 
 
 class _Report(Protocol):
@@ -61,6 +70,11 @@ class RowReader:
         cells = {name: bare(text.strip()) for name, text in values.items()}
         for name, default in self.defaults.items():
             cells[name] = cells.get(name) or default
+        for column in REQUIRED:
+            if cells[column] in LEFTOVERS:
+                left = "what a spreadsheet or a program leaves where there was nothing"
+                problem(column, f"is '{cells[column]}', {left}; fill it in, or remove the row")
+                return []
         cells["prompt"] = self._prompt(cells, problem)
         for wrong in prompts.problems(cells["prompt"], max_chars=self.endpoint.max_prompt_chars):
             problem("prompt", wrong)

@@ -1,22 +1,34 @@
 """What a manifest file holds, before anybody asks what it means: cells of text under a header."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-import pandas as pd
+from tweenbatch.errors import Problem
+
+
+class Line(NamedTuple):
+    """The cells of one row, as many as the header has.
+
+    ``number`` is what a person sees beside it (the header of a table is row 1), ``line`` the line
+    of a text file on which it begins, None for a file without lines.
+    """
+
+    number: int
+    line: int | None
+    cells: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """The cells of a file as text, under the column names as the file spells them.
+    """The rows of a file under the column names as the file spells them, to be read once.
 
-    ``numbers`` are the rows as a person sees them (the header of a table is row 1), ``lines``
-    the lines of a text file on which the rows begin, None for a file without lines.
+    What is wrong with the file itself is in ``problems``, all of it once the rows were read.
     """
 
     path: Path
     sha256: str
-    cells: pd.DataFrame
-    numbers: Sequence[int]
-    lines: Sequence[int] | None
+    header: tuple[str, ...]
+    lines: Iterator[Line]
+    problems: list[Problem] = field(default_factory=list)

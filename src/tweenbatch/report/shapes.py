@@ -1,9 +1,11 @@
 """The JSON that programs read: stable shapes, amounts in dollars."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tweenbatch.disk import Room
+from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.pace import Estimate
 from tweenbatch.plan import Group, Plan, PlannedRow
 from tweenbatch.records import Attention, Manifest, Money
@@ -91,17 +93,7 @@ def plan(made: Plan) -> dict[str, Any]:
             if row.elsewhere is not None
         ],
         "estimate": None if made.estimate is None else _estimate(made.estimate),
-        "warnings": [
-            {
-                "file": str(path),
-                "row": problem.row,
-                "line": problem.line,
-                "column": problem.column,
-                "kind": problem.kind,
-                "message": problem.message,
-            }
-            for path, problem in made.warnings
-        ],
+        "warnings": [_problem(path, problem) for path, problem in made.warnings],
     }
 
 
@@ -123,6 +115,28 @@ def room(found: Room | None) -> dict[str, Any] | None:
         "needed_bytes": found.needed_bytes,
         "free_bytes": found.free_bytes,
         "enough": found.shortage is None,
+    }
+
+
+def problems(error: ManifestError) -> dict[str, Any]:
+    """Return the shape of ``plan --json`` where manifests have problems."""
+    return {
+        "problems": [
+            _problem(each.path, problem)
+            for each in (error, *error.others)
+            for problem in each.problems
+        ]
+    }
+
+
+def _problem(path: Path, problem: Problem) -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "row": problem.row,
+        "line": problem.line,
+        "column": problem.column,
+        "kind": problem.kind,
+        "message": problem.message,
     }
 
 

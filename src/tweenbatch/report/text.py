@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
+from tweenbatch import places
 from tweenbatch.errors import Problem
 from tweenbatch.models import Rise
 from tweenbatch.pace import Estimate
@@ -48,6 +49,14 @@ def plain(text: str, *, width: int = MESSAGE_WIDTH) -> str:
     """Return text from outside as one printable line: no control characters, not too long."""
     line = "".join(c if c.isprintable() else " " for c in text)
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def title(plan: Plan) -> str:
+    """Name the manifests of a plan, and how many clips they ask for."""
+    names = [str(places.short(path)) for path in plan.manifests]
+    if len(names) > MOST_NAMES:
+        names = [*names[:MOST_NAMES], f"… ({len(names)} files)"]
+    return f"{', '.join(names)}: {clips(plan.count())}"
 
 
 def risen(rises: Sequence[Rise]) -> str:

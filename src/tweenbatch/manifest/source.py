@@ -1,0 +1,164 @@
+"""The bytes of a manifest: where they come from, which format they are, how they are text.
+
+It refuses to know what a format means.
+"""
+
+import codecs
+import hashlib
+import io
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import IO
+
+from tweenbatch.errors import ManifestError, Problem
+
+STDIN = Path("-")
+"""How a person asks for the standard input."""
+
+STDIN_NAME = "<stdin>"
+"""What it is called in messages and in the table, as if it lay in the current folder."""
+
+BLOCK = 1 << 20
+
+
+class Format(StrEnum):
+    """How the rows are written down."""
+
+    DELIMITED = "text with separated columns"
+    JSON_LINES = "JSON lines"
+    JSON = "a JSON array"
+    PARQUET = "Parquet"
+    XLSX = "XLSX"
+
+
+_BY_SUFFIX = {
+    ".jsonl": Format.JSON_LINES,
+    ".ndjson": Format.JSON_LINES,
+    ".json": Format.JSON,
+    ".parquet": Format.PARQUET,
+    ".pq": Format.PARQUET,
+    ".xlsx": Format.XLSX,
+    ".xlsm": Format.XLSX,
+    **dict.fromkeys((".csv", ".tsv", ".tab", ".txt"), Format.DELIMITED),
+}
+_BY_CONTENT = (
+    (b"PAR1", Format.PARQUET),
+    (b"PK\x03\x04", Format.XLSX),
+    (b"[", Format.JSON),
+    (b"{", Format.JSON_LINES),
+)
+_OLD = {
+    ".xls": "an old Excel workbook",
+    ".ods": "an OpenDocument table",
+    ".numbers": "a Numbers table",
+}
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The bytes of one manifest, open for reading from any place."""
+
+    path: Path
+    file: IO[bytes]
+    format: Format
+    sha256: str
+
+    def refuse(self, message: str, *, line: int | None = None) -> ManifestError:
+        """Return the error for something that is wrong with the whole file."""
+        return ManifestError(self.path, [Problem(message=message, line=line)])
+
+    def refuse_all(self, problems: list[Problem]) -> ManifestError:
+        """Return the error for several things that are wrong with the file."""
+        return ManifestError(self.path, problems)
+
+    def text(self) -> Iterator[str]:
+        """Yield the lines with their ends; raise ``ManifestError`` for what is no text."""
+        start = self.file.read(max(len(mark) for mark, _ in _MARKS))
+        self.file.seek(0)
+        encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
+        lines = io.TextIOWrapper(self.file, encoding=encoding, newline="")
+        try:
+            for number, line in enumerate(lines, 1):
+                if "\0" in line:
+                    raise self.refuse(f"there is a NUL byte on line {number}; this is no text file")
+                yield line
+        except UnicodeDecodeError as error:
+            raise self._undecodable(encoding) from error
+        finally:
+            if not self.file.closed:  # somebody may have stopped reading, and closed it
+                lines.detach()
+
+    def _undecodable(self, encoding: str) -> ManifestError:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        self.file.seek(0)
+        before, line = 0, 1
+        for block in iter(lambda: self.file.read(BLOCK), b""):
+            left = len(decoder.getstate()[0])
+            try:
+                line += decoder.decode(block).count("\n")
+            except UnicodeDecodeError as error:
+                byte = before - left + error.start + 1
+                line += error.object[: error.start].decode(encoding, "ignore").count("\n")
+                return self._not_text(f"byte {byte} on line {line}", encoding)
+            before += len(block)
+        return self._not_text("the last character", encoding)
+
+    def _not_text(self, where: str, encoding: str) -> ManifestError:
+        name = "UTF-16" if encoding == "utf-16" else "UTF-8"
+        return self.refuse(f"{where} is not {name}; save the file as 'CSV UTF-8'")
+
+
+def named(path: Path) -> Path:
+    """Return under which path a manifest is known."""
+    return Path.cwd() / STDIN_NAME if path == STDIN else path
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Source]:
+    """Open a manifest; raise ``ManifestError``."""
+    called = named(path)
+    try:
+        with tempfile.TemporaryFile() if path == STDIN else path.open("rb") as file:
+            if path == STDIN:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+                file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            yield Source(path=called, file=file, format=_format(called, file), sha256=digest)
+    except OSError as error:
+        raise ManifestError(called, [Problem(message=_unreadable(called, error))]) from error
+
+
+def _format(path: Path, file: IO[bytes]) -> Format:
+    suffix = path.suffix.lower()
+    if suffix in _OLD:
+        message = f"{_OLD[suffix]} is not read; save it as XLSX or as 'CSV UTF-8'"
+        raise ManifestError(path, [Problem(message=message)])
+    known = _BY_SUFFIX.get(suffix)
+    start = file.read(BLOCK)
+    file.seek(0)
+    if not start:
+        raise ManifestError(path, [Problem(message="the file is empty")])
+    if known is not None:
+        return known
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    return next((form for mark, form in _BY_CONTENT if text.startswith(mark)), Format.DELIMITED)
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file; check the path"
+    if path.is_dir():
+        return "this is a folder; name the manifest file in it"
+    return f"can't be read ({error.strerror})"

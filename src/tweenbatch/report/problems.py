@@ -1,0 +1,51 @@
+"""The file that lists all that is wrong with a manifest, beside it."""
+
+import csv
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.formulas import guarded
+from tweenbatch.places import PROBLEMS
+
+COLUMNS = ("file", "row", "line", "column", "kind", "message")
+
+
+def file_of(manifest: Path) -> Path:
+    """Return where the problems of a manifest are listed."""
+    return manifest.with_name(manifest.name + PROBLEMS)
+
+
+def write(error: ManifestError) -> None:
+    """List the problems of each manifest beside it, where there is a file and room for another."""
+    for each in (error, *error.others):
+        if not each.path.is_file():
+            continue
+        place = file_of(each.path)
+        part = place.with_name(place.name + ".part")
+        try:
+            with part.open("w", encoding="utf-8-sig", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(COLUMNS)
+                writer.writerows(_cells(each.path, problem) for problem in each.problems)
+            part.replace(place)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+        else:
+            each.listed = place
+
+
+def _cells(path: Path, problem: Problem) -> Iterable[object]:
+    text = guarded(problem.message)
+    return path.name, problem.row, problem.line, problem.column, problem.kind, text
+
+
+def forget(manifests: Iterable[Path]) -> None:
+    """Remove the lists of manifests that have no problems any more; only ours."""
+    for each in manifests:
+        place = file_of(each)
+        with suppress(OSError):
+            if place.open(encoding="utf-8-sig").readline().strip() == ",".join(COLUMNS):
+                place.unlink()
