@@ -100,12 +100,14 @@ def inspect(source: bytes | Path, *, max_bytes: int = MAX_BYTES) -> FrameFacts:
     )
 
 
-def problems(facts: FrameFacts, limits: ImageLimits) -> list[str]:
+def problems(facts: FrameFacts, limits: ImageLimits | None) -> list[str]:
     """Return what the endpoint would refuse, each as what was found, what is allowed, what to do.
 
     Like the message of ``UnreadableFrame``, each completes a sentence that begins with the
-    frame's name.
+    frame's name. None stands for limits that nobody knows.
     """
+    if limits is None:
+        return []
     found = []
     size = size_text(facts.width, facts.height)
     if facts.bytes > limits.max_bytes:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from tweenbatch.clock import Clock
 from tweenbatch.fal import Fal
-from tweenbatch.models import ENDPOINTS, Prices
+from tweenbatch.models import Prices, find
 from tweenbatch.records import Frame, Intent, Job
 from tweenbatch.stages.upload import upload
 from tweenbatch.store import Store
@@ -36,7 +36,7 @@ class Intents:
         start_url = await self._frame_url(spec.start)
         end_url = await self._frame_url(spec.end) if spec.end else None
         return Intent(
-            arguments=ENDPOINTS[spec.endpoint].arguments(
+            arguments=find(spec.endpoint).arguments(
                 prompt=spec.prompt,
                 start_url=start_url,
                 end_url=end_url,

@@ -26,7 +26,7 @@ from tweenbatch.errors import (
 )
 from tweenbatch.fal import Fal, request_of
 from tweenbatch.fal.addresses import serves_files
-from tweenbatch.models import ENDPOINTS
+from tweenbatch.models import find
 from tweenbatch.records import Intent, Job, PastRequest
 from tweenbatch.restored import KEPT, Doubt, when
 from tweenbatch.retrying import reading
@@ -129,7 +129,7 @@ class LostAndFound:
 
     async def _adopt(self, endpoint: str, free: Sequence[PastRequest]) -> int:
         jobs = await self.table(self.store.waiting, endpoint, _prompts(free))
-        model = ENDPOINTS[endpoint]
+        model = find(endpoint)
         await self._remember_uploads(jobs)
         await self._see(frames_to_see(jobs, free, model))
         adopted = 0

@@ -1,5 +1,6 @@
 """Where things lie: the table, the videos, the rehearsal's own beside them, and frames."""
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def sqlite_path(db: str) -> Path | None:
 def short(path: Path) -> Path:
     """Return a path as seen from the current folder where it lies below that."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def models_folder() -> Path:
+    """Return the folder in which what was read from fal of its models is kept."""
+    named = os.environ.get("TWEENBATCH_MODELS")
+    if named:
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME", "")
+    # The standard has a relative one ignored.
+    base = Path(data) if Path(data).is_absolute() else (_home() or Path()) / ".local" / "share"
+    return base / "tweenbatch" / "models"
 
 
 def frame_roots(manifest: Path, named: Collection[Path]) -> frozenset[Path]:

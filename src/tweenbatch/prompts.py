@@ -12,15 +12,16 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _IMAGE = re.compile(r"@image(\d+)", re.ASCII | re.IGNORECASE)
 
 
-def problems(prompt: str, *, max_chars: int) -> list[str]:
+def problems(prompt: str, *, max_chars: int | None) -> list[str]:
     """Return what is wrong: what was found, what is allowed, what to do.
 
-    Each completes a sentence that begins with the prompt's column. Characters are code points.
+    Each completes a sentence that begins with the prompt's column. Characters are code points;
+    None stands for a limit that nobody knows.
     """
     if not prompt:
         return ["is empty; say what should happen between the frames"]
     found = []
-    if len(prompt) > max_chars:
+    if max_chars is not None and len(prompt) > max_chars:
         found.append(f"has {len(prompt)} characters; at most {max_chars} are allowed: shorten it")
     if control := _CONTROL.search(prompt):
         found.append(

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from tweenbatch.errors import Answered, FalError, KeyRefused
 from tweenbatch.fal import Fal
-from tweenbatch.models import AS_KNOWN, ENDPOINTS, Prices, Rise
+from tweenbatch.models import AS_KNOWN, Prices, Rise, find
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +22,11 @@ class Quote:
 async def ask(connect: Callable[[], Fal], endpoints: Collection[str]) -> Quote:
     """Return what these endpoints cost now; raise ``KeyRefused`` where the key is no good.
 
-    A price list that can't be read is no reason to stop: fal may not show it to every key.
+    A price list that can't be read is no reason to stop: fal may not show it to every key. The
+    list has one price for each endpoint, so that of one with several by its parameters, or by
+    the clip, is left alone. Raises ``UsageError`` for an endpoint that is not known here.
     """
+    models = [find(name) for name in sorted(endpoints)]
     async with connect() as fal:
         try:
             now = await fal.prices(endpoints)
@@ -35,9 +38,10 @@ async def ask(connect: Callable[[], Fal], endpoints: Collection[str]) -> Quote:
                 ) from error
             return Quote(unread=str(error))
     risen = tuple(
-        Rise(endpoint=name, known_usd=known, now_usd=now[name])
-        for name in sorted(endpoints)
-        if now.get(name, Decimal(0)) > (known := ENDPOINTS[name].price_per_second_usd)
+        Rise(endpoint=model.id, known_usd=known, now_usd=now[model.id])
+        for model in models
+        if (known := model.price_per_second_usd) is not None
+        and now.get(model.id, Decimal(0)) > known
     )
     return Quote(prices=Prices(per_second_usd=now), risen=risen)
 

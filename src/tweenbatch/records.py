@@ -141,7 +141,7 @@ class Request:
 class Intent:
     """What is about to be submitted; recorded before the first byte of the POST."""
 
-    arguments: Mapping[str, str]
+    arguments: Mapping[str, Any]
     price_usd: Decimal
     key_fingerprint: str
     host: str
@@ -171,7 +171,7 @@ class Job:
     tries: int
     fence: int
     not_before: datetime | None
-    arguments: Mapping[str, str] | None
+    arguments: Mapping[str, Any] | None
     request: Request | None
     accepted_at: datetime | None
     video: "RemoteVideo | None"

@@ -33,7 +33,7 @@ MAY_USE: dict[str, set[str]] = {
     "states": set(),
     "clock": set(),
     "records": {"errors", "states"},
-    "models": set(),
+    "models": {"errors", "places"},
     "places": set(),
     "filenames": set(),
     "settings": {"places"},
@@ -66,6 +66,7 @@ MAY_USE: dict[str, set[str]] = {
     "pace": {"records"},
     "plan": {"changes", "errors", "models", "pace", "records", "states", "store", "tweenbatch"},
     "quote": {"errors", "fal", "models"},
+    "learning": {"errors", "fal", "models"},
     "stages": {
         *("clock", "errors", "fal", "filenames", "frames", "models", "mp4", "policy", "records"),
         *("retrying", "states", "video"),

@@ -15,7 +15,7 @@ from tweenbatch import frames, manifest
 from tweenbatch.errors import ManifestError, OutputUnusable
 from tweenbatch.fitting import Fit, Way
 from tweenbatch.manifest import Reading
-from tweenbatch.models import KLING_O1
+from tweenbatch.models import KLING_O1, USUAL_LIMITS
 from tweenbatch.records import Frame, Manifest, Row
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
@@ -224,7 +224,7 @@ def test_a_start_outside_of_what_the_endpoint_takes_is_brought_inside_and_its_en
 def test_a_file_that_is_too_big_is_made_smaller_in_bytes_and_no_more_than_needed(
     folder: Path, kind: str
 ) -> None:
-    few = replace(KLING_O1, image_limits=replace(KLING_O1.image_limits, max_bytes=300_000))
+    few = replace(KLING_O1, image_limits=replace(USUAL_LIMITS, max_bytes=300_000))
     noise = Image.effect_noise((960, 540), 80).convert("RGB")
     noise.save(folder / "b", kind, **({"quality": 100} if kind == "JPEG" else {}))
     assert (folder / "b").stat().st_size > 300_000

@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "Import manifests and run until nothing is left to do; without one: resume.",
     "pairs": "Make a manifest from key frames: each leads to the next.",
     "plan": "Check manifests, hold them against the table and price the difference.",
+    "models": "Show which models there are, and read from fal what is new.",
     "status": "Show counts, money and what needs a person.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
     "retry": "Queue failed jobs again; the next run pays for them anew.",

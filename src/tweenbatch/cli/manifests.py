@@ -11,6 +11,7 @@ from tweenbatch import manifest, places
 from tweenbatch.errors import ManifestError, UsageError
 from tweenbatch.fitting import Fit, Way
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
+from tweenbatch.models import DEFAULT, find
 from tweenbatch.records import Manifest
 from tweenbatch.report import problems
 
@@ -20,6 +21,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 def manifest_options(command: F) -> F:
     """Add what says how manifests are read, and which of their rows are let through."""
     for option in (
+        click.option(
+            "--model",
+            metavar="ENDPOINT",
+            default=DEFAULT.id,
+            show_default=DEFAULT.title,
+            help="The model of rows that name none in a column 'model': an endpoint of fal or a "
+            "short name; `tweenbatch models` lists them.",
+        ),
         click.option(
             "--frames",
             metavar="DIR",
@@ -98,6 +107,7 @@ class Asked:
             paths=options.pop("manifests"),
             way=Way(way) if (way := options.pop("fit")) else None,
             reading=Reading(
+                endpoint=find(options.pop("model")),
                 frames=options.pop("frames"),
                 allow_open_ended=options.pop("allow_open_ended"),
                 keep=options.pop("keep"),

@@ -1,11 +1,11 @@
 """The endpoints that the emulator offers, as data: fields, limits, prices.
 
-The numbers are the emulator's own, written down a second time on purpose: the product's
-prices and limits are checked against them.
+The facts are the emulator's own, written down a second time on purpose: the product's catalogue
+is checked against them. Prices that nobody published are made up.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -18,45 +18,157 @@ MAX_ASPECT = 2.50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """An input besides prompt and frames: one of some values, or a whole number in a range."""
+
+    values: tuple[Any, ...] = ()
+    low: int = 0
+    high: int = 0
+    default: Any
+
+    def takes(self, value: Any) -> bool:
+        """Tell whether a value is valid; no text is a number here, and no number a text."""
+        if self.values:
+            return any(type(value) is type(each) and value == each for each in self.values)
+        return type(value) is int and self.low <= value <= self.high
+
+
+def one_of(*values: Any, default: Any = None) -> Field:
+    """Return a field that takes these values; without a default, the first is it."""
+    return Field(values=values, default=values[0] if default is None else default)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One endpoint as the emulator sees it."""
+    """One endpoint as the emulator sees it; ``usd`` is for each ``unit``.
+
+    Where ``rates`` has an entry for a field's value, that is the price instead.
+    """
 
     id: str
     title: str
-    price_per_second_usd: Decimal
+    usd: Decimal
+    unit: str = "second"
+    rates: Mapping[tuple[str, Any], Decimal] = field(default_factory=dict)
     start_field: str = "start_image_url"
     end_field: str = "end_image_url"
-    durations: tuple[str, ...] = ("5", "10")
+    end_required: bool = False
+    fields: Mapping[str, Field] = field(default_factory=lambda: {"duration": one_of("5", "10")})
 
     @property
     def app(self) -> str:
         """Return owner/app: what the follow-up URLs keep of the endpoint."""
         return "/".join(self.id.split("/")[:2])
 
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Return the inputs that must be there."""
+        ends = (self.end_field,) if self.end_required else ()
+        return ("prompt", self.start_field, *ends)
+
     def seconds(self, payload: Mapping[str, Any]) -> int:
-        """Return the length of the clip that a valid input asks for."""
-        return int(payload.get("duration", self.durations[0]))
+        """Return the length of the clip that an input asks for, or its default's."""
+        if "duration" not in self.fields:
+            return 5
+        return int(str(self._value("duration", payload)).removesuffix("s"))
+
+    def unit_usd(self, payload: Mapping[str, Any]) -> Decimal:
+        """Return what a unit costs with this input."""
+        for (name, value), usd in self.rates.items():
+            if self._value(name, payload) == value:
+                return usd
+        return self.usd
 
     def price_usd(self, payload: Mapping[str, Any]) -> Decimal:
         """Return what a clip costs; an input that will be refused is priced like the default."""
-        duration = payload.get("duration")
-        known = duration if duration in self.durations else self.durations[0]
-        return self.price_per_second_usd * int(known)
+        units = self.seconds(payload) if self.unit == "second" else 1
+        return self.unit_usd(payload) * units
 
+    def _value(self, name: str, payload: Mapping[str, Any]) -> Any:
+        known = self.fields[name]
+        value = payload.get(name, known.default)
+        return value if known.takes(value) else known.default
+
+
+def _kling(path: str, usd: str, **facts: Any) -> Endpoint:
+    name = f"fal-ai/kling-video/{path}/image-to-video"
+    return Endpoint(id=name, title=f"Kling {path}", usd=Decimal(usd), **facts)
+
+
+_LONG: dict[str, Any] = {"fields": {"duration": one_of(*map(str, range(3, 16)), default="5")}}
+_IMAGE = {"start_field": "image_url"}
+_SOUND = one_of(True, False)
 
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
     {
         endpoint.id: endpoint
         for endpoint in (
+            _kling("o1", "0.112"),
+            _kling("o1/standard", "0.084"),
+            _kling("o3/pro", "0.112", **_IMAGE, **_LONG),
+            _kling("o3/standard", "0.084", **_IMAGE, **_LONG),
+            _kling("v3/pro", "0.140", **_LONG),
+            _kling("v3/standard", "0.090", **_LONG),
+            _kling(
+                "v2.6/pro",
+                "0.07",
+                rates={("generate_audio", True): Decimal("0.14")},
+                fields={"duration": one_of("5", "10"), "generate_audio": _SOUND},
+            ),
+            _kling("v2.5-turbo/pro", "0.07", **_IMAGE, end_field="tail_image_url"),
             Endpoint(
-                id="fal-ai/kling-video/o1/image-to-video",
-                title="Kling O1 First Frame Last Frame to Video",
-                price_per_second_usd=Decimal("0.112"),
+                id="fal-ai/veo3.1/first-last-frame-to-video",
+                title="Veo 3.1",
+                usd=Decimal("0.20"),
+                rates={("generate_audio", True): Decimal("0.40")},
+                start_field="first_frame_url",
+                end_field="last_frame_url",
+                fields={
+                    "duration": one_of("4s", "6s", "8s", default="8s"),
+                    "generate_audio": _SOUND,
+                },
             ),
             Endpoint(
-                id="fal-ai/kling-video/o1/standard/image-to-video",
-                title="Kling O1 First Frame Last Frame to Video (standard)",
-                price_per_second_usd=Decimal("0.084"),
+                id="fal-ai/wan-flf2v",
+                title="Wan 2.1 first and last frame",
+                usd=Decimal("0.40"),
+                unit="video",
+                rates={("resolution", "480p"): Decimal("0.20")},
+                end_required=True,
+                fields={
+                    "num_frames": Field(low=81, high=100, default=81),
+                    "resolution": one_of("480p", "720p", default="720p"),
+                },
+            ),
+            Endpoint(
+                id="fal-ai/pixverse/v5.6/transition",
+                title="PixVerse 5.6",
+                usd=Decimal("0.30"),
+                unit="video",
+                start_field="first_image_url",
+                fields={"duration": one_of("5", "8")},
+            ),
+            Endpoint(
+                id="fal-ai/minimax/hailuo-02/standard/image-to-video",
+                title="Hailuo 02",
+                usd=Decimal("0.045"),
+                start_field="image_url",
+                fields={"duration": one_of("6", "10")},
+            ),
+            Endpoint(
+                id="fal-ai/bytedance/seedance/v1.5/pro/image-to-video",
+                title="Seedance 1.5 Pro",
+                usd=Decimal("0.26"),
+                unit="1m tokens",
+                start_field="image_url",
+                fields={"duration": one_of(*map(str, range(4, 13)), default="5")},
+            ),
+            Endpoint(
+                id="fal-ai/luma-dream-machine/ray-2/image-to-video",
+                title="Luma Ray 2",
+                usd=Decimal("0.10"),
+                start_field="image_url",
+                fields={"duration": one_of("5s", "9s")},
             ),
         )
     }
@@ -69,7 +181,7 @@ def pricing(endpoint: Endpoint) -> dict[str, Any]:
     """Return one entry of the pricing API."""
     return {
         "endpoint_id": endpoint.id,
-        "unit_price": float(endpoint.price_per_second_usd),
-        "unit": "second",
+        "unit_price": float(endpoint.usd),
+        "unit": endpoint.unit,
         "currency": "USD",
     }

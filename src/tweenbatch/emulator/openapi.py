@@ -63,26 +63,30 @@ def openapi(endpoint: catalog.Endpoint) -> dict[str, Any]:
 
 
 def _input(endpoint: catalog.Endpoint) -> dict[str, Any]:
+    names = ["prompt", endpoint.start_field, endpoint.end_field, *endpoint.fields]
     return {
         "type": "object",
-        "required": ["prompt", endpoint.start_field],
-        "x-fal-order-properties": [
-            "prompt",
-            endpoint.start_field,
-            endpoint.end_field,
-            "duration",
-        ],
+        "required": list(endpoint.required),
+        "x-fal-order-properties": names,
         "properties": {
             "prompt": {"type": "string", "maxLength": catalog.MAX_PROMPT},
             endpoint.start_field: _FRAME,
-            endpoint.end_field: _FRAME,
-            "duration": {
-                "type": "string",
-                "enum": list(endpoint.durations),
-                "default": endpoint.durations[0],
-            },
+            # As fal writes what may be left out.
+            endpoint.end_field: _FRAME
+            if endpoint.end_required
+            else {"anyOf": [_FRAME, {"type": "null"}]},
+            **{name: _property(each) for name, each in endpoint.fields.items()},
         },
     }
+
+
+def _property(known: catalog.Field) -> dict[str, Any]:
+    if not known.values:
+        bounds = {"minimum": known.low, "maximum": known.high}
+        return {"type": "integer", **bounds, "default": known.default}
+    if isinstance(known.default, bool):
+        return {"type": "boolean", "default": known.default}
+    return {"type": "string", "enum": list(known.values), "default": known.default}
 
 
 def _reference(name: str) -> dict[str, str]:

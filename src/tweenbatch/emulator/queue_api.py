@@ -139,7 +139,8 @@ class QueueApi:
             headers["X-Fal-Request-Timeout-Type"] = outcome.timeout_type
         endpoint = catalog.ENDPOINTS.get(found.endpoint_id)
         if outcome.billed_usd and endpoint is not None:
-            units = outcome.billed_usd / endpoint.price_per_second_usd
+            payload = found.payload if isinstance(found.payload, dict) else {}
+            units = outcome.billed_usd / endpoint.unit_usd(payload)
             headers["X-Fal-Billable-Units"] = f"{units.normalize():f}"
         body = self._video(found) if outcome.body is None else outcome.body
         return json_answer(body, outcome.http_status, headers)

@@ -28,7 +28,7 @@ def check_fields(endpoint: catalog.Endpoint, payload: Any) -> list[dict[str, Any
         return [problem(["body"], "model_attributes_type", "Input should be a valid dictionary")]
     found = [
         problem(["body", name], "missing", "Field required", input=dict(payload))
-        for name in ("prompt", endpoint.start_field)
+        for name in endpoint.required
         if payload.get(name) is None
     ]
     for name in ("prompt", endpoint.start_field, endpoint.end_field):
@@ -51,19 +51,27 @@ def check_fields(endpoint: catalog.Endpoint, payload: Any) -> list[dict[str, Any
                 input=prompt,
             )
         )
-    duration = payload.get("duration", endpoint.durations[0])
-    if duration not in endpoint.durations:
-        expected = " or ".join(f"'{value}'" for value in endpoint.durations)
-        found.append(
-            problem(
-                ["body", "duration"],
-                "literal_error",
-                f"Input should be {expected}",
-                ctx={"expected": expected},
-                input=duration,
-            )
-        )
+    found += [
+        _not_taken(name, known, payload[name])
+        for name, known in endpoint.fields.items()
+        if payload.get(name) is not None and not known.takes(payload[name])
+    ]
     return found
+
+
+def _not_taken(name: str, known: catalog.Field, value: Any) -> dict[str, Any]:
+    if not known.values:
+        limits = {"ge": known.low, "le": known.high}
+        text = f"Input should be a valid integer from {known.low} to {known.high}"
+        return problem(["body", name], "int_type", text, ctx=limits, input=value)
+    expected = " or ".join(f"{each!r}" for each in known.values)
+    return problem(
+        ["body", name],
+        "literal_error",
+        f"Input should be {expected}",
+        ctx={"expected": expected},
+        input=value,
+    )
 
 
 def check_image(name: str, url: str, data: bytes) -> dict[str, Any] | None:

@@ -17,6 +17,9 @@ QUEUE = "queue.fal.run"
 REST = "rest.fal.ai"
 API = "api.fal.ai"
 CDN = "v3.fal.media"
+SITE = "fal.ai"
+"""Where fal describes its models to everybody: no key is sent there."""
+
 KEY_HOSTS = frozenset({QUEUE, REST, API})
 """The only hosts that the key is ever sent to."""
 

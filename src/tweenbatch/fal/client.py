@@ -118,7 +118,7 @@ class Fal:
         """Return the host that submissions go to."""
         return QUEUE
 
-    async def submit(self, endpoint: str, arguments: Mapping[str, str]) -> Request:
+    async def submit(self, endpoint: str, arguments: Mapping[str, Any]) -> Request:
         """Send one POST and return the request that fal made of it.
 
         Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``LaneRefused``.
@@ -167,8 +167,18 @@ class Fal:
 
         Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
         """
+        return pricing.seconds_priced(await self._price_list(endpoints))
+
+    async def unit_prices(self, endpoints: Collection[str]) -> dict[str, tuple[str, Decimal]]:
+        """Return what fal charges for, in its words, and the US dollars for each unit.
+
+        Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
+        """
+        return pricing.unit_prices(await self._price_list(endpoints))
+
+    async def _price_list(self, endpoints: Collection[str]) -> Any:
         response = await _translated(self._client.http.get(pricing.list_url(endpoints)))
-        return pricing.seconds_priced(json_of(response.content))
+        return json_of(response.content)
 
     async def refuses_key(self, endpoint: str) -> bool:
         """Tell whether the queue does not know our key; False also where it can't be asked.
@@ -316,13 +326,13 @@ def _on_queue(url: str) -> bool:
         return False
 
 
-def _refuse_unsendable(endpoint: str, arguments: Mapping[str, str]) -> None:
+def _refuse_unsendable(endpoint: str, arguments: Mapping[str, Any]) -> None:
     """Refuse, before anything is sent, what can't be written into a request."""
     if not _ENDPOINT.fullmatch(endpoint):
         raise UsageError(f"not the name of an endpoint: {endpoint!r}")
     try:
         for text in (*arguments, *arguments.values()):
-            text.encode("utf-8")
+            str(text).encode("utf-8")
     except UnicodeEncodeError:
         raise Refused(
             "the text has characters that can't be sent (lone surrogates); nothing was sent",

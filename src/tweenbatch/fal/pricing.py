@@ -30,16 +30,24 @@ def seconds_priced(answer: Any) -> dict[str, Decimal]:
     A price in another currency or for another unit is left out. Raises ``Unintelligible`` for
     an answer that is no price list.
     """
+    return {name: usd for name, (unit, usd) in unit_prices(answer).items() if unit in _SECOND}
+
+
+def unit_prices(answer: Any) -> dict[str, tuple[str, Decimal]]:
+    """Return by endpoint what is charged for, in fal's words, and the US dollars for each.
+
+    A price in another currency is left out. Raises ``Unintelligible`` like ``seconds_priced``.
+    """
     if not isinstance(answer, dict) or not isinstance(answer.get("prices"), list):
         raise Unintelligible("a price list that is none")
     return dict(found for entry in answer["prices"] if (found := _price(entry)) is not None)
 
 
-def _price(entry: Any) -> tuple[str, Decimal] | None:
+def _price(entry: Any) -> tuple[str, tuple[str, Decimal]] | None:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("endpoint_id"), str):
         return None
     unit, currency, amount = (entry.get(name) for name in ("unit", "currency", "unit_price"))
-    if unit not in _SECOND or currency != "USD" or isinstance(amount, bool):
+    if not isinstance(unit, str) or currency != "USD" or isinstance(amount, bool):
         return None
     try:
         # By way of its digits: a float's own value is not the price that was meant.
@@ -48,4 +56,4 @@ def _price(entry: Any) -> tuple[str, Decimal] | None:
         return None
     if not price.is_finite() or not 0 < price < HIGHEST_USD:
         return None
-    return entry["endpoint_id"], price
+    return entry["endpoint_id"], (unit, price)

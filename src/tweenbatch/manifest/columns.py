@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from tweenbatch.errors import Problem
 from tweenbatch.formulas import bare
-from tweenbatch.models import Endpoint
+from tweenbatch.models import ENDPOINTS, Endpoint
 
 MEANINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -23,6 +23,7 @@ MEANINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             *("tail_image", "tail_image_url"),
         ),
         "name": ("title", "id", "filename", "file_name"),
+        "model": ("endpoint", "endpoint_id", "model_id"),
     }
 )
 """Other names of a column, as files made for other tools have them."""
@@ -33,7 +34,8 @@ ALIASES: Mapping[str, str] = MappingProxyType(
 REQUIRED = ("prompt", "start_image", "end_image")
 CARRIED = ("sequence", "order")
 """Optional columns that are checked, and exported like those that mean nothing here."""
-OPTIONAL = ("name", "takes", "priority", "tags", *CARRIED)
+MODEL = "model"
+OPTIONAL = ("name", "takes", "priority", "tags", MODEL, *CARRIED)
 
 ALIKE = 0.87
 """From here on two names count as one with a slip of the pen: ``promt``, not ``start_time``."""
@@ -91,11 +93,14 @@ class Header:
         return canonical(name, self.keep)
 
     def carried(self, endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-        """Yield name and spelling of the columns that are carried through to the export."""
+        """Yield name and spelling of the columns that are carried through to the export.
+
+        Where each row names its model, no input of any model is carried.
+        """
         for spelled, name in zip(self.spelled, self.names, strict=True):
             if name in CARRIED:
                 yield name, name
-            elif name not in _known(endpoint):
+            elif name in self.keep or name not in self._known(endpoint):
                 yield name, spelled
 
     def problems(self, endpoint: Endpoint, *, defaults: Collection[str] = ()) -> list[Problem]:
@@ -112,11 +117,10 @@ class Header:
         for name in dict.fromkeys((*self.names, *defaults)):
             message = None
             if name in self.keep:
-                if name in _known(endpoint):
+                if name in self._known(endpoint):
                     message = f"it has a meaning here; leave out --keep {shlex.quote(name)}"
-            elif name in endpoint.not_offered:
-                reason = endpoint.not_offered[name]
-                message = f"{endpoint.title} would ignore it: {reason}; remove the column"
+            elif MODEL not in self.names and (reason := ignored([name], endpoint).get(name)):
+                message = f"{reason}; remove the column, or carry it through with --keep {name}"
             elif meant := self._meant(name, endpoint):
                 message = (
                     f"there is no such column; if '{meant}' is meant, rename it, and if not, "
@@ -137,15 +141,41 @@ class Header:
                 column=name,
             )
 
+    def _known(self, endpoint: Endpoint) -> tuple[str, ...]:
+        inputs: Iterable[str] = endpoint.parameters
+        if MODEL in self.names:
+            inputs = [name for each in ENDPOINTS.values() for name in each.parameters]
+        return (*REQUIRED, *OPTIONAL, *inputs)
+
     def _meant(self, name: str, endpoint: Endpoint) -> str | None:
         """Return the known column whose name is this one but for a slip."""
-        known = _known(endpoint)
+        known = self._known(endpoint)
         if self.is_of_results or name in known:
             return None
         offered = [*known, *ALIASES, *endpoint.not_offered]
+        if name in offered:
+            return None
         near = difflib.get_close_matches(name, offered, n=1, cutoff=ALIKE)
         return near[0] if near else None
 
 
-def _known(endpoint: Endpoint) -> tuple[str, ...]:
-    return (*REQUIRED, *OPTIONAL, *endpoint.parameters)
+def ignored(names: Iterable[str], endpoint: Endpoint) -> dict[str, str]:
+    """Return the columns that are inputs of other endpoints only, each with what to tell."""
+    found = {}
+    for name in names:
+        if name in endpoint.parameters or name in (*REQUIRED, *OPTIONAL):
+            continue
+        reason = endpoint.not_offered.get(name) or _known_elsewhere(name)
+        if reason:
+            found[name] = f"{endpoint.title} would ignore it: {reason}"
+    return found
+
+
+def _known_elsewhere(name: str) -> str:
+    titles = [each.title for each in ENDPOINTS.values() if name in each.parameters]
+    if titles:
+        return f"only other models have it ({', '.join(titles)})"
+    # What one endpoint is known not to offer is an input of some.
+    if any(name in each.not_offered for each in ENDPOINTS.values()):
+        return "it is no input of this model that is known here"
+    return ""

@@ -10,13 +10,15 @@ from tweenbatch import places
 from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.fitting import Fit
 from tweenbatch.manifest import delimited, documents, finding, shape, source, tables
-from tweenbatch.manifest.columns import Header
+from tweenbatch.manifest.choices import Choices
+from tweenbatch.manifest.columns import MODEL, Header
 from tweenbatch.manifest.names import Naming, refuse_clashes
+from tweenbatch.manifest.pictures import Pictures
 from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.sheet import Sheet
 from tweenbatch.manifest.source import Format, Source
 from tweenbatch.manifest.spool import Spool
-from tweenbatch.models import DEFAULT, Endpoint
+from tweenbatch.models import DEFAULT, USUAL_LIMITS, Endpoint
 from tweenbatch.preflight import Preflight, is_hint
 from tweenbatch.records import Manifest
 
@@ -29,6 +31,7 @@ class Reading:
     """How a person wants manifests to be read."""
 
     endpoint: Endpoint = DEFAULT
+    """That of the rows which name none themselves."""
     frames: tuple[Path, ...] = ()
     """Folders, besides those of the batch, whose images may be uploaded."""
     allow_open_ended: bool = False
@@ -105,6 +108,8 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     header = Header.of(shape.named(sheet.header), keep=reading.keep)
     defaults = {header.canonical(name): value for name, value in reading.defaults.items()}
     problems = header.problems(reading.endpoint, defaults=defaults)
+    if reading.endpoint.price is None and MODEL not in header.names:
+        problems.append(Problem(message=reading.endpoint.price_wanted))
     if len(defaults) < len(reading.defaults):
         message = f"{' and '.join(reading.defaults)} have a default, and two of them mean the same"
         problems.append(Problem(message=f"{message}; leave one"))
@@ -112,22 +117,27 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
         problems += reading.naming.problems(header, defaults)
     if problems:
         raise ManifestError(path, problems)
-    limits = reading.endpoint.image_limits
+    limits = reading.endpoint.image_limits or USUAL_LIMITS
+    fitting = reading.fit.to(limits) if reading.fit else None
     with Preflight(
-        fitted=reading.fit is not None,
+        fitted=fitting is not None,
         asks_urls_for_at_most=limits.max_bytes if reading.check_urls else None,
     ) as preflight:
         reader = RowReader(
-            folder=path.parent,
             header=header,
-            frame_roots=places.frame_roots(path, reading.frames),
-            endpoint=reading.endpoint,
+            choices=Choices(reading.endpoint, (*header.names, *defaults)),
+            pictures=Pictures(
+                folder=path.parent,
+                roots=places.frame_roots(path, reading.frames),
+                preflight=preflight,
+                fitting=fitting,
+            ),
+            preflight=preflight,
+            carried=tuple(header.carried(reading.endpoint)),
             allow_open_ended=reading.allow_open_ended,
             defaults=defaults,
             takes=reading.takes,
             naming=reading.naming,
-            preflight=preflight,
-            fitting=reading.fit.to(limits) if reading.fit else None,
         )
         rows = _rows(sheet, reader)
         problems, warnings = preflight.told()
@@ -144,7 +154,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
         sha256=sheet.sha256,
         rows=rows,
         warnings=tuple(warnings),
-        fitted=tuple(reader.fitting.done) if reader.fitting else (),
+        fitted=tuple(fitting.done) if fitting else (),
         mapped=header.mapped,
     )
 

@@ -1,18 +1,17 @@
 """Rows of text become checked rows, one by one, or problems with their row and column."""
 
-import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
-from tweenbatch import frames, prompts
-from tweenbatch.errors import Problem, UnreadableFrame
-from tweenbatch.fitting import MAX_ORIGINAL_BYTES, Fitting
+from tweenbatch import prompts
+from tweenbatch.errors import Problem
 from tweenbatch.formulas import bare
 from tweenbatch.manifest import templates
+from tweenbatch.manifest.choices import Choices
 from tweenbatch.manifest.columns import REQUIRED, Header
 from tweenbatch.manifest.names import Naming
+from tweenbatch.manifest.pictures import Pictures
 from tweenbatch.models import Endpoint
 from tweenbatch.preflight import Preflight
 from tweenbatch.records import Frame, JobSpec, Row
@@ -30,6 +29,9 @@ LEFTOVERS = frozenset(
 )
 """What spreadsheets and programs write where there was nothing, or no result."""
 
+_LEFT = "what a spreadsheet or a program leaves where there was nothing"
+_OPEN_ENDED = "is empty; name the end frame, or let clips end freely with --allow-open-ended"
+
 
 class _Report(Protocol):
     """Takes a problem of one cell: its column and what is wrong."""
@@ -37,14 +39,17 @@ class _Report(Protocol):
     def __call__(self, column: str, message: str, /) -> None: ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class RowReader:
     """Checks rows one by one and gathers what is wrong with them."""
 
-    folder: Path
     header: Header
-    endpoint: Endpoint
-    frame_roots: Collection[Path]
+    choices: Choices
+    pictures: Pictures
+    preflight: Preflight
+    """Takes note of every row."""
+    carried: Sequence[tuple[str, str]]
+    """Name and spelling of the columns that mean nothing here."""
     allow_open_ended: bool
     defaults: Mapping[str, str] = field(default_factory=dict)
     """What stands where a row has an empty cell or none, by the name of the column."""
@@ -52,13 +57,7 @@ class RowReader:
     """For rows that don't say how many."""
     naming: Naming | None = None
     """How a person wants the clips to be named."""
-    preflight: Preflight = field(default_factory=Preflight)
-    """Takes note of every frame and row."""
-    fitting: Fitting | None = None
-    """Prepares copies of frames that are not as they should be."""
     problems: list[Problem] = field(default_factory=list)
-    _frames: dict[str, Frame | str] = field(default_factory=dict)
-    """A frame, or what is wrong with it, by the text that names it: each is looked at once."""
 
     def rows(self, values: Mapping[str, str], *, number: int, line: int | None) -> list[Row]:
         """Return the row once for each take; none where it has problems."""
@@ -67,54 +66,42 @@ class RowReader:
         def problem(column: str, message: str) -> None:
             self.problems.append(Problem(message=message, row=number, line=line, column=column))
 
-        cells = {name: bare(text.strip()) for name, text in values.items()}
+        cells = _bare(values)
         for name, default in self.defaults.items():
             cells[name] = cells.get(name) or default
-        for column in REQUIRED:
-            if cells[column] in LEFTOVERS:
-                left = "what a spreadsheet or a program leaves where there was nothing"
-                problem(column, f"is '{cells[column]}', {left}; fill it in, or remove the row")
-                return []
-        cells["prompt"] = self._prompt(cells, problem)
-        for wrong in prompts.problems(cells["prompt"], max_chars=self.endpoint.max_prompt_chars):
-            problem("prompt", wrong)
-        start = self._frame(cells["start_image"], "start_image", problem)
-        end = self._end_frame(cells["end_image"], problem)
+        if self._leftovers(cells, problem):
+            return []
+        choice = self.choices.of(cells)
+        for column, wrong in choice.wrong:
+            problem(column, wrong)
+        endpoint = choice.endpoint
+        prompt = cells["prompt"] = self._prompt(cells, endpoint, problem)
+        pair = self._pair(cells, endpoint, problem)
         self.preflight.note_frames(
             cells["start_image"], cells["end_image"], number=number, line=line
         )
-        if self.fitting is not None and start is not None:
-            start, end = self._fitted(self.fitting, cells, (start, end), problem)
-        # A row whose end frame is missing has been told so.
-        open_ended = not cells["end_image"] and self.allow_open_ended
-        for wrong in prompts.wrong_references(cells["prompt"], frames=1 if open_ended else 2):
-            problem("prompt", wrong)
-        parameters = self._parameters(cells, problem)
-        takes = _number(cells.get("takes", ""), self.takes, (1, MAX_TAKES), "takes", problem)
-        limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
-        priority = _number(cells.get("priority", ""), 0, limits, "priority", problem)
-        _number(cells.get("order", ""), 0, (0, ORDER_LIMIT), "order", problem)
-        if len(self.problems) > before or start is None:
+        takes, priority = self._numbers(cells, problem)
+        if len(self.problems) > before or not pair:
             return []
-        carried = self.header.carried(self.endpoint)
-        extra = {spelled: bare(values[name]) for name, spelled in carried}
+        extra = {spelled: bare(values[name]) for name, spelled in self.carried}
+        tags = cells.get("tags")
         rows = [
             Row(
                 number=number,
                 name=cells.get("name", ""),
                 spec=JobSpec(
-                    endpoint=self.endpoint.id,
-                    prompt=cells["prompt"],
-                    start=start,
-                    end=end,
-                    parameters=parameters,
+                    endpoint=endpoint.id,
+                    prompt=prompt,
+                    start=pair[0],
+                    end=pair[1] if len(pair) > 1 else None,
+                    parameters=choice.parameters,
                     take=take,
                 ),
-                price_usd=self.endpoint.price_usd(parameters),
+                price_usd=choice.price_usd,
                 start_image=cells["start_image"],
                 end_image=cells["end_image"],
                 priority=priority,
-                tags=tuple(tag for tag in cells.get("tags", "").replace(",", " ").split() if tag),
+                tags=tuple(tags.replace(",", " ").split()) if tags else (),
                 extra=extra,
             )
             for take in range(1, takes + 1)
@@ -124,6 +111,15 @@ class RowReader:
             return rows
         return [self._named(row, self.naming, cells, line) for row in rows]
 
+    def _leftovers(self, cells: Mapping[str, str], problem: _Report) -> bool:
+        """Tell of what stands where nothing was; what is in an export was once meant."""
+        found = [column for column in REQUIRED if cells[column] in LEFTOVERS]
+        if not found or self.header.is_of_results:
+            return False
+        for column in found:
+            problem(column, f"is '{cells[column]}', {_LEFT}; fill it in, or remove the row")
+        return True
+
     def _named(self, row: Row, naming: Naming, cells: Mapping[str, str], line: int | None) -> Row:
         name, wrongs = naming.name(row, cells, self.header)
         self.problems += [
@@ -131,120 +127,72 @@ class RowReader:
         ]
         return replace(row, output=name)
 
-    def _prompt(self, cells: Mapping[str, str], problem: _Report) -> str:
+    def _prompt(self, cells: Mapping[str, str], endpoint: Endpoint, problem: _Report) -> str:
+        """Return the prompt, filled in; what of it can't be sent is a problem."""
         prompt = cells["prompt"]
         # An export has it as it was sent: filled in already.
-        if not templates.has_braces(prompt) or self.header.is_of_results:
-            return prompt
-        others = {name: text for name, text in cells.items() if name != "prompt"}
-        filled, wrongs = templates.fill(prompt, others, named=self.header.canonical)
-        for wrong in wrongs:
+        if templates.has_braces(prompt) and not self.header.is_of_results:
+            others = {name: text for name, text in cells.items() if name != "prompt"}
+            prompt, wrongs = templates.fill(prompt, others, named=self.header.canonical)
+            for wrong in wrongs:
+                problem("prompt", wrong)
+            if wrongs:
+                return prompt
+        for wrong in prompts.problems(prompt, max_chars=endpoint.max_prompt_chars):
             problem("prompt", wrong)
-        return prompt if wrongs else filled
+        if endpoint.names_images:
+            # A row whose end frame is missing has been told so.
+            open_ended = not cells["end_image"] and self.allow_open_ended
+            for wrong in prompts.wrong_references(prompt, frames=1 if open_ended else 2):
+                problem("prompt", wrong)
+        return prompt
 
-    def _parameters(self, cells: Mapping[str, str], problem: _Report) -> dict[str, str]:
-        chosen = {}
-        for name, parameter in self.endpoint.parameters.items():
-            text = cells.get(name, "") or parameter.default
-            if text not in parameter.allowed:
-                allowed = " or ".join(parameter.allowed)
-                problem(name, f"is '{text}'; {self.endpoint.title} allows {allowed}")
-            chosen[name] = text
-        return chosen
-
-    def _fitted(
-        self,
-        fitting: Fitting,
-        cells: Mapping[str, str],
-        pair: tuple[Frame, Frame | None],
-        problem: _Report,
-    ) -> tuple[Frame, Frame | None]:
-        columns = ("start_image", "end_image")
-        named = [
-            (cells[column], frame)
-            for column, frame in zip(columns, pair, strict=True)
-            if frame is not None
-        ]
-        fitted = fitting.pair(named)
-        for column, each in zip(columns, fitted, strict=False):
-            if each.wrong is not None:
-                problem(column, each.wrong)
-        return fitted[0].frame, fitted[1].frame if len(fitted) > 1 else None
-
-    def _end_frame(self, text: str, problem: _Report) -> Frame | None:
-        if text:
-            return self._frame(text, "end_image", problem)
-        if self.endpoint.end_required:
-            problem("end_image", f"is empty; {self.endpoint.title} needs an end frame")
+    def _pair(
+        self, cells: Mapping[str, str], endpoint: Endpoint, problem: _Report
+    ) -> Sequence[Frame]:
+        """Return start and end frame, or the start alone, or nothing where one is no good."""
+        columns = ["start_image"]
+        if cells["end_image"]:
+            columns.append("end_image")
+        elif endpoint.end_required:
+            problem("end_image", f"is empty; {endpoint.title} needs an end frame")
         elif not self.allow_open_ended:
-            problem(
-                "end_image",
-                "is empty; name the end frame, or let clips end freely with --allow-open-ended",
-            )
-        return None
+            problem("end_image", _OPEN_ENDED)
+        named = []
+        for column in columns:
+            found = self.pictures.find(cells[column], endpoint.image_limits)
+            if isinstance(found, str):
+                problem(column, found)
+            else:
+                named.append((cells[column], found))
+        if len(named) < len(columns):
+            return ()
+        pair, wrong = self.pictures.fitted(named)
+        for place, message in wrong:
+            problem(columns[place], message)
+        return pair
 
-    def _frame(self, text: str, column: str, problem: _Report) -> Frame | None:
-        if not text:
-            problem(column, "is empty; name an image file or an https URL")
-            return None
-        if text not in self._frames:
-            self._frames[text] = self._look_at(text)
-        found = self._frames[text]
-        if isinstance(found, Frame):
-            return found
-        problem(column, found)
-        return None
-
-    def _look_at(self, text: str) -> Frame | str:
-        """Return the frame, or what is wrong with it in one sentence."""
-        if text.lower().startswith("https://"):
-            self.preflight.note_url(text)
-            return Frame(source=text)
-        if "://" in text:
-            return f"'{text}' is no https URL; a frame is an https URL or a local file"
-        fitting = self.fitting
-        limits = fitting.limits_of_originals if fitting else self.endpoint.image_limits
-        try:
-            path = self.folder / Path(text).expanduser()
-            real = path.resolve(strict=True)
-            # Before a byte of it is read.
-            if not any(real.is_relative_to(root) for root in self.frame_roots):
-                return f"'{text}' {_outside(real)}"
-            facts = frames.inspect(real, max_bytes=self._most_bytes)
-        except FileNotFoundError:
-            wrong = [f"is not there (looked for {path})"]
-        except OSError as error:
-            wrong = [f"can't be read ({error.strerror})"]
-        except RuntimeError as error:  # the home of nobody; before 3.13 also links in a circle
-            wrong = [f"can't be read ({error})"]
-        except UnreadableFrame as error:
-            wrong = [str(error)]
-        else:
-            wrong = frames.problems(facts, limits)
-        if wrong:
-            return f"'{text}' " + "; ".join(wrong)
-        self._note(text, real, facts)
-        return Frame(source=str(real), sha256=facts.sha256)
-
-    @property
-    def _most_bytes(self) -> int:
-        return MAX_ORIGINAL_BYTES if self.fitting else frames.MAX_BYTES
-
-    def _note(self, text: str, real: Path, facts: frames.FrameFacts) -> None:
-        looking = self.preflight.look_into(text, real, facts, max_bytes=self._most_bytes)
-        if self.fitting is not None:
-            self.fitting.note(text, real, facts, looking)
+    def _numbers(self, cells: Mapping[str, str], problem: _Report) -> tuple[int, int]:
+        """Return takes and priority."""
+        limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
+        takes = _number(cells.get("takes"), self.takes, (1, MAX_TAKES), "takes", problem)
+        priority = _number(cells.get("priority"), 0, limits, "priority", problem)
+        _number(cells.get("order"), 0, (0, ORDER_LIMIT), "order", problem)
+        return takes, priority
 
 
-def _outside(real: Path) -> str:
-    return (
-        f"lies at {real}, outside the folders of this batch, and frames are uploaded to public"
-        " addresses; copy it beside the manifest or, if all the world may see it, add"
-        f" --frames {shlex.quote(str(real.parent))}"
-    )
+def _bare(values: Mapping[str, str]) -> dict[str, str]:
+    """Return cells without the spaces round them, and without what guards formulas."""
+    cells = {}
+    for name, value in values.items():
+        text = value.strip()
+        cells[name] = bare(text) if text[:1] == "'" else text
+    return cells
 
 
-def _number(text: str, default: int, limits: tuple[int, int], column: str, problem: _Report) -> int:
+def _number(
+    text: str | None, default: int, limits: tuple[int, int], column: str, problem: _Report
+) -> int:
     if not text:
         return default
     low, high = limits

@@ -33,7 +33,7 @@ def frames_to_see(
     """Return the addresses whose bytes decide whether a request is one of the jobs'."""
     files: dict[str, list[bool]] = defaultdict(lambda: [False, False])
     for job in jobs:
-        frames = files[_rest(job)]
+        frames = files[_rest(job, endpoint)]
         frames[0] |= job.spec.start.sha256 is not None
         frames[1] |= job.spec.end is not None and job.spec.end.sha256 is not None
     urls: set[str] = set()
@@ -59,7 +59,7 @@ def recognise(
     waiting: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
     for job in reversed(jobs):
         spec = job.spec
-        waiting[_rest(job), spec.start.identity, _identity(spec.end)].append(job)
+        waiting[_rest(job, endpoint), spec.start.identity, _identity(spec.end)].append(job)
     found: list[tuple[Job, PastRequest]] = []
     for request in sorted(requests, key=lambda each: (_failed(each), each.sent_at)):
         asked = _input(request, endpoint)
@@ -77,16 +77,18 @@ def recognise(
 def _input(request: PastRequest, endpoint: Endpoint) -> _Input | None:
     """Return what a request asked for; None where fal does not show it, or it is odd."""
     asked = request.input
-    if not isinstance(asked, Mapping) or not all(isinstance(text, str) for text in asked.values()):
+    if not isinstance(asked, Mapping):
         return None
     frames = {endpoint.start_field, endpoint.end_field}
-    rest = {name: text for name, text in asked.items() if name not in frames}
+    rest = {name: value for name, value in asked.items() if name not in frames}
     start, end = asked.get(endpoint.start_field), asked.get(endpoint.end_field, NO_FRAME)
-    return None if start is None else _Input(canonical_json(rest), start, end)
+    if not isinstance(start, str) or not isinstance(end, str):
+        return None
+    return _Input(canonical_json(rest), start, end)
 
 
-def _rest(job: Job) -> str:
-    return canonical_json({"prompt": job.spec.prompt, **job.spec.parameters})
+def _rest(job: Job, endpoint: Endpoint) -> str:
+    return canonical_json({"prompt": job.spec.prompt, **endpoint.values(job.spec.parameters)})
 
 
 def _identity(frame: Frame | None) -> str:

@@ -120,7 +120,11 @@ def export_row_of(row: Any) -> ExportRow:
     """Return a line of the export."""
     facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
     del facts["position"]
-    return ExportRow(duration=facts.pop("parameters").get("duration"), **facts)
+    parameters = dict(facts.pop("parameters"))
+    duration = parameters.pop("duration", None)
+    # Behind a person's own columns stand those of the model's inputs that have no fixed place.
+    extra = {**facts.pop("extra"), **parameters}
+    return ExportRow(duration=duration, extra=extra, **facts)
 
 
 def attention_of(row: Any) -> Attention:

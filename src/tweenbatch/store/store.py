@@ -1,5 +1,6 @@
 """The job table as the rest of the program sees it: every method is one whole transaction."""
 
+import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -507,9 +508,14 @@ class Store:
                 position = page[-1].position
 
     def extra_columns(self) -> list[str]:
-        """Return the names that the ``extra`` of the export's rows may have, sorted."""
-        firsts = self._all(views.extra_of_first_rows())
-        return sorted({name for first in firsts for name in first.extra})
+        """Return the names that the ``extra`` of the export's rows may have.
+
+        First those of the manifests, in their order, then those of the models' inputs.
+        """
+        names = [name for first in self._all(views.extra_of_first_rows()) for name in first.extra]
+        asked = [json.loads(each.parameters) for each in self._all(views.different_parameters())]
+        inputs = {name for each in asked for name in each} - {"duration"}
+        return list(dict.fromkeys((*names, *sorted(inputs))))
 
     def _all(self, query: Select[Any]) -> Sequence[Any]:
         return self._database.read(lambda connection: connection.execute(query).all())

@@ -72,7 +72,12 @@ def manifest_ids() -> Select[int]:
 def extra_of_first_rows() -> Select[Any]:
     """Read the extra columns of each manifest's first row: all rows of a file have the same."""
     first = and_(rows.c.manifest_id == manifests.c.id, rows.c.position == 0)
-    return select(rows.c.extra).select_from(manifests.join(rows, first))
+    return select(rows.c.extra).select_from(manifests.join(rows, first)).order_by(manifests.c.id)
+
+
+def different_parameters() -> Select[Any]:
+    """Read every set of parameters that some job has, as text: PostgreSQL compares no JSON."""
+    return select(cast(jobs.c.parameters, Text).label("parameters")).distinct()
 
 
 def billed_or_maybe(each: Any) -> ColumnElement[bool]:

@@ -1,0 +1,87 @@
+"""Which endpoint a row goes to, and what it asks of that besides prompt and frames.
+
+Rows by the thousand choose alike: what was worked out for one is kept for the others.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tweenbatch.errors import UsageError
+from tweenbatch.manifest.columns import MODEL, ignored
+from tweenbatch.models import ENDPOINTS, Endpoint, find
+
+MOST_KEPT = 10_000
+"""Of different choices; a column may hold another value in every row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """An endpoint, its parameters as they are spelled in a job, and what a clip costs so.
+
+    ``wrong`` has a column and a message for each cell that is no good; then the rest counts for
+    nothing.
+    """
+
+    endpoint: Endpoint
+    parameters: Mapping[str, str]
+    price_usd: Decimal
+    wrong: tuple[tuple[str, str], ...] = ()
+
+
+class Choices:
+    """The choices of one file's rows; ``columns`` are those that its rows have."""
+
+    def __init__(self, endpoint: Endpoint, columns: Iterable[str]) -> None:
+        self._endpoint = endpoint
+        inputs = {MODEL, *(name for each in ENDPOINTS.values() for name in each.parameters)}
+        inputs |= {name for each in ENDPOINTS.values() for name in each.not_offered}
+        self._deciding = tuple(name for name in dict.fromkeys(columns) if name in inputs)
+        self._kept: dict[tuple[str, ...], Choice] = {}
+
+    def of(self, cells: Mapping[str, str]) -> Choice:
+        """Return what a row chooses."""
+        deciding = tuple([cells[name] for name in self._deciding])
+        found = self._kept.get(deciding)
+        if found is None:
+            found = self._choice(cells)
+            if len(self._kept) < MOST_KEPT:
+                self._kept[deciding] = found
+        return found
+
+    def _choice(self, cells: Mapping[str, str]) -> Choice:
+        name = cells.get(MODEL, "")
+        try:
+            endpoint = find(name) if name else self._endpoint
+        except UsageError as error:
+            return _refused(self._endpoint, [(MODEL, str(error))])
+        if endpoint.price is None:
+            return _refused(endpoint, [(MODEL, endpoint.price_wanted)])
+        wrong = []
+        if MODEL in cells:
+            wrong += [
+                (column, f"is '{cells[column]}'; {reason}; leave the cell empty")
+                for column, reason in ignored(self._deciding, endpoint).items()
+                if cells[column]
+            ]
+        parameters = {}
+        for column, parameter in endpoint.parameters.items():
+            text = cells.get(column, "") or parameter.default
+            if not text:
+                if parameter.required:
+                    needed = parameter.described()
+                    wrong.append((column, f"is empty; {endpoint.title} needs {needed}"))
+                continue
+            try:
+                parameters[column] = parameter.spelled(text, of=endpoint.title)
+            except ValueError as error:
+                wrong.append((column, str(error)))
+        if wrong:
+            return _refused(endpoint, wrong)
+        return Choice(
+            endpoint=endpoint, parameters=parameters, price_usd=endpoint.price_usd(parameters)
+        )
+
+
+def _refused(endpoint: Endpoint, wrong: Iterable[tuple[str, str]]) -> Choice:
+    return Choice(endpoint=endpoint, parameters={}, price_usd=Decimal(0), wrong=tuple(wrong))

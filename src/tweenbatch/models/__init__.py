@@ -1,0 +1,31 @@
+"""Endpoints as data: how a transition is asked for, what is allowed, what it costs.
+
+``catalogue.toml`` is what is known of each; ``remembered`` what somebody had read from fal since
+then; ``schema`` makes the one out of fal's own description. Nothing here talks to fal, and
+nothing here knows of manifests or tables.
+"""
+
+from tweenbatch.models.catalogue import DEFAULT, ENDPOINTS, KLING_O1, USUAL_LIMITS, find
+from tweenbatch.models.endpoint import Endpoint, ImageLimits
+from tweenbatch.models.parameter import Kind, Parameter
+from tweenbatch.models.price import Price, Unit
+from tweenbatch.models.prices import AS_KNOWN, Prices, Rise
+from tweenbatch.models.remembered import remember
+
+__all__ = [
+    "AS_KNOWN",
+    "DEFAULT",
+    "ENDPOINTS",
+    "KLING_O1",
+    "USUAL_LIMITS",
+    "Endpoint",
+    "ImageLimits",
+    "Kind",
+    "Parameter",
+    "Price",
+    "Prices",
+    "Rise",
+    "Unit",
+    "find",
+    "remember",
+]

@@ -1,0 +1,68 @@
+"""All endpoints that are known: the built-in catalogue, and over it what was remembered."""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+from tweenbatch.errors import UsageError
+from tweenbatch.models import remembered
+from tweenbatch.models.data import endpoint_of
+from tweenbatch.models.endpoint import Endpoint
+
+
+@cache
+def built_in() -> Mapping[str, Endpoint]:
+    """Return the endpoints that come with the program, by id."""
+    text = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
+    made = map(endpoint_of, tomllib.loads(text)["endpoint"])
+    return MappingProxyType({each.id: each for each in made})
+
+
+class _Known(Mapping[str, Endpoint]):
+    """Endpoints by id; the remembered ones are read when the first is asked for."""
+
+    def __getitem__(self, name: str) -> Endpoint:
+        kept = remembered.endpoints()
+        return kept[name] if name in kept else built_in()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from built_in()
+        yield from sorted(remembered.endpoints().keys() - built_in().keys())
+
+    def __len__(self) -> int:
+        return len(remembered.endpoints().keys() | built_in().keys())
+
+
+ENDPOINTS: Mapping[str, Endpoint] = _Known()
+
+KLING_O1 = built_in()["fal-ai/kling-video/o1/image-to-video"]
+
+DEFAULT = KLING_O1
+
+assert KLING_O1.image_limits is not None
+USUAL_LIMITS = KLING_O1.image_limits
+"""What frames are fitted to where it is not known what an endpoint accepts."""
+
+
+def find(name: str) -> Endpoint:
+    """Return the endpoint with this id or short name; raise ``UsageError`` with those alike."""
+    if name in ENDPOINTS:
+        return ENDPOINTS[name]
+    for endpoint in ENDPOINTS.values():
+        if name.lower() in endpoint.short:
+            return endpoint
+    names = [text for each in ENDPOINTS.values() for text in (*each.short, each.id)]
+    alike = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    meant = f"; did you mean {' or '.join(alike)}?" if alike else ";"
+    learn = f"; or, if fal has it: tweenbatch models update {name}" if "/" in name else ""
+    raise UsageError(
+        f"no model '{name}' is known here{meant} `tweenbatch models` lists them{learn}"
+    )
+
+
+def takers(name: str) -> tuple[Endpoint, ...]:
+    """Return the endpoints that know an input field of this name."""
+    return tuple(each for each in ENDPOINTS.values() if name in each.parameters)

@@ -1,0 +1,147 @@
+"""Endpoints as plain data and back: one form for the catalogue's TOML and the remembered JSON."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Any
+
+from tweenbatch.models.endpoint import Endpoint, ImageLimits
+from tweenbatch.models.parameter import Kind, Parameter
+from tweenbatch.models.price import Price, Unit, length
+
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, InvalidOperation)
+
+
+def endpoint_of(data: Any) -> Endpoint:
+    """Return the endpoint that the data describe; raise ``ValueError`` where they describe none."""
+    try:
+        made = _endpoint(data)
+        refuse_unpriceable(made)
+    except _MALFORMED as error:
+        raise ValueError(f"{type(error).__name__}: {error}") from error
+    return made
+
+
+def data_of(endpoint: Endpoint) -> dict[str, Any]:
+    """Return what ``endpoint_of`` makes the same endpoint of; JSON can hold it."""
+    price, limits = endpoint.price, endpoint.image_limits
+    return {
+        "id": endpoint.id,
+        "title": endpoint.title,
+        "short": list(endpoint.short),
+        "start_field": endpoint.start_field,
+        "end_field": endpoint.end_field,
+        "end_required": endpoint.end_required,
+        "max_prompt_chars": endpoint.max_prompt_chars,
+        "image_limits": None if limits is None else asdict(limits),
+        "names_images": endpoint.names_images,
+        "note": endpoint.note,
+        "price": None
+        if price is None
+        else {
+            "unit": str(price.unit),
+            "usd": _text(price.usd),
+            "by": price.by,
+            "rates": {value: str(usd) for value, usd in price.rates.items()},
+        },
+        "parameters": {
+            name: {
+                "kind": str(each.kind),
+                "allowed": list(each.allowed),
+                "default": each.default,
+                "required": each.required,
+                "minimum": _text(each.minimum),
+                "maximum": _text(each.maximum),
+                "max_chars": each.max_chars,
+            }
+            for name, each in endpoint.parameters.items()
+        },
+        "not_offered": dict(endpoint.not_offered),
+    }
+
+
+def _endpoint(data: Mapping[str, Any]) -> Endpoint:
+    limits = data.get("image_limits")
+    parameters = {name: _parameter(each) for name, each in data.get("parameters", {}).items()}
+    return Endpoint(
+        id=_string(data["id"]),
+        title=_string(data["title"]),
+        short=tuple(map(_string, data.get("short", ()))),
+        start_field=_string(data["start_field"]),
+        end_field=_string(data["end_field"]),
+        end_required=data.get("end_required", False) is True,
+        parameters=MappingProxyType(parameters),
+        not_offered=MappingProxyType(dict(data.get("not_offered", {}))),
+        image_limits=None if limits is None else ImageLimits(**limits),
+        max_prompt_chars=_count(data.get("max_prompt_chars")),
+        price=None if data.get("price") is None else _price(data["price"]),
+        names_images=data.get("names_images", False) is True,
+        note=_string(data.get("note", "")),
+    )
+
+
+def _parameter(data: Mapping[str, Any]) -> Parameter:
+    return Parameter(
+        kind=Kind(data.get("kind", Kind.TEXT)),
+        allowed=tuple(map(_string, data.get("allowed", ()))),
+        default=_string(data.get("default", "")),
+        required=data.get("required", False) is True,
+        minimum=_decimal(data.get("minimum")),
+        maximum=_decimal(data.get("maximum")),
+        max_chars=_count(data.get("max_chars")),
+    )
+
+
+def _price(data: Mapping[str, Any]) -> Price:
+    rates = {value: Decimal(usd) for value, usd in data.get("rates", {}).items()}
+    price = Price(
+        unit=Unit(data["unit"]),
+        usd=_decimal(data.get("usd")),
+        by=_string(data.get("by", "")),
+        rates=MappingProxyType(rates),
+    )
+    amounts = [*rates.values(), *([] if price.usd is None else [price.usd])]
+    if not amounts or not all(usd.is_finite() and usd > 0 for usd in amounts):
+        raise ValueError("a price that is no amount")
+    return price
+
+
+def refuse_unpriceable(made: Endpoint) -> None:
+    """Raise ``ValueError`` where a row that passes would have no price.
+
+    It must have one by every allowed value of what decides it.
+    """
+    if made.price is None:
+        return
+    if made.price.usd is None:
+        parameter = made.parameters[made.price.by]
+        values = set(parameter.allowed or ("true", "false"))
+        if not parameter.default or not values <= set(made.price.rates):
+            raise ValueError(f"there are values of {made.price.by} without a price")
+    if made.price.unit is Unit.SECOND:
+        duration = made.parameters["duration"]
+        for text in (*duration.allowed, *([] if duration.required else [duration.default])):
+            length(text)
+        if not duration.allowed and duration.kind is not Kind.WHOLE:
+            raise ValueError("a duration that may be anything has no price")
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    return value
+
+
+def _count(value: Any) -> int | None:
+    if value is not None and type(value) is not int:
+        raise TypeError(f"{value!r} is no number")
+    return value
+
+
+def _decimal(text: Any) -> Decimal | None:
+    return None if text is None else Decimal(_string(text))
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else str(number)

@@ -1,0 +1,224 @@
+"""fal's own description of an endpoint, an OpenAPI document, becomes an endpoint of ours.
+
+What it says of fields counts; what it does not say stays as it was known: title, short names,
+reasons, price. It refuses to know where the document came from.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+from tweenbatch.models.endpoint import Endpoint, ImageLimits
+from tweenbatch.models.parameter import Kind, Parameter
+
+START_FIELDS = (
+    *("start_image_url", "first_frame_url", "first_image_url", "start_frame_url"),
+    *("image_url", "first_frame_image_url"),
+)
+END_FIELDS = (
+    *("end_image_url", "last_frame_url", "tail_image_url", "last_image_url"),
+    *("end_frame_url", "last_frame_image_url"),
+)
+"""How fal's endpoints call the two frames, the surest name first."""
+
+MOST_FIELDS = 100
+MOST_STEPS = 20
+"""Of references that lead to references."""
+
+
+class SchemaUseless(ValueError):
+    """A document that describes no way from one frame to another; says what is missing."""
+
+
+def endpoint_of(
+    document: Any,
+    name: str,
+    *,
+    known: Endpoint | None = None,
+    start_field: str | None = None,
+    end_field: str | None = None,
+) -> Endpoint:
+    """Return what a document says of the endpoint ``name``; raise ``SchemaUseless``.
+
+    ``known`` is what was known of it before; the fields of the frames are found by their names
+    unless they are given.
+    """
+    if not isinstance(document, Mapping):
+        raise SchemaUseless("it is no OpenAPI document")
+    fields, required = _input(document, name)
+    before = (known.start_field, known.end_field) if known else (None, None)
+    start = _frame_field("start", start_field, START_FIELDS, before[0], fields)
+    end = _frame_field("end", end_field, END_FIELDS, before[1], fields)
+    if start == end:
+        raise SchemaUseless(f"start and end frame can't both be '{start}'")
+    if "prompt" not in fields:
+        raise SchemaUseless("it has no input 'prompt'")
+    parameters = {
+        field: made
+        for field, described in fields.items()
+        if field not in {"prompt", start, end}
+        and (made := _parameter(described, required=field in required)) is not None
+    }
+    if known is not None:
+        parameters = _defaults_kept(parameters, known)
+    return Endpoint(
+        id=name,
+        title=known.title if known else name,
+        short=known.short if known else (),
+        start_field=start,
+        end_field=end,
+        end_required=end in required,
+        parameters=MappingProxyType(parameters),
+        not_offered={
+            each: reason
+            for each, reason in (known.not_offered if known else {}).items()
+            if each not in fields
+        },
+        image_limits=_limits(fields[start]) or (known.image_limits if known else None),
+        max_prompt_chars=_count(fields["prompt"].get("maxLength"))
+        or (known.max_prompt_chars if known else None),
+        price=known.price if known else None,
+        names_images=known.names_images if known else False,
+        note=known.note if known else "",
+    )
+
+
+def _defaults_kept(parameters: Mapping[str, Parameter], known: Endpoint) -> dict[str, Parameter]:
+    """A default is part of what a clip is: one that was sent so far goes on being sent."""
+    kept = {}
+    for name, parameter in parameters.items():
+        before = known.parameters.get(name)
+        allowed = before is not None and (
+            not parameter.allowed or before.default in parameter.allowed
+        )
+        # A field that fal added is sent only where somebody fills it in.
+        default = before.default if before is not None and allowed else ""
+        kept[name] = replace(parameter, default=default if before else "")
+    return kept
+
+
+def _input(
+    document: Mapping[str, Any], name: str
+) -> tuple[dict[str, Mapping[str, Any]], frozenset[str]]:
+    """Return the described inputs of the endpoint's POST, and which are required."""
+    post = _dig(document, "paths", f"/{name}", "post")
+    body = _dig(post, "requestBody", "content", "application/json", "schema")
+    schema = _resolved(document, body)
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or not properties or len(properties) > MOST_FIELDS:
+        raise SchemaUseless(f"it describes no inputs of {name}")
+    required = schema.get("required", [])
+    names = [each for each in required if isinstance(each, str)] if required else []
+    fields = {str(field): _resolved(document, each) for field, each in properties.items()}
+    return fields, frozenset(names)
+
+
+def _dig(value: Any, *names: str) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _resolved(document: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
+    """Follow references, and see through what wraps a schema: allOf, and anyOf with null."""
+    for _ in range(MOST_STEPS):
+        if not isinstance(schema, Mapping):
+            return {}
+        inner = _wrapped(schema)
+        if isinstance(schema.get("$ref"), str):
+            inner = _dig(document, *schema["$ref"].removeprefix("#/").split("/"))
+        if inner is None:
+            return {} if "$ref" in schema else schema
+        # What stands beside a reference counts: mostly a default.
+        around = {key: each for key, each in schema.items() if key not in _SEEN_THROUGH}
+        schema = {**inner, **around} if isinstance(inner, Mapping) else {}
+    return {}
+
+
+_WRAPPERS = ("allOf", "anyOf", "oneOf")
+_SEEN_THROUGH = ("$ref", *_WRAPPERS)
+
+
+def _wrapped(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    for wrapper in _WRAPPERS:
+        parts = schema.get(wrapper)
+        if isinstance(parts, list):
+            real = [
+                part for part in parts if isinstance(part, Mapping) and part.get("type") != "null"
+            ]
+            if len(real) == 1:
+                return real[0]
+    return None
+
+
+def _frame_field(
+    which: str,
+    given: str | None,
+    usual: tuple[str, ...],
+    known: str | None,
+    fields: Mapping[str, Any],
+) -> str:
+    if given is not None:
+        if given not in fields:
+            raise SchemaUseless(f"it has no input '{given}'; there are {', '.join(fields)}")
+        return given
+    for name in (known, *usual):
+        if name is not None and name in fields:
+            return name
+    raise SchemaUseless(
+        f"it has no input for the {which} frame; there are {', '.join(fields)}: name the one "
+        f"with --{which}-field"
+    )
+
+
+_KINDS = {"string": Kind.TEXT, "integer": Kind.WHOLE, "number": Kind.NUMBER, "boolean": Kind.YES_NO}
+
+
+def _parameter(described: Mapping[str, Any], *, required: bool) -> Parameter | None:
+    """Return a parameter; None for what no cell can hold and may be left out."""
+    kind = _KINDS.get(str(described.get("type")))
+    if kind is None:
+        if required:
+            raise SchemaUseless("it requires an input that is neither text, number nor yes or no")
+        return None
+    listed = described.get("enum")
+    allowed = tuple(map(_text, listed)) if isinstance(listed, list) else ()
+    default = described.get("default")
+    return Parameter(
+        kind=kind,
+        allowed=allowed,
+        default="" if default is None else _text(default),
+        required=required and default is None,
+        minimum=_number(described.get("minimum")),
+        maximum=_number(described.get("maximum")),
+        max_chars=_count(described.get("maxLength")),
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _number(value: Any) -> Decimal | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Decimal(str(value)) if is_number else None
+
+
+def _count(value: Any) -> int | None:
+    return value if type(value) is int and value > 0 else None
+
+
+def _limits(described: Mapping[str, Any]) -> ImageLimits | None:
+    """Return fal's own limits of a frame, where it tells all of them."""
+    told = described.get("x-fal")
+    if not isinstance(told, Mapping):
+        return None
+    size, side = _count(told.get("max_file_size")), _count(told.get("min_width"))
+    low, high = _number(told.get("min_aspect_ratio")), _number(told.get("max_aspect_ratio"))
+    if size is None or side is None or low is None or high is None:
+        return None
+    return ImageLimits(max_bytes=size, min_side=side, min_aspect=float(low), max_aspect=float(high))

@@ -1,0 +1,244 @@
+"""Endpoints as data: keys that never change, what is sent, what is charged, what is refused."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from support import manifests
+from tweenbatch import manifest
+from tweenbatch.errors import ManifestError, UsageError
+from tweenbatch.manifest import Reading
+from tweenbatch.models import (
+    AS_KNOWN,
+    DEFAULT,
+    ENDPOINTS,
+    KLING_O1,
+    Endpoint,
+    Prices,
+    find,
+)
+from tweenbatch.models.data import data_of, endpoint_of
+from tweenbatch.records import Row
+
+START, END = "https://example.com/a.png", "https://example.com/b.png"
+ROW = {"prompt": "@Image1 becomes @Image2", "start_image": START, "end_image": END}
+
+ReadRow = Callable[..., Row]
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWEENBATCH_MODELS", str(tmp_path / "models"))
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> ReadRow:
+    """Return the one row of a manifest with these cells."""
+
+    def row(model: str = "o1", **cells: str) -> Row:
+        path = manifests.write(tmp_path / "manifest.csv", [{**ROW, **cells}])
+        [only] = manifest.read(path, Reading(endpoint=find(model))).rows
+        return only
+
+    return row
+
+
+def sent(row: Row) -> dict[str, object]:
+    return find(row.spec.endpoint).arguments(
+        prompt="p", start_url="s", end_url="e", parameters=row.spec.parameters
+    )
+
+
+def problems(read: ReadRow, model: str = "o1", **cells: str) -> str:
+    with pytest.raises(ManifestError) as refused:
+        read(model, **cells)
+    return str(refused.value)
+
+
+def test_the_key_of_a_row_of_o1_is_what_it_always_was(read: ReadRow) -> None:
+    """Another key would buy every clip of every table once more."""
+    golden = "0f7d9fa0f34e4226057a427ccdc0672d76b1cad665342458d37dddd2bfc9120c"
+    assert read().spec.key == golden
+    assert read(duration="5", model_is_named_in_a_column_nobody_knows="x").spec.key == golden
+
+
+def test_naming_the_model_in_a_column_changes_no_key(read: ReadRow, tmp_path: Path) -> None:
+    rows = [{**ROW, "model": name} for name in ("", "o1", KLING_O1.id)]
+    made = manifest.read(manifests.write(tmp_path / "m.csv", rows), Reading()).rows
+    assert {row.spec.key for row in made} == {read().spec.key}
+
+
+def test_o1_is_the_default_with_the_durations_of_its_page() -> None:
+    assert DEFAULT is KLING_O1
+    assert KLING_O1.parameters["duration"].allowed == ("5", "10")
+    assert KLING_O1.parameters["duration"].default == "5"
+
+
+@pytest.mark.parametrize(
+    ("model", "cells", "body", "usd"),
+    [
+        ("o1", {}, {"start_image_url": "s", "end_image_url": "e", "duration": "5"}, "0.56"),
+        (
+            "o1-standard",
+            {"duration": "10"},
+            {"start_image_url": "s", "end_image_url": "e", "duration": "10"},
+            "0.84",
+        ),
+        (
+            "o3-standard",
+            {"duration": "15"},
+            {"image_url": "s", "end_image_url": "e", "duration": "15"},
+            "1.26",
+        ),
+        (
+            "kling2.6",
+            {},
+            {
+                "start_image_url": "s",
+                "end_image_url": "e",
+                "duration": "5",
+                "generate_audio": True,
+            },
+            "0.70",
+        ),
+        (
+            "kling2.6",
+            {"generate_audio": "No", "duration": "10"},
+            {
+                "start_image_url": "s",
+                "end_image_url": "e",
+                "duration": "10",
+                "generate_audio": False,
+            },
+            "0.70",
+        ),
+        ("kling2.5", {}, {"image_url": "s", "tail_image_url": "e", "duration": "5"}, "0.35"),
+        (
+            "veo3.1",
+            {"duration": "6s", "generate_audio": "false"},
+            {
+                "first_frame_url": "s",
+                "last_frame_url": "e",
+                "duration": "6s",
+                "generate_audio": False,
+            },
+            "1.20",
+        ),
+        (
+            "wan",
+            {"num_frames": "81"},
+            {
+                "start_image_url": "s",
+                "end_image_url": "e",
+                "num_frames": 81,
+                "resolution": "720p",
+            },
+            "0.40",
+        ),
+        (
+            "wan",
+            {"resolution": "480p"},
+            {"start_image_url": "s", "end_image_url": "e", "resolution": "480p"},
+            "0.20",
+        ),
+        ("luma", {}, {"image_url": "s", "end_image_url": "e", "duration": "5s"}, "0.50"),
+    ],
+)
+def test_a_row_becomes_the_input_and_the_price_of_its_model(
+    read: ReadRow, model: str, cells: dict[str, str], body: dict[str, object], usd: str
+) -> None:
+    row = read(model, **cells)
+    assert sent(row) == {"prompt": "p", **body}
+    assert row.price_usd == Decimal(usd)
+
+
+def test_one_value_has_one_key_however_it_is_spelled(read: ReadRow) -> None:
+    for model, cells in (
+        ("kling2.6", [{"generate_audio": text} for text in ("", "TRUE", "yes", "1")]),
+        ("wan", [{"num_frames": text} for text in ("81", "+81", "081")]),
+    ):
+        assert len({read(model, **each).spec.key for each in cells}) == 1
+
+
+@pytest.mark.parametrize("model", ["o3", "kling3", "kling3-standard", "pixverse", "hailuo"])
+def test_a_model_of_unknown_price_is_not_planned_and_says_how_it_could_be(
+    read: ReadRow, model: str
+) -> None:
+    text = problems(read, model)
+    assert f"models update {find(model).id}" in text
+    with pytest.raises(UsageError, match="is not known"):
+        find(model).price_usd({"duration": "5"})
+
+
+@pytest.mark.parametrize(
+    ("model", "cells", "column", "words"),
+    [
+        ("o1", {"duration": "7"}, "duration", "is '7'; Kling O1 allows 5 or 10"),
+        ("veo3.1", {"duration": "5"}, "duration", "is '5'; Veo 3.1 allows 4s or 6s or 8s"),
+        ("kling2.6", {"generate_audio": "maybe"}, "generate_audio", "write true or false"),
+        ("wan", {"num_frames": "8.5"}, "num_frames", "a whole number is needed"),
+        ("wan", {"num_frames": "0"}, "num_frames", "allows 1 or more"),
+        ("wan", {"end_image": ""}, "end_image", "Wan 2.1 FLF2V needs an end frame"),
+        ("o1", {"seed": "7"}, "seed", "it has no seed; ask for another take"),
+        ("o1", {"num_frames": "81"}, "num_frames", "only other models have it (Wan 2.1 FLF2V)"),
+        ("luma", {"seed": "7"}, "seed", "Luma Ray 2 would ignore it"),
+    ],
+)
+def test_a_cell_that_the_model_does_not_take_is_a_problem_of_its_column(
+    read: ReadRow, model: str, cells: dict[str, str], column: str, words: str
+) -> None:
+    text = problems(read, model, **cells)
+    assert f"column '{column}'" in text
+    assert words in text
+
+
+def test_each_row_is_held_against_its_own_model(tmp_path: Path) -> None:
+    rows = [
+        {**ROW, "model": "veo3.1", "duration": "8s", "num_frames": "", "seed": ""},
+        {**ROW, "model": "wan", "duration": "", "num_frames": "81", "seed": ""},
+        {**ROW, "model": "", "duration": "10", "num_frames": "", "seed": ""},
+    ]
+    path = manifests.write(tmp_path / "m.csv", rows)
+    made = manifest.read(path, Reading()).rows
+    assert [row.spec.endpoint for row in made] == [
+        find("veo3.1").id,
+        find("wan").id,
+        KLING_O1.id,
+    ]
+    manifests.write(path, [{**row, "num_frames": "81", "seed": "1"} for row in rows])
+    with pytest.raises(ManifestError) as refused:
+        manifest.read(path, Reading())
+    found = {(each.row, each.column) for each in refused.value.problems}
+    assert found == {(2, "num_frames"), (2, "seed"), (3, "seed"), (4, "num_frames"), (4, "seed")}
+
+
+def test_a_model_that_nobody_knows_is_a_problem_with_those_alike(tmp_path: Path) -> None:
+    rows = [{**ROW, "model": name} for name in ("veo-3.1", "o1")]
+    path = manifests.write(tmp_path / "m.csv", rows)
+    with pytest.raises(ManifestError) as refused:
+        manifest.read(path, Reading())
+    [problem] = refused.value.problems
+    assert (problem.row, problem.column) == (2, "model")
+    assert "veo3.1" in problem.message
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=lambda each: each.id)
+def test_an_endpoint_is_the_same_after_it_was_written_down(endpoint: Endpoint) -> None:
+    assert endpoint_of(data_of(endpoint)) == endpoint
+
+
+def test_no_two_models_share_a_name() -> None:
+    names = [name for each in ENDPOINTS.values() for name in (each.id, *each.short)]
+    assert len(names) == len(set(names))
+
+
+def test_the_price_of_today_holds_for_seconds_and_leaves_other_prices_alone() -> None:
+    now = Prices(per_second_usd={find(name).id: Decimal(1) for name in ("o1", "kling2.6", "wan")})
+    known = Decimal("0.5")
+    five = {"duration": "5", "generate_audio": "true"}
+    assert now.clip_usd(KLING_O1.id, five, known=known) == 5
+    assert now.clip_usd(find("kling2.6").id, five, known=known) == known
+    assert now.clip_usd(find("wan").id, {"resolution": "480p"}, known=known) == known
+    assert AS_KNOWN.clip_usd(KLING_O1.id, five, known=known) == known
