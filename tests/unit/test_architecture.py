@@ -62,6 +62,7 @@ MAY_USE: dict[str, set[str]] = {
     "pace": {"records"},
     "plan": {"changes", "errors", "models", "pace", "records", "states", "store", "tweenbatch"},
     "quote": {"errors", "fal", "models"},
+    "batch": {"models", "places", "plan", "records", "settings", "states", "store"},
     "stages": {
         *("clock", "errors", "fal", "filenames", "frames", "models", "mp4", "policy", "records"),
         *("retrying", "states", "video"),
@@ -97,8 +98,8 @@ MAY_USE: dict[str, set[str]] = {
         ),
     },
     "report": {
-        *("formulas", "models", "pace", "places", "plan", "records", "session", "settings"),
-        "states",
+        *("batch", "formulas", "models", "pace", "places", "plan", "records", "session"),
+        *("settings", "states"),
     },
     "emulator": {"clock", "errors"},
 }

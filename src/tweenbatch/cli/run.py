@@ -5,9 +5,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -17,7 +16,8 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from tweenbatch import places, plan, quote, restored, session
+from tweenbatch import places, quote, restored, session
+from tweenbatch.batch import Batch, look
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, manifest_options
 from tweenbatch.cli.options import table_options
@@ -25,9 +25,7 @@ from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
 from tweenbatch.fal import Fal
-from tweenbatch.models import AS_KNOWN, Prices
-from tweenbatch.records import Manifest
-from tweenbatch.report import results, shapes, summary, text
+from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
     DEFAULT_CONCURRENCY,
@@ -38,7 +36,6 @@ from tweenbatch.settings import (
     duration_or_zero,
     next_time,
 )
-from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import RunnerLock, Store
 
 REHEARSAL_KEY = "rehearsal"
@@ -158,8 +155,9 @@ def command(**options: Any) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)
 
     with RunnerLock(settings.db) as lock:
-        batch = _look(read, settings)
-        _show(batch, settings, say)
+        batch = look(read, settings)
+        for line in before.lines(batch, settings):
+            say(line)
         if batch.to_pay and not (settings.trust_table or settings.rehearse):
             restored.refuse_to_pay(settings.db, lock, now=datetime.now(UTC))
         if batch.total:
@@ -168,7 +166,7 @@ def command(**options: Any) -> None:
             session.check_output(settings.output, batch.names)
             if batch.to_pay:
                 session.check_room(_written_to(settings))
-                batch = _at_todays_price(batch, read, settings, say)
+                batch = _at_todays_price(batch, settings, say)
             _confirm(batch, settings)
         with closing(Store.open(settings.db, create=bool(read))) as store:
             now = datetime.now(UTC)
@@ -209,51 +207,7 @@ def _settings(options: dict[str, Any], *, again: str) -> RunSettings:
         raise UsageError(f"{option} is {first['input']}: {first['msg']}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
-    """What lies before the run."""
-
-    title: str
-    lines: Sequence[str]
-    to_pay: int
-    usd_to_pay: Decimal
-    endpoints: frozenset[str]
-    """Those that something is to be paid for."""
-    names: frozenset[str]
-    """Those that a person asked for, of clips that are to be paid for."""
-    prices: Prices
-    at_fal: int
-    in_doubt: int
-    """Submissions of unknown outcome, to be looked up."""
-    resting: str
-    """What is neither done nor to be done by a run, in words; empty where all is done."""
-
-    @property
-    def total(self) -> int:
-        return self.to_pay + self.at_fal + self.in_doubt
-
-
-def _look(
-    manifests: Sequence[Manifest], settings: RunSettings, prices: Prices = AS_KNOWN
-) -> _Batch:
-    """Hold what was asked for against the table, which need not exist yet."""
-    file = places.sqlite_path(settings.db)
-    if manifests and file is not None and not file.exists():
-        return _planned(manifests, None, settings, prices)
-    with closing(Store.open(settings.db, create=False)) as store:
-        return (
-            _planned(manifests, store, settings, prices)
-            if manifests
-            else _unfinished(store, prices)
-        )
-
-
-def _at_todays_price(
-    batch: _Batch,
-    manifests: Sequence[Manifest],
-    settings: RunSettings,
-    say: Callable[[str], None],
-) -> _Batch:
+def _at_todays_price(batch: Batch, settings: RunSettings, say: Callable[[str], None]) -> Batch:
     """Return the batch as fal prices it now, and show it again where that is more.
 
     Raises ``PriceRisen`` where nobody is there to agree to it, and ``KeyRefused``.
@@ -263,103 +217,20 @@ def _at_todays_price(
     asked = asyncio.run(quote.ask(_fal(settings), batch.endpoints))
     if asked.unread is not None:
         say(f"fal's price list can't be read ({asked.unread}); the prices known here are used.")
-    if manifests and not asked.risen:
+    if batch.manifests and not asked.risen:
         return batch
-    now = _look(manifests, settings, asked.prices)
+    now = look(batch.manifests, settings, asked.prices)
     if now.usd_to_pay == batch.usd_to_pay:
         return now
-    risen = text.risen(asked.risen) or "fal asks more by now than when these rows were imported"
+    risen = before.risen(asked.risen)
     if settings.yes and not settings.accept_price:
-        raise PriceRisen(
-            f"{risen}, so that {text.clips(now.to_pay)} would cost {text.usd(now.usd_to_pay)} and "
-            f"not {text.usd(batch.usd_to_pay)}; add --accept-price to pay that. "
-            "Nothing was submitted"
-        )
-    say(f"{risen}:")
-    _show(now, settings, say)
+        raise PriceRisen(before.too_dear(risen, known=batch, now=now))
+    for line in (f"{risen}:", *before.lines(now, settings)):
+        say(line)
     return now
 
 
-def _planned(
-    manifests: Sequence[Manifest], store: Store | None, settings: RunSettings, prices: Prices
-) -> _Batch:
-    # How long fal takes is nothing that a rehearsal could tell.
-    concurrency = None if settings.rehearse else settings.concurrency
-    made = plan.make(manifests, store, prices=prices, concurrency=concurrency)
-    names = ", ".join(str(_short(each.path)) for each in manifests)
-    return _Batch(
-        title=f"{names}: {text.clips(made.count())}",
-        lines=[*text.mapped_lines(manifests), *text.plan_lines(made)],
-        to_pay=made.clips_to_pay,
-        usd_to_pay=made.usd_to_pay,
-        endpoints=made.endpoints_to_pay,
-        names=made.names_to_pay,
-        prices=prices,
-        at_fal=made.count(plan.Group.AT_FAL),
-        in_doubt=made.count(plan.Group.UNCERTAIN),
-        resting=_resting(
-            failed=made.count(plan.Group.FAILED),
-            cancelled=made.count(plan.Group.CANCELLED),
-        ),
-    )
-
-
-def _unfinished(store: Store, prices: Prices) -> _Batch:
-    counts = store.counts()
-    unpaid = store.unpaid()
-    usd_to_pay = sum(
-        (
-            each.jobs * prices.clip_usd(each.endpoint, each.parameters, known=each.price_usd)
-            for each in unpaid
-        ),
-        Decimal(0),
-    )
-    return _Batch(
-        title="resuming all unfinished work",
-        lines=text.status_lines(counts, store.money(), []),
-        to_pay=sum(each.jobs for each in unpaid),
-        usd_to_pay=usd_to_pay,
-        endpoints=frozenset(each.endpoint for each in unpaid),
-        names=frozenset(),
-        prices=prices,
-        at_fal=sum(counts[state] for state in IDENTIFIED),
-        in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
-        resting=_resting(
-            failed=counts[State.FAILED],
-            cancelled=counts[State.CANCELLED],
-        ),
-    )
-
-
-def _resting(**counts: int) -> str:
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-
-
-def _short(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def _show(batch: _Batch, settings: RunSettings, say: Callable[[str], None]) -> None:
-    say(batch.title)
-    for line in batch.lines:
-        say(line)
-    if not batch.total:
-        say(f"Nothing to do: {batch.resting or 'everything is already there'}; nothing is spent.")
-        return
-    if batch.in_doubt:
-        say(f"To look up at fal: {batch.in_doubt} of unknown outcome, which are not sent again.")
-    where = f"Videos go to {_short(settings.output)}."
-    amount = text.usd(batch.usd_to_pay)
-    if not batch.to_pay:
-        say(f"Nothing to submit; {text.clips(batch.at_fal)} to collect. {where}")
-    elif settings.rehearse:
-        made = f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0"
-        say(f"{made}; on fal this would cost {amount}. {where}")
-    else:
-        say(f"To submit: {text.clips(batch.to_pay)} for {amount}. {where}")
-
-
-def _confirm(batch: _Batch, settings: RunSettings) -> None:
+def _confirm(batch: Batch, settings: RunSettings) -> None:
     """Ask before money is spent; raises ``UsageError`` unless somebody agrees."""
     if settings.yes or settings.rehearse or not batch.to_pay:
         return
@@ -375,7 +246,7 @@ def _confirm(batch: _Batch, settings: RunSettings) -> None:
 
 
 def _run(
-    batch: _Batch,
+    batch: Batch,
     settings: RunSettings,
     store: Store,
     lock: RunnerLock,
@@ -426,7 +297,7 @@ def _rehearsal(settings: RunSettings, stack: ExitStack) -> Callable[[], Fal]:
 def _close(
     result: session.Result, settings: RunSettings, store: Store, say: Callable[[str], None]
 ) -> None:
-    written = _short(settings.output / places.RESULTS)
+    written = before.short(settings.output / places.RESULTS)
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
         write = partial(results.csv, extra=store.extra_columns())
@@ -440,6 +311,6 @@ def _close(
         click.echo(json.dumps({**shape, "exit_code": int(result.exit_code)}))
     for line in summary.lines(result, money, attention, rehearsal=settings.rehearse):
         say(line)
-    say(f"  videos   {_short(settings.output)}")
+    say(f"  videos   {before.short(settings.output)}")
     say(f"  results  {where}")
     say(f"  next     {summary.next_command(result, settings)}")
