@@ -9,6 +9,7 @@ from tweenbatch.records import (
     Billed,
     EarlierRow,
     ExportRow,
+    FileState,
     Frame,
     Job,
     JobSpec,
@@ -16,6 +17,7 @@ from tweenbatch.records import (
     RemoteVideo,
     Request,
     Row,
+    SeenFrame,
     Took,
     Unpaid,
 )
@@ -121,6 +123,19 @@ def export_row_of(row: Any) -> ExportRow:
     facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
     del facts["position"]
     return ExportRow(duration=facts.pop("parameters").get("duration"), **facts)
+
+
+def seen_frame_of(row: Any) -> SeenFrame:
+    """Return what an image file was found to be."""
+    return SeenFrame(
+        path=row.path,
+        file=FileState(
+            bytes=row.bytes, mtime_ns=row.mtime_ns, ctime_ns=row.ctime_ns, inode=int(row.inode)
+        ),
+        sha256=row.sha256,
+        facts=row.facts,
+        looker=row.looker,
+    )
 
 
 def attention_of(row: Any) -> Attention:
