@@ -11,6 +11,8 @@ import stat
 import struct
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -36,9 +38,9 @@ _CONTENT_TYPES = MappingProxyType(
 )
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})
+_UPRIGHT = 1
 
-# What Pillow's readers let through on damaged headers.
-_DAMAGED = (
+DAMAGED = (
     OSError,
     ValueError,
     SyntaxError,
@@ -47,6 +49,7 @@ _DAMAGED = (
     ArithmeticError,
     struct.error,
 )
+"""What Pillow's readers let through on damaged images."""
 
 # Warning filters belong to the whole process, so our threads change them one after another.
 _filters = threading.Lock()
@@ -70,7 +73,7 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def inspect(source: bytes | Path) -> FrameFacts:
+def inspect(source: bytes | Path, *, max_bytes: int = MAX_BYTES) -> FrameFacts:
     """Return the facts of one image, given as its bytes or its file; all are of the same bytes.
 
     Raises:
@@ -78,14 +81,14 @@ def inspect(source: bytes | Path) -> FrameFacts:
             a sentence that begins with the frame's name, and does not contain it.
         OSError: the file can't be read.
     """
-    data = source if isinstance(source, bytes) else _read(source)
+    data = source if isinstance(source, bytes) else read(source, max_bytes=max_bytes)
     if not data:
         raise UnreadableFrame("is empty (0 bytes); use a PNG, JPEG or WebP image")
-    if len(data) > MAX_BYTES:
-        raise UnreadableFrame(_too_big(len(data)))
+    if len(data) > max_bytes:
+        raise UnreadableFrame(_too_big(len(data), max_bytes))
     kind, width, height = _read_header(data)
     if width * height > MAX_PIXELS:
-        raise UnreadableFrame(_too_many_pixels(_size(width, height)))
+        raise UnreadableFrame(_too_many_pixels(size_text(width, height)))
     name, content_type = _CONTENT_TYPES[kind]
     return FrameFacts(
         sha256=hashlib.sha256(data).hexdigest(),
@@ -104,7 +107,7 @@ def problems(facts: FrameFacts, limits: ImageLimits) -> list[str]:
     frame's name.
     """
     found = []
-    size = _size(facts.width, facts.height)
+    size = size_text(facts.width, facts.height)
     if facts.bytes > limits.max_bytes:
         found.append(
             f"is {facts.bytes} bytes; the endpoint takes at most {limits.max_bytes}:"
@@ -124,19 +127,25 @@ def problems(facts: FrameFacts, limits: ImageLimits) -> list[str]:
     return found
 
 
-def _read(path: Path) -> bytes:
+def read(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the bytes of an image's file; raise ``UnreadableFrame`` or ``OSError``."""
     # A pipe or a device would keep us reading for ever.
     if not stat.S_ISREG(path.stat().st_mode):
         raise UnreadableFrame("is not a file; give the path of an image")
     with path.open("rb") as file:
-        data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise UnreadableFrame(_too_big(path.stat().st_size))
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise UnreadableFrame(_too_big(path.stat().st_size, max_bytes))
     return data
 
 
-def _read_header(data: bytes) -> tuple[str, int, int]:
-    """Return Pillow's name of the format, and width and height as displayed."""
+@contextmanager
+def opened(data: bytes) -> Iterator["Picture"]:
+    """Open an image for a look at its header, one thread at a time; pixels stay untouched.
+
+    The image outlives the block, so that its pixels can be decoded beside those of others.
+    Raises ``UnreadableFrame``.
+    """
     # Imported here: it costs 40 ms that most commands do not need.
     from PIL import Image, UnidentifiedImageError
 
@@ -144,38 +153,46 @@ def _read_header(data: bytes) -> tuple[str, int, int]:
         with _filters, warnings.catch_warnings():
             # Damaged EXIF is no concern here, and our own bound on pixels is below Pillow's.
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"]) as image:
-                kind, (width, height) = image.format, image.size
-                turned = _is_sideways(image)
+            yield Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"])
     except Image.DecompressionBombError as error:
         raise UnreadableFrame(_too_many_pixels("far too large")) from error
     except UnidentifiedImageError as error:
         raise UnreadableFrame(
             "is not a PNG, JPEG or WebP image, or its header is damaged; convert it to one of these"
         ) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise UnreadableFrame("has a damaged header; export the image again") from error
-    assert kind is not None  # only images made in memory have no format
-    return (kind, height, width) if turned else (kind, width, height)
 
 
-def _is_sideways(image: "Picture") -> bool:
+def orientation(image: "Picture") -> int:
+    """Return how the EXIF data would have the image turned, 1 to 8; 1: as it is stored."""
     from PIL.Image import Image
 
     try:
         # Not image.getexif(): for a PNG without EXIF that decodes every pixel.
-        return Image.getexif(image).get(_ORIENTATION) in _SIDEWAYS
-    except _DAMAGED:
-        return False  # viewers show such an image as it is stored
+        found = Image.getexif(image).get(_ORIENTATION)
+    except DAMAGED:
+        return _UPRIGHT  # viewers show such an image as it is stored
+    return found if isinstance(found, int) and found in range(1, 9) else _UPRIGHT
 
 
-def _too_big(size: int) -> str:
-    return f"is {size} bytes; at most {MAX_BYTES} are read: save it smaller"
+def size_text(width: int, height: int) -> str:
+    """Return ``640×360 px``."""
+    return f"{width}\N{MULTIPLICATION SIGN}{height} px"
+
+
+def _read_header(data: bytes) -> tuple[str, int, int]:
+    """Return Pillow's name of the format, and width and height as displayed."""
+    with opened(data) as image:
+        kind, (width, height) = image.format, image.size
+        sideways = orientation(image) in _SIDEWAYS
+    assert kind is not None  # only images made in memory have no format
+    return (kind, height, width) if sideways else (kind, width, height)
+
+
+def _too_big(size: int, most: int) -> str:
+    return f"is {size} bytes; at most {most} are read: save it smaller"
 
 
 def _too_many_pixels(found: str) -> str:
     return f"is {found}; at most {MAX_PIXELS} pixels in all are allowed: scale it down"
-
-
-def _size(width: int, height: int) -> str:
-    return f"{width}\N{MULTIPLICATION SIGN}{height} px"

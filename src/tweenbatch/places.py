@@ -13,6 +13,9 @@ RESULTS = "results.csv"
 
 _SQLITE_FILE = "sqlite:///"
 
+FITTED = "fitted"
+"""The folder, below that of the videos, for prepared copies of frames."""
+
 
 def rehearsal_db(db: str) -> str:
     """Return the URL of the rehearsal's own table: ``rehearsal/`` beside the real one."""

@@ -9,6 +9,7 @@ import re
 # Tab and the line breaks stay; the rest of C0 is what a broken export leaves behind.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_IMAGE = re.compile(r"@image(\d+)", re.ASCII | re.IGNORECASE)
 
 
 def problems(prompt: str, *, max_chars: int) -> list[str]:
@@ -31,6 +32,22 @@ def problems(prompt: str, *, max_chars: int) -> list[str]:
             f"has half a character ({_code(surrogate)}) as character {surrogate.start() + 1},"
             " which can't be sent; write the whole one"
         )
+    return found
+
+
+def wrong_references(prompt: str, *, frames: int) -> list[str]:
+    """Return what is wrong with ``@Image1`` and its like where a row has so many frames."""
+    if "@" not in prompt:
+        return []
+    found = []
+    for named in dict.fromkeys(match[0] for match in _IMAGE.finditer(prompt)):
+        number = named.lower().removeprefix("@image").lstrip("0") or "0"
+        if number == "2" and frames < 2:  # noqa: PLR2004 - the end frame's number
+            found.append(f"says {named}, but the row has no end frame; name one, or reword it")
+        elif number not in ("1", "2"):
+            found.append(
+                f"says {named}; there are @Image1, the start frame, and @Image2, the end frame"
+            )
     return found
 
 

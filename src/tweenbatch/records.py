@@ -132,7 +132,8 @@ class Manifest:
     """A file of rows, read and checked; ``warnings`` is what somebody should know of it.
 
     ``rows`` may be read again and again, and need not be in memory. ``mapped`` names its columns
-    that stand for one of another name, with that.
+    that stand for one of another name, with that; ``fitted`` the frames that prepared copies stand
+    for, with what was done to each.
     """
 
     path: Path
@@ -140,6 +141,7 @@ class Manifest:
     rows: Collection[Row]
     warnings: tuple[Problem, ...] = ()
     mapped: Mapping[str, str] = field(default_factory=dict)
+    fitted: tuple[tuple[str, str], ...] = ()
 
 
 class Billed(StrEnum):

@@ -100,9 +100,9 @@ def check_output(folder: Path, names: Iterable[str] = ()) -> None:
         ) from error
 
 
-def check_room(folders: Iterable[Path]) -> None:
+def check_room(folders: Iterable[Path], room: disk.Room | None = None) -> None:
     """Prove that there is room for what will be submitted; raises ``OutputUnusable``."""
-    trouble = disk.trouble(folders)
+    trouble = disk.trouble(folders) or (room.shortage if room else None)
     if trouble is not None:
         raise OutputUnusable(f"{trouble}; nothing was submitted")
 

@@ -28,3 +28,29 @@ def test_every_folder_is_looked_at(tmp_path: Path) -> None:
 def test_before_anything_is_submitted_it_is_a_matter_of_usage(tmp_path: Path) -> None:
     with pytest.raises(OutputUnusable, match="nothing was submitted"):
         session.check_room([tmp_path / "gone"])
+
+
+@pytest.mark.parametrize(("free", "enough"), [(520_000_000, True), (519_000_000, False)])
+def test_clips_fit_where_the_floor_stays_free_beside_them(free: int, enough: bool) -> None:
+    room = disk.Room(folder=Path("videos"), clips=10, needed_bytes=520_000_000, free_bytes=free)
+    assert (room.shortage is None) == enough
+
+
+def test_what_clips_take_is_counted_before_their_folder_is_there(tmp_path: Path) -> None:
+    room = disk.room(tmp_path / "not" / "yet", 10)
+    assert room is not None
+    assert room.needed_bytes == 10 * 27_000_000 + disk.FLOOR_BYTES
+    assert room.free_bytes > 0
+
+
+def test_too_little_room_says_how_much_is_needed_and_free_and_what_to_do(tmp_path: Path) -> None:
+    room = disk.room(tmp_path, 10**9)
+    assert room is not None
+    with pytest.raises(OutputUnusable) as refusal:
+        session.check_room([tmp_path], room)
+    said = str(refusal.value)
+    assert "1000000000 clips need about 27,000,000,250 MB" in said
+    assert f"{room.free_bytes // 1_000_000:,} MB are free in {tmp_path}" in said
+    assert "--output" in said
+    assert "--limit" in said
+    assert said.endswith("nothing was submitted")

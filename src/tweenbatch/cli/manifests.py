@@ -1,14 +1,15 @@
 """Manifests on the command line: the options that say how they are read, and the reading."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from tweenbatch import manifest
+from tweenbatch import manifest, places
 from tweenbatch.errors import UsageError
+from tweenbatch.fitting import Fit, Way
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
 from tweenbatch.records import Manifest
 
@@ -58,6 +59,23 @@ def manifest_options(command: F) -> F:
             default=1,
             help="How many clips to make of each row that doesn't say it itself.",
         ),
+        click.option(
+            "--strict",
+            is_flag=True,
+            help="Refuse what would only be warned of, such as a frame that EXIF data turns.",
+        ),
+        click.option(
+            "--check-urls",
+            is_flag=True,
+            help="Ask the https address of every frame whether there is an image.",
+        ),
+        click.option(
+            "--fit",
+            metavar="[pad|crop]",
+            type=click.Choice([str(way) for way in Way]),
+            help="Use prepared copies of frames that break a limit or would be warned of; ends get "
+            "the proportions of their starts: padded, or cropped.",
+        ),
     ):
         command = option(command)
     return command
@@ -69,12 +87,15 @@ class Asked:
 
     paths: tuple[Path, ...]
     reading: Reading
+    way: Way | None
+    """How frames are to be fitted, if they are."""
 
     @classmethod
     def taken_from(cls, options: dict[str, Any]) -> "Asked":
         """Take out of a command's options what ``manifest_options`` put there."""
         return cls(
             paths=options.pop("manifests"),
+            way=Way(way) if (way := options.pop("fit")) else None,
             reading=Reading(
                 frames=options.pop("frames"),
                 allow_open_ended=options.pop("allow_open_ended"),
@@ -82,12 +103,35 @@ class Asked:
                 defaults=_defaults(options.pop("defaults")),
                 takes=options.pop("takes"),
                 naming=Naming.parse(name) if (name := options.pop("name")) else None,
+                strict=options.pop("strict"),
+                check_urls=options.pop("check_urls"),
             ),
         )
 
-    def read(self) -> list[Manifest]:
-        """Return the manifests; raise ``ManifestError``."""
-        return manifest.read_all(self.paths, self.reading)
+    def read(self, output: Path, *, writes: bool) -> list[Manifest]:
+        """Return the manifests; raise ``ManifestError``.
+
+        Prepared copies of frames belong below ``output``; without ``writes`` none is kept.
+        """
+        fit = None
+        if self.way is not None:
+            folder = output.absolute() / places.FITTED
+            fit = Fit(way=self.way, folder=folder, writes=writes)
+        return manifest.read_all(self.paths, replace(self.reading, fit=fit))
+
+
+class ManifestCommand(click.Command):
+    """A command whose ``--fit`` may stand without its value, whatever comes behind it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Say ``--fit=pad`` where somebody said ``--fit``."""
+        ways = [str(way) for way in Way]
+        ours = args.index("--") if "--" in args else len(args)
+        said = [
+            f"--fit={Way.PAD}" if arg == "--fit" and after not in ways else arg
+            for arg, after in zip(args[:ours], [*args[1:], ""], strict=False)
+        ]
+        return super().parse_args(ctx, [*said, *args[ours:]])
 
 
 def _defaults(texts: Iterable[str]) -> dict[str, str]:

@@ -1,13 +1,24 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from tweenbatch.places import DEFAULT_DB, rehearsal_db
+from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+output_option = click.option(
+    "--output",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DEFAULT_OUTPUT,
+    show_default=True,
+    envvar="TWEENBATCH_OUTPUT",
+    help="Where the videos go.",
+)
 
 
 def table_options(command: F) -> F:

@@ -6,17 +6,18 @@ from typing import Any
 
 import click
 
-from tweenbatch import places
+from tweenbatch import disk, places
 from tweenbatch import plan as planning
 from tweenbatch.cli import streams
-from tweenbatch.cli.manifests import Asked, manifest_options
-from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
+from tweenbatch.cli.options import output_option, table_options, table_url
+from tweenbatch.errors import OutputUnusable
 from tweenbatch.report import shapes, text
 from tweenbatch.settings import DEFAULT_CONCURRENCY, MOST_AT_ONCE
 from tweenbatch.store import Store
 
 
-@click.command(short_help="Check and price manifests.")
+@click.command(cls=ManifestCommand, short_help="Check and price manifests.")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--concurrency",
@@ -26,12 +27,23 @@ from tweenbatch.store import Store
     show_default=True,
     help="Clips at fal at one time: for how long it takes.",
 )
+@output_option
 @manifest_options
 @table_options
-def command(*, db: str, rehearse: bool, as_json: bool, concurrency: int, **options: Any) -> None:
+def command(
+    *,
+    db: str,
+    rehearse: bool,
+    as_json: bool,
+    concurrency: int,
+    output: Path,
+    strict: bool,
+    **options: Any,
+) -> None:
     """Check MANIFESTS, hold them against the table and price the difference."""
-    asked = Asked.taken_from(options)
-    read = asked.read()
+    asked = Asked.taken_from({**options, "strict": strict})
+    output = places.rehearsal_output(output) if rehearse else output
+    read = asked.read(output, writes=False)
     url = table_url(db, rehearse=rehearse)
     file = places.sqlite_path(url)
     store = Store.open(url, create=False) if file is None or file.exists() else None
@@ -41,12 +53,29 @@ def command(*, db: str, rehearse: bool, as_json: bool, concurrency: int, **optio
     finally:
         if store is not None:
             store.close()
+    clip_bytes = disk.PREVIEW_BYTES if rehearse else disk.CLIP_BYTES
+    room = disk.room(output, made.clips_to_pay, clip_bytes=clip_bytes)
+    shortage = room.shortage if room and made.clips_to_pay else None
+    if strict and shortage:
+        raise OutputUnusable(shortage)
     if as_json:
-        click.echo(json.dumps(shapes.plan(made)))
+        click.echo(
+            json.dumps(
+                {**shapes.plan(made), "fitted": shapes.fitted(read), "disk": shapes.room(room)}
+            )
+        )
         return
     names = ", ".join(str(path) for path in asked.paths)
     click.echo(streams.visible_line(f"{names}: {text.clips(made.count())}"))
-    for line in (*text.mapped_lines(read), *text.plan_lines(made)):
+    warned = text.warning_lines(made.warnings)
+    if shortage:
+        warned.append(f"  warning: {shortage}")
+    for line in (
+        *text.mapped_lines(read),
+        *text.fitted_lines(read),
+        *text.plan_lines(made),
+        *warned,
+    ):
         click.echo(streams.visible_line(line))
     click.echo(
         f"A run would submit {text.clips(made.clips_to_pay)} for {text.usd(made.usd_to_pay)}."

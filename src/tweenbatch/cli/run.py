@@ -10,17 +10,18 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import click
 from pydantic import ValidationError
 
-from tweenbatch import places, quote, restored, session
+from tweenbatch import disk, places, quote, restored, session
 from tweenbatch.batch import Batch, look
 from tweenbatch.cli import streams
-from tweenbatch.cli.manifests import Asked, manifest_options
-from tweenbatch.cli.options import table_options
+from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
+from tweenbatch.cli.options import output_option, table_options
 from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
@@ -63,17 +64,9 @@ def _dollars(value: str) -> Decimal:
     return amount
 
 
-@click.command(short_help="Import manifests and run them.")
+@click.command(cls=ManifestCommand, short_help="Import manifests and run them.")
 @click.argument("manifests", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--output",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=places.DEFAULT_OUTPUT,
-    show_default=True,
-    envvar="TWEENBATCH_OUTPUT",
-    help="Where the videos go.",
-)
+@output_option
 @click.option(
     "--concurrency",
     metavar="N",
@@ -149,7 +142,7 @@ def command(**options: Any) -> None:
     streams.never_fail(streams.STDOUT)
     asked = Asked.taken_from(options)
     settings = _settings(options, again=_again() if asked.paths else "")
-    read = asked.read()
+    read = asked.read(settings.output, writes=True)
 
     def say(line: str) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)
@@ -165,7 +158,7 @@ def command(**options: Any) -> None:
                 Fal.connect(connect_to=settings.connect_to)
             session.check_output(settings.output, batch.names)
             if batch.to_pay:
-                session.check_room(_written_to(settings))
+                session.check_room(_written_to(settings), _room(batch, settings))
                 batch = _at_todays_price(batch, settings, say)
             _confirm(batch, settings)
         with closing(Store.open(settings.db, create=bool(read))) as store:
@@ -182,6 +175,19 @@ def command(**options: Any) -> None:
 def _written_to(settings: RunSettings) -> list[Path]:
     table = places.sqlite_path(settings.db)
     return [settings.output, *([table.resolve().parent] if table else [])]
+
+
+def _room(batch: Batch, settings: RunSettings) -> disk.Room | None:
+    """Return what the clips of this run will take: those in the air, and those it may pay for."""
+    paid = batch.to_pay if settings.limit is None else min(batch.to_pay, settings.limit)
+    for most_usd in (settings.max_cost, settings.max_cost_per_day):
+        if most_usd is not None and batch.usd_to_pay:
+            paid = min(paid, ceil(batch.to_pay * most_usd / batch.usd_to_pay))
+    return disk.room(
+        settings.output,
+        paid + batch.at_fal,
+        clip_bytes=disk.PREVIEW_BYTES if settings.rehearse else disk.CLIP_BYTES,
+    )
 
 
 def _again() -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tweenbatch import places
 from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.fitting import Fit
 from tweenbatch.manifest import delimited
 from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.names import Naming, refuse_clashes
@@ -13,6 +14,7 @@ from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.sheet import Sheet
 from tweenbatch.manifest.spool import Spool
 from tweenbatch.models import DEFAULT, Endpoint
+from tweenbatch.preflight import Preflight, is_hint
 from tweenbatch.records import Manifest
 
 NAMELESS = "Unnamed: "
@@ -36,6 +38,12 @@ class Reading:
     """For rows that don't say how many."""
     naming: Naming | None = None
     """How clips are to be named; None: by their names or rows."""
+    strict: bool = False
+    """Refuse what would only be warned of, but for hints."""
+    check_urls: bool = False
+    """Ask every https address of a frame whether there is an image."""
+    fit: Fit | None = None
+    """Use prepared copies of frames that are not as they should be."""
 
 
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
@@ -65,30 +73,53 @@ def read(path: Path, reading: Reading) -> Manifest:
         problems += reading.naming.problems(header, defaults)
     if problems:
         raise ManifestError(path, problems)
-    reader = RowReader(
-        folder=path.parent,
-        header=header,
-        frame_roots=places.frame_roots(path, reading.frames),
-        endpoint=reading.endpoint,
-        allow_open_ended=reading.allow_open_ended,
-        defaults=defaults,
-        takes=reading.takes,
-        naming=reading.naming,
+    limits = reading.endpoint.image_limits
+    with Preflight(
+        fitted=reading.fit is not None,
+        asks_urls_for_at_most=limits.max_bytes if reading.check_urls else None,
+    ) as preflight:
+        reader = RowReader(
+            folder=path.parent,
+            header=header,
+            frame_roots=places.frame_roots(path, reading.frames),
+            endpoint=reading.endpoint,
+            allow_open_ended=reading.allow_open_ended,
+            defaults=defaults,
+            takes=reading.takes,
+            naming=reading.naming,
+            preflight=preflight,
+            fitting=reading.fit.to(limits) if reading.fit else None,
+        )
+        rows = _rows(sheet, reader)
+        problems, warnings = preflight.told()
+    problems += reader.problems
+    if reading.strict:
+        problems += [warning for warning in warnings if not is_hint(warning)]
+    if problems:
+        raise ManifestError(path, sorted(problems, key=lambda problem: problem.row or 0))
+    if not rows:
+        nothing = "there are no rows below the header; add one for each clip"
+        raise ManifestError(path, [Problem(message=nothing)])
+    return Manifest(
+        path=path.absolute(),
+        sha256=sheet.sha256,
+        rows=rows,
+        warnings=tuple(warnings),
+        fitted=tuple(reader.fitting.done) if reader.fitting else (),
+        mapped=header.mapped,
     )
+
+
+def _rows(sheet: Sheet, reader: RowReader) -> Spool:
     lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
     rows = Spool()
     table = sheet.cells.itertuples(index=False, name=None)
     for cells, number, line in zip(table, sheet.numbers, lines, strict=True):
         if any(text.strip() for text in cells):
-            values = dict(zip(header.names, cells, strict=True))
+            values = dict(zip(reader.header.names, cells, strict=True))
             for row in reader.rows(values, number=number, line=line):
                 rows.add(row)
-    if reader.problems:
-        raise ManifestError(path, reader.problems)
-    if not rows:
-        nothing = "there are no rows below the header; add one for each clip"
-        raise ManifestError(path, [Problem(message=nothing)])
-    return Manifest(path=path.absolute(), sha256=sheet.sha256, rows=rows, mapped=header.mapped)
+    return rows
 
 
 def _named(sheet: Sheet) -> Sheet:

@@ -8,11 +8,13 @@ from typing import Protocol
 
 from tweenbatch import frames, prompts
 from tweenbatch.errors import Problem, UnreadableFrame
+from tweenbatch.fitting import MAX_ORIGINAL_BYTES, Fitting
 from tweenbatch.formulas import bare
 from tweenbatch.manifest import templates
 from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.names import Naming
 from tweenbatch.models import Endpoint
+from tweenbatch.preflight import Preflight
 from tweenbatch.records import Frame, JobSpec, Row
 
 MAX_TAKES = 100
@@ -41,6 +43,10 @@ class RowReader:
     """For rows that don't say how many."""
     naming: Naming | None = None
     """How a person wants the clips to be named."""
+    preflight: Preflight = field(default_factory=Preflight)
+    """Takes note of every frame and row."""
+    fitting: Fitting | None = None
+    """Prepares copies of frames that are not as they should be."""
     problems: list[Problem] = field(default_factory=list)
     _frames: dict[str, Frame | str] = field(default_factory=dict)
     """A frame, or what is wrong with it, by the text that names it: each is looked at once."""
@@ -60,6 +66,15 @@ class RowReader:
             problem("prompt", wrong)
         start = self._frame(cells["start_image"], "start_image", problem)
         end = self._end_frame(cells["end_image"], problem)
+        self.preflight.note_frames(
+            cells["start_image"], cells["end_image"], number=number, line=line
+        )
+        if self.fitting is not None and start is not None:
+            start, end = self._fitted(self.fitting, cells, (start, end), problem)
+        # A row whose end frame is missing has been told so.
+        open_ended = not cells["end_image"] and self.allow_open_ended
+        for wrong in prompts.wrong_references(cells["prompt"], frames=1 if open_ended else 2):
+            problem("prompt", wrong)
         parameters = self._parameters(cells, problem)
         takes = _number(cells.get("takes", ""), self.takes, (1, MAX_TAKES), "takes", problem)
         limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
@@ -90,6 +105,7 @@ class RowReader:
             )
             for take in range(1, takes + 1)
         ]
+        self.preflight.note_row(rows[0].spec, number=number, line=line)
         if self.naming is None:
             return rows
         return [self._named(row, self.naming, cells, line) for row in rows]
@@ -122,6 +138,25 @@ class RowReader:
             chosen[name] = text
         return chosen
 
+    def _fitted(
+        self,
+        fitting: Fitting,
+        cells: Mapping[str, str],
+        pair: tuple[Frame, Frame | None],
+        problem: _Report,
+    ) -> tuple[Frame, Frame | None]:
+        columns = ("start_image", "end_image")
+        named = [
+            (cells[column], frame)
+            for column, frame in zip(columns, pair, strict=True)
+            if frame is not None
+        ]
+        fitted = fitting.pair(named)
+        for column, each in zip(columns, fitted, strict=False):
+            if each.wrong is not None:
+                problem(column, each.wrong)
+        return fitted[0].frame, fitted[1].frame if len(fitted) > 1 else None
+
     def _end_frame(self, text: str, problem: _Report) -> Frame | None:
         if text:
             return self._frame(text, "end_image", problem)
@@ -149,16 +184,19 @@ class RowReader:
     def _look_at(self, text: str) -> Frame | str:
         """Return the frame, or what is wrong with it in one sentence."""
         if text.lower().startswith("https://"):
+            self.preflight.note_url(text)
             return Frame(source=text)
         if "://" in text:
             return f"'{text}' is no https URL; a frame is an https URL or a local file"
+        fitting = self.fitting
+        limits = fitting.limits_of_originals if fitting else self.endpoint.image_limits
         try:
             path = self.folder / Path(text).expanduser()
             real = path.resolve(strict=True)
             # Before a byte of it is read.
             if not any(real.is_relative_to(root) for root in self.frame_roots):
                 return f"'{text}' {_outside(real)}"
-            facts = frames.inspect(real)
+            facts = frames.inspect(real, max_bytes=self._most_bytes)
         except FileNotFoundError:
             wrong = [f"is not there (looked for {path})"]
         except OSError as error:
@@ -168,10 +206,20 @@ class RowReader:
         except UnreadableFrame as error:
             wrong = [str(error)]
         else:
-            wrong = frames.problems(facts, self.endpoint.image_limits)
+            wrong = frames.problems(facts, limits)
         if wrong:
             return f"'{text}' " + "; ".join(wrong)
+        self._note(text, real, facts)
         return Frame(source=str(real), sha256=facts.sha256)
+
+    @property
+    def _most_bytes(self) -> int:
+        return MAX_ORIGINAL_BYTES if self.fitting else frames.MAX_BYTES
+
+    def _note(self, text: str, real: Path, facts: frames.FrameFacts) -> None:
+        looking = self.preflight.look_into(text, real, facts, max_bytes=self._most_bytes)
+        if self.fitting is not None:
+            self.fitting.note(text, real, facts, looking)
 
 
 def _outside(real: Path) -> str:

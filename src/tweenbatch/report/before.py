@@ -41,7 +41,9 @@ def _asked_for(batch: Batch) -> list[str]:
         return [
             f"{names}: {text.clips(asked.count())}",
             *text.mapped_lines(batch.manifests),
+            *text.fitted_lines(batch.manifests),
             *text.plan_lines(asked),
+            *text.warning_lines(asked.warnings),
         ]
     return ["resuming all unfinished work", *text.status_lines(asked.counts, asked.money, [])]
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tweenbatch.disk import Room
 from tweenbatch.pace import Estimate
 from tweenbatch.plan import Group, Plan, PlannedRow
-from tweenbatch.records import Attention, Money
+from tweenbatch.records import Attention, Manifest, Money
 from tweenbatch.states import State
 
 
@@ -101,6 +102,27 @@ def plan(made: Plan) -> dict[str, Any]:
             }
             for path, problem in made.warnings
         ],
+    }
+
+
+def fitted(manifests: Sequence[Manifest]) -> list[dict[str, str]]:
+    """Return which frames prepared copies are used for, and what was done to them."""
+    return [
+        {"file": str(each.path), "frame": frame, "done": done}
+        for each in manifests
+        for frame, done in each.fitted
+    ]
+
+
+def room(found: Room | None) -> dict[str, Any] | None:
+    """Return what the clips of a plan take on the disk and what is free there."""
+    if found is None:
+        return None
+    return {
+        "folder": str(found.folder),
+        "needed_bytes": found.needed_bytes,
+        "free_bytes": found.free_bytes,
+        "enough": found.shortage is None,
     }
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 
+from tweenbatch.errors import Problem
 from tweenbatch.models import Rise
 from tweenbatch.pace import Estimate
 from tweenbatch.plan import Clips, Group, Plan, PlannedRow, Removed
@@ -25,6 +27,7 @@ SENTENCE_WIDTH = 1000
 """For a sentence of ours, whose end says what to do."""
 
 MOST_REASONS = 20
+MOST_OF_A_KIND = 20
 MOST_NAMES = 3
 SECONDS_TO_TELL = 90
 MINUTES_TO_TELL = 100
@@ -62,6 +65,39 @@ def mapped_lines(manifests: Sequence[Manifest]) -> list[str]:
     if not mapped:
         return []
     return ["  columns: " + ", ".join(f"{spelled} → {name}" for spelled, name in mapped)]
+
+
+def fitted_lines(manifests: Sequence[Manifest]) -> list[str]:
+    """Say for which frames prepared copies are used, and what was done to them."""
+    fitted = list(dict.fromkeys(pair for each in manifests for pair in each.fitted))
+    lines = [
+        plain(f"  fitted: {frame}: {done}", width=SENTENCE_WIDTH)
+        for frame, done in fitted[:MOST_OF_A_KIND]
+    ]
+    if len(fitted) > MOST_OF_A_KIND:
+        lines.append(f"  … and {len(fitted) - MOST_OF_A_KIND} more fitted: plan --json")
+    return lines
+
+
+def warning_lines(warnings: Sequence[tuple[Path, Problem]]) -> list[str]:
+    """Count what was warned of, and show the first of each kind."""
+    if not warnings:
+        return []
+    several = len({path for path, _ in warnings}) > 1
+    kinds: dict[str, list[tuple[Path, Problem]]] = {}
+    for path, problem in warnings:
+        kinds.setdefault(problem.kind, []).append((path, problem))
+    count = len(warnings)
+    lines = [f"  {count} warning{'' if count == 1 else 's'}:"]
+    for alike in kinds.values():
+        lines += [
+            plain(f"          {f'{path.name}, ' if several else ''}{problem}", width=SENTENCE_WIDTH)
+            for path, problem in alike[:MOST_OF_A_KIND]
+        ]
+        if len(alike) > MOST_OF_A_KIND:
+            more = len(alike) - MOST_OF_A_KIND
+            lines.append(f"          … and {more} more of this kind: plan --json")
+    return lines
 
 
 def plan_lines(plan: Plan) -> list[str]:

@@ -26,3 +26,16 @@ def test_the_table_compares_all_runners_and_only_ours_pays_nothing_twice() -> No
     assert paid_twice.keys() == {"asyncio + subscribe", "threads + subscribe"}
     assert all(paid_twice.values()), "the replies of the peers were lost as well"
     assert {table[name]["delivered"] for name in paid_twice} == {"12 of 12"}
+
+
+def test_the_table_of_manifests_has_every_step() -> None:
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("manifests.py")), "--rows", "6000"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    steps = {cells(line)[0] for line in ran.stdout.splitlines() if line.startswith("| ")}
+    assert {"plan, no table", "import", "plan, known", "import, known"} < steps

@@ -1,0 +1,144 @@
+"""All that was noticed while rows were read, brought back to the rows that it concerns.
+
+Images are looked into beside the reading, each once. For a row that names a local frame four
+numbers are kept, for all others nothing.
+"""
+
+from array import array
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from tweenbatch.errors import Problem, UnreadableFrame
+from tweenbatch.frames import MAX_BYTES, FrameFacts
+from tweenbatch.preflight.concerns import Seen, of_frame, of_pair
+from tweenbatch.preflight.pictures import AT_ONCE, Look, look_into
+from tweenbatch.preflight.repeats import Repeats
+from tweenbatch.records import JobSpec
+
+_NONE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """A row and the frames that it names, by their numbers here."""
+
+    number: int
+    line: int | None
+    start: int
+    end: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Preflight:
+    """Takes note of frames and rows; to be left once all has been told."""
+
+    fitted: bool = False
+    """Whether what is wrong with frames is mended rather than told."""
+    asks_urls_for_at_most: int | None = None
+    """Ask every https address for an image of so many bytes at most; None: ask nobody."""
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _frames: dict[int, tuple[str, FrameFacts, Future[Look]]] = field(default_factory=dict)
+    _urls: dict[str, int] = field(default_factory=dict)
+    _rows: "array[int]" = field(default_factory=lambda: array("l"))
+    _repeats: Repeats = field(default_factory=Repeats)
+    _pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def look_into(
+        self, text: str, path: Path, facts: FrameFacts, *, max_bytes: int = MAX_BYTES
+    ) -> Future[Look]:
+        """Have a local frame looked into, beside whatever else goes on."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="preflight")
+        number = self._numbers.setdefault(text, len(self._numbers))
+        looking = self._pool.submit(look_into, path, max_bytes=max_bytes)
+        self._frames[number] = (text, facts, looking)
+        return looking
+
+    def note_url(self, text: str) -> None:
+        """Take note of a frame at an address, if those are to be asked."""
+        if self.asks_urls_for_at_most is not None:
+            self._urls[text] = self._numbers.setdefault(text, len(self._numbers))
+
+    def note_frames(self, start: str, end: str, *, number: int, line: int | None) -> None:
+        """Take note of a row's frames, by the texts that name them."""
+        first, last = self._numbers.get(start, _NONE), self._numbers.get(end, _NONE)
+        if first != _NONE or last != _NONE:
+            self._rows.extend((number, line or 0, first, last))
+
+    def note_row(self, spec: JobSpec, *, number: int, line: int | None) -> None:
+        """Take note of what a good row asks for."""
+        self._repeats.note(spec, number=number, line=line)
+
+    def told(self) -> tuple[list[Problem], list[Problem]]:
+        """Return what must and what should be known, once all frames have been looked into."""
+        seen: dict[int, Seen] = {}
+        broken: dict[int, str] = {}
+        for number, (text, facts, looking) in self._frames.items():
+            try:
+                seen[number] = Seen(text=text, facts=facts, look=looking.result())
+            except UnreadableFrame as error:
+                broken[number] = f"'{text}' {error}"
+            except OSError as error:
+                broken[number] = f"'{text}' can't be read ({error.strerror or error})"
+        if self._urls and self.asks_urls_for_at_most is not None:
+            from tweenbatch import probe
+
+            wrong = probe.ask(self._urls, max_bytes=self.asks_urls_for_at_most)
+            broken |= {self._urls[url]: f"'{url}' {text}" for url, text in wrong.items()}
+        return (
+            list(self._broken(broken)),
+            [*self._of_frames(seen), *self._of_pairs(seen), *self._repeats.warnings()],
+        )
+
+    def _namings(self) -> Iterator[_Naming]:
+        numbers = iter(self._rows)
+        for number, line, start, end in zip(numbers, numbers, numbers, numbers, strict=True):
+            yield _Naming(number, line or None, start, end)
+
+    def _broken(self, broken: dict[int, str]) -> Iterator[Problem]:
+        if not broken:
+            return
+        for row in self._namings():
+            for frame, column in ((row.start, "start_image"), (row.end, "end_image")):
+                if frame in broken:
+                    yield Problem(
+                        message=broken[frame], row=row.number, line=row.line, column=column
+                    )
+
+    def _of_frames(self, seen: dict[int, Seen]) -> Iterator[Problem]:
+        """Yield the warnings of each frame, at the first row that names it."""
+        if self.fitted:
+            return
+        left = dict(seen)
+        for row in self._namings():
+            for frame, column in ((row.start, "start_image"), (row.end, "end_image")):
+                found = left.pop(frame, None)
+                if found is None:
+                    continue
+                for kind, message in of_frame(found):
+                    yield Problem(
+                        message=message, kind=kind, row=row.number, line=row.line, column=column
+                    )
+
+    def _of_pairs(self, seen: dict[int, Seen]) -> Iterator[Problem]:
+        """Yield the warnings of each pair, at the first row that names it."""
+        told: set[tuple[int, int]] = set()
+        for row in self._namings():
+            pair = (row.start, row.end)
+            if pair in told or row.start not in seen or row.end not in seen:
+                continue
+            told.add(pair)
+            for kind, message in of_pair(seen[row.start], seen[row.end], fitted=self.fitted):
+                yield Problem(
+                    message=message, kind=kind, row=row.number, line=row.line, column="end_image"
+                )
