@@ -3,15 +3,16 @@
 It counts and prices, and changes nothing; how that is told is no concern of its.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 
 from tweenbatch import places, plan
+from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.plan import Group, Plan
-from tweenbatch.records import Manifest, Money
+from tweenbatch.records import Manifest, Money, SeenFrame
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
@@ -60,6 +61,21 @@ def look(manifests: Sequence[Manifest], settings: RunSettings, prices: Prices = 
         if manifests:
             return _planned(manifests, store, settings, prices)
         return _unfinished(store, prices)
+
+
+def recall_frames(db: str, paths: Iterable[str]) -> Mapping[str, SeenFrame]:
+    """Return what the table remembers of frames, if there is one.
+
+    What is wrong with a table is told by whoever needs it for more than a memory.
+    """
+    file = places.sqlite_path(db)
+    if file is not None and not file.exists():
+        return {}
+    try:
+        with closing(Store.open(db, create=False)) as store:
+            return store.remembered_frames(paths)
+    except (TableBusy, TableTooNew, TableUnusable):
+        return {}
 
 
 def _planned(

@@ -48,8 +48,9 @@ MAY_USE: dict[str, set[str]] = {
     "preflight": {"errors", "frames", "probe", "records"},
     "fitting": {"errors", "frames", "models", "preflight", "records"},
     "probe": {"tweenbatch", "errors"},
+    "memory": {"errors", "frames", "preflight", "records"},
     "manifest": {
-        *("errors", "filenames", "fitting", "formulas", "frames", "models", "places"),
+        *("errors", "filenames", "fitting", "formulas", "frames", "memory", "models", "places"),
         *("preflight", "prompts", "records"),
     },
     "pairs": {
@@ -66,7 +67,7 @@ MAY_USE: dict[str, set[str]] = {
     "pace": {"records"},
     "plan": {"changes", "errors", "models", "pace", "records", "states", "store", "tweenbatch"},
     "quote": {"errors", "fal", "models"},
-    "batch": {"models", "places", "plan", "records", "settings", "states", "store"},
+    "batch": {"errors", "models", "places", "plan", "records", "settings", "states", "store"},
     "stages": {
         *("clock", "errors", "fal", "filenames", "frames", "models", "mp4", "policy", "records"),
         *("retrying", "states", "video"),

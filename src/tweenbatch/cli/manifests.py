@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import click
 
 from tweenbatch import manifest, places
+from tweenbatch.cli.progress import LookingAtFrames
 from tweenbatch.errors import UsageError
 from tweenbatch.fitting import Fit, Way
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
+from tweenbatch.memory import Memory
 from tweenbatch.records import Manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -108,7 +110,7 @@ class Asked:
             ),
         )
 
-    def read(self, output: Path, *, writes: bool) -> list[Manifest]:
+    def read(self, output: Path, *, memory: Memory, writes: bool) -> list[Manifest]:
         """Return the manifests; raise ``ManifestError``.
 
         Prepared copies of frames belong below ``output``; without ``writes`` none is kept.
@@ -117,7 +119,10 @@ class Asked:
         if self.way is not None:
             folder = output.absolute() / places.FITTED
             fit = Fit(way=self.way, folder=folder, writes=writes)
-        return manifest.read_all(self.paths, replace(self.reading, fit=fit))
+        with LookingAtFrames() as shown:
+            memory.watcher = shown
+            reading = replace(self.reading, fit=fit, memory=memory)
+            return manifest.read_all(self.paths, reading)
 
 
 class ManifestCommand(click.Command):

@@ -18,7 +18,7 @@ import click
 from pydantic import ValidationError
 
 from tweenbatch import disk, places, quote, restored, session
-from tweenbatch.batch import Batch, look
+from tweenbatch.batch import Batch, look, recall_frames
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
 from tweenbatch.cli.options import output_option, table_options
@@ -26,6 +26,7 @@ from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
 from tweenbatch.fal import Fal
+from tweenbatch.memory import Memory
 from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
@@ -142,7 +143,8 @@ def command(**options: Any) -> None:
     streams.never_fail(streams.STDOUT)
     asked = Asked.taken_from(options)
     settings = _settings(options, again=_again() if asked.paths else "")
-    read = asked.read(settings.output, writes=True)
+    memory = Memory(recall=partial(recall_frames, settings.db))
+    read = asked.read(settings.output, memory=memory, writes=True)
 
     def say(line: str) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)
@@ -164,6 +166,7 @@ def command(**options: Any) -> None:
         with closing(Store.open(settings.db, create=bool(read))) as store:
             now = datetime.now(UTC)
             ids = [store.import_manifest(each, now=now).manifest_id for each in read] or None
+            store.remember_frames(memory.new())
             result = _run(batch, settings, store, lock, ids)
             try:
                 _close(result, settings, store, say)

@@ -1,7 +1,8 @@
 """From a file to its manifest: sheet, header, rows, problems."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from tweenbatch import places
@@ -13,12 +14,16 @@ from tweenbatch.manifest.names import Naming, refuse_clashes
 from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.sheet import Sheet
 from tweenbatch.manifest.spool import Spool
+from tweenbatch.memory import Memory
 from tweenbatch.models import DEFAULT, Endpoint
 from tweenbatch.preflight import Preflight, is_hint
 from tweenbatch.records import Manifest
 
 NAMELESS = "Unnamed: "
 """What pandas calls a column without a name, with its number behind."""
+
+AHEAD = 1_000
+"""Of so many rows the frames are recalled at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,8 @@ class Reading:
     """Ask every https address of a frame whether there is an image."""
     fit: Fit | None = None
     """Use prepared copies of frames that are not as they should be."""
+    memory: Memory = field(default_factory=Memory)
+    """Knows frames that were looked at before, and takes note of those that are looked at now."""
 
 
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
@@ -89,6 +96,7 @@ def read(path: Path, reading: Reading) -> Manifest:
             naming=reading.naming,
             preflight=preflight,
             fitting=reading.fit.to(limits) if reading.fit else None,
+            memory=reading.memory,
         )
         rows = _rows(sheet, reader)
         problems, warnings = preflight.told()
@@ -111,15 +119,22 @@ def read(path: Path, reading: Reading) -> Manifest:
 
 
 def _rows(sheet: Sheet, reader: RowReader) -> Spool:
-    lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
     rows = Spool()
-    table = sheet.cells.itertuples(index=False, name=None)
-    for cells, number, line in zip(table, sheet.numbers, lines, strict=True):
-        if any(text.strip() for text in cells):
-            values = dict(zip(reader.header.names, cells, strict=True))
+    filled = _filled(sheet, reader.header)
+    while ahead := list(islice(filled, AHEAD)):
+        reader.expect(values for values, _, _ in ahead)
+        for values, number, line in ahead:
             for row in reader.rows(values, number=number, line=line):
                 rows.add(row)
     return rows
+
+
+def _filled(sheet: Sheet, header: Header) -> Iterator[tuple[dict[str, str], int, int | None]]:
+    lines: Sequence[int | None] = sheet.lines or [None] * len(sheet.numbers)
+    table = sheet.cells.itertuples(index=False, name=None)
+    for cells, number, line in zip(table, sheet.numbers, lines, strict=True):
+        if any(text.strip() for text in cells):
+            yield dict(zip(header.names, cells, strict=True)), number, line
 
 
 def _named(sheet: Sheet) -> Sheet:

@@ -1,7 +1,8 @@
 """Rows of text become checked rows, one by one, or problems with their row and column."""
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +14,12 @@ from tweenbatch.formulas import bare
 from tweenbatch.manifest import templates
 from tweenbatch.manifest.columns import Header
 from tweenbatch.manifest.names import Naming
+from tweenbatch.memory import Memory
 from tweenbatch.models import Endpoint
-from tweenbatch.preflight import Preflight
+from tweenbatch.preflight import Look, Preflight
 from tweenbatch.records import Frame, JobSpec, Row
 
+FRAMES = ("start_image", "end_image")
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000
 ORDER_LIMIT = 1_000_000_000
@@ -47,9 +50,25 @@ class RowReader:
     """Takes note of every frame and row."""
     fitting: Fitting | None = None
     """Prepares copies of frames that are not as they should be."""
+    memory: Memory = field(default_factory=Memory)
+    """Knows frames that were looked at before."""
     problems: list[Problem] = field(default_factory=list)
     _frames: dict[str, Frame | str] = field(default_factory=dict)
     """A frame, or what is wrong with it, by the text that names it: each is looked at once."""
+
+    def expect(self, rows: Iterable[Mapping[str, str]]) -> None:
+        """Recall what is known of the local frames of the rows that come next, all at once."""
+        texts = {
+            text
+            for values in rows
+            for column in FRAMES
+            if (text := values.get(column) or self.defaults.get(column, "")) and "://" not in text
+        }
+        paths = []
+        for text in texts:
+            with suppress(OSError, RuntimeError):  # told where the row is read
+                paths.append(self._real(bare(text.strip())))
+        self.memory.expect(paths)
 
     def rows(self, values: Mapping[str, str], *, number: int, line: int | None) -> list[Row]:
         """Return the row once for each take; none where it has problems."""
@@ -191,14 +210,14 @@ class RowReader:
         fitting = self.fitting
         limits = fitting.limits_of_originals if fitting else self.endpoint.image_limits
         try:
-            path = self.folder / Path(text).expanduser()
-            real = path.resolve(strict=True)
+            real = self._real(text)
             # Before a byte of it is read.
             if not any(real.is_relative_to(root) for root in self.frame_roots):
                 return f"'{text}' {_outside(real)}"
-            facts = frames.inspect(real, max_bytes=self._most_bytes)
+            known = self.memory.known(real, max_bytes=self._most_bytes)
+            facts = known.facts if known else frames.inspect(real, max_bytes=self._most_bytes)
         except FileNotFoundError:
-            wrong = [f"is not there (looked for {path})"]
+            wrong = [f"is not there (looked for {self._path(text)})"]
         except OSError as error:
             wrong = [f"can't be read ({error.strerror})"]
         except RuntimeError as error:  # the home of nobody; before 3.13 also links in a circle
@@ -209,15 +228,25 @@ class RowReader:
             wrong = frames.problems(facts, limits)
         if wrong:
             return f"'{text}' " + "; ".join(wrong)
-        self._note(text, real, facts)
+        self._note(text, real, facts, known.look if known else None)
         return Frame(source=str(real), sha256=facts.sha256)
 
     @property
     def _most_bytes(self) -> int:
         return MAX_ORIGINAL_BYTES if self.fitting else frames.MAX_BYTES
 
-    def _note(self, text: str, real: Path, facts: frames.FrameFacts) -> None:
-        looking = self.preflight.look_into(text, real, facts, max_bytes=self._most_bytes)
+    def _path(self, text: str) -> Path:
+        return self.folder / Path(text).expanduser()
+
+    def _real(self, text: str) -> Path:
+        return self._path(text).resolve(strict=True)
+
+    def _note(self, text: str, real: Path, facts: frames.FrameFacts, known: Look | None) -> None:
+        looking = self.preflight.look_into(
+            text, real, facts, max_bytes=self._most_bytes, known=known
+        )
+        if known is None:
+            self.memory.note(real, facts, looking)
         if self.fitting is not None:
             self.fitting.note(text, real, facts, looking)
 
