@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,15 @@ def test_a_file_in_another_state_is_looked_at_again(desk: Desk, fact: str) -> No
     desk.kept[path] = replace(seen, file=other)
     assert desk.read()[1] == 1
     assert desk.kept[path] == seen
+
+
+def test_the_state_of_a_file_is_what_the_file_system_says_of_it(desk: Desk) -> None:
+    desk.read()
+    for path, seen in desk.kept.items():
+        status = Path(path).stat()
+        assert astuple(seen.file) == (
+            *(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino),
+        )
 
 
 def rewrite(frame: Path, new: bytes) -> None:
@@ -190,6 +199,9 @@ def test_a_remembered_frame_outside_the_batch_stays_refused(
 
 
 def test_addresses_are_never_asked_for(desk: Desk) -> None:
+    looks_alike = desk.path.parent / "https:" / "x.example"
+    looks_alike.mkdir(parents=True)
+    manifests.frame(looks_alike / "a.png")
     manifests.write(
         desk.path,
         manifests.rows(2, start_image="https://x.example/a.png", end_image="https://x.example/b"),

@@ -264,7 +264,6 @@ class Store:
 
     def remember_frames(self, found: Iterable[SeenFrame]) -> None:
         """Keep what files were found to be; of each path the latest counts."""
-        by_path = {frame.path: frame for frame in found}
         statement = frames.remember(sqlite_dialect=self._database.is_sqlite)
         # In one order: two programs that keep the same paths must not wait for each other.
         values = [
@@ -278,7 +277,7 @@ class Store:
                 "facts": dict(frame.facts),
                 "looker": frame.looker,
             }
-            for _, frame in sorted(by_path.items())
+            for frame in sorted(found, key=lambda frame: frame.path)
         ]
 
         def keep(connection: Connection) -> None:
@@ -549,9 +548,9 @@ class Store:
                 position = page[-1].position
 
     def extra_columns(self) -> list[str]:
-        """Return the names that the ``extra`` of the export's rows may have, sorted."""
+        """Return the names that the ``extra`` of the export's rows may have, in its order."""
         firsts = self._all(views.extra_of_first_rows())
-        return sorted({name for first in firsts for name in first.extra})
+        return list(dict.fromkeys(name for first in firsts for name in first.extra))
 
     def _all(self, query: Select[Any]) -> Sequence[Any]:
         return self._database.read(lambda connection: connection.execute(query).all())
