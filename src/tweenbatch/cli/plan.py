@@ -65,7 +65,12 @@ def command(
     if as_json:
         click.echo(
             json.dumps(
-                {**shapes.plan(made), "fitted": shapes.fitted(read), "disk": shapes.room(room)}
+                {
+                    **shapes.plan(made),
+                    "mapped": shapes.mapped(read),
+                    "fitted": shapes.fitted(read),
+                    "disk": shapes.room(room),
+                }
             )
         )
         return
