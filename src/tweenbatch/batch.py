@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tweenbatch import places, plan
+from tweenbatch import plan
 from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.plan import Group, Plan
@@ -54,13 +54,14 @@ class Batch:
 
 def look(manifests: Sequence[Manifest], settings: RunSettings, prices: Prices = AS_KNOWN) -> Batch:
     """Hold what was asked for against the table, which need not exist yet."""
-    file = places.sqlite_path(settings.db)
-    if manifests and file is not None and not file.exists():
+    if not manifests:
+        with closing(Store.open(settings.db, create=False)) as store:
+            return _unfinished(store, prices)
+    found = Store.find(settings.db)
+    if found is None:
         return _planned(manifests, None, settings, prices)
-    with closing(Store.open(settings.db, create=False)) as store:
-        if manifests:
-            return _planned(manifests, store, settings, prices)
-        return _unfinished(store, prices)
+    with closing(found) as store:
+        return _planned(manifests, store, settings, prices)
 
 
 def recall_frames(db: str, paths: Iterable[str]) -> Mapping[str, SeenFrame]:
@@ -68,9 +69,6 @@ def recall_frames(db: str, paths: Iterable[str]) -> Mapping[str, SeenFrame]:
 
     What is wrong with a table is told by whoever needs it for more than a memory.
     """
-    file = places.sqlite_path(db)
-    if file is not None and not file.exists():
-        return {}
     try:
         with closing(Store.open(db, create=False)) as store:
             return store.remembered_frames(paths)

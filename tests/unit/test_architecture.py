@@ -67,7 +67,7 @@ MAY_USE: dict[str, set[str]] = {
     "pace": {"records"},
     "plan": {"changes", "errors", "models", "pace", "records", "states", "store", "tweenbatch"},
     "quote": {"errors", "fal", "models"},
-    "batch": {"errors", "models", "places", "plan", "records", "settings", "states", "store"},
+    "batch": {"errors", "models", "plan", "records", "settings", "states", "store"},
     "stages": {
         *("clock", "errors", "fal", "filenames", "frames", "models", "mp4", "policy", "records"),
         *("retrying", "states", "video"),

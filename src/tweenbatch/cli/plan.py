@@ -49,8 +49,7 @@ def command(
     url = table_url(db, rehearse=rehearse)
     memory = Memory(recall=partial(recall_frames, url))
     read = asked.read(output, memory=memory, writes=False)
-    file = places.sqlite_path(url)
-    store = Store.open(url, create=False) if file is None or file.exists() else None
+    store = Store.find(url)
     try:
         # How long fal takes is nothing that a rehearsal could tell.
         made = planning.make(read, store, concurrency=None if rehearse else concurrency)

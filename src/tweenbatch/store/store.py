@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select
 
-from tweenbatch.errors import LeaseLost
+from tweenbatch.errors import LeaseLost, TableMissing
 from tweenbatch.records import (
     Attention,
     DayLimit,
@@ -87,6 +87,14 @@ class Store:
             database.close()
             raise
         return cls(database)
+
+    @classmethod
+    def find(cls, url: str) -> "Store | None":
+        """Open the table like ``open``, and make none; None: there is none yet."""
+        try:
+            return cls.open(url, create=False)
+        except TableMissing:
+            return None
 
     @property
     def file(self) -> Path | None:
