@@ -7,6 +7,7 @@ TweenbatchError
 │   ├── PriceRisen         fal asks more than was known, and nobody agreed to that
 │   ├── TableTooNew        the job table was written by a newer program
 │   ├── TableUnusable      the job table can't be opened
+│   │   └── TableMissing   there is none yet
 │   └── OutputUnusable     there is no room for clips, or no right to write them
 ├── KeyRefused             fal does not know the key; nothing was spent
 ├── TableOlder             the job table lacks what was paid for since it was copied, or lost
@@ -130,6 +131,10 @@ class TableTooNew(UsageError):
 
 class TableUnusable(UsageError):
     """The job table can't be opened."""
+
+
+class TableMissing(TableUnusable):
+    """There is no job table yet."""
 
 
 class OutputUnusable(UsageError):

@@ -54,6 +54,31 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """What tells a file from another that lies at the same path later, without reading either."""
+
+    bytes: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenFrame:
+    """What an image file was found to be.
+
+    ``facts`` are plain values; they hold for the file in this state and for those who know the
+    ``looker``, the way of looking that found them.
+    """
+
+    path: str
+    file: FileState
+    sha256: str
+    facts: Mapping[str, Any]
+    looker: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """One transition to be paid for once; its ``key`` is its content."""
 

@@ -34,6 +34,24 @@ def test_anything_else_spends_nothing_and_imports_nothing(
     assert not (tweenbatch.folder / "tweenbatch.db").exists()
 
 
+def test_what_never_comes_fails_a_test_with_what_was_on_the_screen(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    with terminal(tweenbatch, "run", "manifest.csv") as shown:
+        shown.read_until("Type $1.12 to spend it")
+        shown.patience = 0.1
+        with pytest.raises(
+            AssertionError, match=r"'\$2' never came in 0.1 s: on the screen there is\nmanifest"
+        ):
+            shown.read_until("$2")
+        with pytest.raises(
+            AssertionError, match=r"it never ended in 0.1 s: on the screen there is\nmanifest"
+        ):
+            shown.end()
+    assert fal.ledger()["posts"] == 0
+
+
 @pytest.mark.parametrize("columns", [80, 60, 0])
 def test_the_bar_fits_the_terminal_and_ends_with_everything_done(
     tweenbatch: Command, columns: int

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import termios
@@ -19,18 +20,22 @@ ROWS = 24
 
 @dataclass(slots=True)
 class Terminal:
-    """A pseudo-terminal with the command in it; ``screen`` is all that was written so far."""
+    """A pseudo-terminal with the command in it; ``screen`` is all that was written so far.
+
+    What does not come within ``patience`` seconds fails with the screen: a command that waits
+    for somebody to type is silent for ever.
+    """
 
     process: "subprocess.Popen[bytes]"
     master: int
     screen: str = field(default="")
+    patience: float = TIMEOUT
 
     def read_until(self, text: str) -> str:
         """Read until this text was written; return everything so far."""
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + self.patience
         while text not in self.screen:
-            assert time.monotonic() < deadline, self.screen
-            assert self._read(), f"{text!r} never came: {self.screen}"
+            assert self._read(deadline, f"{text!r} never came"), f"{text!r} never came: {self}"
         return self.screen
 
     def type(self, line: str) -> None:
@@ -39,11 +44,18 @@ class Terminal:
 
     def end(self) -> int:
         """Read to the end; return the exit code."""
-        while self._read():
+        deadline = time.monotonic() + self.patience
+        while self._read(deadline, "it never ended"):
             pass
         return self.process.wait(TIMEOUT)
 
-    def _read(self) -> bool:
+    def __str__(self) -> str:
+        return f"on the screen there is\n{self.screen}"
+
+    def _read(self, deadline: float, otherwise: str) -> bool:
+        left = max(deadline - time.monotonic(), 0)
+        readable, _, _ = select.select([self.master], [], [], left)
+        assert readable, f"{otherwise} in {self.patience:g} s: {self}"
         try:
             data = os.read(self.master, 65536)
         except OSError:  # Linux says so when the last writer has gone
@@ -76,6 +88,7 @@ def terminal(command: Command, *arguments: str, columns: int = 80) -> Iterator[T
     finally:
         if process.poll() is None:
             process.kill()
+        shown.patience = TIMEOUT
         shown.end()
         os.close(master)
         canary.refuse(shown.screen, where=f"the terminal of {arguments}")

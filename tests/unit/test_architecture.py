@@ -48,8 +48,9 @@ MAY_USE: dict[str, set[str]] = {
     "preflight": {"errors", "frames", "probe", "records"},
     "fitting": {"errors", "frames", "models", "preflight", "records"},
     "probe": {"tweenbatch", "errors"},
+    "memory": {"errors", "frames", "preflight", "records"},
     "manifest": {
-        *("errors", "filenames", "fitting", "formulas", "frames", "models", "places"),
+        *("errors", "filenames", "fitting", "formulas", "frames", "memory", "models", "places"),
         *("preflight", "prompts", "records"),
     },
     "pairs": {
@@ -67,6 +68,7 @@ MAY_USE: dict[str, set[str]] = {
     "plan": {"changes", "errors", "models", "pace", "records", "states", "store", "tweenbatch"},
     "quote": {"errors", "fal", "models"},
     "learning": {"errors", "fal", "models"},
+    "batch": {"errors", "models", "plan", "records", "settings", "states", "store"},
     "stages": {
         *("clock", "errors", "fal", "filenames", "frames", "models", "mp4", "policy", "records"),
         *("retrying", "states", "video"),
@@ -102,8 +104,8 @@ MAY_USE: dict[str, set[str]] = {
         ),
     },
     "report": {
-        *("disk", "errors", "formulas", "models", "pace", "places", "plan", "records"),
-        *("session", "settings", "states"),
+        *("batch", "disk", "errors", "formulas", "models", "pace", "places", "plan"),
+        *("records", "session", "settings", "states"),
     },
     "emulator": {"clock", "errors"},
 }

@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 import click
 
 from tweenbatch import manifest, places
+from tweenbatch.cli.progress import LookingAtFrames
 from tweenbatch.errors import ManifestError, UsageError
 from tweenbatch.fitting import Fit, Way
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
+from tweenbatch.memory import Memory
 from tweenbatch.models import DEFAULT, find
 from tweenbatch.records import Manifest
 from tweenbatch.report import problems
@@ -119,7 +121,7 @@ class Asked:
             ),
         )
 
-    def read(self, output: Path, *, writes: bool) -> list[Manifest]:
+    def read(self, output: Path, *, memory: Memory, writes: bool) -> list[Manifest]:
         """Return the manifests; raise ``ManifestError``, whose problems are listed beside them.
 
         Prepared copies of frames belong below ``output``; without ``writes`` none is kept.
@@ -129,7 +131,10 @@ class Asked:
             folder = output.absolute() / places.FITTED
             fit = Fit(way=self.way, folder=folder, writes=writes)
         try:
-            read = manifest.read_all(self.paths, replace(self.reading, fit=fit))
+            with LookingAtFrames() as shown:
+                memory.watcher = shown
+                reading = replace(self.reading, fit=fit, memory=memory)
+                read = manifest.read_all(self.paths, reading)
         except ManifestError as error:
             problems.write(error)
             raise

@@ -1,6 +1,7 @@
 """``tweenbatch plan``: what a run would do and cost; writes nothing."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,12 @@ import click
 
 from tweenbatch import disk, places
 from tweenbatch import plan as planning
+from tweenbatch.batch import recall_frames
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
 from tweenbatch.cli.options import output_option, table_options, table_url
 from tweenbatch.errors import ManifestError, OutputUnusable
+from tweenbatch.memory import Memory
 from tweenbatch.report import shapes, text
 from tweenbatch.settings import DEFAULT_CONCURRENCY, MOST_AT_ONCE
 from tweenbatch.store import Store
@@ -43,15 +46,15 @@ def command(
     """Check MANIFESTS, hold them against the table and price the difference."""
     asked = Asked.taken_from({**options, "strict": strict})
     output = places.rehearsal_output(output) if rehearse else output
+    url = table_url(db, rehearse=rehearse)
+    memory = Memory(recall=partial(recall_frames, url))
     try:
-        read = asked.read(output, writes=False)
+        read = asked.read(output, memory=memory, writes=False)
     except ManifestError as error:
         if as_json:
             click.echo(json.dumps(shapes.problems(error)))
         raise
-    url = table_url(db, rehearse=rehearse)
-    file = places.sqlite_path(url)
-    store = Store.open(url, create=False) if file is None or file.exists() else None
+    store = Store.find(url)
     try:
         # How long fal takes is nothing that a rehearsal could tell.
         made = planning.make(read, store, concurrency=None if rehearse else concurrency)
@@ -66,7 +69,12 @@ def command(
     if as_json:
         click.echo(
             json.dumps(
-                {**shapes.plan(made), "fitted": shapes.fitted(read), "disk": shapes.room(room)}
+                {
+                    **shapes.plan(made),
+                    "mapped": shapes.mapped(read),
+                    "fitted": shapes.fitted(read),
+                    "disk": shapes.room(room),
+                }
             )
         )
         return

@@ -17,6 +17,7 @@ from tweenbatch.states import AT_FAL, FINAL, State
 
 LINE_EVERY_SECONDS = 30.0
 TICK_SECONDS = 0.5
+BAR_AFTER_SECONDS = 1.0
 FALLBACK_COLUMNS = 80
 """Where a terminal says that it has no width."""
 
@@ -25,6 +26,41 @@ NOT_BOUGHT = frozenset({State.SUBMITTING, State.UNCERTAIN})
 """From these a job goes back to waiting only where nothing was bought."""
 
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} clips{postfix}"
+
+
+class LookingAtFrames:
+    """Shows on a terminal how many frames were looked at, once that takes longer than a second."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[NoReturn] | None = None
+        self._frames = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def begun(self) -> None:
+        """Count a frame that is being looked at."""
+        if self._bar is None:
+            self._bar = tqdm(
+                desc="looking at frames",
+                delay=BAR_AFTER_SECONDS,
+                disable=None,
+                leave=False,
+                dynamic_ncols=True,
+            )
+        self._frames += 1
+        self._bar.total = self._frames
+
+    def looked_at(self) -> None:
+        """Count one that has been."""
+        with self._lock:
+            if self._bar is not None:
+                self._bar.update()
 
 
 class Progress:

@@ -5,9 +5,8 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -18,7 +17,8 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from tweenbatch import disk, places, plan, quote, restored, session
+from tweenbatch import disk, places, quote, restored, session
+from tweenbatch.batch import Batch, look, recall_frames
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
 from tweenbatch.cli.options import output_option, table_options
@@ -26,9 +26,8 @@ from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
 from tweenbatch.fal import Fal
-from tweenbatch.models import AS_KNOWN, Prices
-from tweenbatch.records import Manifest
-from tweenbatch.report import results, shapes, summary, text
+from tweenbatch.memory import Memory
+from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
     DEFAULT_CONCURRENCY,
@@ -39,7 +38,6 @@ from tweenbatch.settings import (
     duration_or_zero,
     next_time,
 )
-from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import RunnerLock, Store
 
 REHEARSAL_KEY = "rehearsal"
@@ -145,14 +143,16 @@ def command(**options: Any) -> None:
     streams.never_fail(streams.STDOUT)
     asked = Asked.taken_from(options)
     settings = _settings(options, again=_again() if asked.paths else "")
-    read = asked.read(settings.output, writes=True)
+    memory = Memory(recall=partial(recall_frames, settings.db))
+    read = asked.read(settings.output, memory=memory, writes=True)
 
     def say(line: str) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)
 
     with RunnerLock(settings.db) as lock:
-        batch = _look(read, settings)
-        _show(batch, settings, say)
+        batch = look(read, settings)
+        for line in before.lines(batch, settings):
+            say(line)
         if batch.to_pay and not (settings.trust_table or settings.rehearse):
             restored.refuse_to_pay(settings.db, lock, now=datetime.now(UTC))
         if batch.total:
@@ -161,11 +161,12 @@ def command(**options: Any) -> None:
             session.check_output(settings.output, batch.names)
             if batch.to_pay:
                 session.check_room(_written_to(settings), _room(batch, settings))
-                batch = _at_todays_price(batch, read, settings, say)
+                batch = _at_todays_price(batch, settings, say)
             _confirm(batch, settings)
         with closing(Store.open(settings.db, create=bool(read))) as store:
             now = datetime.now(UTC)
             ids = [store.import_manifest(each, now=now).manifest_id for each in read] or None
+            store.remember_frames(memory.new())
             result = _run(batch, settings, store, lock, ids)
             try:
                 _close(result, settings, store, say)
@@ -179,7 +180,7 @@ def _written_to(settings: RunSettings) -> list[Path]:
     return [settings.output, *([table.resolve().parent] if table else [])]
 
 
-def _room(batch: "_Batch", settings: RunSettings) -> disk.Room | None:
+def _room(batch: Batch, settings: RunSettings) -> disk.Room | None:
     """Return what the clips of this run will take: those in the air, and those it may pay for."""
     paid = batch.to_pay if settings.limit is None else min(batch.to_pay, settings.limit)
     for most_usd in (settings.max_cost, settings.max_cost_per_day):
@@ -215,51 +216,7 @@ def _settings(options: dict[str, Any], *, again: str) -> RunSettings:
         raise UsageError(f"{option} is {first['input']}: {first['msg']}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
-    """What lies before the run."""
-
-    title: str
-    lines: Sequence[str]
-    to_pay: int
-    usd_to_pay: Decimal
-    endpoints: frozenset[str]
-    """Those that something is to be paid for."""
-    names: frozenset[str]
-    """Those that a person asked for, of clips that are to be paid for."""
-    prices: Prices
-    at_fal: int
-    in_doubt: int
-    """Submissions of unknown outcome, to be looked up."""
-    resting: str
-    """What is neither done nor to be done by a run, in words; empty where all is done."""
-
-    @property
-    def total(self) -> int:
-        return self.to_pay + self.at_fal + self.in_doubt
-
-
-def _look(
-    manifests: Sequence[Manifest], settings: RunSettings, prices: Prices = AS_KNOWN
-) -> _Batch:
-    """Hold what was asked for against the table, which need not exist yet."""
-    file = places.sqlite_path(settings.db)
-    if manifests and file is not None and not file.exists():
-        return _planned(manifests, None, settings, prices)
-    with closing(Store.open(settings.db, create=False)) as store:
-        return (
-            _planned(manifests, store, settings, prices)
-            if manifests
-            else _unfinished(store, prices)
-        )
-
-
-def _at_todays_price(
-    batch: _Batch,
-    manifests: Sequence[Manifest],
-    settings: RunSettings,
-    say: Callable[[str], None],
-) -> _Batch:
+def _at_todays_price(batch: Batch, settings: RunSettings, say: Callable[[str], None]) -> Batch:
     """Return the batch as fal prices it now, and show it again where that is more.
 
     Raises ``PriceRisen`` where nobody is there to agree to it, and ``KeyRefused``.
@@ -269,103 +226,20 @@ def _at_todays_price(
     asked = asyncio.run(quote.ask(_fal(settings), batch.endpoints))
     if asked.unread is not None:
         say(f"fal's price list can't be read ({asked.unread}); the prices known here are used.")
-    if manifests and not asked.risen:
+    if batch.manifests and not asked.risen:
         return batch
-    now = _look(manifests, settings, asked.prices)
+    now = look(batch.manifests, settings, asked.prices)
     if now.usd_to_pay == batch.usd_to_pay:
         return now
-    risen = text.risen(asked.risen) or "fal asks more by now than when these rows were imported"
+    risen = before.risen(asked.risen)
     if settings.yes and not settings.accept_price:
-        raise PriceRisen(
-            f"{risen}, so that {text.clips(now.to_pay)} would cost {text.usd(now.usd_to_pay)} and "
-            f"not {text.usd(batch.usd_to_pay)}; add --accept-price to pay that. "
-            "Nothing was submitted"
-        )
-    say(f"{risen}:")
-    _show(now, settings, say)
+        raise PriceRisen(before.too_dear(risen, known=batch, now=now))
+    for line in (f"{risen}:", *before.lines(now, settings)):
+        say(line)
     return now
 
 
-def _planned(
-    manifests: Sequence[Manifest], store: Store | None, settings: RunSettings, prices: Prices
-) -> _Batch:
-    # How long fal takes is nothing that a rehearsal could tell.
-    concurrency = None if settings.rehearse else settings.concurrency
-    made = plan.make(manifests, store, prices=prices, concurrency=concurrency)
-    return _Batch(
-        title=text.title(made),
-        lines=[
-            *text.mapped_lines(manifests),
-            *text.fitted_lines(manifests),
-            *text.plan_lines(made),
-            *text.warning_lines(made.warnings),
-        ],
-        to_pay=made.clips_to_pay,
-        usd_to_pay=made.usd_to_pay,
-        endpoints=made.endpoints_to_pay,
-        names=made.names_to_pay,
-        prices=prices,
-        at_fal=made.count(plan.Group.AT_FAL),
-        in_doubt=made.count(plan.Group.UNCERTAIN),
-        resting=_resting(
-            failed=made.count(plan.Group.FAILED),
-            cancelled=made.count(plan.Group.CANCELLED),
-        ),
-    )
-
-
-def _unfinished(store: Store, prices: Prices) -> _Batch:
-    counts = store.counts()
-    unpaid = store.unpaid()
-    usd_to_pay = sum(
-        (
-            each.jobs * prices.clip_usd(each.endpoint, each.parameters, known=each.price_usd)
-            for each in unpaid
-        ),
-        Decimal(0),
-    )
-    return _Batch(
-        title="resuming all unfinished work",
-        lines=text.status_lines(counts, store.money(), []),
-        to_pay=sum(each.jobs for each in unpaid),
-        usd_to_pay=usd_to_pay,
-        endpoints=frozenset(each.endpoint for each in unpaid),
-        names=frozenset(),
-        prices=prices,
-        at_fal=sum(counts[state] for state in IDENTIFIED),
-        in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
-        resting=_resting(
-            failed=counts[State.FAILED],
-            cancelled=counts[State.CANCELLED],
-        ),
-    )
-
-
-def _resting(**counts: int) -> str:
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
-
-
-def _show(batch: _Batch, settings: RunSettings, say: Callable[[str], None]) -> None:
-    say(batch.title)
-    for line in batch.lines:
-        say(line)
-    if not batch.total:
-        say(f"Nothing to do: {batch.resting or 'everything is already there'}; nothing is spent.")
-        return
-    if batch.in_doubt:
-        say(f"To look up at fal: {batch.in_doubt} of unknown outcome, which are not sent again.")
-    where = f"Videos go to {places.short(settings.output)}."
-    amount = text.usd(batch.usd_to_pay)
-    if not batch.to_pay:
-        say(f"Nothing to submit; {text.clips(batch.at_fal)} to collect. {where}")
-    elif settings.rehearse:
-        made = f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0"
-        say(f"{made}; on fal this would cost {amount}. {where}")
-    else:
-        say(f"To submit: {text.clips(batch.to_pay)} for {amount}. {where}")
-
-
-def _confirm(batch: _Batch, settings: RunSettings) -> None:
+def _confirm(batch: Batch, settings: RunSettings) -> None:
     """Ask before money is spent; raises ``UsageError`` unless somebody agrees."""
     if settings.yes or settings.rehearse or not batch.to_pay:
         return
@@ -381,7 +255,7 @@ def _confirm(batch: _Batch, settings: RunSettings) -> None:
 
 
 def _run(
-    batch: _Batch,
+    batch: Batch,
     settings: RunSettings,
     store: Store,
     lock: RunnerLock,

@@ -4,15 +4,18 @@ It knows texts, files and what an endpoint accepts; it refuses to know anything 
 """
 
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tweenbatch import frames
 from tweenbatch.errors import UnreadableFrame
 from tweenbatch.fitting import MAX_ORIGINAL_BYTES, Fitting
+from tweenbatch.formulas import bare
+from tweenbatch.memory import Memory
 from tweenbatch.models import ImageLimits
-from tweenbatch.preflight import Preflight
+from tweenbatch.preflight import Look, Preflight
 from tweenbatch.records import Frame
 
 
@@ -28,8 +31,18 @@ class Pictures:
     """Takes note of every frame."""
     fitting: Fitting | None = None
     """Prepares copies of frames that are not as they should be."""
+    memory: Memory = field(default_factory=Memory)
+    """Knows frames that were looked at before."""
     _looked_at: dict[tuple[str, ImageLimits | None], Frame | str] = field(default_factory=dict)
     """A local frame, or what is wrong with it, by the text that names it and what is allowed."""
+
+    def expect(self, texts: Iterable[str]) -> None:
+        """Recall what is known of the local frames that these texts name, all at once."""
+        paths = []
+        for text in {text for text in texts if text and "://" not in text}:
+            with suppress(OSError, RuntimeError):  # told where the row is read
+                paths.append(self._real(bare(text.strip())))
+        self.memory.expect(paths)
 
     def find(self, text: str, limits: ImageLimits | None) -> Frame | str:
         """Return the frame that a text names, or what is wrong with it in one sentence."""
@@ -59,16 +72,15 @@ class Pictures:
     def _look_at(self, text: str, limits: ImageLimits | None) -> Frame | str:
         if self.fitting is not None:
             limits = self.fitting.limits_of_originals
-        most_bytes = MAX_ORIGINAL_BYTES if self.fitting else frames.MAX_BYTES
         try:
-            path = self.folder / Path(text).expanduser()
-            real = path.resolve(strict=True)
+            real = self._real(text)
             # Before a byte of it is read.
             if not any(real.is_relative_to(root) for root in self.roots):
                 return f"'{text}' {_outside(real)}"
-            facts = frames.inspect(real, max_bytes=most_bytes)
+            known = self.memory.known(real, max_bytes=self._most_bytes)
+            facts = known.facts if known else frames.inspect(real, max_bytes=self._most_bytes)
         except FileNotFoundError:
-            wrong = [f"is not there (looked for {path})"]
+            wrong = [f"is not there (looked for {self._path(text)})"]
         except OSError as error:
             wrong = [f"can't be read ({error.strerror})"]
         except RuntimeError as error:  # the home of nobody; before 3.13 also links in a circle
@@ -79,10 +91,27 @@ class Pictures:
             wrong = frames.problems(facts, limits)
         if wrong:
             return f"'{text}' " + "; ".join(wrong)
-        looking = self.preflight.look_into(text, real, facts, max_bytes=most_bytes)
+        self._note(text, real, facts, known.look if known else None)
+        return Frame(source=str(real), sha256=facts.sha256)
+
+    def _note(self, text: str, real: Path, facts: frames.FrameFacts, known: Look | None) -> None:
+        looking = self.preflight.look_into(
+            text, real, facts, max_bytes=self._most_bytes, known=known
+        )
+        if known is None:
+            self.memory.note(real, facts, looking)
         if self.fitting is not None:
             self.fitting.note(text, real, facts, looking)
-        return Frame(source=str(real), sha256=facts.sha256)
+
+    @property
+    def _most_bytes(self) -> int:
+        return MAX_ORIGINAL_BYTES if self.fitting else frames.MAX_BYTES
+
+    def _path(self, text: str) -> Path:
+        return self.folder / Path(text).expanduser()
+
+    def _real(self, text: str) -> Path:
+        return self._path(text).resolve(strict=True)
 
 
 def _outside(real: Path) -> str:

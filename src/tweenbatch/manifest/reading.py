@@ -1,7 +1,8 @@
 """From a file to its manifest: sheet, header, rows, problems."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -18,12 +19,16 @@ from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.sheet import Sheet
 from tweenbatch.manifest.source import Format, Source
 from tweenbatch.manifest.spool import Spool
+from tweenbatch.memory import Memory
 from tweenbatch.models import DEFAULT, USUAL_LIMITS, Endpoint
 from tweenbatch.preflight import Preflight, is_hint
 from tweenbatch.records import Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+AHEAD = 1_000
+"""Of so many rows the frames are recalled at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,8 @@ class Reading:
     """Ask every https address of a frame whether there is an image."""
     fit: Fit | None = None
     """Use prepared copies of frames that are not as they should be."""
+    memory: Memory = field(default_factory=Memory)
+    """Knows frames that were looked at before, and takes note of those that are looked at now."""
 
 
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
@@ -131,6 +138,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
                 roots=places.frame_roots(path, reading.frames),
                 preflight=preflight,
                 fitting=fitting,
+                memory=reading.memory,
             ),
             preflight=preflight,
             carried=tuple(header.carried(reading.endpoint)),
@@ -161,8 +169,15 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
 
 def _rows(sheet: Sheet, reader: RowReader) -> Spool:
     rows = Spool()
-    names = reader.header.names
-    for number, line, cells in shape.shaped(sheet):
-        for row in reader.rows(dict(zip(names, cells, strict=True)), number=number, line=line):
-            rows.add(row)
+    filled = _filled(sheet, reader.header)
+    while ahead := list(islice(filled, AHEAD)):
+        reader.expect(values for values, _, _ in ahead)
+        for values, number, line in ahead:
+            for row in reader.rows(values, number=number, line=line):
+                rows.add(row)
     return rows
+
+
+def _filled(sheet: Sheet, header: Header) -> Iterator[tuple[dict[str, str], int, int | None]]:
+    for number, line, cells in shape.shaped(sheet):
+        yield dict(zip(header.names, cells, strict=True)), number, line

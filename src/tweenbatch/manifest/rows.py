@@ -1,6 +1,6 @@
 """Rows of text become checked rows, one by one, or problems with their row and column."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from tweenbatch.models import Endpoint
 from tweenbatch.preflight import Preflight
 from tweenbatch.records import Frame, JobSpec, Row
 
+FRAMES = ("start_image", "end_image")
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000
 ORDER_LIMIT = 1_000_000_000
@@ -58,6 +59,14 @@ class RowReader:
     naming: Naming | None = None
     """How a person wants the clips to be named."""
     problems: list[Problem] = field(default_factory=list)
+
+    def expect(self, rows: Iterable[Mapping[str, str]]) -> None:
+        """Take note of the rows that come next, so that their frames are recalled at once."""
+        self.pictures.expect(
+            values.get(column) or self.defaults.get(column, "")
+            for values in rows
+            for column in FRAMES
+        )
 
     def rows(self, values: Mapping[str, str], *, number: int, line: int | None) -> list[Row]:
         """Return the row once for each take; none where it has problems."""

@@ -8,5 +8,6 @@ it changes nothing.
 
 from tweenbatch.preflight.concerns import is_hint
 from tweenbatch.preflight.gathering import Preflight
+from tweenbatch.preflight.pictures import Look
 
-__all__ = ["Preflight", "is_hint"]
+__all__ = ["Look", "Preflight", "is_hint"]

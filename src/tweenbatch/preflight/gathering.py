@@ -54,13 +54,23 @@ class Preflight:
             self._pool.shutdown(cancel_futures=True)
 
     def look_into(
-        self, text: str, path: Path, facts: FrameFacts, *, max_bytes: int = MAX_BYTES
+        self,
+        text: str,
+        path: Path,
+        facts: FrameFacts,
+        *,
+        max_bytes: int = MAX_BYTES,
+        known: Look | None = None,
     ) -> Future[Look]:
-        """Have a local frame looked into, beside whatever else goes on."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="preflight")
+        """Have a local frame looked into, beside whatever else goes on, unless it is known."""
+        looking: Future[Look] = Future()
+        if known is not None:
+            looking.set_result(known)
+        else:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="preflight")
+            looking = self._pool.submit(look_into, path, max_bytes=max_bytes)
         number = self._numbers.setdefault(text, len(self._numbers))
-        looking = self._pool.submit(look_into, path, max_bytes=max_bytes)
         self._frames[number] = (text, facts, looking)
         return looking
 

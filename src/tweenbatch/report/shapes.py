@@ -106,6 +106,11 @@ def fitted(manifests: Sequence[Manifest]) -> list[dict[str, str]]:
     ]
 
 
+def mapped(manifests: Sequence[Manifest]) -> list[dict[str, Any]]:
+    """Return for each manifest which columns were taken for one of another name."""
+    return [{"file": str(each.path), "columns": dict(each.mapped)} for each in manifests]
+
+
 def room(found: Room | None) -> dict[str, Any] | None:
     """Return what the clips of a plan take on the disk and what is free there."""
     if found is None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from tweenbatch.errors import TableTooNew, TableUnusable
+from tweenbatch.errors import TableMissing, TableTooNew, TableUnusable
 from tweenbatch.store.engine import Database, table_path
 from tweenbatch.store.schema import VERSION_TABLE, metadata
 from tweenbatch.store.sqlitefile import keep_copy
 
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 """Every version of the schema, oldest first."""
 
 HEAD = REVISIONS[-1]
@@ -67,9 +67,9 @@ def _is_current(database: Database, connection: Connection, *, create: bool) -> 
     return found == HEAD
 
 
-def no_table_yet(name: str) -> TableUnusable:
+def no_table_yet(name: str) -> TableMissing:
     """Return the error for a place where no table has been made."""
-    return TableUnusable(
+    return TableMissing(
         f"{name}: there is no job table here yet; 'tweenbatch run MANIFEST' makes one"
     )
 

@@ -9,6 +9,7 @@ from tweenbatch.records import (
     Billed,
     EarlierRow,
     ExportRow,
+    FileState,
     Frame,
     Job,
     JobSpec,
@@ -16,6 +17,7 @@ from tweenbatch.records import (
     RemoteVideo,
     Request,
     Row,
+    SeenFrame,
     Took,
     Unpaid,
 )
@@ -125,6 +127,19 @@ def export_row_of(row: Any) -> ExportRow:
     # Behind a person's own columns stand those of the model's inputs that have no fixed place.
     extra = {**facts.pop("extra"), **parameters}
     return ExportRow(duration=duration, extra=extra, **facts)
+
+
+def seen_frame_of(row: Any) -> SeenFrame:
+    """Return what an image file was found to be."""
+    return SeenFrame(
+        path=row.path,
+        file=FileState(
+            bytes=row.bytes, mtime_ns=row.mtime_ns, ctime_ns=row.ctime_ns, inode=int(row.inode)
+        ),
+        sha256=row.sha256,
+        facts=row.facts,
+        looker=row.looker,
+    )
 
 
 def attention_of(row: Any) -> Attention:

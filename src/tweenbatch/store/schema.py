@@ -266,3 +266,17 @@ uploads = Table(
     Column("uploaded_at", Instant, nullable=False),
     PrimaryKeyConstraint("sha256", "key_fingerprint"),
 )
+
+frames = Table(
+    "frames",
+    metadata,
+    Column("path", Text, primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("ctime_ns", BigInteger, nullable=False),
+    # Some file systems number their files beyond what a BIGINT holds.
+    Column("inode", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("looker", Integer, nullable=False),
+)

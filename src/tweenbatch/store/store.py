@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select
 
-from tweenbatch.errors import LeaseLost
+from tweenbatch.errors import LeaseLost, TableMissing
 from tweenbatch.records import (
     Attention,
     DayLimit,
@@ -25,6 +25,7 @@ from tweenbatch.records import (
     Reach,
     Recovered,
     Request,
+    SeenFrame,
     Took,
     Unpaid,
 )
@@ -43,7 +44,7 @@ from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
 from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
 from tweenbatch.store.staging import chunks, stage
-from tweenbatch.store.statements import imports, runs, views, work
+from tweenbatch.store.statements import frames, imports, runs, views, work
 from tweenbatch.store.transitions import LEASE
 
 PAGE = 2_000
@@ -87,6 +88,14 @@ class Store:
             database.close()
             raise
         return cls(database)
+
+    @classmethod
+    def find(cls, url: str) -> "Store | None":
+        """Open the table like ``open``, and make none; None: there is none yet."""
+        try:
+            return cls.open(url, create=False)
+        except TableMissing:
+            return None
 
     @property
     def file(self) -> Path | None:
@@ -246,6 +255,46 @@ class Store:
     def latest_clips(self, *, limit: int = PACE_CLIPS) -> list[Took]:
         """Return how long the latest clips took."""
         return [reading.took_of(row) for row in self._all(views.latest_clips(limit=limit))]
+
+    # Frames
+
+    def remembered_frames(self, paths: Iterable[str]) -> dict[str, SeenFrame]:
+        """Return what the files at these paths were found to be, where anybody has looked."""
+
+        def look(connection: Connection) -> dict[str, SeenFrame]:
+            return {
+                row.path: reading.seen_frame_of(row)
+                for chunk in chunks(wanted)
+                for row in connection.execute(frames.seen(chunk))
+            }
+
+        wanted = list(dict.fromkeys(paths))
+        return self._database.read(look) if wanted else {}
+
+    def remember_frames(self, found: Iterable[SeenFrame]) -> None:
+        """Keep what files were found to be; of each path the latest counts."""
+        statement = frames.remember(sqlite_dialect=self._database.is_sqlite)
+        # In one order: two programs that keep the same paths must not wait for each other.
+        values = [
+            {
+                "path": frame.path,
+                "bytes": frame.file.bytes,
+                "mtime_ns": frame.file.mtime_ns,
+                "ctime_ns": frame.file.ctime_ns,
+                "inode": str(frame.file.inode),
+                "sha256": frame.sha256,
+                "facts": dict(frame.facts),
+                "looker": frame.looker,
+            }
+            for frame in sorted(found, key=lambda frame: frame.path)
+        ]
+
+        def keep(connection: Connection) -> None:
+            for chunk in chunks(values):
+                connection.execute(statement, chunk)
+
+        if values:
+            self._database.write(keep)
 
     # Work
 

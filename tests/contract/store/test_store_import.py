@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.jobtable import NOON, PRICE, Table, manifest, row
+from support.jobtable import NOON, PATHS, PRICE, Table, manifest, row
 from tweenbatch.records import Frame, Row
 from tweenbatch.states import Event, State
 from tweenbatch.store import Store
@@ -124,6 +124,46 @@ def test_a_known_job_keeps_its_state_and_its_name(table: Table) -> None:
     table.load(row(name="another name", priority=3))
     known = table.store.lookup([job.key])[job.key]
     assert (known.state, known.output_name) == (State.SUBMITTED, "clip-2")
+
+
+def names(table: Table) -> list[str]:
+    """Return the names of the jobs that wait, in the order in which they were made."""
+    return [job.output_name for job in sorted(table.claim(), key=lambda job: job.id)]
+
+
+def test_a_job_that_was_never_submitted_takes_the_name_of_its_newest_row(table: Table) -> None:
+    table.load(row(2), row(3))
+    table.load(row(2, name="Dawn"), row(3, output="Spring/0003"))
+    assert names(table) == ["Dawn", "Spring/0003"]
+
+
+def test_two_that_were_never_submitted_may_exchange_their_names(table: Table) -> None:
+    table.load(row(2, name="dawn"), row(3, name="dusk"))
+    table.load(row(2, name="dusk"), row(3, name="dawn"))
+    assert names(table) == ["dusk", "dawn"]
+
+
+def test_a_new_name_that_another_job_has_is_told_apart(table: Table) -> None:
+    table.load(row(2, name="Dawn"), path="/jobs/other.csv")
+    table.load(row(3, name="dusk"))
+    table.load(row(3, name="dawn"))
+    told_apart = ["Dawn", f"dawn-{row(3).spec.key[:8]}"]
+    table.load(row(3, name="dawn"))
+    assert names(table) == told_apart
+
+
+def test_a_job_that_a_run_has_in_its_hands_keeps_its_name(table: Table) -> None:
+    table.load(row())
+    job = table.claim_one()
+    table.load(row(name="another name"))
+    assert table.store.lookup([job.key])[job.key].output_name == job.output_name
+
+
+def test_a_job_that_was_submitted_and_waits_again_keeps_its_name(table: Table) -> None:
+    table.load(row())
+    table.walk(*PATHS[State.SUBMITTED], Event.RETRY)
+    table.load(row(name="another name"))
+    assert names(table) == ["clip-2"]
 
 
 def test_two_jobs_never_share_a_file_name_whatever_case_a_disk_ignores(table: Table) -> None:

@@ -5,13 +5,17 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
 from support.jobtable import NOON, manifest, row
-from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
+from tweenbatch.batch import look
+from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
+from tweenbatch.models import DEFAULT
+from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store
 from tweenbatch.store.engine import FIRST_WAL_SAFE, Database, parse_url
@@ -119,6 +123,27 @@ def test_without_create_nothing_is_made(url: str, tmp_path: Path) -> None:
         with pytest.raises(TableUnusable, match="no job table here yet; 'tweenbatch run MANIFEST'"):
             Store.open(url, create=False)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_where_there_is_no_table_yet_none_is_found_and_none_is_made(
+    url: str, tmp_path: Path
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    assert Store.find(url) is None
+    assert sorted(tmp_path.iterdir()) == before
+    Store.open(url).close()
+    store = Store.find(url)
+    assert store is not None
+    store.close()
+
+
+def test_a_first_batch_is_all_new_and_makes_no_table(url: str, tmp_path: Path) -> None:
+    settings = RunSettings(db=url, output=tmp_path / "videos")
+    new = replace(row(), spec=replace(row().spec, endpoint=DEFAULT.id))
+    assert look([manifest(new)], settings).to_pay == 1
+    assert Store.find(url) is None
+    with pytest.raises(TableMissing):
+        look([], settings)
 
 
 def unusable(file: Path) -> str:

@@ -114,12 +114,28 @@ def test_the_export_adds_up_what_all_attempts_cost_or_may_have_cost(table: Table
 def test_the_own_columns_of_all_manifests_are_known_before_the_first_row_is_read(
     table: Table,
 ) -> None:
-    table.load(row(2, extra={"Note": "n"}), row(3, extra={"Note": ""}), path="/jobs/b.csv")
+    table.load(
+        *(row(2, extra={"Note": "n", "Act": "1"}), row(3, extra={"Note": "", "Act": ""})),
+        path="/jobs/b.csv",
+    )
     table.load(row(4, extra={"shot": "7", "Note": "m"}), path="/jobs/a.csv")
     table.load(row(5), path="/jobs/c.csv")
-    assert table.store.extra_columns() == ["Note", "shot"]
     extras = [line.extra for line in table.store.export()]
-    assert extras == [{"shot": "7", "Note": "m"}, {"Note": "n"}, {"Note": ""}, {}]
+    assert extras == [
+        {"shot": "7", "Note": "m"},
+        {"Note": "n", "Act": "1"},
+        {"Note": "", "Act": ""},
+        {},
+    ]
+
+
+def test_own_columns_keep_the_order_of_the_manifests_first_seen_first(table: Table) -> None:
+    table.load(row(2, extra={"Note": "n", "act": "1"}), path="/jobs/b.csv")
+    table.load(row(4, extra={"shot": "7", "Note": "m", "Beat": "2"}), path="/jobs/a.csv")
+    table.load(row(5), path="/jobs/c.csv")
+    assert table.store.extra_columns() == ["shot", "Note", "Beat", "act"]
+    for line in table.store.export():
+        assert list(line.extra) in (["shot", "Note", "Beat"], ["Note", "act"], [])
 
 
 def test_the_export_follows_the_manifests_and_their_rows(

@@ -183,6 +183,8 @@ def give_back_names(*, now: datetime) -> Update:
             _OF_JOB,
             jobs.c.state == State.PENDING,
             jobs.c.attempt == 0,
+            # Whoever holds it may be about to submit it under the name that it read.
+            jobs.c.leased_by.is_(None),
             jobs.c.output_name != staged.c.wanted_name,
             jobs.c.output_name.not_in([_name(suffix) for suffix in SUFFIXES]),
             staged.c.first,

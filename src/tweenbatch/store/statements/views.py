@@ -72,7 +72,7 @@ def manifest_ids() -> Select[int]:
 def extra_of_first_rows() -> Select[Any]:
     """Read the extra columns of each manifest's first row: all rows of a file have the same."""
     first = and_(rows.c.manifest_id == manifests.c.id, rows.c.position == 0)
-    return select(rows.c.extra).select_from(manifests.join(rows, first)).order_by(manifests.c.id)
+    return select(rows.c.extra).select_from(manifests.join(rows, first)).order_by(manifests.c.path)
 
 
 def different_parameters() -> Select[Any]:
