@@ -28,6 +28,11 @@ NOT_BOUGHT = frozenset({State.SUBMITTING, State.UNCERTAIN})
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} clips{postfix}"
 
 
+def _give_width(bar: "tqdm[NoReturn]") -> None:
+    if not bar.disable and bar.ncols == 0:
+        bar.ncols = FALLBACK_COLUMNS
+
+
 class LookingAtFrames:
     """Shows on a terminal how many frames were looked at, once that takes longer than a second."""
 
@@ -53,6 +58,7 @@ class LookingAtFrames:
                 leave=False,
                 dynamic_ncols=True,
             )
+            _give_width(self._bar)
         self._frames += 1
         self._bar.total = self._frames
 
@@ -81,8 +87,7 @@ class Progress:
         self._bar: tqdm[NoReturn] = tqdm(
             total=total, bar_format=BAR, disable=None if total else True, dynamic_ncols=True
         )
-        if not self._bar.disable and self._bar.ncols == 0:
-            self._bar.ncols = FALLBACK_COLUMNS
+        _give_width(self._bar)
         self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
