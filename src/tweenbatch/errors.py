@@ -89,7 +89,7 @@ class ManifestError(UsageError):
     """The manifest has problems, each with its row and column.
 
     ``others`` are the errors of further manifests of the same call, ``listed`` the file in which
-    all problems of this one are written down, if there is such a file.
+    all problems of this one are written down, if there is such a file; ``unlisted`` says why not.
     """
 
     def __init__(
@@ -100,6 +100,7 @@ class ManifestError(UsageError):
         self.problems = tuple(problems)
         self.others = tuple(others)
         self.listed: Path | None = None
+        self.unlisted = ""
 
     def __str__(self) -> str:
         """Return the first problems of each kind, a line each, and how many more there are."""
@@ -114,6 +115,8 @@ class ManifestError(UsageError):
                 lines.append(f"  … and {len(alike) - MOST_OF_A_KIND:,} more like these")
         if self.listed is not None:
             lines.append(f"  all of them are in {_one_line(str(self.listed))}")
+        elif self.unlisted:
+            lines.append(f"  they are not written down: {_one_line(self.unlisted)}")
         return "\n".join([*lines, *map(str, self.others)])
 
 

@@ -16,6 +16,7 @@ from tweenbatch.fal import Fal
 from tweenbatch.fal.schemas import schema as schema_of
 from tweenbatch.models import ENDPOINTS, Endpoint, Price, Unit, remember
 from tweenbatch.models.data import refuse_unpriceable
+from tweenbatch.models.price import length
 from tweenbatch.models.schema import SchemaUseless, endpoint_of
 
 _UNITS = {
@@ -64,12 +65,32 @@ async def learn(
     except SchemaUseless as error:
         raise UsageError(f"fal's schema of {name} can't be used: {error}") from error
     price, notices = (wish.price, []) if wish.price else await _price(made, connect)
-    made = replace(made, price=price)
+    made = _with_seconds(replace(made, price=price))
     try:
         refuse_unpriceable(made)
     except ValueError as error:
         raise UsageError(f"{name} can't be priced: {error}") from error
     return Learned(endpoint=made, file=remember(made), notices=tuple(notices))
+
+
+def _with_seconds(made: Endpoint) -> Endpoint:
+    """Leave out durations such as ``auto``, which have no price where a second has one."""
+    duration = made.parameters.get("duration")
+    if made.price is None or made.price.unit is not Unit.SECOND or duration is None:
+        return made
+    allowed = tuple(text for text in duration.allowed if _is_length(text))
+    if not allowed or (allowed == duration.allowed and duration.default):
+        return made
+    default = duration.default if duration.default in allowed else ""
+    told = replace(duration, allowed=allowed, default=default, required=not default)
+    return replace(made, parameters={**made.parameters, "duration": told})
+
+
+def _is_length(text: str) -> bool:
+    try:
+        return bool(length(text))
+    except ValueError:
+        return False
 
 
 async def _schema(name: str, connect_to: str | None) -> Any:

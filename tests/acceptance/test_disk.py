@@ -208,9 +208,9 @@ def test_a_disk_that_fills_in_mid_run_takes_what_was_paid_for_and_nothing_new(
 ) -> None:
     manifests.project(tweenbatch.folder, 3)
     fal.script(*HELD)
-    with small_disk(tweenbatch, 300, *ONE_SLOT) as (run, videos):
+    with small_disk(tweenbatch, 400, *ONE_SLOT) as (run, videos):
         with one_at_home_one_at_fal_and_one_waiting(tweenbatch, fal, run):
-            (videos / "ballast").write_bytes(bytes(100_000_000))
+            (videos / "ballast").write_bytes(bytes(200_000_000))
         out, said = run.communicate()
     assert run.returncode == 4
     assert "MB are free in" in said.splitlines()[-1]

@@ -185,6 +185,18 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
         HEAD + f'"x,{A},{B},5,n\n' + GOOD * 3 + f'"y",{A},{B},5,n\n',
         ['row 2: a quote (") opens here and is not closed'],
     ),
+    "closed later.csv": (
+        HEAD + f'"x,{A},{B},5,n\n' + GOOD + f'z",{A},{B},5,n\n' + f"x,{A},{B},7,n\n",
+        [
+            'row 2: a quote (") opens here and is closed rows later, so that one cell holds other',
+            "row 3 (line 5), column 'duration': is '7'",
+        ],
+    ),
+    "old mac.csv": (
+        (HEAD + GOOD).replace("\n", "\r").encode() + b"\xe4,",
+        ["on line 3 is not UTF-8"],
+    ),
+    "cut off.csv": (HEAD.encode() + b"\xc3", [f"byte {len(HEAD) + 1} at the end, on line 2,"]),
     "giant.csv": (HEAD + "x" * 200_000 + GOOD, ["row 2: a cell has more than 131,072 characters"]),
     "ragged.csv": (
         HEAD + f"x,y,{A},{B},5,n\n" + GOOD + "x\n" + f"x,{A},{B},7,n\n",
@@ -228,6 +240,25 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
             "row 6: names 'prompt' twice",
         ],
     ),
+    "odd.jsonl": (
+        "\n".join(
+            f'{{"prompt": {prompt}, "start_image": {start}, "end_image": "{B}"}}'
+            for prompt, start in [
+                ('"x"', '"a\\u0000.png"'),
+                ('"\\ud800"', f'"{A}"'),
+                ("NaN", f'"{A}"'),
+                ("1" * 5000, f'"{A}"'),
+            ]
+        ),
+        [
+            "row 1, column 'start_image': has a NUL character",
+            "row 2, column 'prompt': has half a character",
+            "row 3, column 'prompt': is 'NaN', what a spreadsheet or a program leaves",
+            "row 4: is nested too deeply, or has a number beyond all bounds",
+        ],
+    ),
+    "all broken.jsonl": ("{,\n[]\n", ["row 1: is no JSON", "row 2: is no object"]),
+    "none.json": ("[]", ["there are no rows"]),
     "object.json": ('{"prompt": "x"}', ["is an object; an array of objects is needed"]),
     "cut.json": ('[{"prompt": "x"},\n', ["is no JSON: "]),
     "mixed.json": ('[{"prompt": "x"}, 3]', ["row 2: is no object"]),
@@ -268,6 +299,35 @@ def test_a_date_where_text_belongs_is_a_problem_and_elsewhere_its_text(tmp_path:
     (found,) = raised.value.problems
     assert (found.row, found.column) == (3, "prompt")
     assert "is the date 2026-03-05" in found.message
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [("#REF!", "is '#REF!'"), ("=1/0", "is a formula without a result")],
+)
+def test_a_cell_of_a_workbook_without_a_result_is_never_taken_for_an_empty_one(
+    tmp_path: Path, cell: str, words: str
+) -> None:
+    path = tmp_path / "m.xlsx"
+    numbered().assign(end_image=[A, cell, A, A]).to_excel(path, index=False)
+    with pytest.raises(ManifestError) as raised:
+        read(path, Reading(allow_open_ended=True))
+    (found,) = raised.value.problems
+    assert (found.row, found.column) == (3, "end_image")
+    assert words in found.message
+
+
+def test_parquet_keeps_large_numbers_and_lists_and_refuses_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "m.parquet"
+    large = pd.array([9007199254740993, None, 1, 2], dtype="Int64")
+    tags = [["a", "b"], [], ["c"], []]
+    frame().assign(note=large, tags=pd.Series(tags)).to_parquet(path)
+    rows = list(read(path, Reading()).rows)
+    assert [row.extra["note"] for row in rows] == ["9007199254740993", "", "1", "2"]
+    assert [row.tags for row in rows] == [("a", "b"), (), ("c",), ()]
+    frame().assign(prompt=[b"x"] * 4).to_parquet(path)
+    with pytest.raises(ManifestError, match="of a kind that is no text"):
+        read(path, Reading())
 
 
 def test_json_lists_are_tags_and_names_of_all_objects_are_columns(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from tweenbatch.emulator import catalog
 from tweenbatch.emulator.openapi import openapi
+from tweenbatch.manifest import columns
 from tweenbatch.models import ENDPOINTS, KLING_O1
 from tweenbatch.models.parameter import Kind
-from tweenbatch.models.schema import SchemaUseless, endpoint_of
+from tweenbatch.models.schema import OWN_COLUMNS, SchemaUseless, endpoint_of
 
 NEW = "fal-ai/new-model/transition"
 
@@ -147,7 +148,7 @@ LOOP = {"size": {"$ref": "#/components/schemas/Size"}}
         (without("first_frame_url"), "name the one with --start-field"),
         (
             document({"masks": {"type": "array"}}, required=("prompt", "masks")),
-            "requires an input that is neither",
+            "input 'masks' is required, and no text",
         ),
     ],
 )
@@ -165,3 +166,47 @@ def test_references_in_a_circle_come_to_an_end() -> None:
 def test_a_field_that_is_not_there_can_not_be_a_frame() -> None:
     with pytest.raises(SchemaUseless, match="no input 'x'; there are prompt"):
         endpoint_of(document(), NEW, start_field="x")
+
+
+def test_inputs_that_are_called_like_our_own_columns_stay_as_fal_has_them() -> None:
+    assert set(columns.OPTIONAL) <= OWN_COLUMNS
+    made = endpoint_of(document({"model": {"type": "string", "default": "fast"}}), NEW)
+    assert "model" not in made.parameters
+    needed = document({"name": {"type": "string"}}, required=("prompt", "name"))
+    with pytest.raises(SchemaUseless, match="requires 'name', which is a column of ours"):
+        endpoint_of(needed, NEW)
+
+
+def test_schemas_are_read_in_all_their_spellings() -> None:
+    made = endpoint_of(
+        document(
+            {
+                "speed": {"type": "number", "enum": [0.5, 1.0], "default": 1.0},
+                "style": {"enum": ["a", "b"]},
+                "frames": {"type": ["integer", "null"], "minimum": 1},
+                "fixed": {"const": "x"},
+            }
+        ),
+        NEW,
+    )
+    speed = made.parameters["speed"]
+    assert (speed.allowed, speed.default, speed.spelled("1.0", of="it")) == (("0.5", "1"), "1", "1")
+    assert made.parameters["style"].allowed == ("a", "b")
+    assert made.parameters["frames"].kind is Kind.WHOLE
+    assert made.parameters["fixed"].allowed == ("x",)
+
+
+def test_inputs_that_several_schemas_describe_together_are_all_known() -> None:
+    made = document()
+    schemas = made["components"]["schemas"]
+    more = {"type": "object", "properties": {"seed": {"type": "integer"}}, "required": ["seed"]}
+    schemas["Whole"] = {"allOf": [{"$ref": "#/components/schemas/Input"}, more]}
+    body = made["paths"][f"/{NEW}"]["post"]["requestBody"]["content"]["application/json"]
+    body["schema"] = {"$ref": "#/components/schemas/Whole"}
+    assert endpoint_of(made, NEW).parameters["seed"].required
+
+
+def test_a_list_of_addresses_is_no_frame() -> None:
+    listed = {"image_urls": {"type": "array"}}
+    with pytest.raises(SchemaUseless, match="'image_urls' is no text"):
+        endpoint_of(document(listed), NEW, start_field="image_urls")

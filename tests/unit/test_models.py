@@ -242,3 +242,44 @@ def test_the_price_of_today_holds_for_seconds_and_leaves_other_prices_alone() ->
     assert now.clip_usd(find("kling2.6").id, five, known=known) == known
     assert now.clip_usd(find("wan").id, {"resolution": "480p"}, known=known) == known
     assert AS_KNOWN.clip_usd(KLING_O1.id, five, known=known) == known
+
+
+def priced(price: dict[str, object], **parameters: dict[str, object]) -> Endpoint:
+    return endpoint_of({**data_of(KLING_O1), "price": price, "parameters": parameters})
+
+
+def test_a_clip_costs_no_less_than_a_table_can_keep() -> None:
+    made = priced(
+        {"unit": "second", "usd": "0.01428571"}, duration={"allowed": ["5"], "default": "5"}
+    )
+    assert made.price_usd({"duration": "5"}) == Decimal("0.071429")
+
+
+@pytest.mark.parametrize(
+    ("price", "parameters"),
+    [
+        ({"unit": "second", "usd": "0.1"}, {}),
+        ({"unit": "clip", "by": "size", "rates": {"s": "1"}}, {"duration": {"allowed": ["5"]}}),
+    ],
+)
+def test_what_has_no_price_for_every_row_is_refused(
+    price: dict[str, object], parameters: dict[str, dict[str, object]]
+) -> None:
+    with pytest.raises(ValueError, match="no input"):
+        priced(price, **parameters)
+
+
+def test_a_duration_of_no_seconds_is_a_problem_of_its_row(tmp_path: Path) -> None:
+    made = priced({"unit": "second", "usd": "0.1"}, duration={"kind": "whole", "default": "5"})
+    rows = [{**ROW, "duration": text} for text in ("0", "-3", "99999", "7")]
+    with pytest.raises(ManifestError) as refused:
+        manifest.read(manifests.write(tmp_path / "m.csv", rows), Reading(endpoint=made))
+    assert [(each.row, each.column) for each in refused.value.problems] == [
+        (row, "duration") for row in (2, 3, 4)
+    ]
+
+
+def test_a_column_that_is_kept_beside_models_is_carried_and_not_judged(tmp_path: Path) -> None:
+    path = manifests.write(tmp_path / "m.csv", [{**ROW, "model": "o1", "seed": "7"}])
+    [made] = manifest.read(path, Reading(keep=("seed",))).rows
+    assert made.extra == {"seed": "7"}

@@ -10,6 +10,7 @@ import click
 from tweenbatch import pairs
 from tweenbatch.cli import streams
 from tweenbatch.errors import UsageError
+from tweenbatch.models import DEFAULT, find
 
 
 @click.command(short_help="Make a manifest from key frames.")
@@ -51,7 +52,7 @@ def command(
     if wish["sequence"] is None:
         wish["sequence"] = path.stem if target != "-" else ""
     images = pairs.key_frames(frames, keep_order=keep_order)
-    rows = pairs.make(images, pairs.Wish(**wish), folder=path.parent)
+    rows = pairs.make(images, pairs.Wish(**wish), folder=path.parent, endpoint=find(DEFAULT.id))
     if target == "-":
         pairs.write(rows, streams.visible(sys.stdout) if sys.stdout.isatty() else sys.stdout)
     else:

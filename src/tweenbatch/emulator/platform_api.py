@@ -179,7 +179,8 @@ class PlatformApi:
             if endpoint is None
             else json_answer(openapi(endpoint))
         )
-        site.ledger.note(EventName.SCHEMA_READ, http_status=answer.status)
+        keyed = "Authorization" in request.headers
+        site.ledger.note(EventName.SCHEMA_READ, http_status=answer.status, keyed=keyed)
         return (await send(request, answer)).response
 
 

@@ -33,5 +33,5 @@ async def schema(endpoint: str, *, connect_to: str | None = None) -> Any:
         raise Answered(http_status=reply.status, headers=reply.headers, body=reply.body)
     try:
         return json.loads(reply.body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unintelligible(f"what {SITE} gave as the schema of {endpoint} is no JSON") from error

@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from functools import singledispatch
 from numbers import Integral, Real
 
@@ -17,6 +18,10 @@ class NotText(ValueError):
     """A value that no cell of a manifest can hold; says what is wrong with it."""
 
 
+class Unworked:
+    """A formula of which nobody knows what it comes to."""
+
+
 @singledispatch
 def text_of(value: object, column: str) -> str:
     """Return a value as the text of a cell in that column; raise ``NotText``.
@@ -24,7 +29,35 @@ def text_of(value: object, column: str) -> str:
     Whole numbers have no point, nothing is empty, and lists are their parts.
     """
     del column
-    return "" if value is None else str(value)
+    if value is None:
+        return ""
+    raise NotText(f"is of a kind that is no text ({type(value).__name__}); one text is needed")
+
+
+@text_of.register
+def _(value: str, column: str) -> str:
+    del column
+    if "\0" in value:
+        raise NotText("has a NUL character, which no text has; remove it")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise NotText("has half a character, which can't be written; write the whole one") from None
+    return value
+
+
+@text_of.register
+def _(value: Unworked, column: str) -> str:
+    del value, column
+    raise NotText(
+        "is a formula without a result; open the file in the spreadsheet program, and save it"
+    )
+
+
+@text_of.register
+def _(value: Decimal, column: str) -> str:
+    del column
+    return f"{value.normalize():f}" if value.is_finite() else str(value)
 
 
 @text_of.register

@@ -78,9 +78,11 @@ class Choices:
                 wrong.append((column, str(error)))
         if wrong:
             return _refused(endpoint, wrong)
-        return Choice(
-            endpoint=endpoint, parameters=parameters, price_usd=endpoint.price_usd(parameters)
-        )
+        try:
+            price = endpoint.price_usd(parameters)
+        except ValueError as error:
+            return _refused(endpoint, [("duration", f"is no good: {error}")])
+        return Choice(endpoint=endpoint, parameters=parameters, price_usd=price)
 
 
 def _refused(endpoint: Endpoint, wrong: Iterable[tuple[str, str]]) -> Choice:

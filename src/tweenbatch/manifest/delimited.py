@@ -6,7 +6,7 @@ how many cells it has, and where a quote was never closed.
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
@@ -16,6 +16,11 @@ from tweenbatch.manifest.source import Source
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 MAX_CELL_CHARS = 131_072
 _ANNOUNCED = re.compile(r"sep=([,;\t])\s*", re.IGNORECASE)
+_NAMES_FRAME = re.compile(r"https?://|\.(?:png|jpe?g|webp)\b", re.IGNORECASE)
+_SWALLOWED = (
+    'a quote (") opens here and is closed rows later, so that one cell holds other rows; close it '
+    "where its text ends"
+)
 TABBED = (".tsv", ".tab")
 
 
@@ -42,6 +47,7 @@ class _Counted(Iterator[str]):
         self._next: list[str] = []
         self.count = 0
         self.separator = ","
+        self.width = 0
 
     def __next__(self) -> str:
         line = self._next.pop() if self._next else next(self._lines)
@@ -83,6 +89,7 @@ def _header(source: Source, lines: _Counted, separator: str | None) -> tuple[tup
         cells = next(csv.reader(lines, delimiter=lines.separator, strict=True))
     except csv.Error as error:
         raise source.refuse(f"the header can't be read: {_said(error)}") from error
+    lines.width = len(cells)
     return tuple(cells), number
 
 
@@ -106,6 +113,10 @@ def _rows(lines: _Counted, header_row: int, problems: list[Problem]) -> Iterator
     try:
         for cells in reader:
             number += 1
+            if lines.count > begins and _swallowed(cells, lines.separator, lines.width):
+                problems.append(Problem(message=_SWALLOWED, kind="quote", row=number, line=begins))
+                begins = lines.count + 1
+                continue
             yield Line(number, begins, cells)
             begins = lines.count + 1
     except csv.Error as error:
@@ -117,6 +128,16 @@ def _rows(lines: _Counted, header_row: int, problems: list[Problem]) -> Iterator
                 line=begins,
             )
         )
+
+
+def _swallowed(cells: Sequence[str], separator: str, width: int) -> bool:
+    """Tell whether a cell of several lines holds what looks like a row of this file."""
+    for cell in cells:
+        for line in cell.splitlines()[:-1]:
+            parts = line.count(separator) + 1
+            if parts >= width > 1 and _NAMES_FRAME.search(line):
+                return True
+    return False
 
 
 def _said(error: csv.Error) -> str:

@@ -46,12 +46,8 @@ def _rows(
     for number, line, item in items:
         texts, good = [], True
         for name in header:
-            value = item.get(name)
-            if isinstance(value, str):
-                texts.append(value)
-                continue
             try:
-                texts.append(cells.text_of(value, name))
+                texts.append(cells.text_of(item.get(name), name))
             except cells.NotText as error:
                 problems.append(cells.problem(error, name, row=number, line=line))
                 good = False
@@ -71,7 +67,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_object).decode
+# NaN and its like are no JSON, and mean that there was nothing: as text they are told.
+_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=str).decode
 
 
 def _lines(source: Source, problems: list[Problem]) -> Iterator[Item]:
@@ -86,8 +83,8 @@ def _lines(source: Source, problems: list[Problem]) -> Iterator[Item]:
             wrong = f"names '{error}' twice; leave one"
         except json.JSONDecodeError as error:
             wrong = f"is no JSON ({error.msg}, character {error.colno}); write one object a line"
-        except RecursionError:
-            wrong = "is nested too deeply; write one flat object a line"
+        except (ValueError, RecursionError):  # also a number with thousands of digits
+            wrong = "is nested too deeply, or has a number beyond all bounds; write flat objects"
         else:
             if isinstance(item, dict):
                 yield number, number, item
@@ -106,8 +103,10 @@ def _array(source: Source) -> list[Item]:
     except json.JSONDecodeError as error:
         message = f"is no JSON: {error.msg}, character {error.colno}"
         raise source.refuse(message, line=error.lineno) from error
-    except RecursionError as error:
-        raise source.refuse("is nested too deeply; an array of flat objects is needed") from error
+    except (ValueError, RecursionError) as error:
+        raise source.refuse(
+            "is nested too deeply, or has a number beyond all bounds; flat objects are needed"
+        ) from error
     if not isinstance(found, list):
         what = "an object" if isinstance(found, dict) else "one value"
         raise source.refuse(

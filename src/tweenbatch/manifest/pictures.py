@@ -40,7 +40,7 @@ class Pictures:
         """Recall what is known of the local frames that these texts name, all at once."""
         paths = []
         for text in {text for text in texts if text and "://" not in text}:
-            with suppress(OSError, RuntimeError):  # told where the row is read
+            with suppress(OSError, RuntimeError, ValueError):  # told where the row is read
                 paths.append(self._real(bare(text.strip())))
         self.memory.expect(paths)
 
@@ -87,6 +87,8 @@ class Pictures:
             wrong = [f"can't be read ({error})"]
         except UnreadableFrame as error:
             wrong = [str(error)]
+        except ValueError:  # a NUL
+            wrong = ["can't be the path of a file"]
         else:
             wrong = frames.problems(facts, limits)
         if wrong:

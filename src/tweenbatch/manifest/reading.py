@@ -27,6 +27,8 @@ from tweenbatch.records import Manifest
 if TYPE_CHECKING:
     import pandas as pd
 
+NOTHING = "there are no rows below the header; add one for each clip"
+
 AHEAD = 1_000
 """Of so many rows the frames are recalled at once."""
 
@@ -112,6 +114,8 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     sheet = replace(sheet, header=shape.trimmed(sheet.header))
     if twice := shape.named_twice(sheet.header):
         raise ManifestError(path, twice)
+    if not sheet.header:
+        raise ManifestError(path, sheet.problems or [Problem(message=NOTHING)])
     header = Header.of(shape.named(sheet.header), keep=reading.keep)
     defaults = {header.canonical(name): value for name, value in reading.defaults.items()}
     problems = header.problems(reading.endpoint, defaults=defaults)
@@ -123,7 +127,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     if reading.naming is not None:
         problems += reading.naming.problems(header, defaults)
     if problems:
-        raise ManifestError(path, problems)
+        raise ManifestError(path, [*sheet.problems, *problems])
     limits = reading.endpoint.image_limits or USUAL_LIMITS
     fitting = reading.fit.to(limits) if reading.fit else None
     with Preflight(
@@ -132,7 +136,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     ) as preflight:
         reader = RowReader(
             header=header,
-            choices=Choices(reading.endpoint, (*header.names, *defaults)),
+            choices=Choices(reading.endpoint, {*header.names, *defaults} - header.keep),
             pictures=Pictures(
                 folder=path.parent,
                 roots=places.frame_roots(path, reading.frames),
@@ -155,8 +159,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     if problems:
         raise ManifestError(path, sorted(problems, key=lambda problem: problem.row or 0))
     if not rows:
-        nothing = "there are no rows below the header; add one for each clip"
-        raise ManifestError(path, [Problem(message=nothing)])
+        raise ManifestError(path, [Problem(message=NOTHING)])
     return Manifest(
         path=path.absolute(),
         sha256=sheet.sha256,

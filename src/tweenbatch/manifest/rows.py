@@ -26,6 +26,7 @@ LEFTOVERS = frozenset(
     {
         *("nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT"),
         *("#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"),
+        *("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#GETTING_DATA"),
     }
 )
 """What spreadsheets and programs write where there was nothing, or no result."""

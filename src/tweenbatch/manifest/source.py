@@ -4,8 +4,10 @@ It refuses to know what a format means.
 """
 
 import codecs
+import errno
 import hashlib
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -14,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 from tweenbatch.errors import ManifestError, Problem
 
@@ -24,6 +26,7 @@ STDIN = Path("-")
 STDIN_NAME = "<stdin>"
 """What it is called in messages and in the table, as if it lay in the current folder."""
 
+_LINE_END = re.compile(r"\r\n|\r|\n")
 BLOCK = 1 << 20
 
 
@@ -70,7 +73,7 @@ class Source:
     """The bytes of one manifest, open for reading from any place."""
 
     path: Path
-    file: IO[bytes]
+    file: io.BufferedIOBase
     format: Format
     sha256: str
 
@@ -87,7 +90,7 @@ class Source:
         start = self.file.read(max(len(mark) for mark, _ in _MARKS))
         self.file.seek(0)
         encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
-        lines = io.TextIOWrapper(self.file, encoding=encoding, newline="")
+        lines = io.TextIOWrapper(cast("BinaryIO", self.file), encoding=encoding, newline="")
         try:
             for number, line in enumerate(lines, 1):
                 if "\0" in line:
@@ -106,17 +109,21 @@ class Source:
         for block in iter(lambda: self.file.read(BLOCK), b""):
             left = len(decoder.getstate()[0])
             try:
-                line += decoder.decode(block).count("\n")
+                line += _line_ends(decoder.decode(block))
             except UnicodeDecodeError as error:
                 byte = before - left + error.start + 1
-                line += error.object[: error.start].decode(encoding, "ignore").count("\n")
+                line += _line_ends(error.object[: error.start].decode(encoding, "ignore"))
                 return self._not_text(f"byte {byte} on line {line}", encoding)
             before += len(block)
-        return self._not_text("the last character", encoding)
+        return self._not_text(f"byte {before} at the end, on line {line},", encoding)
 
     def _not_text(self, where: str, encoding: str) -> ManifestError:
         name = "UTF-16" if encoding == "utf-16" else "UTF-8"
         return self.refuse(f"{where} is not {name}; save the file as 'CSV UTF-8'")
+
+
+def _line_ends(text: str) -> int:
+    return len(_LINE_END.findall(text))
 
 
 def named(path: Path) -> Path:
@@ -129,18 +136,36 @@ def opened(path: Path) -> Iterator[Source]:
     """Open a manifest; raise ``ManifestError``."""
     called = named(path)
     try:
-        with tempfile.TemporaryFile() if path == STDIN else path.open("rb") as file:
-            if path == STDIN:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-                file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            yield Source(path=called, file=file, format=_format(called, file), sha256=digest)
+        file = _seekable(path)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
     except OSError as error:
         raise ManifestError(called, [Problem(message=_unreadable(called, error))]) from error
+    with file:
+        yield Source(path=called, file=file, format=_format(called, file), sha256=digest)
 
 
-def _format(path: Path, file: IO[bytes]) -> Format:
+def _seekable(path: Path) -> io.BufferedIOBase:
+    """Open a manifest so that it can be read again: a pipe is put into a file first."""
+    if path == STDIN:
+        if sys.stdin is None:
+            raise OSError(errno.EBADF, "there is no standard input")
+        stream = cast("io.BufferedIOBase", sys.stdin.buffer)
+    else:
+        stream = path.open("rb")
+        if stream.seekable():
+            return stream
+    kept = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    try:
+        shutil.copyfileobj(stream, kept)
+        kept.seek(0)
+    except BaseException:
+        kept.close()
+        raise
+    return cast("io.BufferedIOBase", kept)
+
+
+def _format(path: Path, file: io.BufferedIOBase) -> Format:
     suffix = path.suffix.lower()
     if suffix in _OLD:
         message = f"{_OLD[suffix]} is not read; save it as XLSX or as 'CSV UTF-8'"
@@ -153,6 +178,8 @@ def _format(path: Path, file: IO[bytes]) -> Format:
     if known is not None:
         return known
     text = start.removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = start.decode("utf-16", "ignore").encode("utf-8", "replace").lstrip()
     return next((form for mark, form in _BY_CONTENT if text.startswith(mark)), Format.DELIMITED)
 
 
@@ -161,4 +188,4 @@ def _unreadable(path: Path, error: OSError) -> str:
         return "there is no such file; check the path"
     if path.is_dir():
         return "this is a folder; name the manifest file in it"
-    return f"can't be read ({error.strerror})"
+    return f"can't be read ({error.strerror or error})"

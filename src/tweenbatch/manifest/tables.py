@@ -1,9 +1,11 @@
-"""Tables that pandas reads become sheets: Parquet, the first sheet of a workbook, a DataFrame.
+"""Tables whose cells are more than text become sheets: Parquet, workbooks, pandas' DataFrames.
 
-pandas is imported here and nowhere on the way of a text file: it costs half a second.
+Their libraries are imported here and nowhere on the way of a text file: pandas alone costs half
+a second.
 """
 
 import hashlib
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,21 +20,28 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADER_ROW = 1
+PART = 5_000
+"""Rows that are read at once."""
+
+_LABELS = re.compile(r"__index_level_\d+__")
+
+Table = tuple[Sequence[str], Iterator[tuple[int, Sequence[Any]]]]
+"""A header and its numbered rows."""
 
 
 def load(source: Source) -> Sheet:
     """Return what the file holds; raise ``ManifestError``."""
     read = _parquet if source.format is Format.PARQUET else _workbook
     try:
-        header, numbers, rows = read(source)
+        header, rows = read(source)
     except ImportError as error:
         raise source.refuse(
             f"{source.format} needs more than is installed: pip install 'tweenbatch[tables]'"
         ) from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise source.refuse(f"can't be read as {source.format} ({said})") from error
-    return _sheet(source.path, source.sha256, header, zip(numbers, rows, strict=True))
+    return _sheet(source.path, source.sha256, header, rows)
 
 
 def of_dataframe(frame: "pd.DataFrame", path: Path) -> Sheet:
@@ -41,54 +50,70 @@ def of_dataframe(frame: "pd.DataFrame", path: Path) -> Sheet:
 
     digest = hashlib.sha256(repr(list(frame.columns)).encode())
     digest.update(pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy().tobytes())
-    rows = _rows(frame)
+    values = frame.astype(object)
+    rows = values.where(frame.notna(), None).itertuples(index=False, name=None)
     header = [str(name) for name in frame.columns]
     return _sheet(path, digest.hexdigest(), header, enumerate(rows, HEADER_ROW + 1))
 
 
-def _parquet(source: Source) -> "tuple[list[str], Sequence[int], Iterator[Sequence[Any]]]":
-    import pandas as pd
+def _parquet(source: Source) -> Table:
+    """Read in parts: a file of a million rows is never whole in memory."""
+    from pyarrow import parquet  # type: ignore[import-untyped]
 
-    frame = pd.read_parquet(source.file, engine="pyarrow")
-    rows = _rows(frame)
-    numbers = range(HEADER_ROW + 1, HEADER_ROW + 1 + len(frame))
-    return [str(name) for name in frame.columns], numbers, rows
+    file = parquet.ParquetFile(source.file)
+    # pandas writes the labels of rows as one more column.
+    names = [name for name in file.schema_arrow.names if not _LABELS.fullmatch(name)]
+    rows = (
+        tuple(item.values())
+        for part in file.iter_batches(batch_size=PART, columns=names)
+        for item in part.to_pylist()
+    )
+    return names, enumerate(rows, HEADER_ROW + 1)
 
 
-def _rows(frame: "pd.DataFrame") -> "Iterator[Sequence[Any]]":
-    """Yield the rows; what pandas has for nothing becomes None."""
-    values = frame.astype(object)
-    return values.where(frame.notna(), None).itertuples(index=False, name=None)
+def _workbook(source: Source) -> Table:
+    """Read the first sheet that has a header with our columns, or else the first filled one."""
+    import openpyxl
 
-
-def _workbook(source: Source) -> "tuple[list[str], Sequence[int], Iterator[Sequence[Any]]]":
-    """Read the first sheet that has a header with our columns, or else the first one."""
-    import pandas as pd
-
-    with pd.ExcelFile(source.file, engine="openpyxl") as book:
-        found = None
-        for name in book.sheet_names:
-            frame = pd.read_excel(
-                book, sheet_name=name, header=None, dtype=object, keep_default_na=False
-            )
-            rows = list(_rows(frame))
-            place = next((at for at, row in enumerate(rows) if any(map(_filled, row))), None)
-            if place is None:
-                continue
-            header = [cells.text_of(value, "") for value in rows[place]]
-            if found is None or any(columns.canonical(each) in columns.REQUIRED for each in header):
-                found = header, rows, place
-                if any(columns.canonical(each) in columns.REQUIRED for each in header):
-                    break
+    values = openpyxl.load_workbook(source.file, read_only=True, data_only=True)
+    source.file.seek(0)
+    formulas = openpyxl.load_workbook(source.file, read_only=True)
+    found: Table | None = None
+    for name in values.sheetnames:
+        rows = _told(values[name], formulas[name])
+        header = next(((at, row) for at, row in rows if any(map(_filled, row))), None)
+        if header is None:
+            continue
+        names = [cells.text_of(value, "") for value in header[1]]
+        ours = any(columns.canonical(each) in columns.REQUIRED for each in names)
+        if found is None or ours:
+            found = names, rows
+        if ours:
+            break
     if found is None:
         raise source.refuse("there is nothing in the workbook")
-    header, rows, place = found
-    numbers = range(place + 2, len(rows) + 1)
-    return header, numbers, iter(rows[place + 1 :])
+    return found
+
+
+def _told(values: Any, formulas: Any) -> "Iterator[tuple[int, Sequence[Any]]]":
+    """Yield numbered rows; a formula that was never worked out stays a formula."""
+    if not hasattr(values, "iter_rows"):  # a sheet that is one picture
+        return
+    pairs = zip(
+        values.iter_rows(values_only=True), formulas.iter_rows(values_only=True), strict=False
+    )
+    for number, (row, written) in enumerate(pairs, 1):
+        yield (
+            number,
+            tuple(
+                cells.Unworked() if value is None and str(formula or "").startswith("=") else value
+                for value, formula in zip(row, written, strict=False)
+            ),
+        )
 
 
 def _filled(value: object) -> bool:
-    return bool(cells.text_of(value, "").strip())
+    return value is not None and bool(str(value).strip())
 
 
 def _sheet(

@@ -115,12 +115,16 @@ def refuse_unpriceable(made: Endpoint) -> None:
     if made.price is None:
         return
     if made.price.usd is None:
-        parameter = made.parameters[made.price.by]
+        parameter = made.parameters.get(made.price.by)
+        if parameter is None:
+            raise ValueError(f"its price depends on {made.price.by}, which is no input of it")
         values = set(parameter.allowed or ("true", "false"))
         if not parameter.default or not values <= set(made.price.rates):
             raise ValueError(f"there are values of {made.price.by} without a price")
     if made.price.unit is Unit.SECOND:
-        duration = made.parameters["duration"]
+        duration = made.parameters.get("duration")
+        if duration is None:
+            raise ValueError("it is charged by the second and has no input 'duration'")
         for text in (*duration.allowed, *([] if duration.required else [duration.default])):
             length(text)
         if not duration.allowed and duration.kind is not Kind.WHOLE:

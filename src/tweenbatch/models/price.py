@@ -6,9 +6,10 @@ Amounts are US dollars.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from enum import StrEnum
 
+_MICRO = Decimal("0.000001")
 _SECONDS = re.compile(r"([0-9]{1,4})s?")
 
 
@@ -29,9 +30,14 @@ class Price:
     rates: Mapping[str, Decimal] = field(default_factory=dict)
 
     def clip_usd(self, parameters: Mapping[str, str]) -> Decimal:
-        """Return what one clip with these parameters costs."""
+        """Return what one clip with these parameters costs, to a millionth of a dollar.
+
+        Raises ``ValueError`` for a duration that is no number of seconds.
+        """
         rate = self.rates[parameters[self.by]] if self.usd is None else self.usd
-        return rate * seconds(parameters) if self.unit is Unit.SECOND else rate
+        price = rate * seconds(parameters) if self.unit is Unit.SECOND else rate
+        # A table keeps no less, and is never to show less than fal takes.
+        return price if price == round(price, 6) else price.quantize(_MICRO, ROUND_CEILING)
 
 
 def seconds(parameters: Mapping[str, str]) -> int:

@@ -17,9 +17,11 @@ class Prices:
     def clip_usd(self, endpoint: str, parameters: Mapping[str, str], *, known: Decimal) -> Decimal:
         """Return the price of a clip that was priced at ``known``; it never falls."""
         now = self.per_second_usd.get(endpoint)
+        if now is None:
+            return known
         model = ENDPOINTS.get(endpoint)
         # fal's list has one price for each endpoint: of one that has several it says too little.
-        if now is None or model is None or model.price_per_second_usd is None:
+        if model is None or model.price_per_second_usd is None:
             return known
         # A table keeps a millionth of a dollar, and no less than fal takes.
         price = (now * model.seconds(parameters)).quantize(Decimal("0.000001"), ROUND_CEILING)

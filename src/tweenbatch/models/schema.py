@@ -23,6 +23,11 @@ END_FIELDS = (
 )
 """How fal's endpoints call the two frames, the surest name first."""
 
+OWN_COLUMNS = frozenset(
+    {"name", "takes", "take", "priority", "tags", "model", "sequence", "order", "row"}
+)
+"""What means something else in a manifest: inputs of these names stay as fal has them."""
+
 MOST_FIELDS = 100
 MOST_STEPS = 20
 """Of references that lead to references."""
@@ -48,6 +53,8 @@ def endpoint_of(
     if not isinstance(document, Mapping):
         raise SchemaUseless("it is no OpenAPI document")
     fields, required = _input(document, name)
+    if own := sorted(OWN_COLUMNS & required):
+        raise SchemaUseless(f"it requires '{own[0]}', which is a column of ours")
     before = (known.start_field, known.end_field) if known else (None, None)
     start = _frame_field("start", start_field, START_FIELDS, before[0], fields)
     end = _frame_field("end", end_field, END_FIELDS, before[1], fields)
@@ -58,8 +65,8 @@ def endpoint_of(
     parameters = {
         field: made
         for field, described in fields.items()
-        if field not in {"prompt", start, end}
-        and (made := _parameter(described, required=field in required)) is not None
+        if field not in {"prompt", start, end, *OWN_COLUMNS}
+        and (made := _parameter(field, described, required=field in required)) is not None
     }
     if known is not None:
         parameters = _defaults_kept(parameters, known)
@@ -126,7 +133,7 @@ def _resolved(document: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
     for _ in range(MOST_STEPS):
         if not isinstance(schema, Mapping):
             return {}
-        inner = _wrapped(schema)
+        inner = _wrapped(document, schema)
         if isinstance(schema.get("$ref"), str):
             inner = _dig(document, *schema["$ref"].removeprefix("#/").split("/"))
         if inner is None:
@@ -141,9 +148,24 @@ _WRAPPERS = ("allOf", "anyOf", "oneOf")
 _SEEN_THROUGH = ("$ref", *_WRAPPERS)
 
 
-def _wrapped(schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _joined(document: Mapping[str, Any], parts: list[Any]) -> Mapping[str, Any]:
+    """Return what several schemas say together."""
+    whole: dict[str, Any] = {}
+    for part in parts:
+        said = _resolved(document, part)
+        properties = {**whole.get("properties", {}), **said.get("properties", {})}
+        required = [*whole.get("required", []), *said.get("required", [])]
+        whole |= {**said, "required": required}
+        if properties:
+            whole["properties"] = properties
+    return whole
+
+
+def _wrapped(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
     for wrapper in _WRAPPERS:
         parts = schema.get(wrapper)
+        if wrapper == "allOf" and isinstance(parts, list) and len(parts) > 1:
+            return _joined(document, parts)
         if isinstance(parts, list):
             real = [
                 part for part in parts if isinstance(part, Mapping) and part.get("type") != "null"
@@ -163,9 +185,11 @@ def _frame_field(
     if given is not None:
         if given not in fields:
             raise SchemaUseless(f"it has no input '{given}'; there are {', '.join(fields)}")
+        if _type(fields[given]) != "string":
+            raise SchemaUseless(f"its input '{given}' is no text, so no frame's address")
         return given
     for name in (known, *usual):
-        if name is not None and name in fields:
+        if name is not None and name in fields and _type(fields[name]) == "string":
             return name
     raise SchemaUseless(
         f"it has no input for the {which} frame; there are {', '.join(fields)}: name the one "
@@ -176,14 +200,14 @@ def _frame_field(
 _KINDS = {"string": Kind.TEXT, "integer": Kind.WHOLE, "number": Kind.NUMBER, "boolean": Kind.YES_NO}
 
 
-def _parameter(described: Mapping[str, Any], *, required: bool) -> Parameter | None:
+def _parameter(name: str, described: Mapping[str, Any], *, required: bool) -> Parameter | None:
     """Return a parameter; None for what no cell can hold and may be left out."""
-    kind = _KINDS.get(str(described.get("type")))
+    kind = _KINDS.get(_type(described))
     if kind is None:
         if required:
-            raise SchemaUseless("it requires an input that is neither text, number nor yes or no")
+            raise SchemaUseless(f"its input '{name}' is required, and no text, number or yes or no")
         return None
-    listed = described.get("enum")
+    listed = described.get("enum", [described["const"]] if "const" in described else None)
     allowed = tuple(map(_text, listed)) if isinstance(listed, list) else ()
     default = described.get("default")
     return Parameter(
@@ -197,10 +221,21 @@ def _parameter(described: Mapping[str, Any], *, required: bool) -> Parameter | N
     )
 
 
+def _type(described: Mapping[str, Any]) -> str:
+    """Return the JSON type, whether null may stand in its place or not."""
+    named = described.get("type")
+    if isinstance(named, list):
+        named = next((each for each in named if each != "null"), None)
+    if named is None and ("enum" in described or "const" in described):
+        return "string"
+    return str(named)
+
+
 def _text(value: Any) -> str:
+    """Return a value as ``Parameter.spelled`` would."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return f"{Decimal(str(value)).normalize():f}" if isinstance(value, float) else str(value)
 
 
 def _number(value: Any) -> Decimal | None:
