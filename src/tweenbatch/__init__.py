@@ -1,3 +1,3 @@
 """Batch runner for first-frame/last-frame video generation: every clip paid once."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
