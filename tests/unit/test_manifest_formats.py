@@ -257,6 +257,10 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
             "row 4: is nested too deeply, or has a number beyond all bounds",
         ],
     ),
+    "half.jsonl": (
+        f'{{"prompt": "x", "start_image": "{A}", "end_image": "{B}", "note": "\\ud800"}}',
+        ["row 1, column 'note': has half a character"],
+    ),
     "all broken.jsonl": ("{,\n[]\n", ["row 1: is no JSON", "row 2: is no object"]),
     "none.json": ("[]", ["there are no rows"]),
     "object.json": ('{"prompt": "x"}', ["is an object; an array of objects is needed"]),

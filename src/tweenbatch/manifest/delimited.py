@@ -63,15 +63,10 @@ class _Counted(Iterator[str]):
 def _announced(lines: _Counted) -> str | None:
     """Return what Excel's first line ``sep=;`` says, if there is one; it counts as no row."""
     first = next(lines, None)
-    if (
-        first is not None
-        and first.lower().startswith("sep=")
-        and len(first.strip()) <= len("sep=;")
-    ):
-        return first[len("sep=") :].rstrip("\r\n") or ","
-    if first is not None:
+    announced = _ANNOUNCED.fullmatch(first or "")
+    if announced is None and first is not None:
         lines.unread(first)
-    return None
+    return announced[1] if announced else None
 
 
 def _header(source: Source, lines: _Counted, separator: str | None) -> tuple[tuple[str, ...], int]:
