@@ -101,13 +101,12 @@ class _Stage:
         position = self._position
         self._position = position + 1
         return (
-            *(position, place, manifest_id, row.number, spec.take, row.name, spec.key, kind),
-            *(spec.endpoint, spec.prompt, start.source, start.sha256),
+            *(position, place, manifest_id, kind, _plain_name(row)),
+            *(row.number, spec.take, row.name, row.start_image, row.end_image),
+            *(_text(row.tags) if row.tags else "[]", _in_order(row.extra)),
+            *(spec.key, spec.endpoint, spec.prompt, start.source, start.sha256),
             *((end.source, end.sha256) if end else (None, None)),
             *(parameters, price, row.priority),
-            *(row.start_image, row.end_image),
-            *(_text(row.tags) if row.tags else "[]", _in_order(row.extra)),
-            _plain_name(row),
         )
 
     def _kind(self, row: Row) -> tuple[int, str, int, Kind]:

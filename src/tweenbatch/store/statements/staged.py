@@ -1,10 +1,10 @@
 """The scratch table of rows on their way in, and the statements that hold it against the jobs."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     Column,
@@ -14,7 +14,6 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Select,
-    String,
     Table,
     Text,
     Update,
@@ -34,7 +33,18 @@ from tweenbatch.states import Event, State, advance
 from tweenbatch.store.schema import jobs, rows
 from tweenbatch.store.statements.imports import WITHDRAWN
 from tweenbatch.store.statements.work import fresh_start
-from tweenbatch.store.types import Dollars
+
+_OF_ROWS = ("number", "take", "name", "start_image", "end_image", "tags", "extra")
+_OF_JOBS = (
+    *("key", "endpoint", "prompt", "start_source", "start_sha256", "end_source", "end_sha256"),
+    *("parameters", "price_micro", "priority"),
+)
+
+
+def _like(table: Table, names: Iterable[str]) -> Iterator[Column[Any]]:
+    for name in names:
+        yield Column(name, table.c[name].type, nullable=table.c[name].nullable)
+
 
 staged = Table(
     "staged",
@@ -42,25 +52,10 @@ staged = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("place", Integer, nullable=False),
     Column("manifest_id", BigInteger),
-    Column("number", Integer, nullable=False),
-    Column("take", Integer, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("key", String(64), nullable=False),
     Column("kind", Integer, nullable=False),
-    Column("endpoint", Text, nullable=False),
-    Column("prompt", Text, nullable=False),
-    Column("start_source", Text, nullable=False),
-    Column("start_sha256", String(64)),
-    Column("end_source", Text),
-    Column("end_sha256", String(64)),
-    Column("parameters", JSON, nullable=False),
-    Column("price_micro", Dollars, nullable=False),
-    Column("priority", Integer, nullable=False),
-    Column("start_image", Text, nullable=False),
-    Column("end_image", Text, nullable=False),
-    Column("tags", JSON, nullable=False),
-    Column("extra", JSON, nullable=False),
     Column("wanted_name", Text, nullable=False),
+    *_like(rows, _OF_ROWS),
+    *_like(jobs, _OF_JOBS),
     Column("first", Boolean, nullable=False, server_default=true()),
     Column("last", Boolean, nullable=False, server_default=true()),
     Column("job_id", BigInteger),
@@ -119,17 +114,7 @@ def _name(suffix: int) -> ColumnElement[str]:
 def add_jobs(*, sqlite_dialect: bool, suffix: int, now: datetime) -> Insert:
     """Add the jobs that are missing; where the name is taken, nothing happens."""
     values: dict[Column[Any], ColumnElement[Any]] = {
-        jobs.c.key: staged.c.key,
-        jobs.c.endpoint: staged.c.endpoint,
-        jobs.c.prompt: staged.c.prompt,
-        jobs.c.start_source: staged.c.start_source,
-        jobs.c.start_sha256: staged.c.start_sha256,
-        jobs.c.end_source: staged.c.end_source,
-        jobs.c.end_sha256: staged.c.end_sha256,
-        jobs.c.parameters: staged.c.parameters,
-        jobs.c.take: staged.c.take,
-        jobs.c.price_micro: staged.c.price_micro,
-        jobs.c.priority: staged.c.priority,
+        **{jobs.c[name]: staged.c[name] for name in (*_OF_JOBS, "take")},
         jobs.c.output_name: _name(suffix),
         jobs.c.output_folded: func.lower(_name(suffix)),
         jobs.c.state: literal(State.PENDING, jobs.c.state.type),
@@ -220,9 +205,6 @@ def same_rows(manifest_id: int) -> Select[int]:
 
 def add_rows(manifest_id: int) -> Insert:
     """Add the staged rows to a manifest's."""
-    facts = ("number", "take", "position", "name", "job_id", "start_image", "end_image")
-    own = ("tags", "extra")
-    query = select(literal(manifest_id), *(staged.c[name] for name in (*facts, *own))).order_by(
-        staged.c.position
-    )
-    return rows.insert().from_select(["manifest_id", *facts, *own], query)
+    names = ("position", "job_id", *_OF_ROWS)
+    query = select(literal(manifest_id), *(staged.c[name] for name in names))
+    return rows.insert().from_select(["manifest_id", *names], query.order_by(staged.c.position))
