@@ -39,11 +39,14 @@ def test_all_problems_are_listed_beside_the_manifest_until_there_are_none(
 
 
 def test_a_file_of_that_name_that_is_not_ours_is_left_alone(tweenbatch: Command) -> None:
-    (tweenbatch.folder / "manifest.csv").write_text(GOOD)
     place = tweenbatch.folder / "manifest.csv.problems.csv"
     place.write_text("my own notes\n")
-    assert tweenbatch("plan", "manifest.csv").returncode == 0
-    assert place.read_text() == "my own notes\n"
+    for content, code in ((BAD, 2), (GOOD, 0)):
+        (tweenbatch.folder / "manifest.csv").write_text(content)
+        ran = tweenbatch("plan", "manifest.csv")
+        assert ran.returncode == code
+        assert ("they are not written down: manifest.csv.problems.csv" in ran.stderr) == (code == 2)
+        assert place.read_text() == "my own notes\n"
 
 
 def test_a_message_that_begins_like_a_formula_is_written_as_text(tweenbatch: Command) -> None:
