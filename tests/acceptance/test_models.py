@@ -143,3 +143,12 @@ def test_what_no_row_can_be_priced_by_is_said(project: Command) -> None:
     learned = project("models", "update", "seedance")
     assert learned.returncode == 0
     assert "charges $0.26 for 1m tokens, which no row can be priced by" in learned.stderr
+
+
+def test_a_price_that_depends_on_an_input_is_not_lost_to_the_one_of_the_list(
+    project: Command,
+) -> None:
+    learned = project("models", "update", "kling2.6")
+    assert learned.returncode == 0
+    assert "what it costs depends on generate_audio" in learned.stderr
+    assert "$0.14 (generate_audio true), $0.07 (generate_audio false) a second" in learned.stdout

@@ -207,6 +207,8 @@ def test_inputs_that_several_schemas_describe_together_are_all_known() -> None:
 
 
 def test_a_list_of_addresses_is_no_frame() -> None:
+    other = {"start_image_url": {"type": "array"}}
+    assert endpoint_of(document(other), NEW).start_field == "first_frame_url"
     listed = {"image_urls": {"type": "array"}}
     with pytest.raises(SchemaUseless, match="'image_urls' is no text"):
         endpoint_of(document(listed), NEW, start_field="image_urls")
