@@ -194,6 +194,14 @@ def test_a_cell_that_the_model_does_not_take_is_a_problem_of_its_column(
     assert words in text
 
 
+def test_a_row_whose_model_has_no_price_is_a_problem_of_that_row(tmp_path: Path) -> None:
+    rows = [{**ROW, "model": name} for name in ("o1", "kling3")]
+    with pytest.raises(ManifestError) as refused:
+        manifest.read(manifests.write(tmp_path / "m.csv", rows), Reading())
+    [problem] = refused.value.problems
+    assert (problem.row, problem.column) == (3, "model")
+
+
 def test_each_row_is_held_against_its_own_model(tmp_path: Path) -> None:
     rows = [
         {**ROW, "model": "veo3.1", "duration": "8s", "num_frames": "", "seed": ""},

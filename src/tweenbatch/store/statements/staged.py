@@ -121,7 +121,7 @@ def add_jobs(*, sqlite_dialect: bool, suffix: int, now: datetime) -> Insert:
         jobs.c.created_at: literal(now, jobs.c.created_at.type),
         jobs.c.updated_at: literal(now, jobs.c.updated_at.type),
     }
-    missing = select(*values.values()).where(_MISSING, staged.c.first).order_by(staged.c.position)
+    missing = select(*values.values()).where(_MISSING).order_by(staged.c.position)
     into = sqlite.insert(jobs) if sqlite_dialect else postgresql.insert(jobs)
     return into.from_select(list(values), missing).on_conflict_do_nothing()
 
