@@ -216,11 +216,13 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
         ["row 2: there is 'stray' in column 2, which has no name in the header"],
     ),
     "leftovers.csv": (
-        HEAD + f"nan,{A},{B},5,n\nx,NaN,{B},5,n\nx,{A},#REF!,5,n\nNone,{A},{B},5,\n",
+        HEAD + f"nan,{A},{B},5,n\nx,NaN,{B},5,n\nx,nowhere.png,#REF!,7,n\nNone,{A},{B},5,\n",
         [
             "row 2, column 'prompt': is 'nan', what a spreadsheet or a program leaves",
             "row 3, column 'start_image': is 'NaN'",
             "row 4, column 'end_image': is '#REF!'",
+            "row 4, column 'duration': is '7'",
+            "row 4, column 'start_image': 'nowhere.png' is not there",
             "row 5, column 'prompt': is 'None'",
         ],
     ),

@@ -1,6 +1,6 @@
 """Rows of text become checked rows, one by one, or problems with their row and column."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -79,14 +79,13 @@ class RowReader:
         cells = _bare(values)
         for name, default in self.defaults.items():
             cells[name] = cells.get(name) or default
-        if self._leftovers(cells, problem):
-            return []
+        leftovers = self._leftovers(cells, problem)
         choice = self.choices.of(cells)
         for column, wrong in choice.wrong:
             problem(column, wrong)
         endpoint = choice.endpoint
         prompt = cells["prompt"] = self._prompt(cells, endpoint, problem)
-        pair = self._pair(cells, endpoint, problem)
+        pair = self._pair(cells, endpoint, problem, besides=leftovers)
         self.preflight.note_frames(
             cells["start_image"], cells["end_image"], number=number, line=line
         )
@@ -121,14 +120,14 @@ class RowReader:
             return rows
         return [self._named(row, self.naming, cells, line) for row in rows]
 
-    def _leftovers(self, cells: Mapping[str, str], problem: _Report) -> bool:
-        """Tell of what stands where nothing was; what is in an export was once meant."""
+    def _leftovers(self, cells: Mapping[str, str], problem: _Report) -> Sequence[str]:
+        """Tell of columns with what stands where nothing was; in an export it was once meant."""
         found = [column for column in REQUIRED if cells[column] in LEFTOVERS]
         if not found or self.header.is_of_results:
-            return False
+            return ()
         for column in found:
             problem(column, f"is '{cells[column]}', {_LEFT}; fill it in, or remove the row")
-        return True
+        return found
 
     def _named(self, row: Row, naming: Naming, cells: Mapping[str, str], line: int | None) -> Row:
         name, wrongs = naming.name(row, cells, self.header)
@@ -158,9 +157,17 @@ class RowReader:
         return prompt
 
     def _pair(
-        self, cells: Mapping[str, str], endpoint: Endpoint, problem: _Report
+        self,
+        cells: Mapping[str, str],
+        endpoint: Endpoint,
+        problem: _Report,
+        *,
+        besides: Collection[str],
     ) -> Sequence[Frame]:
-        """Return start and end frame, or the start alone, or nothing where one is no good."""
+        """Return start and end frame, or the start alone, or nothing where one is no good.
+
+        The columns in ``besides`` are no good, which was told already.
+        """
         columns = ["start_image"]
         if cells["end_image"]:
             columns.append("end_image")
@@ -170,6 +177,8 @@ class RowReader:
             problem("end_image", _OPEN_ENDED)
         named = []
         for column in columns:
+            if column in besides:
+                continue
             found = self.pictures.find(cells[column], endpoint.image_limits)
             if isinstance(found, str):
                 problem(column, found)
