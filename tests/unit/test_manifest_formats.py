@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.manifest import Reading, from_dataframe, read, read_all
+from tweenbatch.manifest.rows import LEFTOVERS
 from tweenbatch.records import Manifest
 
 A, B = "https://example.com/a.png", "https://example.com/b.png"
@@ -126,7 +127,7 @@ def test_a_dataframe_with_problems_names_them_all(tmp_path: Path) -> None:
 many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 prompts = st.text(
     st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="{}'@"), min_size=1
-).filter(lambda text: text.strip() == text and text.lower() not in {"nan", "none", "null"})
+).filter(lambda text: text.strip() == text and text not in LEFTOVERS)
 
 
 @many
@@ -380,6 +381,12 @@ def test_twenty_of_a_kind_are_shown_and_the_others_counted(tmp_path: Path) -> No
     assert sum("is '7'" in line for line in lines) == 20
     assert "  … and 1,480 more like these" in lines
     assert sum("column 'prompt'" in line for line in lines) == 1
+
+
+def test_without_a_standard_input_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(ManifestError, match="there is no standard input"):
+        read(Path("-"), Reading())
 
 
 def test_a_csv_is_read_without_the_weight_of_pandas(tmp_path: Path) -> None:

@@ -148,9 +148,9 @@ def opened(path: Path) -> Iterator[Source]:
 def _seekable(path: Path) -> io.BufferedIOBase:
     """Open a manifest so that it can be read again: a pipe is put into a file first."""
     if path == STDIN:
-        if sys.stdin is None:
+        stream = getattr(sys.stdin, "buffer", None)
+        if stream is None:  # a service may start us without one
             raise OSError(errno.EBADF, "there is no standard input")
-        stream = cast("io.BufferedIOBase", sys.stdin.buffer)
     else:
         stream = path.open("rb")
         if stream.seekable():
