@@ -12,7 +12,7 @@ from tweenbatch import plan
 from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.plan import Group, Plan
-from tweenbatch.records import Manifest, Money, SeenFrame
+from tweenbatch.records import LastImport, Manifest, Money, SeenFrame
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
@@ -74,6 +74,15 @@ def recall_frames(db: str, paths: Iterable[str]) -> Mapping[str, SeenFrame]:
             return store.remembered_frames(paths)
     except (TableBusy, TableTooNew, TableUnusable):
         return {}
+
+
+def last_import(db: str) -> LastImport | None:
+    """Return what the table says of the import that came last, if there is one."""
+    try:
+        with closing(Store.open(db, create=False)) as store:
+            return store.last_import()
+    except (TableBusy, TableTooNew, TableUnusable):
+        return None
 
 
 def _planned(

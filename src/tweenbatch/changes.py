@@ -31,6 +31,8 @@ class _Asked(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def key(self) -> str: ...
+    @property
     def spec(self) -> JobSpec: ...
     @property
     def start_image(self) -> str: ...
@@ -43,8 +45,12 @@ class _Open:
     """A row without a counterpart so far; ``index`` is its place among the rows of its time."""
 
     asked: _Asked
-    key: str
     index: int
+
+    @property
+    def key(self) -> str:
+        """What the row asks for."""
+        return self.asked.key
 
 
 Trait = Callable[[_Open], Hashable | None]
@@ -59,14 +65,11 @@ class Matched:
     left: Sequence[EarlierRow]
 
 
-def match(earlier: Sequence[EarlierRow], rows: Sequence[Row], keys: Sequence[str]) -> Matched:
-    """Find for each row what it was in the last import; ``keys`` are those of the rows."""
+def match(earlier: Sequence[EarlierRow], rows: Sequence[Row]) -> Matched:
+    """Find for each row what it was in the last import."""
     was: list[EarlierRow | None] = [None] * len(rows)
-    now = [
-        _Open(asked=row, key=key, index=index)
-        for index, (row, key) in enumerate(zip(rows, keys, strict=True))
-    ]
-    before = [_Open(asked=old, key=old.key, index=index) for index, old in enumerate(earlier)]
+    now = [_Open(asked=row, index=index) for index, row in enumerate(rows)]
+    before = [_Open(asked=old, index=index) for index, old in enumerate(earlier)]
     for step in _UNCHANGED:
         now, before = _take(step, now, before, was, earlier)
     # What repeats a content was edited out of nothing: it would take the place of a row that was.

@@ -20,6 +20,8 @@ _DIGITS = re.compile(r"(\d+)")
 _DASHES = re.compile(r"-{2,}")
 # Windows opens the device whatever follows the first dot.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNORECASE)
+_SAFE = re.compile(rf"(?!{_DEVICE.pattern})[a-z0-9_]+(?:[.-][a-z0-9_]+)*", re.IGNORECASE | re.ASCII)
+"""A name that needs no change: most are so, and there may be a million."""
 
 # How file systems say that they have no hard links.
 _NO_LINKS = frozenset(
@@ -33,6 +35,8 @@ def slug(text: str) -> str:
     It neither begins nor ends with a dot or a dash and names no Windows device. It is ""
     if the text has nothing to keep.
     """
+    if _SAFE.fullmatch(text) and len(text) <= MAX_STEM_BYTES:
+        return text
     ascii_text = text
     if not text.isascii():
         ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

@@ -14,11 +14,10 @@ from tweenbatch import changes, pace
 from tweenbatch.errors import Problem
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.pace import Estimate
-from tweenbatch.records import EarlierRow, Manifest, Row
+from tweenbatch.records import EarlierRow, JobKind, Manifest, Row
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
 from tweenbatch.store.comparing import Comparison, Contents, Gone, Standing
-from tweenbatch.store.staging import Kind
 
 
 class Group(StrEnum):
@@ -200,38 +199,33 @@ def make(
 def _all_new(manifests: Sequence[Manifest], prices: Prices) -> Plan:
     """Plan for a table that does not exist yet: each content is new, and counted once."""
     seen: set[bytes] = set()
-    rows = 0
-    kinds: Counter[tuple[str, Decimal, tuple[tuple[str, str], ...]]] = Counter()
+    kinds: Counter[JobKind] = Counter()
     folders: dict[str, str] = {}
     for manifest in manifests:
         for row in manifest.rows:
-            rows += 1
             # Half of the digest, packed: a set of a million texts would not be small.
-            content = bytes.fromhex(row.spec.key[:32])
+            content = bytes.fromhex(row.key[:32])
             if content in seen:
                 continue
             seen.add(content)
-            spec = row.spec
-            kinds[spec.endpoint, row.price_usd, tuple(spec.parameters.items())] += 1
+            kinds[row.kind] += 1
             folder, slash, _ = row.output.rpartition("/")
             if slash:
                 folders.setdefault(folder, row.output)
-    usd = sum(
-        (
-            count * prices.clip_usd(endpoint, dict(parameters), known=price)
-            for (endpoint, price, parameters), count in kinds.items()
-        ),
-        Decimal(0),
-    )
+    usd = sum((count * _price(kind, prices) for kind, count in kinds.items()), Decimal(0))
     return Plan(
         manifests=tuple(each.path for each in manifests),
         here={Group.NEW: Clips(clips=len(seen), usd=usd)} if seen else {},
         elsewhere={},
-        repeated=rows - len(seen),
-        endpoints_to_pay=frozenset(endpoint for endpoint, _, _ in kinds),
+        repeated=sum(each.row_count for each in manifests) - len(seen),
+        endpoints_to_pay=frozenset(kind.endpoint for kind in kinds),
         names_to_pay=frozenset(folders.values()),
         warnings=_warnings(manifests),
     )
+
+
+def _price(kind: JobKind, prices: Prices) -> Decimal:
+    return prices.clip_usd(kind.endpoint, kind.parameters, known=kind.price_usd)
 
 
 def _warnings(manifests: Iterable[Manifest]) -> tuple[tuple[Path, Problem], ...]:
@@ -287,14 +281,11 @@ class _Planner:
             group = _group(each.state, withdrawn=each.withdrawn)
             usd = each.price_usd or Decimal(0)
             if group in TO_PAY:
-                usd = each.clips * self._price(each.kind)
+                usd = each.clips * _price(each.kind, self._prices)
                 endpoints.add(each.kind.endpoint)
             where = self._elsewhere if each.abroad else self._here
             where[group] = where.get(group, Clips()) + Clips(clips=each.clips, usd=usd)
         return frozenset(endpoints)
-
-    def _price(self, kind: Kind) -> Decimal:
-        return self._prices.clip_usd(kind.endpoint, kind.parameters, known=kind.price_usd)
 
     def _tell(
         self,
@@ -307,12 +298,9 @@ class _Planner:
     ) -> PlannedRow:
         row = standing.row
         group = group or _group(standing.state, withdrawn=standing.error_type == WITHDRAWN)
-        kind = Kind(
-            endpoint=row.spec.endpoint, parameters=row.spec.parameters, price_usd=row.price_usd
-        )
         price = standing.job_price_usd
         if price is None or group in TO_PAY:
-            price = self._price(kind)
+            price = _price(row.kind, self._prices)
         told = PlannedRow(
             manifest=self._held.manifests[standing.place].path,
             row=row,
@@ -339,9 +327,7 @@ class _Planner:
             earlier = [each.earlier for each in gone if each.manifest == manifest.path]
             earlier += [old for path, old in before if path == manifest.path]
             earlier.sort(key=lambda old: (old.number, old.take))
-            matched = changes.match(
-                earlier, [each.row for each in rows], [each.key for each in rows]
-            )
+            matched = changes.match(earlier, [each.row for each in rows])
             self._tell_changed(rows, matched.was)
             left += [
                 RemovedRow(
@@ -376,13 +362,13 @@ class _Planner:
         for each, was in zip(rows, earlier, strict=True):
             if each.state is not None and each.error_type != WITHDRAWN:
                 continue
-            if was is not None and was.key != each.key:
+            if was is not None and was.key != each.row.key:
                 told = self._tell(
                     each, group=Group.CHANGED, reasons=changes.reasons(was, each.row), was=was
                 )
                 self._move(told.price_usd, Group.NEW, Group.CHANGED)
             elif was is None and each.row.number in stayed:
-                self._tell(each, group=Group.NEW, reasons=(f"take {each.row.spec.take} is new",))
+                self._tell(each, group=Group.NEW, reasons=(f"take {each.row.take} is new",))
 
     def _move(self, usd: Decimal, before: Group, after: Group) -> None:
         """Count a clip in another group."""

@@ -5,6 +5,7 @@ to know where a prompt comes from.
 """
 
 import re
+from collections.abc import Sequence
 
 # Tab and the line breaks stay; the rest of C0 is what a broken export leaves behind.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -34,6 +35,15 @@ def problems(prompt: str, *, max_chars: int | None) -> list[str]:
             " which can't be sent; write the whole one"
         )
     return found
+
+
+def are_plain(prompts: Sequence[str], *, max_chars: int) -> bool:
+    """Tell at one look that nothing can be wrong with any of many prompts."""
+    if not all(prompts) or max(map(len, prompts)) > max_chars:
+        return False
+    # What can be printed is neither a control character nor half a character.
+    text = " ".join(prompts)
+    return "@" not in text and text.isprintable()
 
 
 def wrong_references(prompt: str, *, frames: int) -> list[str]:

@@ -5,14 +5,14 @@ Money is ``Decimal`` US dollars; instants are aware and in UTC.
 
 import hashlib
 import json
+import json.encoder
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tweenbatch.errors import Problem
 from tweenbatch.states import Event, State
@@ -25,16 +25,19 @@ def canonical_json(value: Any) -> str:
     return _encoder.encode(value)
 
 
-@lru_cache(maxsize=1_000)
-def _canonical_items(items: tuple[tuple[str, str], ...]) -> str:
-    """Rows by the thousand have the same few parameters."""
-    return canonical_json(dict(items))
+quoted = json.encoder.encode_basestring
+"""Return the canonical JSON of a text: what ``canonical_json`` comes to, several times faster."""
 
 
 def _refuse_naive(**instants: datetime | None) -> None:
     for name, instant in instants.items():
         if instant is not None and instant.utcoffset() is None:
             raise ValueError(f"{name} has no time zone")
+
+
+def identity(source: str, sha256: str | None) -> str:
+    """Return what makes two frames the same: their bytes, or their address."""
+    return source if sha256 is None else f"sha256:{sha256}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,7 @@ class Frame:
     @property
     def identity(self) -> str:
         """What makes two frames the same: their bytes, or their address."""
-        return self.source if self.sha256 is None else f"sha256:{self.sha256}"
+        return identity(self.source, self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,39 +95,86 @@ class JobSpec:
     @property
     def key(self) -> str:
         """sha256 of endpoint, prompt, the frames' identities, parameters and take."""
-        # The canonical JSON of these, put together by hand: a manifest may have a million rows.
-        text = _encoder.encode
-        content = (
-            f'{{"end":{text(self.end.identity) if self.end else "null"}'
-            f',"endpoint":{text(self.endpoint)}'
-            f',"parameters":{_canonical_items(tuple(self.parameters.items()))}'
-            f',"prompt":{text(self.prompt)}'
-            f',"start":{text(self.start.identity)}'
-            f',"take":{self.take}}}'
-        )
-        return hashlib.sha256(content.encode()).hexdigest()
+        end = self.end.identity if self.end else None
+        common = common_part(self.endpoint, self.parameters)
+        return content_key(common, self.prompt, self.start.identity, end, self.take)
+
+
+# A key digests the canonical JSON of a content. That is put together by hand, for a manifest may
+# have a million rows, and what many of them have in common in the middle is made once.
+
+
+def common_part(endpoint: str, parameters: Mapping[str, str]) -> str:
+    """Return what the keys of all jobs with this endpoint and these parameters have in common."""
+    return f',"endpoint":{quoted(endpoint)},"parameters":{canonical_json(dict(parameters))},'
+
+
+def content_key(common: str, prompt: str, start: str, end: str | None, take: int) -> str:
+    """Return the key of a content; the frames are given by their identities."""
+    content = (
+        f'{{"end":{"null" if end is None else quoted(end)}{common}"prompt":{quoted(prompt)},'
+        f'"start":{quoted(start)},"take":{take}}}'
+    )
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class JobKind:
+    """What jobs have in common that differ only in prompt, frames and take.
+
+    Rows by the thousand share one. The price is that of one clip.
+    """
+
+    endpoint: str
+    parameters: Mapping[str, str] = field(hash=False)
+    price_usd: Decimal
+
+
+class Row(NamedTuple):
     """One row of a manifest, checked, and the job that it asks for.
 
     ``number`` is what a spreadsheet shows (the header is row 1). ``start_image`` and
-    ``end_image`` stand as the person wrote them; ``extra`` holds the columns that mean
-    nothing to the endpoint and are carried through. ``output`` is the name that the clip is to
-    have, folders and all; empty where nobody asked for one.
+    ``end_image`` stand as the person wrote them, the frames that were found are what ``Frame``
+    says; ``extra`` are the columns that mean nothing to the endpoint and are carried through.
+    ``output`` is the name that the clip is to have, folders and all; empty where nobody asked for
+    one. It is a flat tuple because there may be a million of them.
     """
 
     number: int
     name: str
-    spec: JobSpec
-    price_usd: Decimal
+    key: str
+    kind: JobKind
+    take: int
+    prompt: str
+    start_source: str
+    start_sha256: str | None
+    end_source: str | None
+    end_sha256: str | None
     start_image: str
     end_image: str
     priority: int = 0
     tags: tuple[str, ...] = ()
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra_json: str = "{}"
     output: str = ""
+
+    @property
+    def extra(self) -> Mapping[str, str]:
+        """The columns that are carried through, in the order of the file."""
+        columns: dict[str, str] = json.loads(self.extra_json)
+        return columns
+
+    @property
+    def spec(self) -> JobSpec:
+        """The job."""
+        end = self.end_source
+        return JobSpec(
+            endpoint=self.kind.endpoint,
+            prompt=self.prompt,
+            start=Frame(source=self.start_source, sha256=self.start_sha256),
+            end=None if end is None else Frame(source=end, sha256=self.end_sha256),
+            parameters=self.kind.parameters,
+            take=self.take,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,15 +183,34 @@ class Manifest:
 
     ``rows`` may be read again and again, and need not be in memory. ``mapped`` names its columns
     that stand for one of another name, with that; ``fitted`` the frames that prepared copies stand
-    for, with what was done to each.
+    for, with what was done to each. ``reading`` is a digest of all that made these rows of the
+    bytes of the file; None where the same bytes may make others another time.
     """
 
     path: Path
     sha256: str
     rows: Collection[Row]
+    reading: str | None = None
+    same_as: "LastImport | None" = None
+    """The last import of the table, where that has these very rows; then ``rows`` is empty."""
     warnings: tuple[Problem, ...] = ()
     mapped: Mapping[str, str] = field(default_factory=dict)
     fitted: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are, each take counted."""
+        return len(self.rows) if self.same_as is None else self.same_as.row_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastImport:
+    """The file that was imported last: since then no row of the table is another."""
+
+    path: Path
+    sha256: str
+    reading: str
+    row_count: int
 
 
 class Billed(StrEnum):

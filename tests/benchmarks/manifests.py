@@ -34,14 +34,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 IMPORT = """
-import sys
+import gc, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from tweenbatch.manifest import Reading, read_all
 from tweenbatch.store import Store
 
+gc.set_threshold(50_000, 20, 100)  # as the command does
 store = Store.open(sys.argv[2])
-for each in read_all([Path(sys.argv[1])], Reading()):
+for each in read_all([Path(sys.argv[1])], Reading(latest=store.last_import())):
     print(store.import_manifest(each, now=datetime.now(UTC)).new, "new jobs")
 store.close()
 """

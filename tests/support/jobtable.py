@@ -1,10 +1,12 @@
 """Jobs in a real table, and one short way to each state."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from tweenbatch.records import (
     Artifact,
@@ -13,6 +15,7 @@ from tweenbatch.records import (
     Imported,
     Intent,
     Job,
+    JobKind,
     JobSpec,
     Manifest,
     Outcome,
@@ -42,11 +45,33 @@ def row(number: int = 2, **changes: object) -> Row:
         "start_image": f"{number}.png",
         "end_image": "",
     } | changes
+    facts["extra_json"] = json.dumps(facts.pop("extra", {}))
+    asked = JobSpec(endpoint="kling", parameters={"duration": "5"}, **spec)  # type: ignore[arg-type]
+    return row_for(asked, number=number, **facts)  # type: ignore[arg-type]
+
+
+def row_for(spec: JobSpec, *, price_usd: Decimal = PRICE, **facts: Any) -> Row:
+    """A row that asks for this job."""
     return Row(
-        number=number,
-        spec=JobSpec(endpoint="kling", parameters={"duration": "5"}, **spec),  # type: ignore[arg-type]
-        **facts,  # type: ignore[arg-type]
+        key=spec.key,
+        kind=JobKind(endpoint=spec.endpoint, parameters=spec.parameters, price_usd=price_usd),
+        take=spec.take,
+        prompt=spec.prompt,
+        start_source=spec.start.source,
+        start_sha256=spec.start.sha256,
+        end_source=spec.end.source if spec.end else None,
+        end_sha256=spec.end.sha256 if spec.end else None,
+        **facts,
     )
+
+
+def changed(old: Row, **changes: Any) -> Row:
+    """The row with other facts, or one that asks for another content."""
+    of_spec = {each.name for each in fields(JobSpec)} & changes.keys()
+    spec = replace(old.spec, **{name: changes.pop(name) for name in of_spec})
+    own = ("number", "name", "start_image", "end_image", "priority", "tags", "extra_json", "output")
+    facts = {name: getattr(old, name) for name in own}
+    return row_for(spec, **{"price_usd": old.kind.price_usd, **facts, **changes})
 
 
 def manifest(*rows: Row, path: str = "/jobs/manifest.csv") -> Manifest:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from support.command import KEY
+from support.jobtable import row_for
 from support.virtual import VirtualClock
 from tweenbatch import session
 from tweenbatch.emulator.server import Emulator
@@ -181,16 +182,16 @@ def _row(number: int) -> Row:
     names = ("start", "end")
     start, end = (Frame(source=f"https://example.com/{number}-{name}.png") for name in names)
     parameters = {"duration": "5"}
-    return Row(
-        number=number + 1,
-        name=f"clip {number}",
-        spec=JobSpec(
+    return row_for(
+        JobSpec(
             endpoint=KLING_O1.id,
             prompt=f"prompt {number}",
             start=start,
             end=end,
             parameters=parameters,
         ),
+        number=number + 1,
+        name=f"clip {number}",
         price_usd=KLING_O1.price_usd(parameters),
         start_image=start.source,
         end_image=end.source,

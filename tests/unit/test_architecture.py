@@ -51,7 +51,7 @@ MAY_USE: dict[str, set[str]] = {
     "memory": {"errors", "frames", "preflight", "records"},
     "manifest": {
         *("errors", "filenames", "fitting", "formulas", "frames", "memory", "models", "places"),
-        *("preflight", "prompts", "records"),
+        *("preflight", "prompts", "records", "tweenbatch"),
     },
     "pairs": {
         *("tweenbatch", "errors", "filenames", "formulas", "frames", "models", "places"),

@@ -286,6 +286,14 @@ def test_what_is_wrong_with_a_file_is_said_with_its_place(tmp_path: Path, name: 
     assert not starts or len(found) == len(starts)
 
 
+def test_rows_of_empty_cells_are_passed_over_wherever_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    one, other = (f"{n},https://e.com/{n}.png,https://e.com/b.png" for n in ("one", "other"))
+    path.write_text(f'prompt,start_image,end_image\n,,\n{one}\n,,\n ,"",\n{other}')
+    found = read(path, Reading())
+    assert [row.number for row in found.rows] == [3, 6]
+
+
 def test_a_workbook_tells_the_rows_of_its_first_sheet_with_our_columns(tmp_path: Path) -> None:
     path = tmp_path / "m.xlsx"
     with pd.ExcelWriter(path) as book:

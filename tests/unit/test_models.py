@@ -151,7 +151,7 @@ def test_a_row_becomes_the_input_and_the_price_of_its_model(
 ) -> None:
     row = read(model, **cells)
     assert sent(row) == {"prompt": "p", **body}
-    assert row.price_usd == Decimal(usd)
+    assert row.kind.price_usd == Decimal(usd)
 
 
 def test_one_value_has_one_key_however_it_is_spelled(read: ReadRow) -> None:

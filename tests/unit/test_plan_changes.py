@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.jobtable import row
+from support.jobtable import changed, row
 from tweenbatch import changes
 from tweenbatch.records import EarlierRow, Frame, Row
 from tweenbatch.states import State
@@ -31,10 +31,10 @@ def earlier(old: Row, **facts: object) -> EarlierRow:
         EarlierRow(
             number=old.number,
             name=old.name,
-            take=old.spec.take,
-            key=old.spec.key,
+            take=old.take,
+            key=old.key,
             state=State.SUCCEEDED,
-            price_usd=old.price_usd,
+            price_usd=old.kind.price_usd,
             start_image=old.start_image,
             end_image=old.end_image,
             spec=old.spec,
@@ -45,16 +45,16 @@ def earlier(old: Row, **facts: object) -> EarlierRow:
 
 def match(before: list[Row], now: list[Row]) -> tuple[list[int | None], list[int]]:
     """The number that each row had before, and the numbers of those that went away."""
-    found = changes.match([earlier(each) for each in before], now, [each.spec.key for each in now])
+    found = changes.match([earlier(each) for each in before], now)
     return [was.number if was else None for was in found.was], [old.number for old in found.left]
 
 
 def longer(old: Row) -> Row:
-    return replace(old, spec=replace(old.spec, parameters={"duration": "10"}))
+    return changed(old, parameters={"duration": "10"})
 
 
 def worded(old: Row, prompt: str) -> Row:
-    return replace(old, spec=replace(old.spec, prompt=prompt))
+    return changed(old, prompt=prompt)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_each_difference_has_its_reason(edited: Row, said: list[str]) -> None:
 def test_another_endpoint_an_added_end_and_new_parameters_are_reasons_too() -> None:
     old = earlier(between(2, end=None, end_image=""))
     new = between(2)
-    new = replace(new, spec=replace(new.spec, endpoint="veo", parameters={"resolution": "720p"}))
+    new = changed(new, endpoint="veo", parameters={"resolution": "720p"})
     assert list(changes.reasons(old, new)) == [
         "endpoint kling → veo",
         "end frame b.png is new",
@@ -104,15 +104,15 @@ def test_the_same_frame_under_another_path_is_no_reason() -> None:
 
 def test_an_edited_row_is_known_by_its_name_wherever_it_stands() -> None:
     before = [between(n, name=f"clip {n}", prompt=f"p {n}") for n in (2, 3, 4)]
-    now = [replace(before[2], number=2), replace(before[0], number=3)]
-    now.append(worded(replace(before[1], number=4), "quite another"))
+    now = [before[2]._replace(number=2), before[0]._replace(number=3)]
+    now.append(worded(before[1]._replace(number=4), "quite another"))
     assert match(before, now) == ([4, 2, 3], [])
 
 
 def test_a_row_in_front_makes_none_of_the_others_look_edited() -> None:
     before = [row(n, name="") for n in (2, 3, 4)]
     now = [row(2, prompt="in front", start=C, start_image="c.png", name="")]
-    now += [replace(old, number=old.number + 1) for old in before]
+    now += [old._replace(number=old.number + 1) for old in before]
     assert match(before, now) == ([None, 2, 3, 4], [])
 
 
@@ -140,16 +140,14 @@ def test_a_row_without_name_is_known_by_its_place_at_last() -> None:
 
 def test_a_repeated_row_takes_no_other_rows_place() -> None:
     before = [between(n, name=f"clip {n}", prompt=f"prompt number {n}") for n in (2, 3)]
-    again = replace(before[0], number=3)
+    again = before[0]._replace(number=3)
     assert match(before, [before[0], again]) == ([2, None], [3])
 
 
 def test_a_take_is_matched_with_the_same_take() -> None:
     takes = [between(2, name="x", take=take) for take in (1, 2)]
     edited = [worded(take, "edited") for take in takes]
-    found = changes.match(
-        [earlier(each) for each in reversed(takes)], edited, [each.spec.key for each in edited]
-    )
+    found = changes.match([earlier(each) for each in reversed(takes)], edited)
     assert [was and was.take for was in found.was] == [1, 2]
 
 
@@ -188,7 +186,7 @@ def test_any_order_with_rows_put_in_taken_out_and_edited_is_seen_through(
         # Named, so that it can't be meant for the row that stood in its place.
         now.insert(place, row(100 + fresh, name=f"fresh {fresh}", prompt=f"fresh {fresh}"))
         expected.insert(place, None)
-    now = [replace(each, number=number) for number, each in enumerate(now, 2)]
+    now = [each._replace(number=number) for number, each in enumerate(now, 2)]
     was, left = match(ROWS, now)
     assert was == expected
     assert sorted(left) == sorted(ROWS[index].number for index in removed)
@@ -197,8 +195,7 @@ def test_any_order_with_rows_put_in_taken_out_and_edited_is_seen_through(
 def test_thousands_of_edited_rows_with_the_same_frames_are_not_compared_each_with_each() -> None:
     before = [earlier(between(n, prompt=f"prompt {n} of all")) for n in range(2, 4_002)]
     now = [between(n, prompt=f"prompt {n} of them") for n in range(2, 4_002)]
-    keys = [each.spec.key for each in now]
     begun = perf_counter()
-    found = changes.match(before, now, keys)
+    found = changes.match(before, now)
     assert perf_counter() - begun < 2
     assert [was and was.number for was in found.was] == [each.number for each in now]

@@ -1,11 +1,15 @@
 """What is said about a prompt before anything is spent on it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tweenbatch import manifest
+from tweenbatch.errors import ManifestError
+from tweenbatch.manifest import Reading
 from tweenbatch.prompts import problems
 
 ANY = st.text(st.characters(), min_size=1, max_size=20)
@@ -37,3 +41,27 @@ def test_length_is_counted_in_code_points(char: str) -> None:
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
     assert len(problems("\x00\ud83c", max_chars=1)) == 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a \x07 bell", "control character U+0007"),
+        ("half \ud83d of one", "half a character"),
+        ("from @Image1 to @Image3", "says @Image3"),
+        ("x" * 2_501, "has 2501 characters"),
+        ("", "is empty"),
+    ],
+)
+def test_what_is_wrong_with_one_prompt_among_good_ones_is_told(
+    tmp_path: Path, prompt: str, said: str
+) -> None:
+    frames = {"start_image": "https://example.com/a.png", "end_image": "https://example.com/b.png"}
+    rows = [{"prompt": text, **frames} for text in ("one line", prompt, "Überfahrt 🌊")]
+    file = tmp_path / "m.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ManifestError) as caught:
+        manifest.read(file, Reading())
+    (problem,) = caught.value.problems
+    assert (problem.row, problem.column) == (2, "prompt")
+    assert said in problem.message

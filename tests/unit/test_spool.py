@@ -1,9 +1,8 @@
 """Rows that were put away come back as they were, however many there are."""
 
-from dataclasses import replace
 from decimal import Decimal
 
-from support.jobtable import row
+from support.jobtable import changed, row
 from tweenbatch.manifest.spool import IN_MEMORY, Spool
 from tweenbatch.records import Frame, Row
 
@@ -11,9 +10,11 @@ from tweenbatch.records import Frame, Row
 def rows(count: int) -> list[Row]:
     """Rows in which every field has something in it, some with an end and some without."""
     full = row(2, end=Frame(source="/frames/end.png", sha256="e" * 64), start_image="ä.png")
-    full = replace(full, tags=("a", "b"), extra={"shot": "3", "note": ""}, output="x/y", priority=7)
+    full = changed(
+        full, tags=("a", "b"), extra_json='{"shot":"3","note":""}', output="x/y", priority=7
+    )
     return [
-        replace(full if number % 2 else row(number), number=number, price_usd=Decimal("0.01"))
+        changed(full if number % 2 else row(number), number=number, price_usd=Decimal("0.01"))
         for number in range(2, count + 2)
     ]
 
@@ -22,7 +23,7 @@ def test_rows_beyond_what_stays_in_memory_come_back_in_their_order() -> None:
     expected = rows(2 * IN_MEMORY + 3)
     spool = Spool()
     for each in expected:
-        spool.add(each)
+        spool.extend([each])
     assert len(spool) == len(expected)
     assert list(spool) == expected
     assert list(spool) == expected
@@ -31,6 +32,6 @@ def test_rows_beyond_what_stays_in_memory_come_back_in_their_order() -> None:
 def test_two_readers_do_not_disturb_each_other() -> None:
     spool = Spool()
     for each in rows(3 * IN_MEMORY):
-        spool.add(each)
+        spool.extend([each])
     assert all(one == other for one, other in zip(spool, spool, strict=True))
     assert [each.number for each, _ in zip(spool, spool, strict=False)][-1] == 3 * IN_MEMORY + 1

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from tweenbatch import manifest, places
+from tweenbatch.batch import last_import, recall_frames
 from tweenbatch.cli.progress import LookingAtFrames
 from tweenbatch.errors import ManifestError, UsageError
 from tweenbatch.fitting import Fit, Way
@@ -121,10 +123,12 @@ class Asked:
             ),
         )
 
-    def read(self, output: Path, *, memory: Memory, writes: bool) -> list[Manifest]:
-        """Return the manifests; raise ``ManifestError``, whose problems are listed beside them.
+    def read(self, output: Path, db: str, *, writes: bool) -> tuple[list[Manifest], Memory]:
+        """Return the manifests, and what is known of their frames by now.
 
-        Prepared copies of frames belong below ``output``; without ``writes`` none is kept.
+        Raises ``ManifestError``, whose problems are listed beside the manifests. Prepared copies
+        of frames belong below ``output``; without ``writes`` none is kept. ``db`` is the table
+        that may know some of all this.
         """
         fit = None
         if self.way is not None:
@@ -132,14 +136,15 @@ class Asked:
             fit = Fit(way=self.way, folder=folder, writes=writes)
         try:
             with LookingAtFrames() as shown:
-                memory.watcher = shown
-                reading = replace(self.reading, fit=fit, memory=memory)
+                memory = Memory(recall=partial(recall_frames, db), watcher=shown)
+                latest = last_import(db) if len(self.paths) == 1 else None
+                reading = replace(self.reading, fit=fit, memory=memory, latest=latest)
                 read = manifest.read_all(self.paths, reading)
         except ManifestError as error:
             problems.write(error)
             raise
         problems.forget(each.path for each in read)
-        return read
+        return read, memory
 
 
 class ManifestCommand(click.Command):

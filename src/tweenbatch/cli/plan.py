@@ -1,7 +1,6 @@
 """``tweenbatch plan``: what a run would do and cost; writes nothing."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +8,10 @@ import click
 
 from tweenbatch import disk, places
 from tweenbatch import plan as planning
-from tweenbatch.batch import recall_frames
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
 from tweenbatch.cli.options import output_option, table_options, table_url
 from tweenbatch.errors import ManifestError, OutputUnusable
-from tweenbatch.memory import Memory
 from tweenbatch.report import shapes, text
 from tweenbatch.settings import DEFAULT_CONCURRENCY, MOST_AT_ONCE
 from tweenbatch.store import Store
@@ -47,9 +44,8 @@ def command(
     asked = Asked.taken_from({**options, "strict": strict})
     output = places.rehearsal_output(output) if rehearse else output
     url = table_url(db, rehearse=rehearse)
-    memory = Memory(recall=partial(recall_frames, url))
     try:
-        read = asked.read(output, memory=memory, writes=False)
+        read, _ = asked.read(output, url, writes=False)
     except ManifestError as error:
         if as_json:
             click.echo(json.dumps(shapes.problems(error)))

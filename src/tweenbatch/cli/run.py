@@ -18,7 +18,7 @@ import click
 from pydantic import ValidationError
 
 from tweenbatch import disk, places, quote, restored, session
-from tweenbatch.batch import Batch, look, recall_frames
+from tweenbatch.batch import Batch, look
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
 from tweenbatch.cli.options import output_option, table_options
@@ -26,7 +26,6 @@ from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
 from tweenbatch.fal import Fal
-from tweenbatch.memory import Memory
 from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
@@ -143,8 +142,7 @@ def command(**options: Any) -> None:
     streams.never_fail(streams.STDOUT)
     asked = Asked.taken_from(options)
     settings = _settings(options, again=_again() if asked.paths else "")
-    memory = Memory(recall=partial(recall_frames, settings.db))
-    read = asked.read(settings.output, memory=memory, writes=True)
+    read, memory = asked.read(settings.output, settings.db, writes=True)
 
     def say(line: str) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)

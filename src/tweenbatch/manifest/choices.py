@@ -3,13 +3,14 @@
 Rows by the thousand choose alike: what was worked out for one is kept for the others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from tweenbatch.errors import UsageError
 from tweenbatch.manifest.columns import MODEL, ignored
 from tweenbatch.models import ENDPOINTS, Endpoint, find
+from tweenbatch.records import JobKind, common_part
 
 MOST_KEPT = 10_000
 """Of different choices; a column may hold another value in every row."""
@@ -17,15 +18,15 @@ MOST_KEPT = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """An endpoint, its parameters as they are spelled in a job, and what a clip costs so.
+    """An endpoint, and the kind of job that is asked of it.
 
-    ``wrong`` has a column and a message for each cell that is no good; then the rest counts for
-    nothing.
+    ``common`` is what the keys of such jobs have in common. ``wrong`` has a column and a message
+    for each cell that is no good; then the kind counts for nothing.
     """
 
     endpoint: Endpoint
-    parameters: Mapping[str, str]
-    price_usd: Decimal
+    kind: JobKind
+    common: str = ""
     wrong: tuple[tuple[str, str], ...] = ()
 
 
@@ -39,12 +40,18 @@ class Choices:
         self._deciding = tuple(name for name in dict.fromkeys(columns) if name in inputs)
         self._kept: dict[tuple[str, ...], Choice] = {}
 
-    def of(self, cells: Mapping[str, str]) -> Choice:
-        """Return what a row chooses."""
-        deciding = tuple([cells[name] for name in self._deciding])
+    def of(self, columns: Mapping[str, Sequence[str]], count: int) -> list[Choice]:
+        """Return what each of so many rows chooses."""
+        if not self._deciding:
+            return [self._of(())] * count
+        deciding = zip(*(columns[name] for name in self._deciding), strict=True)
+        kept = self._kept
+        return [kept.get(cells) or self._of(cells) for cells in deciding]
+
+    def _of(self, deciding: tuple[str, ...]) -> Choice:
         found = self._kept.get(deciding)
         if found is None:
-            found = self._choice(cells)
+            found = self._choice(dict(zip(self._deciding, deciding, strict=True)))
             if len(self._kept) < MOST_KEPT:
                 self._kept[deciding] = found
         return found
@@ -82,8 +89,13 @@ class Choices:
             price = endpoint.price_usd(parameters)
         except ValueError as error:
             return _refused(endpoint, [("duration", f"is no good: {error}")])
-        return Choice(endpoint=endpoint, parameters=parameters, price_usd=price)
+        return Choice(
+            endpoint=endpoint,
+            kind=JobKind(endpoint=endpoint.id, parameters=parameters, price_usd=price),
+            common=common_part(endpoint.id, parameters),
+        )
 
 
 def _refused(endpoint: Endpoint, wrong: Iterable[tuple[str, str]]) -> Choice:
-    return Choice(endpoint=endpoint, parameters={}, price_usd=Decimal(0), wrong=tuple(wrong))
+    kind = JobKind(endpoint=endpoint.id, parameters={}, price_usd=Decimal(0))
+    return Choice(endpoint=endpoint, kind=kind, wrong=tuple(wrong))

@@ -7,11 +7,17 @@ how many cells it has, and where a quote was never closed.
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
 from tweenbatch.manifest.sheet import Line, Sheet
 from tweenbatch.manifest.source import Source
+
+if TYPE_CHECKING:
+    import _csv
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 MAX_CELL_CHARS = 131_072
@@ -26,66 +32,44 @@ TABBED = (".tsv", ".tab")
 
 def load(source: Source) -> Sheet:
     """Return what the file holds; raise ``ManifestError`` where its header can't be had."""
-    lines = _Counted(source.text())
-    separator = _announced(lines)
-    header, number = _header(source, lines, separator)
+    lines = source.text()
+    first = next(lines, "")
+    # Excel's first line ``sep=;`` counts as no row.
+    announced = _ANNOUNCED.fullmatch(first)
+    above = 1 if announced else 0
+    header_row = 1
+    for line in lines if announced else chain([first], lines):
+        if line.strip(" \t\r\n,;"):
+            break
+        header_row += 1
+    else:
+        raise source.refuse("the file is empty")
+    above += header_row - 1
+    separator = announced[1] if announced else _separator(source, line)
+    reader = csv.reader(chain([line], lines), delimiter=separator, strict=True)
+    try:
+        header = tuple(next(reader))
+    except csv.Error as error:
+        raise source.refuse(f"the header can't be read: {_said(error)}") from error
     problems: list[Problem] = []
+    text = _Text(reader=reader, above=above, separator=separator, width=len(header))
     return Sheet(
         path=source.path,
         sha256=source.sha256,
         header=header,
-        lines=_rows(lines, number, problems),
+        lines=_rows(text, header_row, problems),
         problems=problems,
     )
 
 
-class _Counted(Iterator[str]):
-    """Lines of text, counted while they are read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Text:
+    """What stands below the header; ``above`` so many lines stood above it."""
 
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._next: list[str] = []
-        self.count = 0
-        self.separator = ","
-        self.width = 0
-
-    def __next__(self) -> str:
-        line = self._next.pop() if self._next else next(self._lines)
-        self.count += 1
-        return line
-
-    def unread(self, line: str) -> None:
-        """Give a line back."""
-        self._next.append(line)
-        self.count -= 1
-
-
-def _announced(lines: _Counted) -> str | None:
-    """Return what Excel's first line ``sep=;`` says, if there is one; it counts as no row."""
-    first = next(lines, None)
-    announced = _ANNOUNCED.fullmatch(first or "")
-    if announced is None and first is not None:
-        lines.unread(first)
-    return announced[1] if announced else None
-
-
-def _header(source: Source, lines: _Counted, separator: str | None) -> tuple[tuple[str, ...], int]:
-    """Return the header and the number of its row; empty rows may stand above it."""
-    number = 1
-    for line in lines:
-        if line.strip(" \t\r\n,;"):
-            lines.unread(line)
-            break
-        number += 1
-    else:
-        raise source.refuse("the file is empty")
-    lines.separator = separator or _separator(source, line)
-    try:
-        cells = next(csv.reader(lines, delimiter=lines.separator, strict=True))
-    except csv.Error as error:
-        raise source.refuse(f"the header can't be read: {_said(error)}") from error
-    lines.width = len(cells)
-    return tuple(cells), number
+    reader: "_csv.Reader"
+    above: int
+    separator: str
+    width: int
 
 
 def _separator(source: Source, line: str) -> str:
@@ -101,19 +85,18 @@ def _separator(source: Source, line: str) -> str:
     return max(SEPARATORS, key=sense)
 
 
-def _rows(lines: _Counted, header_row: int, problems: list[Problem]) -> Iterator[Line]:
-    number = header_row
-    reader = csv.reader(lines, delimiter=lines.separator, strict=True)
-    begins = lines.count + 1
+def _rows(text: _Text, header_row: int, problems: list[Problem]) -> Iterator[Line]:
+    reader, above = text.reader, text.above
+    number, begins = header_row, above + reader.line_num + 1
     try:
         for cells in reader:
             number += 1
-            if lines.count > begins and _swallowed(cells, lines.separator, lines.width):
+            after = above + reader.line_num + 1
+            if after > begins + 1 and _swallowed(cells, text.separator, text.width):
                 problems.append(Problem(message=_SWALLOWED, kind="quote", row=number, line=begins))
-                begins = lines.count + 1
-                continue
-            yield Line(number, begins, cells)
-            begins = lines.count + 1
+            else:
+                yield Line(number, begins, cells)
+            begins = after
     except csv.Error as error:
         problems.append(
             Problem(

@@ -53,7 +53,7 @@ class Naming:
         """Return the name that a row's clip is to have, and what is wrong with it."""
         facts = {
             "row": str(row.number),
-            "take": str(row.spec.take),
+            "take": str(row.take),
             "start": _stem(row.start_image),
             "end": _stem(row.end_image),
         }
@@ -97,7 +97,7 @@ def refuse_clashes(manifests: Sequence[Manifest]) -> None:
             if hash(row.output.lower()) not in repeated:
                 continue
             there, first = taken.setdefault(row.output.lower(), (manifest, row))
-            if first is not row and first.spec.key != row.spec.key:
+            if first is not row and first.key != row.key:
                 other = _called(first) if there is manifest else f"{_called(first)} of {there.path}"
                 message = (
                     f"{_called(row)} and {other} would both be '{row.output}{SUFFIX}'; tell them "
@@ -117,7 +117,7 @@ def _repeated(manifests: Sequence[Manifest]) -> frozenset[int]:
 
 
 def _called(row: Row) -> str:
-    return f"take {row.spec.take} of row {row.number}"
+    return f"take {row.take} of row {row.number}"
 
 
 def _stem(frame: str) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from tweenbatch import frames
 from tweenbatch.errors import UnreadableFrame
 from tweenbatch.fitting import MAX_ORIGINAL_BYTES, Fitting
-from tweenbatch.formulas import bare
 from tweenbatch.memory import Memory
 from tweenbatch.models import ImageLimits
 from tweenbatch.preflight import Look, Preflight
@@ -41,7 +40,7 @@ class Pictures:
         paths = []
         for text in {text for text in texts if text and "://" not in text}:
             with suppress(OSError, RuntimeError, ValueError):  # told where the row is read
-                paths.append(self._real(bare(text.strip())))
+                paths.append(self._real(text))
         self.memory.expect(paths)
 
     def find(self, text: str, limits: ImageLimits | None) -> Frame | str:
@@ -49,8 +48,8 @@ class Pictures:
         if not text:
             return "is empty; name an image file or an https URL"
         # Addresses are not kept: there may be a million.
-        if text.startswith("https://") or text[:8].lower() == "https://":
-            self.preflight.note_url(text)
+        if text[:8].lower() == "https://":
+            self.preflight.note_urls([text])
             return Frame(source=text)
         if "://" in text:
             return f"'{text}' is no https URL; a frame is an https URL or a local file"
@@ -58,6 +57,21 @@ class Pictures:
         if found is None:
             found = self._looked_at[text, limits] = self._look_at(text, limits)
         return found
+
+    @property
+    def any_local(self) -> bool:
+        """Whether a row named a file of this machine."""
+        return bool(self._looked_at)
+
+    def take_addresses(self, *columns: Sequence[str]) -> bool:
+        """Tell whether all texts are addresses, so that each is its frame; take note of them."""
+        if self.fitting is not None:
+            return False
+        if not all(text.startswith("https://") for texts in columns for text in texts):
+            return False
+        for texts in columns:
+            self.preflight.note_urls(texts)
+        return True
 
     def fitted(
         self, named: Sequence[tuple[str, Frame]]

@@ -1,15 +1,15 @@
 """From a file to its manifest: sheet, header, rows, problems."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tweenbatch import places
+from tweenbatch import __version__, places
 from tweenbatch.errors import ManifestError, Problem
-from tweenbatch.fitting import Fit
+from tweenbatch.fitting import Fit, Fitting
 from tweenbatch.manifest import delimited, documents, finding, shape, source, tables
 from tweenbatch.manifest.choices import Choices
 from tweenbatch.manifest.columns import MODEL, Header
@@ -20,17 +20,14 @@ from tweenbatch.manifest.sheet import Sheet
 from tweenbatch.manifest.source import Format, Source
 from tweenbatch.manifest.spool import Spool
 from tweenbatch.memory import Memory
-from tweenbatch.models import DEFAULT, USUAL_LIMITS, Endpoint
+from tweenbatch.models import DEFAULT, ENDPOINTS, USUAL_LIMITS, Endpoint
 from tweenbatch.preflight import Preflight, is_hint
-from tweenbatch.records import Manifest
+from tweenbatch.records import LastImport, Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOTHING = "there are no rows below the header; add one for each clip"
-
-AHEAD = 1_000
-"""Of so many rows the frames are recalled at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +56,19 @@ class Reading:
     """Use prepared copies of frames that are not as they should be."""
     memory: Memory = field(default_factory=Memory)
     """Knows frames that were looked at before, and takes note of those that are looked at now."""
+    latest: LastImport | None = None
+    """The last import of the table: a file that made it is not read again."""
+
+    @property
+    def digest(self) -> str | None:
+        """Stand for all that makes rows of the bytes of a file; None: what lies outside counts."""
+        if self.fit is not None or self.check_urls:
+            return None
+        told = (
+            *(__version__, list(ENDPOINTS.values()), self.endpoint),
+            *(self.allow_open_ended, self.keep, dict(self.defaults), self.takes, self.naming),
+        )
+        return hashlib.sha256(repr(told).encode()).hexdigest()
 
 
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
@@ -68,7 +78,11 @@ def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
     ``ManifestError`` with every problem of every file.
     """
     manifests, wrong = [], []
-    for path in finding.files(paths):
+    files = list(finding.files(paths))
+    if len(files) > 1:
+        # The rows of one import can't be told from those of several.
+        reading = replace(reading, latest=None)
+    for path in files:
         try:
             manifests.append(read(path, reading))
         except ManifestError as error:
@@ -110,14 +124,57 @@ _LOADERS: Mapping[Format, Callable[[Source], Sheet]] = MappingProxyType(
 
 
 def _checked(sheet: Sheet, reading: Reading) -> Manifest:
-    path = sheet.path
     sheet = replace(sheet, header=shape.trimmed(sheet.header))
+    header = _understood(sheet, reading)
+    path, digest, latest = sheet.path.absolute(), reading.digest, reading.latest
+    same = latest and (latest.path, latest.sha256, latest.reading) == (path, sheet.sha256, digest)
+    if same:
+        return Manifest(
+            path=path,
+            sha256=sheet.sha256,
+            rows=(),
+            reading=digest,
+            same_as=latest,
+            mapped=header.mapped,
+        )
+    limits = reading.endpoint.image_limits or USUAL_LIMITS
+    fitting = reading.fit.to(limits) if reading.fit else None
+    with Preflight(
+        fitted=fitting is not None,
+        asks_urls_for_at_most=limits.max_bytes if reading.check_urls else None,
+    ) as preflight:
+        reader = _reader(sheet.path, header, reading, preflight, fitting)
+        rows = Spool()
+        for block in shape.blocks(sheet):
+            rows.extend(reader.rows(block))
+        problems, warnings = preflight.told()
+    problems += [*sheet.problems, *reader.problems]
+    if reading.strict:
+        problems += [warning for warning in warnings if not is_hint(warning)]
+    if problems:
+        raise ManifestError(sheet.path, sorted(problems, key=lambda problem: problem.row or 0))
+    if not rows:
+        raise ManifestError(sheet.path, [Problem(message=NOTHING)])
+    return Manifest(
+        path=path,
+        sha256=sheet.sha256,
+        rows=rows,
+        # Local frames are looked at, and warnings told, anew each time.
+        reading=None if warnings or reader.pictures.any_local else digest,
+        warnings=tuple(warnings),
+        fitted=tuple(fitting.done) if fitting else (),
+        mapped=header.mapped,
+    )
+
+
+def _understood(sheet: Sheet, reading: Reading) -> Header:
+    """Return what the header means; raise ``ManifestError`` where it can't be worked with."""
     if twice := shape.named_twice(sheet.header):
-        raise ManifestError(path, twice)
+        raise ManifestError(sheet.path, twice)
     if not sheet.header:
-        raise ManifestError(path, sheet.problems or [Problem(message=NOTHING)])
+        raise ManifestError(sheet.path, sheet.problems or [Problem(message=NOTHING)])
     header = Header.of(shape.named(sheet.header), keep=reading.keep)
-    defaults = {header.canonical(name): value for name, value in reading.defaults.items()}
+    defaults = _defaults(header, reading)
     problems = header.problems(reading.endpoint, defaults=defaults)
     if reading.endpoint.price is None and MODEL not in header.names:
         problems.append(Problem(message=reading.endpoint.price_wanted))
@@ -127,60 +184,32 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     if reading.naming is not None:
         problems += reading.naming.problems(header, defaults)
     if problems:
-        raise ManifestError(path, [*sheet.problems, *problems])
-    limits = reading.endpoint.image_limits or USUAL_LIMITS
-    fitting = reading.fit.to(limits) if reading.fit else None
-    with Preflight(
-        fitted=fitting is not None,
-        asks_urls_for_at_most=limits.max_bytes if reading.check_urls else None,
-    ) as preflight:
-        reader = RowReader(
-            header=header,
-            choices=Choices(reading.endpoint, {*header.names, *defaults} - header.keep),
-            pictures=Pictures(
-                folder=path.parent,
-                roots=places.frame_roots(path, reading.frames),
-                preflight=preflight,
-                fitting=fitting,
-                memory=reading.memory,
-            ),
+        raise ManifestError(sheet.path, [*sheet.problems, *problems])
+    return header
+
+
+def _reader(
+    path: Path, header: Header, reading: Reading, preflight: Preflight, fitting: Fitting | None
+) -> RowReader:
+    defaults = _defaults(header, reading)
+    return RowReader(
+        header=header,
+        choices=Choices(reading.endpoint, {*header.names, *defaults} - header.keep),
+        pictures=Pictures(
+            folder=path.parent,
+            roots=places.frame_roots(path, reading.frames),
             preflight=preflight,
-            carried=tuple(header.carried(reading.endpoint)),
-            allow_open_ended=reading.allow_open_ended,
-            defaults=defaults,
-            takes=reading.takes,
-            naming=reading.naming,
-        )
-        rows = _rows(sheet, reader)
-        problems, warnings = preflight.told()
-    problems += [*sheet.problems, *reader.problems]
-    if reading.strict:
-        problems += [warning for warning in warnings if not is_hint(warning)]
-    if problems:
-        raise ManifestError(path, sorted(problems, key=lambda problem: problem.row or 0))
-    if not rows:
-        raise ManifestError(path, [Problem(message=NOTHING)])
-    return Manifest(
-        path=path.absolute(),
-        sha256=sheet.sha256,
-        rows=rows,
-        warnings=tuple(warnings),
-        fitted=tuple(fitting.done) if fitting else (),
-        mapped=header.mapped,
+            fitting=fitting,
+            memory=reading.memory,
+        ),
+        preflight=preflight,
+        carried=tuple(header.carried(reading.endpoint)),
+        allow_open_ended=reading.allow_open_ended,
+        defaults=defaults,
+        takes=reading.takes,
+        naming=reading.naming,
     )
 
 
-def _rows(sheet: Sheet, reader: RowReader) -> Spool:
-    rows = Spool()
-    filled = _filled(sheet, reader.header)
-    while ahead := list(islice(filled, AHEAD)):
-        reader.expect(values for values, _, _ in ahead)
-        for values, number, line in ahead:
-            for row in reader.rows(values, number=number, line=line):
-                rows.add(row)
-    return rows
-
-
-def _filled(sheet: Sheet, header: Header) -> Iterator[tuple[dict[str, str], int, int | None]]:
-    for number, line, cells in shape.shaped(sheet):
-        yield dict(zip(header.names, cells, strict=True)), number, line
+def _defaults(header: Header, reading: Reading) -> dict[str, str]:
+    return {header.canonical(name): value for name, value in reading.defaults.items()}

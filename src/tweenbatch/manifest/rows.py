@@ -1,26 +1,33 @@
-"""Rows of text become checked rows, one by one, or problems with their row and column."""
+"""Rows of text become checked rows, or problems with their row and column.
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+Many rows are looked at together, one column after the other: what is right with all of them is
+seen at a glance, and only what may be wrong is looked into cell by cell.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Any
 
 from tweenbatch import prompts
 from tweenbatch.errors import Problem
 from tweenbatch.formulas import bare
 from tweenbatch.manifest import templates
-from tweenbatch.manifest.choices import Choices
+from tweenbatch.manifest.choices import Choice, Choices
 from tweenbatch.manifest.columns import REQUIRED, Header
 from tweenbatch.manifest.names import Naming
 from tweenbatch.manifest.pictures import Pictures
+from tweenbatch.manifest.sheet import Block
 from tweenbatch.models import Endpoint
 from tweenbatch.preflight import Preflight
-from tweenbatch.records import Frame, JobSpec, Row
+from tweenbatch.records import Row, content_key, identity, quoted
 
-FRAMES = ("start_image", "end_image")
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000
 ORDER_LIMIT = 1_000_000_000
 
+SHORT_PROMPT = 1_000
+"""Characters that need no second look where nobody knows what a model takes."""
 
 LEFTOVERS = frozenset(
     {
@@ -35,15 +42,33 @@ _LEFT = "what a spreadsheet or a program leaves where there was nothing"
 _OPEN_ENDED = "is empty; name the end frame, or let clips end freely with --allow-open-ended"
 
 
-class _Report(Protocol):
-    """Takes a problem of one cell: its column and what is wrong."""
+Cells = Mapping[str, Sequence[str]]
+"""The cells of a block's rows, bare, by the name of their column."""
 
-    def __call__(self, column: str, message: str, /) -> None: ...
+Found = tuple[str, str | None] | tuple[None, None]
+"""Source and digest of a frame; nothing where a row has none."""
+
+_NO_FRAME: Found = (None, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wrongs:
+    """What is wrong with the rows of a block, and which they are, by their place in it."""
+
+    block: Block
+    problems: list[Problem] = field(default_factory=list)
+    places: set[int] = field(default_factory=set)
+
+    def tell(self, place: int, column: str | None, message: str) -> None:
+        """Take note of what is wrong with a cell, or with a whole row."""
+        number, line = self.block.numbers[place], self.block.lines[place]
+        self.problems.append(Problem(message=message, row=number, line=line, column=column))
+        self.places.add(place)
 
 
 @dataclass(slots=True, kw_only=True)
 class RowReader:
-    """Checks rows one by one and gathers what is wrong with them."""
+    """Checks rows and gathers what is wrong with them."""
 
     header: Header
     choices: Choices
@@ -61,165 +86,240 @@ class RowReader:
     """How a person wants the clips to be named."""
     problems: list[Problem] = field(default_factory=list)
 
-    def expect(self, rows: Iterable[Mapping[str, str]]) -> None:
-        """Take note of the rows that come next, so that their frames are recalled at once."""
-        self.pictures.expect(
-            values.get(column) or self.defaults.get(column, "")
-            for values in rows
-            for column in FRAMES
-        )
-
-    def rows(self, values: Mapping[str, str], *, number: int, line: int | None) -> list[Row]:
-        """Return the row once for each take; none where it has problems."""
-        before = len(self.problems)
-
-        def problem(column: str, message: str) -> None:
-            self.problems.append(Problem(message=message, row=number, line=line, column=column))
-
-        cells = _bare(values)
+    def rows(self, block: Block) -> list[Row]:
+        """Return the rows, each once for each take, without those that have problems."""
+        count = len(block.numbers)
+        written = dict(zip(self.header.names, block.columns, strict=True))
+        cells: dict[str, Sequence[str]] = {name: _bare(column) for name, column in written.items()}
         for name, default in self.defaults.items():
-            cells[name] = cells.get(name) or default
-        leftovers = self._leftovers(cells, problem)
-        choice = self.choices.of(cells)
-        for column, wrong in choice.wrong:
-            problem(column, wrong)
-        endpoint = choice.endpoint
-        prompt = cells["prompt"] = self._prompt(cells, endpoint, problem)
-        pair = self._pair(cells, endpoint, problem, besides=leftovers)
+            cells[name] = [text or default for text in cells.get(name, [""] * count)]
+        wrongs = _Wrongs(block=block)
+        leftovers = self._leftovers(cells, wrongs)
+        choices = self._choices(cells, count, wrongs)
+        cells["prompt"] = self._prompts(cells, choices, wrongs)
+        starts, ends = self._frames(cells, choices, wrongs, besides=leftovers)
         self.preflight.note_frames(
-            cells["start_image"], cells["end_image"], number=number, line=line
+            cells["start_image"], cells["end_image"], block.numbers, block.lines
         )
-        takes, priority = self._numbers(cells, problem)
-        if len(self.problems) > before or not pair:
-            return []
-        extra = {spelled: bare(values[name]) for name, spelled in self.carried}
-        tags = cells.get("tags")
-        rows = [
-            Row(
-                number=number,
-                name=cells.get("name", ""),
-                spec=JobSpec(
-                    endpoint=endpoint.id,
-                    prompt=prompt,
-                    start=pair[0],
-                    end=pair[1] if len(pair) > 1 else None,
-                    parameters=choice.parameters,
-                    take=take,
-                ),
-                price_usd=choice.price_usd,
-                start_image=cells["start_image"],
-                end_image=cells["end_image"],
-                priority=priority,
-                tags=tuple(tags.replace(",", " ").split()) if tags else (),
-                extra=extra,
-            )
-            for take in range(1, takes + 1)
-        ]
-        self.preflight.note_row(rows[0].spec, number=number, line=line)
-        if self.naming is None:
-            return rows
-        return [self._named(row, self.naming, cells, line) for row in rows]
+        none = [""] * count
+        takes = _numbers(cells.get("takes", none), self.takes, (1, MAX_TAKES), "takes", wrongs)
+        limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
+        priorities = _numbers(cells.get("priority", none), 0, limits, "priority", wrongs)
+        _numbers(cells.get("order", none), 0, (0, ORDER_LIMIT), "order", wrongs)
+        facts = zip(
+            *(block.numbers, cells.get("name", none), choices, cells["prompt"], starts, ends),
+            *(cells["start_image"], cells["end_image"], priorities),
+            *(_tags(cells.get("tags", none)), self._extras(written, count), takes),
+            strict=True,
+        )
+        good = [place not in wrongs.places for place in range(count)]
+        rows = list(_rows(compress(facts, good)))
+        self.preflight.note_rows(
+            [row for row in rows if row.take == 1],
+            list(compress(block.lines, good)),
+        )
+        if self.naming is not None:
+            rows = self._named(rows, self.naming, cells, wrongs)
+        self.problems += wrongs.problems
+        return rows
 
-    def _leftovers(self, cells: Mapping[str, str], problem: _Report) -> Sequence[str]:
-        """Tell of columns with what stands where nothing was; in an export it was once meant."""
-        found = [column for column in REQUIRED if cells[column] in LEFTOVERS]
-        if not found or self.header.is_of_results:
-            return ()
-        for column in found:
-            problem(column, f"is '{cells[column]}', {_LEFT}; fill it in, or remove the row")
+    def _leftovers(self, cells: Cells, wrongs: _Wrongs) -> Collection[tuple[int, str]]:
+        """Tell of cells with what stands where nothing was; in an export it was once meant."""
+        found = [
+            (place, column)
+            for column in REQUIRED
+            if not LEFTOVERS.isdisjoint(cells[column]) and not self.header.is_of_results
+            for place, text in enumerate(cells[column])
+            if text in LEFTOVERS
+        ]
+        for place, column in found:
+            text = cells[column][place]
+            wrongs.tell(place, column, f"is '{text}', {_LEFT}; fill it in, or remove the row")
         return found
 
-    def _named(self, row: Row, naming: Naming, cells: Mapping[str, str], line: int | None) -> Row:
-        name, wrongs = naming.name(row, cells, self.header)
-        self.problems += [
-            Problem(message=f"--name {wrong}", row=row.number, line=line) for wrong in wrongs
-        ]
-        return replace(row, output=name)
+    def _choices(self, cells: Cells, count: int, wrongs: _Wrongs) -> list[Choice]:
+        choices = self.choices.of(cells, count)
+        for place, choice in enumerate(choices):
+            for column, message in choice.wrong:
+                wrongs.tell(place, column, message)
+        return choices
 
-    def _prompt(self, cells: Mapping[str, str], endpoint: Endpoint, problem: _Report) -> str:
-        """Return the prompt, filled in; what of it can't be sent is a problem."""
-        prompt = cells["prompt"]
-        # An export has it as it was sent: filled in already.
-        if templates.has_braces(prompt) and not self.header.is_of_results:
-            others = {name: text for name, text in cells.items() if name != "prompt"}
-            prompt, wrongs = templates.fill(prompt, others, named=self.header.canonical)
-            for wrong in wrongs:
-                problem("prompt", wrong)
-            if wrongs:
-                return prompt
-        for wrong in prompts.problems(prompt, max_chars=endpoint.max_prompt_chars):
-            problem("prompt", wrong)
-        if endpoint.names_images:
-            # A row whose end frame is missing has been told so.
-            open_ended = not cells["end_image"] and self.allow_open_ended
-            for wrong in prompts.wrong_references(prompt, frames=1 if open_ended else 2):
-                problem("prompt", wrong)
-        return prompt
+    def _prompts(self, cells: Cells, choices: Sequence[Choice], wrongs: _Wrongs) -> Sequence[str]:
+        """Return the prompts, filled in; what of them can't be sent is a problem."""
+        written, ends = cells["prompt"], cells["end_image"]
+        limits = {choice.endpoint.max_prompt_chars or SHORT_PROMPT for choice in choices}
+        if prompts.are_plain(written, max_chars=min(limits)) and not any(
+            map(templates.has_braces, written)
+        ):
+            return written
+        filled = list(written)
+        for place, (prompt, choice) in enumerate(zip(written, choices, strict=True)):
+            # An export has it as it was sent: filled in already.
+            if templates.has_braces(prompt) and not self.header.is_of_results:
+                row = {name: column[place] for name, column in cells.items() if name != "prompt"}
+                filled[place], problems = templates.fill(prompt, row, named=self.header.canonical)
+            else:
+                problems = []
+            if not problems:
+                endpoint = choice.endpoint
+                problems = prompts.problems(filled[place], max_chars=endpoint.max_prompt_chars)
+                if endpoint.names_images:
+                    # A row whose end frame is missing has been told so.
+                    one = not ends[place] and self.allow_open_ended
+                    problems += prompts.wrong_references(filled[place], frames=1 if one else 2)
+            for message in problems:
+                wrongs.tell(place, "prompt", message)
+        return filled
+
+    def _frames(
+        self,
+        cells: Cells,
+        choices: Sequence[Choice],
+        wrongs: _Wrongs,
+        *,
+        besides: Collection[tuple[int, str]],
+    ) -> tuple[list[Found], list[Found]]:
+        """Return the start and the end frames; those that are no good are told, and are none.
+
+        The cells in ``besides`` are no good, which was told already.
+        """
+        starts, ends = cells["start_image"], cells["end_image"]
+        if self.pictures.take_addresses(starts, ends):
+            return [(text, None) for text in starts], [(text, None) for text in ends]
+        self.pictures.expect([*starts, *ends])
+        pairs = [
+            self._pair(place, (starts[place], ends[place]), choice.endpoint, wrongs, besides)
+            for place, choice in enumerate(choices)
+        ]
+        return [start for start, _ in pairs], [end for _, end in pairs]
 
     def _pair(
         self,
-        cells: Mapping[str, str],
+        place: int,
+        texts: tuple[str, str],
         endpoint: Endpoint,
-        problem: _Report,
-        *,
-        besides: Collection[str],
-    ) -> Sequence[Frame]:
-        """Return start and end frame, or the start alone, or nothing where one is no good.
-
-        The columns in ``besides`` are no good, which was told already.
-        """
+        wrongs: _Wrongs,
+        besides: Collection[tuple[int, str]],
+    ) -> tuple[Found, Found]:
         columns = ["start_image"]
-        if cells["end_image"]:
+        if texts[1]:
             columns.append("end_image")
         elif endpoint.end_required:
-            problem("end_image", f"is empty; {endpoint.title} needs an end frame")
+            message = f"is empty; {endpoint.title} needs an end frame"
+            wrongs.tell(place, "end_image", message)
         elif not self.allow_open_ended:
-            problem("end_image", _OPEN_ENDED)
+            wrongs.tell(place, "end_image", _OPEN_ENDED)
         named = []
-        for column in columns:
-            if column in besides:
+        for column, text in zip(columns, texts, strict=False):
+            if (place, column) in besides:
                 continue
-            found = self.pictures.find(cells[column], endpoint.image_limits)
+            found = self.pictures.find(text, endpoint.image_limits)
             if isinstance(found, str):
-                problem(column, found)
+                wrongs.tell(place, column, found)
             else:
-                named.append((cells[column], found))
+                named.append((text, found))
         if len(named) < len(columns):
-            return ()
+            return _NO_FRAME, _NO_FRAME
         pair, wrong = self.pictures.fitted(named)
-        for place, message in wrong:
-            problem(columns[place], message)
-        return pair
+        for index, message in wrong:
+            wrongs.tell(place, columns[index], message)
+        start, end, *_ = *((frame.source, frame.sha256) for frame in pair), _NO_FRAME
+        return start, end
 
-    def _numbers(self, cells: Mapping[str, str], problem: _Report) -> tuple[int, int]:
-        """Return takes and priority."""
-        limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
-        takes = _number(cells.get("takes"), self.takes, (1, MAX_TAKES), "takes", problem)
-        priority = _number(cells.get("priority"), 0, limits, "priority", problem)
-        _number(cells.get("order"), 0, (0, ORDER_LIMIT), "order", problem)
-        return takes, priority
+    def _extras(self, written: Cells, count: int) -> list[str]:
+        """Return the columns that are carried through, as the file spells them, as JSON objects."""
+        if not self.carried:
+            return ["{}"] * count
+        columns = []
+        for name, spelled in self.carried:
+            begins = f"{quoted(spelled)}:"
+            texts = (bare(text) if text[:1] == "'" else text for text in written[name])
+            columns.append([begins + quoted(text) for text in texts])
+        return [f"{{{','.join(members)}}}" for members in zip(*columns, strict=True)]
+
+    def _named(
+        self, rows: Iterable[Row], naming: Naming, cells: Cells, wrongs: _Wrongs
+    ) -> list[Row]:
+        places = {number: place for place, number in enumerate(wrongs.block.numbers)}
+        named = []
+        for row in rows:
+            place = places[row.number]
+            own = {name: column[place] for name, column in cells.items()}
+            name, problems = naming.name(row, own, self.header)
+            for message in problems:
+                wrongs.tell(place, None, f"--name {message}")
+            named.append(row._replace(output=name))
+        return named
 
 
-def _bare(values: Mapping[str, str]) -> dict[str, str]:
+def _bare(column: Sequence[str]) -> list[str]:
     """Return cells without the spaces round them, and without what guards formulas."""
-    cells = {}
-    for name, value in values.items():
-        text = value.strip()
-        cells[name] = bare(text) if text[:1] == "'" else text
-    return cells
+    stripped = [text.strip() for text in column]
+    return [bare(text) if text[:1] == "'" else text for text in stripped]
 
 
-def _number(
-    text: str | None, default: int, limits: tuple[int, int], column: str, problem: _Report
-) -> int:
-    if not text:
-        return default
+def _rows(facts: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
+    """Yield good rows, each once for each take.
+
+    All by place and in one breath: a million rows are made here.
+    """
+    for (
+        number,
+        name,
+        choice,
+        prompt,
+        (start, start_sha256),
+        (end, end_sha256),
+        start_image,
+        end_image,
+        priority,
+        tags,
+        extra,
+        takes,
+    ) in facts:
+        first = identity(start, start_sha256)
+        last = None if end is None else identity(end, end_sha256)
+        for take in range(1, takes + 1):
+            yield Row(
+                number,
+                name,
+                content_key(choice.common, prompt, first, last, take),
+                choice.kind,
+                take,
+                prompt,
+                start,
+                start_sha256,
+                end,
+                end_sha256,
+                start_image,
+                end_image,
+                priority,
+                tags,
+                extra,
+            )
+
+
+def _tags(texts: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(text.replace(",", " ").split()) if text else () for text in texts]
+
+
+def _numbers(
+    texts: Sequence[str], default: int, limits: tuple[int, int], column: str, wrongs: _Wrongs
+) -> list[int]:
+    """Return whole numbers; an empty cell says the default, and so does one that is no good."""
+    if not any(texts):
+        return [default] * len(texts)
+    numbers = [_number(text, limits) if text else default for text in texts]
+    for place, number in enumerate(numbers):
+        if isinstance(number, str):
+            wrongs.tell(place, column, number)
+    return [default if isinstance(number, str) else number for number in numbers]
+
+
+def _number(text: str, limits: tuple[int, int]) -> int | str:
+    """Return the number, or what is wrong with it."""
     low, high = limits
     if not text.lstrip("+-").isascii() or not text.lstrip("+-").isdigit():
-        problem(column, f"is '{text}'; a whole number is needed")
-        return default
+        return f"is '{text}'; a whole number is needed"
     number = int(text)
-    if not low <= number <= high:
-        problem(column, f"is {number}; it may be {low} to {high}")
-        return default
-    return number
+    return number if low <= number <= high else f"is {number}; it may be {low} to {high}"

@@ -3,11 +3,15 @@
 It knows cells and columns by their places; what a column means is not its affair.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
-from tweenbatch.manifest.sheet import Line, Sheet
+from tweenbatch.manifest.sheet import Block, Line, Sheet
+
+BLOCK = 1_000
+"""Rows that are checked together, and whose frames are recalled at once."""
 
 SHOWN = 40
 """Of a stray cell so many characters are shown."""
@@ -34,28 +38,52 @@ def named_twice(header: Sequence[str]) -> list[Problem]:
     ]
 
 
-def shaped(sheet: Sheet) -> Iterator[Line]:
+def blocks(sheet: Sheet) -> Iterator[Block]:
     """Yield the rows that have anything in them, without the cells of nameless columns.
 
     What has another shape becomes a problem of the sheet.
     """
-    width = len(sheet.header)
-    nameless = [place for place, name in enumerate(sheet.header) if not name.strip()]
     places = [place for place, name in enumerate(sheet.header) if name.strip()]
-    for row in sheet.lines:
-        cells = row.cells
-        if not any(map(str.strip, cells)):
+    while lines := list(islice(sheet.lines, BLOCK)):
+        if not _is_even(lines, len(sheet.header)):
+            lines = list(_shaped(lines, sheet))
+        if lines:
+            numbers, line_numbers, cells = zip(*lines, strict=True)
+            columns = list(zip(*cells, strict=True))
+            if len(places) < len(columns):
+                sheet.problems.extend(_in_nameless(lines, sheet.header))
+                columns = [columns[place] for place in places]
+            yield Block(numbers, line_numbers, columns)
+
+
+def _is_even(lines: Sequence[Line], width: int) -> bool:
+    """Tell quickly that nothing need be said of the rows: all have their cells, and none is empty.
+
+    Of the latter one column that is filled from top to bottom is the proof.
+    """
+    cells = [line.cells for line in lines]
+    if set(map(len, cells)) != {width}:
+        return False
+    return any(all(map(str.strip, column)) for column in zip(*cells, strict=True))
+
+
+def _shaped(lines: Iterable[Line], sheet: Sheet) -> Iterator[Line]:
+    width = len(sheet.header)
+    for row in lines:
+        if not any(map(str.strip, row.cells)):
             continue
-        if len(cells) != width:
-            if len(cells) < width or any(map(str.strip, cells[width:])):
-                sheet.problems.append(_ragged(row, width))
-                continue
-            cells = cells[:width]
-        if nameless:
-            stray = [place for place in nameless if cells[place].strip()]
-            sheet.problems.extend(_unnamed(row, place) for place in stray)
-            cells = [cells[place] for place in places]
-        yield Line(row.number, row.line, cells)
+        if len(row.cells) >= width and not any(map(str.strip, row.cells[width:])):
+            yield row._replace(cells=row.cells[:width])
+        else:
+            sheet.problems.append(_ragged(row, width))
+
+
+def _in_nameless(lines: Iterable[Line], header: Sequence[str]) -> Iterator[Problem]:
+    nameless = [place for place, name in enumerate(header) if not name.strip()]
+    for row in lines:
+        for place in nameless:
+            if row.cells[place].strip():
+                yield _unnamed(row, place)
 
 
 def _ragged(row: Line, width: int) -> Problem:

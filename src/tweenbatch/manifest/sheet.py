@@ -9,7 +9,7 @@ from tweenbatch.errors import Problem
 
 
 class Line(NamedTuple):
-    """The cells of one row, as many as the header has.
+    """The cells of one row of a file.
 
     ``number`` is what a person sees beside it (the header of a table is row 1), ``line`` the line
     of a text file on which it begins, None for a file without lines.
@@ -32,3 +32,15 @@ class Sheet:
     header: tuple[str, ...]
     lines: Iterator[Line]
     problems: list[Problem] = field(default_factory=list)
+
+
+class Block(NamedTuple):
+    """Some rows that follow each other, column by column: there may be a million to be checked.
+
+    ``numbers`` and ``lines`` are those of ``Line``; the columns are those of the header that have
+    a name.
+    """
+
+    numbers: Sequence[int]
+    lines: Sequence[int | None]
+    columns: Sequence[Sequence[str]]

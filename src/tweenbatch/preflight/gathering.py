@@ -5,7 +5,7 @@ numbers are kept, for all others nothing.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from tweenbatch.frames import MAX_BYTES, FrameFacts
 from tweenbatch.preflight.concerns import Seen, of_frame, of_pair
 from tweenbatch.preflight.pictures import AT_ONCE, Look, look_into
 from tweenbatch.preflight.repeats import Repeats
-from tweenbatch.records import JobSpec
+from tweenbatch.records import Row
 
 _NONE = -1
 
@@ -74,20 +74,30 @@ class Preflight:
         self._frames[number] = (text, facts, looking)
         return looking
 
-    def note_url(self, text: str) -> None:
-        """Take note of a frame at an address, if those are to be asked."""
+    def note_urls(self, texts: Iterable[str]) -> None:
+        """Take note of frames at addresses, if those are to be asked."""
         if self.asks_urls_for_at_most is not None:
-            self._urls[text] = self._numbers.setdefault(text, len(self._numbers))
+            for text in texts:
+                self._urls[text] = self._numbers.setdefault(text, len(self._numbers))
 
-    def note_frames(self, start: str, end: str, *, number: int, line: int | None) -> None:
-        """Take note of a row's frames, by the texts that name them."""
-        first, last = self._numbers.get(start, _NONE), self._numbers.get(end, _NONE)
-        if first != _NONE or last != _NONE:
-            self._rows.extend((number, line or 0, first, last))
+    def note_frames(
+        self,
+        starts: Sequence[str],
+        ends: Sequence[str],
+        numbers: Sequence[int],
+        lines: Sequence[int | None],
+    ) -> None:
+        """Take note of the frames of rows, by the texts that name them."""
+        if not self._numbers:
+            return
+        for start, end, number, line in zip(starts, ends, numbers, lines, strict=True):
+            first, last = self._numbers.get(start, _NONE), self._numbers.get(end, _NONE)
+            if first != _NONE or last != _NONE:
+                self._rows.extend((number, line or 0, first, last))
 
-    def note_row(self, spec: JobSpec, *, number: int, line: int | None) -> None:
-        """Take note of what a good row asks for."""
-        self._repeats.note(spec, number=number, line=line)
+    def note_rows(self, rows: Sequence[Row], lines: Sequence[int | None]) -> None:
+        """Take note of what good rows ask for, one take of each."""
+        self._repeats.note(rows, lines)
 
     def told(self) -> tuple[list[Problem], list[Problem]]:
         """Return what must and what should be known, once all frames have been looked into."""

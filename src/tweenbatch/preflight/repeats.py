@@ -6,12 +6,12 @@ Twenty bytes are kept for each row and nothing else, so that a million rows may 
 import re
 import string
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tweenbatch.errors import Problem
 from tweenbatch.preflight.concerns import Kind
-from tweenbatch.records import JobSpec
+from tweenbatch.records import Row
 
 _LETTERS_DROPPED = (string.whitespace + string.punctuation).encode()
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
@@ -26,6 +26,13 @@ def bare_words(prompt: str) -> bytes:
     return _LOOKS.sub("", prompt.casefold()).encode("utf-8", "surrogatepass")
 
 
+def _loosely(row: Row) -> int:
+    """Return the digest of all that a row asks for, of its prompt only the words."""
+    start, end = row.start_sha256 or row.start_source, row.end_sha256 or row.end_source
+    # Rows of one kind share its object, for as long as they are read.
+    return hash((bare_words(row.prompt), start, end, id(row.kind)))
+
+
 @dataclass(slots=True)
 class Repeats:
     """Takes note of rows, and tells at the end which are nearly the same."""
@@ -36,14 +43,12 @@ class Repeats:
     _numbers: "array[int]" = field(default_factory=lambda: array("I"))
     _lines: "array[int]" = field(default_factory=lambda: array("I"))
 
-    def note(self, spec: JobSpec, *, number: int, line: int | None) -> None:
-        """Take note of a row, whatever its takes."""
-        frames = spec.start.identity, spec.end.identity if spec.end else ""
-        asked = (spec.endpoint, *frames, *spec.parameters.values())
-        self._loose.append(hash((bare_words(spec.prompt), *asked)))
-        self._exact.append(hash(spec.prompt) & _HALF)
-        self._numbers.append(number)
-        self._lines.append(line or 0)
+    def note(self, rows: Sequence[Row], lines: Sequence[int | None]) -> None:
+        """Take note of rows and of the lines of the file on which they stand."""
+        self._loose.extend(map(_loosely, rows))
+        self._exact.extend([hash(row.prompt) & _HALF for row in rows])
+        self._numbers.extend([row.number for row in rows])
+        self._lines.extend([line or 0 for line in lines])
 
     def warnings(self) -> Iterator[Problem]:
         """Yield each row that is nearly an earlier one; rows that are the same are none."""

@@ -150,7 +150,7 @@ def _place(row: PlannedRow) -> dict[str, Any]:
         "manifest": str(row.manifest),
         "row": row.row.number,
         "name": row.row.name,
-        "take": row.row.spec.take,
+        "take": row.row.take,
     }
 
 

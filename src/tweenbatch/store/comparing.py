@@ -1,5 +1,6 @@
 """Staged manifests, held against the table: what stands where, as records."""
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Select
 
-from tweenbatch.records import EarlierRow, Manifest, Row
+from tweenbatch.records import EarlierRow, JobKind, Manifest, Row
 from tweenbatch.states import State
 from tweenbatch.store import reading
-from tweenbatch.store.staging import Kind, chunks
+from tweenbatch.store.staging import chunks
 from tweenbatch.store.statements import compared, imports
 
 
@@ -28,7 +29,7 @@ class Contents:
     withdrawn: bool
     asked: bool
     abroad: bool
-    kind: Kind
+    kind: JobKind
     clips: int
     price_usd: Decimal | None
 
@@ -39,7 +40,6 @@ class Standing:
 
     position: int
     place: int
-    key: str
     row: Row
     state: State | None
     error_type: str | None
@@ -70,11 +70,8 @@ class AllGone:
 class Comparison:
     """Manifests and the table, looked at in one consistent view of it."""
 
-    def __init__(
-        self, connection: Connection, manifests: Sequence[Manifest], kinds: Sequence[Kind]
-    ) -> None:
+    def __init__(self, connection: Connection, manifests: Sequence[Manifest]) -> None:
         self._connection = connection
-        self._kinds = kinds
         self.manifests = manifests
 
     def rows(self) -> int:
@@ -90,7 +87,11 @@ class Comparison:
                 withdrawn=bool(each.withdrawn),
                 asked=bool(each.asked),
                 abroad=bool(each.abroad),
-                kind=self._kinds[each.kind],
+                kind=JobKind(
+                    endpoint=each.endpoint,
+                    parameters=json.loads(each.parameters),
+                    price_usd=each.price_micro,
+                ),
                 clips=each.clips,
                 price_usd=each.price_usd,
             )
@@ -111,10 +112,10 @@ class Comparison:
         found = self._standing(compared.abroad(made, limit=limit))
         paths = {
             each.key: Path(each.path)
-            for keys in chunks(one.key for one in found)
+            for keys in chunks(one.row.key for one in found)
             for each in self._connection.execute(imports.asking_for(keys))
         }
-        return [(each, paths[each.key]) for each in found if each.key in paths]
+        return [(each, paths[each.row.key]) for each in found if each.row.key in paths]
 
     def earlier_jobs(self) -> int:
         """Count the contents that the last imports of the files asked for, in each file anew."""
@@ -164,7 +165,6 @@ def _standing_of(each: Any) -> Standing:
     return Standing(
         position=each.position,
         place=each.place,
-        key=each.key,
         row=reading.row_of(each),
         state=each.state,
         error_type=each.error_type,

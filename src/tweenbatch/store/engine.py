@@ -97,6 +97,17 @@ def prepare_file(path: Path, *, mode: int = 0o600) -> None:
         raise TableUnusable(f"{path}: {error.strerror}") from error
 
 
+CACHE_KIBIBYTES = 65_536
+
+
+def close_afterwards(connection: Connection) -> bool:
+    """Have a connection closed once its work is done; False: the database would go with it."""
+    if isinstance(connection.engine.pool, StaticPool):
+        return False
+    connection.detach()
+    return True
+
+
 class Database:
     """A database, opened; ``name`` is what messages call it.
 
@@ -231,6 +242,8 @@ def _prepare_sqlite(mode: str, connection: sqlite3.Connection, _record: object) 
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
+    # Room for the keys of a million jobs, which come in no order; it is taken as it is needed.
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     connection.execute(f"PRAGMA journal_mode = {mode}")
 
 

@@ -2,34 +2,36 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
 
-from tweenbatch.records import Imported, Manifest
-from tweenbatch.store.staging import CHUNK, stage
+from tweenbatch.errors import TableBusy
+from tweenbatch.records import Imported, LastImport, Manifest
+from tweenbatch.store.staging import CHUNK, Staged, stage
 from tweenbatch.store.statements import imports, staged
 
 
 def import_manifest(
     connection: Connection, manifest: Manifest, *, sqlite_dialect: bool, now: datetime
 ) -> Imported:
-    """Replace the rows of the file and make the jobs that are missing, in this transaction."""
-    with stage(connection, [manifest]):
-        manifest_id: int = connection.execute(
-            imports.keep_manifest(
-                sqlite_dialect=sqlite_dialect,
-                path=str(manifest.path.absolute()),
-                sha256=manifest.sha256,
-                row_count=len(manifest.rows),
-                now=now,
-            )
-        ).scalar_one()
-        requeued = connection.execute(staged.take_back_withdrawal(now=now)).rowcount
-        connection.execute(staged.refresh_waiting_jobs(now=now))
-        _rename(connection, now=now)
-        new = _add_jobs(connection, sqlite_dialect=sqlite_dialect, now=now)
-        withdrawn = _replace_rows(connection, manifest_id, len(manifest.rows), now=now)
+    """Replace the rows of the file and make the jobs that are missing, in this transaction.
+
+    Raises ``TableBusy`` where the rows were to be those of the last import, and another came after.
+    """
+    if manifest.same_as is not None:
+        return _import_again(connection, manifest, sqlite_dialect=sqlite_dialect, now=now)
+    keep = imports.keep_manifest(manifest, sqlite_dialect=sqlite_dialect, now=now)
+    with stage(connection, [manifest], adding=True) as found:
+        manifest_id: int = connection.execute(keep).scalar_one()
+        requeued = 0
+        if found.known:
+            requeued = connection.execute(staged.take_back_withdrawal(now=now)).rowcount
+            connection.execute(staged.refresh_waiting_jobs(now=now))
+            _rename(connection, now=now)
+        new = _add_jobs(connection, found, sqlite_dialect=sqlite_dialect, now=now)
+        withdrawn = _replace_rows(connection, manifest_id, manifest.row_count, now=now)
     asked_for = connection.execute(imports.count_jobs_of(manifest_id)).scalar_one()
     return Imported(
         manifest_id=manifest_id,
@@ -40,16 +42,47 @@ def import_manifest(
     )
 
 
-def _add_jobs(connection: Connection, *, sqlite_dialect: bool, now: datetime) -> int:
+def last_import(connection: Connection) -> LastImport | None:
+    """Return the import that came last, where its rows can be had without reading its file."""
+    found = connection.execute(imports.last_imports()).all()
+    # Two at the same moment are those of one run: which came last is not known.
+    if not found or found[0].imported_at in [each.imported_at for each in found[1:]]:
+        return None
+    if found[0].reading is None:
+        return None
+    return LastImport(
+        path=Path(found[0].path),
+        sha256=found[0].sha256,
+        reading=found[0].reading,
+        row_count=found[0].row_count,
+    )
+
+
+def _import_again(
+    connection: Connection, manifest: Manifest, *, sqlite_dialect: bool, now: datetime
+) -> Imported:
+    if last_import(connection) != manifest.same_as:
+        raise TableBusy(
+            f"another manifest was imported while {manifest.path} was looked at; run again"
+        )
+    keep = imports.keep_manifest(manifest, sqlite_dialect=sqlite_dialect, now=now)
+    manifest_id: int = connection.execute(keep).scalar_one()
+    known = connection.execute(imports.count_jobs_of(manifest_id)).scalar_one()
+    return Imported(manifest_id=manifest_id, new=0, known=known, requeued=0, withdrawn=0)
+
+
+def _add_jobs(connection: Connection, found: Staged, *, sqlite_dialect: bool, now: datetime) -> int:
     """Give every new content a job, with a name that no other has in any case; return how many."""
-    new = 0
+    new: int = connection.execute(staged.count_new(after=found.after)).scalar_one()
+    added = 0
     for suffix in staged.SUFFIXES:
-        if not connection.execute(staged.any_missing()).scalar_one():
+        if added == new:
             break
-        add = staged.add_jobs(sqlite_dialect=sqlite_dialect, suffix=suffix, now=now)
-        new += connection.execute(add, execution_options={"preserve_rowcount": True}).rowcount
-        connection.execute(staged.find_jobs())
-    if new:
+        add = staged.add_jobs(
+            sqlite_dialect=sqlite_dialect, after=found.after, suffix=suffix, now=now
+        )
+        added += connection.execute(add, execution_options={"preserve_rowcount": True}).rowcount
+    if new and found.repeats:
         connection.execute(staged.refresh_waiting_jobs(now=now, repeats_only=True))
     return new
 

@@ -63,6 +63,7 @@ manifests = Table(
     Column("sha256", String(64), nullable=False),
     Column("imported_at", Instant, nullable=False),
     Column("row_count", Integer, nullable=False),
+    Column("reading", String(64)),
 )
 
 runs = Table(

@@ -4,11 +4,10 @@ However many rows there are, they stream through here once; what follows is set 
 the database does itself. The scratch table ends with its transaction.
 """
 
-import json
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -16,12 +15,17 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from tweenbatch.filenames import slug
-from tweenbatch.records import Manifest, Row, canonical_json
+from tweenbatch.records import JobKind, Manifest, Row, canonical_json
+from tweenbatch.store import engine
 from tweenbatch.store.statements import imports
 from tweenbatch.store.statements.staged import (
     FILLED,
+    any_shared,
     find_jobs,
+    highest_job,
     mark_repeats,
+    share_new_jobs,
+    stage_rows_of,
     staged,
     staged_key,
 )
@@ -29,19 +33,8 @@ from tweenbatch.store.types import in_micro
 
 T = TypeVar("T")
 
-_text = json.JSONEncoder(ensure_ascii=False).encode
-
 CHUNK = 5_000
 """How many rows travel in one statement."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """What rows that cost the same have in common; rows name it by its place among all kinds."""
-
-    endpoint: str
-    parameters: Mapping[str, str]
-    price_usd: Decimal
 
 
 def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
@@ -51,85 +44,150 @@ def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
         yield chunk
 
 
-@contextmanager
-def stage(connection: Connection, manifests: Sequence[Manifest]) -> Iterator[list[Kind]]:
-    """Keep the rows of the manifests in ``staged`` for the time of the context; give their kinds.
+OUT_OF_REACH = 1 << 62
+"""Beyond the ids of all jobs that anybody adds meanwhile."""
 
-    Positions count on from one manifest to the next.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """What is known of the rows in ``staged`` as a whole.
+
+    Contents without a job name one beyond ``after``.
+    """
+
+    after: int
+    repeats: bool
+    """Whether two rows may ask for one content."""
+    known: int
+    """How many rows ask for what there is a job for."""
+
+
+@contextmanager
+def stage(
+    connection: Connection, manifests: Sequence[Manifest], *, adding: bool
+) -> Iterator[Staged]:
+    """Keep the rows of the manifests in ``staged`` for the time of the context.
+
+    Positions count on from one manifest to the next. Where new jobs are to be added, their ids
+    count on from those that there are.
     """
     connection.execute(CreateTable(staged))
-    into = _Stage(connection)
+    # To empty a large table costs more than to throw it away with its connection.
+    thrown_away = engine.close_afterwards(connection)
+    highest: int = connection.execute(highest_job()).scalar_one()
+    into = _Stage(connection, highest if adding else OUT_OF_REACH)
+    all_known = False
     for place, manifest in enumerate(manifests):
         path = str(manifest.path.absolute())
-        known = connection.execute(imports.manifest_id(path)).scalar_one_or_none()
-        into.add(manifest, place=place, manifest_id=known)
-    connection.execute(CreateIndex(staged_key))
+        manifest_id = connection.execute(imports.manifest_id(path)).scalar_one_or_none() or 0
+        if manifest.same_as is None:
+            into.add(manifest, place=place, manifest_id=manifest_id)
+        else:
+            all_known = True
+            connection.execute(stage_rows_of(manifest_id, place=place))
+    repeats = into.may_repeat or (all_known and connection.execute(any_shared()).scalar_one())
+    looked_up = highest and not all_known
+    if looked_up or repeats:
+        connection.execute(CreateIndex(staged_key))
     if connection.dialect.name == "postgresql":
         # SQLite's plans depend on no statistics of a table that has an index.
         connection.exec_driver_sql("ANALYZE staged")
-    for statement in (*mark_repeats(), find_jobs()):
-        connection.execute(statement)
-    yield [kind for *_, kind in into.kinds.values()]
-    connection.execute(DropTable(staged))
+    if repeats:
+        for statement in (*mark_repeats(), share_new_jobs()):
+            connection.execute(statement)
+    known = connection.execute(find_jobs()).rowcount if looked_up else 0
+    yield Staged(after=into.after, repeats=repeats, known=known)
+    if not thrown_away:
+        connection.execute(DropTable(staged))
+
+
+class _Kinds(dict[JobKind, tuple[str, str, int]]):
+    """The kinds of the rows so far, as the table has them."""
+
+    def __missing__(self, kind: JobKind) -> tuple[str, str, int]:
+        parameters = canonical_json(dict(kind.parameters))
+        kept = self[kind] = kind.endpoint, parameters, in_micro(kind.price_usd)
+        return kept
 
 
 class _Stage:
     """Fills the scratch table, each row as cheaply as can be."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, after: int) -> None:
         self._connection = connection
+        self.after = after
         statement = insert(staged).compile(dialect=connection.dialect, column_keys=FILLED)
         self._statement = str(statement)
         self._by_name = not connection.dialect.positional
         self._position = 0
-        self.kinds: dict[Hashable, tuple[int, str, int, Kind]] = {}
-        """Place, parameters and price as the table has them, and the kind, by what makes it."""
+        self._digests = array("Q")
+        self._kinds = _Kinds()
 
-    def add(self, manifest: Manifest, *, place: int, manifest_id: int | None) -> None:
-        """Append the rows of a manifest; ``manifest_id`` is None where the table has none of it."""
+    def add(self, manifest: Manifest, *, place: int, manifest_id: int) -> None:
+        """Append the rows of a manifest; ``manifest_id`` is 0 where the table has none of it."""
         for rows in chunks(manifest.rows):
-            values: list[Any] = [self._values(row, place, manifest_id) for row in rows]
+            values: list[Any] = self._values(rows, place, manifest_id)
             if self._by_name:
                 values = [dict(zip(FILLED, each, strict=True)) for each in values]
             self._connection.exec_driver_sql(self._statement, values)
+            self._position += len(rows)
+            self._digests.extend([int(row.key[:16], 16) for row in rows])
 
-    def _values(self, row: Row, place: int, manifest_id: int | None) -> tuple[Any, ...]:
-        """Return a row in the order of the table's columns."""
-        spec = row.spec
-        start, end = spec.start, spec.end
-        kind, parameters, price, _ = self._kind(row)
-        position = self._position
-        self._position = position + 1
-        return (
-            *(position, place, manifest_id, kind, _plain_name(row)),
-            *(row.number, spec.take, row.name, row.start_image, row.end_image),
-            *(_text(row.tags) if row.tags else "[]", _in_order(row.extra)),
-            *(spec.key, spec.endpoint, spec.prompt, start.source, start.sha256),
-            *((end.source, end.sha256) if end else (None, None)),
-            *(parameters, price, row.priority),
-        )
+    @property
+    def may_repeat(self) -> bool:
+        """Whether two rows may ask for one content: the beginnings of two keys are the same."""
+        import numpy as np
 
-    def _kind(self, row: Row) -> tuple[int, str, int, Kind]:
-        spec = row.spec
-        alike = spec.endpoint, row.price_usd, *spec.parameters.items()
-        found = self.kinds.get(alike)
-        if found is None:
-            kind = Kind(
-                endpoint=spec.endpoint, parameters=dict(spec.parameters), price_usd=row.price_usd
+        return len(np.unique(np.frombuffer(self._digests, np.uint64))) < self._position
+
+    def _values(self, rows: Iterable[Row], place: int, manifest_id: int) -> list[tuple[Any, ...]]:
+        """Return rows in the order of the table's columns."""
+        after, kinds = self.after + 1, self._kinds
+        return [
+            (
+                position,
+                place,
+                manifest_id,
+                *kinds[kind],
+                output or _plain_name(name, number, take),
+                number,
+                take,
+                name,
+                start_image,
+                end_image,
+                canonical_json(tags) if tags else "[]",
+                extra,
+                key,
+                prompt,
+                start,
+                start_sha256,
+                end,
+                end_sha256,
+                priority,
+                after + position,
             )
-            price = in_micro(row.price_usd)
-            found = len(self.kinds), canonical_json(kind.parameters), price, kind
-            self.kinds[alike] = found
-        return found
+            # Taken apart at once: a million rows are quicker so than field by field.
+            for position, (
+                number,
+                name,
+                key,
+                kind,
+                take,
+                prompt,
+                start,
+                start_sha256,
+                end,
+                end_sha256,
+                start_image,
+                end_image,
+                priority,
+                tags,
+                extra,
+                output,
+            ) in enumerate(rows, self._position)
+        ]
 
 
-def _in_order(texts: Mapping[str, str]) -> str:
-    """Return JSON by hand, quicker than the encoder; a person's columns stay in their order."""
-    return "{" + ",".join([f"{_text(name)}:{_text(text)}" for name, text in texts.items()]) + "}"
-
-
-def _plain_name(row: Row) -> str:
-    if row.output:
-        return row.output
-    name = slug(row.name) or f"row-{row.number:04d}"
-    return f"{name}-t{row.spec.take}" if row.spec.take > 1 else name
+def _plain_name(name: str, number: int, take: int) -> str:
+    stem = slug(name) or f"row-{number:04d}"
+    return f"{stem}-t{take}" if take > 1 else stem

@@ -18,6 +18,7 @@ from tweenbatch.records import (
     Intent,
     Job,
     Known,
+    LastImport,
     Manifest,
     Money,
     Outcome,
@@ -225,12 +226,16 @@ class Store:
 
         return self._database.write(put)
 
+    def last_import(self) -> LastImport | None:
+        """Return the import that came last, where its rows can be had without reading its file."""
+        return self._database.read(importing.last_import)
+
     def compare(self, manifests: Sequence[Manifest], look: Callable[[Comparison], T]) -> T:
         """Return what is made of the manifests held against the table; nothing is changed."""
 
         def held(connection: Connection) -> T:
-            with stage(connection, manifests) as kinds:
-                return look(Comparison(connection, manifests, kinds))
+            with stage(connection, manifests, adding=False):
+                return look(Comparison(connection, manifests))
 
         return self._database.read(held)
 

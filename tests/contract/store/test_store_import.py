@@ -1,13 +1,12 @@
 """A manifest becomes jobs: content decides, nothing else."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.jobtable import NOON, PATHS, PRICE, Table, manifest, row
+from support.jobtable import NOON, PATHS, PRICE, Table, changed, manifest, row
 from tweenbatch.records import Frame, Row
 from tweenbatch.states import Event, State
 from tweenbatch.store import Store
@@ -26,10 +25,10 @@ def test_each_row_becomes_one_waiting_job(table: Table) -> None:
     [
         THREE,
         THREE[::-1],
-        tuple(replace(row, name="another name") for row in THREE),
-        tuple(replace(row, number=row.number + 7) for row in THREE),
-        tuple(replace(row, extra={"note": "new column"}, tags=("a",)) for row in THREE),
-        tuple(replace(row, priority=9) for row in THREE),
+        tuple(changed(row, name="another name") for row in THREE),
+        tuple(changed(row, number=row.number + 7) for row in THREE),
+        tuple(changed(row, extra_json='{"note": "new column"}', tags=("a",)) for row in THREE),
+        tuple(changed(row, priority=9) for row in THREE),
     ],
     ids=["unchanged", "reordered", "renamed", "moved down", "column added", "priority"],
 )
@@ -45,7 +44,7 @@ def test_any_mix_of_rows_makes_one_job_for_each_content(
     tmp_path_factory: pytest.TempPathFactory, contents: list[int], random: object
 ) -> None:
     store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('mix') / 'tweenbatch.db'}")
-    rows = [replace(row(content), number=place) for place, content in enumerate(contents, 2)]
+    rows = [changed(row(content), number=place) for place, content in enumerate(contents, 2)]
     first = store.import_manifest(manifest(*rows), now=NOON)
     random.shuffle(rows)  # type: ignore[attr-defined]
     second = store.import_manifest(manifest(*rows), now=NOON)
@@ -93,7 +92,7 @@ def test_a_row_in_another_manifest_keeps_its_job_wanted(table: Table) -> None:
 
 
 def test_the_same_content_twice_is_one_job_that_both_rows_show(table: Table) -> None:
-    imported = table.load(row(2), replace(row(2), number=3))
+    imported = table.load(row(2), changed(row(2), number=3))
     assert (imported.new, imported.known) == (1, 0)
     assert [line.row for line in table.store.export()] == [2, 3]
     assert len(table.claim()) == 1
@@ -182,7 +181,7 @@ def test_an_import_of_many_chunks_loses_and_doubles_nothing(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tweenbatch.store.importing.CHUNK", 3)
-    rows = [replace(row(2 + n % 10), number=n) for n in range(2, 27)]
+    rows = [changed(row(2 + n % 10), number=n) for n in range(2, 27)]
     imported = table.load(*rows)
     assert (imported.new, imported.known) == (10, 0)
     assert [line.row for line in table.store.export()] == list(range(2, 27))
@@ -206,7 +205,7 @@ def test_lookup_names_only_what_is_known(table: Table) -> None:
 def test_of_rows_with_the_same_content_the_first_names_the_job_and_the_last_ranks_it(
     table: Table,
 ) -> None:
-    table.load(row(2), row(3, name="first"), replace(row(3, name="second", priority=1), number=4))
+    table.load(row(2), row(3, name="first"), changed(row(3, name="second", priority=1), number=4))
     job = table.claim_one()
     assert (job.spec.prompt, job.output_name) == ("prompt 3", "first")
 

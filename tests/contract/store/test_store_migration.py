@@ -62,8 +62,14 @@ def old_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def contents(connection: Connection) -> dict[str, list[Any]]:
+    """All values by table: a column that has nothing in it is none."""
+
+    def rows(name: str) -> list[Any]:
+        found = connection.exec_driver_sql(f"SELECT * FROM {name}").mappings()
+        return [{key: value for key, value in row.items() if value is not None} for row in found]
+
     return {
-        name: sorted(connection.exec_driver_sql(f"SELECT * FROM {name}").all(), key=repr)
+        name: sorted(rows(name), key=repr)
         for name in set(inspect(connection).get_table_names()) & set(metadata.tables)
     }
 

@@ -5,13 +5,12 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
 
-from support.jobtable import NOON, manifest, row
+from support.jobtable import NOON, changed, manifest, row
 from tweenbatch.batch import look
 from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
 from tweenbatch.models import DEFAULT
@@ -139,7 +138,7 @@ def test_where_there_is_no_table_yet_none_is_found_and_none_is_made(
 
 def test_a_first_batch_is_all_new_and_makes_no_table(url: str, tmp_path: Path) -> None:
     settings = RunSettings(db=url, output=tmp_path / "videos")
-    new = replace(row(), spec=replace(row().spec, endpoint=DEFAULT.id))
+    new = changed(row(), endpoint=DEFAULT.id)
     assert look([manifest(new)], settings).to_pay == 1
     assert Store.find(url) is None
     with pytest.raises(TableMissing):

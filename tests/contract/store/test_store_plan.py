@@ -1,12 +1,11 @@
 """What a plan reads from the table, and what it makes of that."""
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from support.jobtable import PATHS, PRICE, Table, manifest, row
+from support.jobtable import PATHS, PRICE, Table, changed, manifest, row
 from tweenbatch import plan
 from tweenbatch.models import AS_KNOWN
 from tweenbatch.plan import Clips, Group, Plan, PlannedRow, RemovedRow
@@ -35,7 +34,7 @@ def test_a_clip_that_several_manifests_paid_for_is_named_with_the_one_that_came_
 ) -> None:
     table.load(row(2), path="/jobs/one.csv")
     table.put_in(State.SUCCEEDED)
-    table.load(row(2), replace(row(2), number=9), path="/jobs/two.csv")
+    table.load(row(2), changed(row(2), number=9), path="/jobs/two.csv")
     assert only(table, row(2)).elsewhere == Path("/jobs/two.csv")
 
 

@@ -3,7 +3,19 @@
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, distinct, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    and_,
+    case,
+    cast,
+    distinct,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from tweenbatch.states import State
 from tweenbatch.store.schema import attempts, jobs, manifests, rows
@@ -19,7 +31,7 @@ _ASKED_HERE = exists().where(rows.c.job_id == jobs.c.id, rows.c.manifest_id == s
 
 _ASKED_AT_ALL = exists().where(rows.c.job_id == jobs.c.id)
 
-_FILES = select(staged.c.manifest_id).where(staged.c.manifest_id.is_not(None))
+_FILES = select(staged.c.manifest_id)
 
 
 def count_staged() -> Select[int]:
@@ -43,7 +55,10 @@ def contents(made: Collection[State]) -> Select[Any]:
         case((withdrawn, 1), else_=0).label("withdrawn"),
         case((_ASKED_HERE, 1), else_=0).label("asked"),
         case((_abroad(made), 1), else_=0).label("abroad"),
-        staged.c.kind,
+        staged.c.endpoint,
+        # Its text: JSON as such can't be compared.
+        cast(staged.c.parameters, Text).label("parameters"),
+        staged.c.price_micro,
     )
     counts = func.count().label("clips"), func.sum(jobs.c.price_micro).label("price_usd")
     return select(*alike, *counts).select_from(_CONTENTS).where(staged.c.first).group_by(*alike)
@@ -100,7 +115,7 @@ def fresh(*, limit: int) -> Select[Any]:
     return (
         _firsts()
         .add_columns(stayed.label("stayed"))
-        .where(staged.c.manifest_id.is_not(None), ~_ASKED_HERE)
+        .where(staged.c.manifest_id > 0, ~_ASKED_HERE)
         .limit(limit)
     )
 

@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tweenbatch.records import Manifest
 from tweenbatch.states import Event, State, advance
 from tweenbatch.store.schema import jobs, manifests, rows
 
@@ -26,11 +27,15 @@ WITHDRAWN = "withdrawn"
 WITHDRAWN_MESSAGE = "no manifest asks for it any more"
 
 
-def keep_manifest(
-    *, sqlite_dialect: bool, path: str, sha256: str, row_count: int, now: datetime
-) -> Insert:
+def keep_manifest(manifest: Manifest, *, sqlite_dialect: bool, now: datetime) -> Insert:
     """Record an import of a file, new or known; gives the manifest's id."""
-    facts = {"sha256": sha256, "imported_at": now, "row_count": row_count}
+    path = str(manifest.path.absolute())
+    facts = {
+        "sha256": manifest.sha256,
+        "imported_at": now,
+        "row_count": manifest.row_count,
+        "reading": manifest.reading,
+    }
     if sqlite_dialect:
         return (
             sqlite.insert(manifests)
@@ -44,6 +49,13 @@ def keep_manifest(
         .on_conflict_do_update(index_elements=[manifests.c.path], set_=facts)
         .returning(manifests.c.id)
     )
+
+
+def last_imports() -> Select[Any]:
+    """Read the import that came last, and the one before it."""
+    columns = manifests.c.path, manifests.c.sha256, manifests.c.reading, manifests.c.row_count
+    latest = select(*columns, manifests.c.imported_at)
+    return latest.order_by(manifests.c.imported_at.desc()).limit(2)
 
 
 def manifest_id(path: str) -> Select[int]:

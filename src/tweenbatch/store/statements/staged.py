@@ -19,8 +19,9 @@ from sqlalchemy import (
     Update,
     and_,
     cast,
-    exists,
+    distinct,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -35,9 +36,9 @@ from tweenbatch.store.statements.imports import WITHDRAWN
 from tweenbatch.store.statements.work import fresh_start
 
 _OF_ROWS = ("number", "take", "name", "start_image", "end_image", "tags", "extra")
+_OF_KINDS = ("endpoint", "parameters", "price_micro")
 _OF_JOBS = (
-    *("key", "endpoint", "prompt", "start_source", "start_sha256", "end_source", "end_sha256"),
-    *("parameters", "price_micro", "priority"),
+    *("key", "prompt", "start_source", "start_sha256", "end_source", "end_sha256", "priority"),
 )
 
 
@@ -51,38 +52,69 @@ staged = Table(
     MetaData(),
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("place", Integer, nullable=False),
-    Column("manifest_id", BigInteger),
-    Column("kind", Integer, nullable=False),
+    Column("manifest_id", BigInteger, nullable=False),
+    *_like(jobs, _OF_KINDS),
     Column("wanted_name", Text, nullable=False),
     *_like(rows, _OF_ROWS),
     *_like(jobs, _OF_JOBS),
+    Column("job_id", BigInteger, nullable=False),
     Column("first", Boolean, nullable=False, server_default=true()),
     Column("last", Boolean, nullable=False, server_default=true()),
-    Column("job_id", BigInteger),
     prefixes=["TEMPORARY"],
 )
-"""``place`` is that of the manifest among those staged, ``kind`` that of the row's price.
+"""``place`` is that of the manifest among those staged, ``manifest_id`` its id in the table, 0
+where that has none of it.
 
-``first`` and ``last`` tell of rows that ask for one content which comes first and which last.
+``job_id`` is that of the content's job or, where there is none yet, the one that a new job is to
+have: higher than all that there are. ``first`` and ``last`` tell of rows that ask for one content
+which comes first and which last.
 """
 
-FILLED = tuple(staged.c.keys()[:-3])
+FILLED = tuple(staged.c.keys()[:-2])
 """What a row brings along; the rest is found out once all are in."""
 
 staged_key = Index("ix_staged_key", staged.c.key, staged.c.position)
-"""Made once all rows are in: that is quicker."""
+"""Made once all rows are in, which is quicker, and only if anything is to be looked up."""
 
 _OF_JOB = jobs.c.id == staged.c.job_id
-_MISSING = staged.c.job_id.is_(None)
+
+
+def highest_job() -> Select[int]:
+    """Read the highest id that a job has."""
+    return select(func.coalesce(func.max(jobs.c.id), 0))
+
+
+def _repeated() -> Select[str]:
+    return select(staged.c.key).group_by(staged.c.key).having(func.count() > 1)
+
+
+def stage_rows_of(manifest_id: int, *, place: int) -> Insert:
+    """Stage the rows of the last import of a file as they lie in the table."""
+    values = {
+        staged.c.position: rows.c.position,
+        staged.c.place: literal(place),
+        staged.c.manifest_id: rows.c.manifest_id,
+        staged.c.wanted_name: jobs.c.output_name,
+        staged.c.job_id: rows.c.job_id,
+        **{staged.c[name]: rows.c[name] for name in _OF_ROWS},
+        **{staged.c[name]: jobs.c[name] for name in (*_OF_KINDS, *_OF_JOBS)},
+    }
+    there = select(*values.values()).select_from(rows.join(jobs, jobs.c.id == rows.c.job_id))
+    ordered = there.where(rows.c.manifest_id == manifest_id).order_by(rows.c.position)
+    return insert(staged).from_select(list(values), ordered)
+
+
+def any_shared() -> Select[bool]:
+    """Tell whether two rows share a job."""
+    return select(func.count(distinct(staged.c.job_id)) < func.count())
 
 
 def mark_repeats() -> tuple[Update, Update]:
     """Tell the rows apart that ask for one content."""
-    repeated = select(staged.c.key).group_by(staged.c.key).having(func.count() > 1)
 
     def all_but(chosen: ColumnElement[int]) -> ColumnElement[bool]:
-        ends = select(chosen).where(staged.c.key.in_(repeated)).group_by(staged.c.key)
-        return and_(staged.c.key.in_(repeated), staged.c.position.not_in(ends))
+        ends = select(chosen).where(staged.c.key.in_(_repeated())).group_by(staged.c.key)
+        return and_(staged.c.key.in_(_repeated()), staged.c.position.not_in(ends))
 
     return (
         update(staged).where(all_but(func.min(staged.c.position))).values(first=False),
@@ -90,15 +122,25 @@ def mark_repeats() -> tuple[Update, Update]:
     )
 
 
+def share_new_jobs() -> Update:
+    """Let rows that ask for one new content name one new job: that of the first of them."""
+    twin = staged.alias()
+    ids = select(func.min(twin.c.job_id)).where(twin.c.key == staged.c.key).scalar_subquery()
+    return update(staged).where(~staged.c.first).values(job_id=ids)
+
+
 def find_jobs() -> Update:
-    """Find the jobs of the rows that have none yet."""
-    job = select(jobs.c.id).where(jobs.c.key == staged.c.key).scalar_subquery()
-    return update(staged).where(_MISSING).values(job_id=job)
+    """Find the jobs that there are already."""
+    return update(staged).where(jobs.c.key == staged.c.key).values(job_id=jobs.c.id)
 
 
-def any_missing() -> Select[bool]:
-    """Tell whether a staged row has no job yet."""
-    return select(exists().where(_MISSING))
+def count_new(*, after: int) -> Select[int]:
+    """Count the contents without a job."""
+    return select(func.count()).select_from(staged).where(*_new(after))
+
+
+def _new(after: int) -> tuple[ColumnElement[bool], ...]:
+    return staged.c.job_id > after, staged.c.first
 
 
 SUFFIXES = (0, 8, 16, 64)
@@ -111,17 +153,18 @@ def _name(suffix: int) -> ColumnElement[str]:
     return staged.c.wanted_name + "-" + func.substr(staged.c.key, 1, suffix)
 
 
-def add_jobs(*, sqlite_dialect: bool, suffix: int, now: datetime) -> Insert:
-    """Add the jobs that are missing; where the name is taken, nothing happens."""
+def add_jobs(*, sqlite_dialect: bool, after: int, suffix: int, now: datetime) -> Insert:
+    """Add the new jobs; of one that is there already, or whose name is taken, nothing happens."""
     values: dict[Column[Any], ColumnElement[Any]] = {
-        **{jobs.c[name]: staged.c[name] for name in (*_OF_JOBS, "take")},
+        jobs.c.id: staged.c.job_id,
+        **{jobs.c[name]: staged.c[name] for name in (*_OF_KINDS, *_OF_JOBS, "take")},
         jobs.c.output_name: _name(suffix),
         jobs.c.output_folded: func.lower(_name(suffix)),
         jobs.c.state: literal(State.PENDING, jobs.c.state.type),
         jobs.c.created_at: literal(now, jobs.c.created_at.type),
         jobs.c.updated_at: literal(now, jobs.c.updated_at.type),
     }
-    missing = select(*values.values()).where(_MISSING).order_by(staged.c.position)
+    missing = select(*values.values()).where(*_new(after)).order_by(staged.c.position)
     into = sqlite.insert(jobs) if sqlite_dialect else postgresql.insert(jobs)
     return into.from_select(list(values), missing).on_conflict_do_nothing()
 

@@ -1,0 +1,13 @@
+"""How a manifest was read, so that the same file read in the same way need not be read again."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("manifests", sa.Column("reading", sa.String(length=64)))
