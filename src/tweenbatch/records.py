@@ -134,10 +134,10 @@ class Row(NamedTuple):
     """One row of a manifest, checked, and the job that it asks for.
 
     ``number`` is what a spreadsheet shows (the header is row 1). ``start_image`` and
-    ``end_image`` stand as the person wrote them, the frames that were found are what ``Frame``
-    says; ``extra`` are the columns that mean nothing to the endpoint and are carried through.
-    ``output`` is the name that the clip is to have, folders and all; empty where nobody asked for
-    one. It is a flat tuple because there may be a million of them.
+    ``end_image`` stand as the person wrote them; sources and digests are those of the frames that
+    were found there. ``extra`` are the columns that mean nothing to the endpoint and are carried
+    through. ``output`` is the name that the clip is to have, folders and all; empty where nobody
+    asked for one. It is a flat tuple because there may be a million of them.
     """
 
     number: int

@@ -252,6 +252,12 @@ def test_rows_that_differ_in_looks_only_are_warned_of_with_the_row_before(folder
     assert all("row 2" in each.message for each in found)
 
 
+def test_a_default_that_is_spelled_out_makes_no_difference_to_alike_rows(folder: Path) -> None:
+    lengths = {"Snow melts.": "5", "snow melts": ""}
+    rows = [{**row(prompt=prompt), "duration": length} for prompt, length in lengths.items()]
+    assert [each.row for each in read(folder, *rows).warnings] == [3]
+
+
 def test_several_groups_of_alike_rows_are_told_apart(folder: Path) -> None:
     rows = [row(prompt=f"Prompt{mark} {n}") for mark in ("", "!", "?") for n in range(20)]
     found = read(folder, *rows).warnings

@@ -137,8 +137,7 @@ class Asked:
         try:
             with LookingAtFrames() as shown:
                 memory = Memory(recall=partial(recall_frames, db), watcher=shown)
-                latest = last_import(db) if len(self.paths) == 1 else None
-                reading = replace(self.reading, fit=fit, memory=memory, latest=latest)
+                reading = replace(self.reading, fit=fit, memory=memory, latest=last_import(db))
                 read = manifest.read_all(self.paths, reading)
         except ManifestError as error:
             problems.write(error)

@@ -29,8 +29,8 @@ def bare_words(prompt: str) -> bytes:
 def _loosely(row: Row) -> int:
     """Return the digest of all that a row asks for, of its prompt only the words."""
     start, end = row.start_sha256 or row.start_source, row.end_sha256 or row.end_source
-    # Rows of one kind share its object, for as long as they are read.
-    return hash((bare_words(row.prompt), start, end, id(row.kind)))
+    kind = row.kind
+    return hash((bare_words(row.prompt), start, end, kind.endpoint, *kind.parameters.values()))
 
 
 @dataclass(slots=True)

@@ -154,7 +154,10 @@ def _name(suffix: int) -> ColumnElement[str]:
 
 
 def add_jobs(*, sqlite_dialect: bool, after: int, suffix: int, now: datetime) -> Insert:
-    """Add the new jobs; of one that is there already, or whose name is taken, nothing happens."""
+    """Add the new jobs; of one that is there already, or whose name is taken, nothing happens.
+
+    Their ids are given here: a server's own numbering of jobs is neither used nor moved on.
+    """
     values: dict[Column[Any], ColumnElement[Any]] = {
         jobs.c.id: staged.c.job_id,
         **{jobs.c[name]: staged.c[name] for name in (*_OF_KINDS, *_OF_JOBS, "take")},
