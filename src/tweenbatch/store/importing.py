@@ -30,9 +30,14 @@ def import_manifest(
             requeued = connection.execute(staged.take_back_withdrawal(now=now)).rowcount
             connection.execute(staged.refresh_waiting_jobs(now=now))
             _rename(connection, now=now)
-        new = _add_jobs(connection, found, sqlite_dialect=sqlite_dialect, now=now)
+        new = manifest.row_count - found.known
+        if found.repeats:
+            new = connection.execute(staged.count_new(after=found.after)).scalar_one()
+        _add_jobs(connection, new, found, sqlite_dialect=sqlite_dialect, now=now)
         withdrawn = _replace_rows(connection, manifest_id, manifest.row_count, now=now)
-    asked_for = connection.execute(imports.count_jobs_of(manifest_id)).scalar_one()
+        asked_for = manifest.row_count
+        if found.repeats:
+            asked_for = connection.execute(imports.count_jobs_of(manifest_id)).scalar_one()
     return Imported(
         manifest_id=manifest_id,
         new=new,
@@ -71,9 +76,10 @@ def _import_again(
     return Imported(manifest_id=manifest_id, new=0, known=known, requeued=0, withdrawn=0)
 
 
-def _add_jobs(connection: Connection, found: Staged, *, sqlite_dialect: bool, now: datetime) -> int:
-    """Give every new content a job, with a name that no other has in any case; return how many."""
-    new: int = connection.execute(staged.count_new(after=found.after)).scalar_one()
+def _add_jobs(
+    connection: Connection, new: int, found: Staged, *, sqlite_dialect: bool, now: datetime
+) -> None:
+    """Give every new content a job, with a name that no other has in any case."""
     added = 0
     for suffix in staged.SUFFIXES:
         if added == new:
@@ -84,7 +90,6 @@ def _add_jobs(connection: Connection, found: Staged, *, sqlite_dialect: bool, no
         added += connection.execute(add, execution_options={"preserve_rowcount": True}).rowcount
     if new and found.repeats:
         connection.execute(staged.refresh_waiting_jobs(now=now, repeats_only=True))
-    return new
 
 
 def _rename(connection: Connection, *, now: datetime) -> None:

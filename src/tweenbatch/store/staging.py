@@ -8,10 +8,10 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from tweenbatch.filenames import slug
@@ -20,7 +20,10 @@ from tweenbatch.store import engine
 from tweenbatch.store.statements import imports
 from tweenbatch.store.statements.staged import (
     FILLED,
+    NULLABLE,
+    OF_KINDS,
     any_shared,
+    fill,
     find_jobs,
     highest_job,
     mark_repeats,
@@ -116,8 +119,7 @@ class _Stage:
     def __init__(self, connection: Connection, after: int) -> None:
         self._connection = connection
         self.after = after
-        statement = insert(staged).compile(dialect=connection.dialect, column_keys=FILLED)
-        self._statement = str(statement)
+        self._statement = str(fill().compile(dialect=connection.dialect))
         self._by_name = not connection.dialect.positional
         self._position = 0
         self._digests = array("Q")
@@ -126,7 +128,11 @@ class _Stage:
     def add(self, manifest: Manifest, *, place: int, manifest_id: int) -> None:
         """Append the rows of a manifest; ``manifest_id`` is 0 where the table has none of it."""
         for rows in chunks(manifest.rows):
-            values: list[Any] = self._values(rows, place, manifest_id)
+            columns = self._columns(rows) | {
+                "place": repeat(place, len(rows)),
+                "manifest_id": repeat(manifest_id, len(rows)),
+            }
+            values: list[Any] = list(zip(*(columns[name] for name in FILLED), strict=True))
             if self._by_name:
                 values = [dict(zip(FILLED, each, strict=True)) for each in values]
             self._connection.exec_driver_sql(self._statement, values)
@@ -138,54 +144,29 @@ class _Stage:
         """Whether two rows may ask for one content: the beginnings of two keys are the same."""
         import numpy as np
 
-        return len(np.unique(np.frombuffer(self._digests, np.uint64))) < self._position
+        ordered = np.sort(np.frombuffer(self._digests, np.uint64))
+        return bool((ordered[1:] == ordered[:-1]).any())
 
-    def _values(self, rows: Iterable[Row], place: int, manifest_id: int) -> list[tuple[Any, ...]]:
-        """Return rows in the order of the table's columns."""
-        after, kinds = self.after + 1, self._kinds
-        return [
-            (
-                position,
-                place,
-                manifest_id,
-                *kinds[kind],
-                output or _plain_name(name, number, take),
-                number,
-                take,
-                name,
-                start_image,
-                end_image,
-                canonical_json(tags) if tags else "[]",
-                extra,
-                key,
-                prompt,
-                start,
-                start_sha256,
-                end,
-                end_sha256,
-                priority,
-                after + position,
-            )
-            # Taken apart at once: a million rows are quicker so than field by field.
-            for position, (
-                number,
-                name,
-                key,
-                kind,
-                take,
-                prompt,
-                start,
-                start_sha256,
-                end,
-                end_sha256,
-                start_image,
-                end_image,
-                priority,
-                tags,
-                extra,
-                output,
-            ) in enumerate(rows, self._position)
-        ]
+    def _columns(self, rows: Sequence[Row]) -> dict[str, Iterable[Any]]:
+        """Return what the rows are, column by column: of a million that is quicker."""
+        of = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
+        positions = range(self._position, self._position + len(rows))
+        # Rows by the thousand share the object, and to hash one takes its time.
+        shared = {id(kind): kind for kind in of["kind"]}
+        kept = {each: self._kinds[kind] for each, kind in shared.items()}
+        kinds = zip(*(kept[id(kind)] for kind in of["kind"]), strict=True)
+        named = zip(of["output"], of["name"], of["number"], of["take"], strict=True)
+        return {
+            **of,
+            **dict(zip(OF_KINDS, kinds, strict=True)),
+            "position": positions,
+            "job_id": range(self.after + 1 + positions.start, self.after + 1 + positions.stop),
+            "wanted_name": [output or _plain_name(*plain) for output, *plain in named],
+            "tags": [canonical_json(tags) if tags else "[]" for tags in of["tags"]],
+            "extra": of["extra_json"],
+            # The driver of SQLite takes its time over None, of which there may be many.
+            **{name: [text or "" for text in of[name]] for name in NULLABLE},
+        }
 
 
 def _plain_name(name: str, number: int, take: int) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     Update,
     and_,
+    bindparam,
     cast,
     distinct,
     func,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     true,
     update,
 )
@@ -36,7 +38,7 @@ from tweenbatch.store.statements.imports import WITHDRAWN
 from tweenbatch.store.statements.work import fresh_start
 
 _OF_ROWS = ("number", "take", "name", "start_image", "end_image", "tags", "extra")
-_OF_KINDS = ("endpoint", "parameters", "price_micro")
+OF_KINDS = ("endpoint", "parameters", "price_micro")
 _OF_JOBS = (
     *("key", "prompt", "start_source", "start_sha256", "end_source", "end_sha256", "priority"),
 )
@@ -53,7 +55,7 @@ staged = Table(
     Column("position", Integer, primary_key=True, autoincrement=False),
     Column("place", Integer, nullable=False),
     Column("manifest_id", BigInteger, nullable=False),
-    *_like(jobs, _OF_KINDS),
+    *_like(jobs, OF_KINDS),
     Column("wanted_name", Text, nullable=False),
     *_like(rows, _OF_ROWS),
     *_like(jobs, _OF_JOBS),
@@ -73,10 +75,21 @@ which comes first and which last.
 FILLED = tuple(staged.c.keys()[:-2])
 """What a row brings along; the rest is found out once all are in."""
 
+NULLABLE = tuple(name for name in FILLED if staged.c[name].nullable)
+"""Of these, "" stands for nothing."""
+
 staged_key = Index("ix_staged_key", staged.c.key, staged.c.position)
 """Made once all rows are in, which is quicker, and only if anything is to be looked up."""
 
 _OF_JOB = jobs.c.id == staged.c.job_id
+
+
+def fill() -> Insert:
+    """Add a row, with a value for each column that is ``FILLED``, in this order."""
+    values = {name: bindparam(name, type_=staged.c[name].type) for name in FILLED}
+    return insert(staged).values(
+        {**values, **{name: func.nullif(values[name], text("''")) for name in NULLABLE}}
+    )
 
 
 def highest_job() -> Select[int]:
@@ -97,7 +110,7 @@ def stage_rows_of(manifest_id: int, *, place: int) -> Insert:
         staged.c.wanted_name: jobs.c.output_name,
         staged.c.job_id: rows.c.job_id,
         **{staged.c[name]: rows.c[name] for name in _OF_ROWS},
-        **{staged.c[name]: jobs.c[name] for name in (*_OF_KINDS, *_OF_JOBS)},
+        **{staged.c[name]: jobs.c[name] for name in (*OF_KINDS, *_OF_JOBS)},
     }
     there = select(*values.values()).select_from(rows.join(jobs, jobs.c.id == rows.c.job_id))
     ordered = there.where(rows.c.manifest_id == manifest_id).order_by(rows.c.position)
@@ -160,7 +173,7 @@ def add_jobs(*, sqlite_dialect: bool, after: int, suffix: int, now: datetime) ->
     """
     values: dict[Column[Any], ColumnElement[Any]] = {
         jobs.c.id: staged.c.job_id,
-        **{jobs.c[name]: staged.c[name] for name in (*_OF_KINDS, *_OF_JOBS, "take")},
+        **{jobs.c[name]: staged.c[name] for name in (*OF_KINDS, *_OF_JOBS, "take")},
         jobs.c.output_name: _name(suffix),
         jobs.c.output_folded: func.lower(_name(suffix)),
         jobs.c.state: literal(State.PENDING, jobs.c.state.type),
