@@ -35,3 +35,13 @@ def test_two_readers_do_not_disturb_each_other() -> None:
         spool.extend([each])
     assert all(one == other for one, other in zip(spool, spool, strict=True))
     assert [each.number for each, _ in zip(spool, spool, strict=False)][-1] == 3 * IN_MEMORY + 1
+
+
+def test_rows_that_are_added_after_a_look_come_last() -> None:
+    expected = rows(3 * IN_MEMORY)
+    spool = Spool()
+    spool.extend(expected[:IN_MEMORY])
+    spool.extend(expected[IN_MEMORY : 2 * IN_MEMORY])
+    assert next(iter(spool)) == expected[0]
+    spool.extend(expected[2 * IN_MEMORY :])
+    assert list(spool) == expected

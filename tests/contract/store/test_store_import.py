@@ -10,6 +10,7 @@ from support.jobtable import NOON, PATHS, PRICE, Table, changed, manifest, row
 from tweenbatch.records import Frame, Row
 from tweenbatch.states import Event, State
 from tweenbatch.store import Store
+from tweenbatch.store.staging import CHUNK
 
 THREE = (row(2), row(3), row(4))
 
@@ -177,14 +178,17 @@ def test_a_row_without_a_usable_name_is_named_after_its_number(table: Table) -> 
     assert table.claim_one().output_name == "row-0007"
 
 
-def test_an_import_of_many_chunks_loses_and_doubles_nothing(
-    table: Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tweenbatch.store.importing.CHUNK", 3)
-    rows = [changed(row(2 + n % 10), number=n) for n in range(2, 27)]
-    imported = table.load(*rows)
-    assert (imported.new, imported.known) == (10, 0)
-    assert [line.row for line in table.store.export()] == list(range(2, 27))
+def test_an_import_of_many_chunks_loses_and_doubles_nothing(table: Table) -> None:
+    numbers = range(2, CHUNK + 20)
+    imported = table.load(*(changed(row(2 + n % CHUNK), number=n) for n in numbers))
+    assert (imported.new, imported.known) == (CHUNK, 0)
+    assert [line.row for line in table.store.export()] == list(numbers)
+
+
+def test_what_a_row_lacks_its_job_lacks_too(table: Table) -> None:
+    open_ended = row(2, start=Frame(source="https://cdn.example.com/start.png"), end=None)
+    table.load(open_ended)
+    assert table.claim_one().spec == open_ended.spec
 
 
 def test_an_import_that_fails_changes_nothing(table: Table) -> None:
