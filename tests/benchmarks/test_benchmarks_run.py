@@ -39,3 +39,18 @@ def test_the_table_of_manifests_has_every_step() -> None:
     assert ran.returncode == 0, ran.stderr
     steps = {cells(line)[0] for line in ran.stdout.splitlines() if line.startswith("| ")}
     assert {"plan, no table", "import", "plan, known", "import, known"} < steps
+
+
+def test_the_table_of_rehearsals_shows_that_bar_and_emulator_were_watched() -> None:
+    ran = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("rehearsal.py")), "--rows", "1"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    head, _, *rows = [cells(line) for line in ran.stdout.splitlines() if line.startswith("|")]
+    alone, asked = (dict(zip(head, row, strict=True)) for row in rows)
+    assert float(alone["bar still"].removesuffix(" s")) > 0
+    assert float(asked["slowest answer"].removesuffix(" ms")) > 0

@@ -9,13 +9,18 @@ class Jumping:
     """A clock that is where a sleep would have led, at once."""
 
     def __init__(self) -> None:
-        self.at = NOON
+        self.elapsed = 0.0
+
+    @property
+    def at(self) -> datetime:
+        return NOON + timedelta(seconds=self.elapsed)
 
     def now(self) -> datetime:
         return self.at
 
     def monotonic(self) -> float:
-        return (self.at - NOON).total_seconds()
+        return self.elapsed
 
     async def sleep(self, seconds: float) -> None:
-        self.at += timedelta(seconds=seconds)
+        # No rounding: a pause too short for a datetime has to end as well.
+        self.elapsed += seconds

@@ -5,6 +5,7 @@ and each patch quickly, while the tone of the whole turns evenly: so nothing han
 for long, as it does in a cross-fade, and the light never jumps.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -70,14 +71,18 @@ class Picture:
         size = low_size(self.luma.shape)
         return np.dstack((resize(self.luma, size), resize(self.chroma, size)))
 
-    def seen_at(self, points: Field) -> Self:
-        """Return the picture as seen at other points, mirrored beyond its border."""
-        halved = resize(points, self.chroma.shape) * np.float32(0.5) - np.float32(
-            0.25
-        )  # of pixel centres
+    def seen_at(self, camera: Similarity, flow: Field | None = None) -> Self:
+        """Return the picture as seen after a move, mirrored beyond its border.
+
+        The camera's move is exact everywhere; a low-resolution flow is enlarged and added.
+        """
+        full, half = self.luma.shape, self.chroma.shape
+        points = moved(camera, grid(full), flow)
+        # The chroma's pixels lie in the middle of four of the luma's.
+        halved = moved(camera, coarse_grid(half[:2], full), flow) * np.float32(0.5)
         return type(self)(
             luma=sample(self.luma, points, method=cv2.INTER_CUBIC),
-            chroma=sample(self.chroma, halved),
+            chroma=sample(self.chroma, halved - np.float32(0.25)),
         )
 
     def mixed(self, other: Self, share: Plane, tone: Plane) -> Self:
@@ -98,6 +103,7 @@ class Morph:
     start: Picture
     end: Picture
     alignment: Alignment
+    flows: Plane  # low resolution: forward and backward, side by side
     tone_start: Plane  # low resolution
     tone_end: Plane  # low resolution
     delay: Plane  # low resolution: when a place begins to dissolve ...
@@ -115,6 +121,7 @@ class Morph:
             start=first,
             end=last,
             alignment=alignment,
+            flows=np.dstack((alignment.forward, alignment.backward)),
             tone_start=smooth(first.low(), TONE),
             tone_end=smooth(last.low(), TONE),
             delay=patches(low) * (1 - span),
@@ -130,17 +137,13 @@ class Morph:
         camera, shape = self.alignment.camera, self.start.luma.shape
         home, onward = camera.part(progress).inverse(), camera.part(1 - progress)
         # Low resolution: the flows as seen from this moment, the weights, the tone.
-        points = low_grid(self.span.shape, shape)
+        points = coarse_grid(self.span.shape, shape)
         places = home.move(points)
         to_start, to_end = self._flows(progress, places)
         from_start, from_end = places + to_start, camera.move(places + to_end)
         weight, tone = self._weight(progress, from_start, from_end)
-        # Full resolution: the camera's move is exact everywhere, the flow is enlarged and added.
-        here = grid(shape)
-        first, last = home.move(here), onward.move(here)
-        first += resize(from_start - places, shape)
-        last += resize(from_end - onward.move(points), shape)
-        seen_first, seen_last = self.start.seen_at(first), self.end.seen_at(last)
+        seen_first = self.start.seen_at(home, to_start)
+        seen_last = self.end.seen_at(onward, from_end - onward.move(points))
         return seen_first.mixed(seen_last, weight, tone).frame()
 
     def _flows(self, progress: float, places: Field) -> tuple[Field, Field]:
@@ -148,8 +151,8 @@ class Morph:
 
         The combination is equation 4 of Super SloMo (Jiang et al., 2018).
         """
-        ahead = look_low(self.alignment.forward, places, self.start.luma.shape)
-        behind = look_low(self.alignment.backward, places, self.start.luma.shape)
+        both = look_low(self.flows, places, self.start.luma.shape)
+        ahead, behind = both[..., :2], both[..., 2:]
         rest = 1 - progress
         to_start = progress * progress * behind - progress * rest * ahead
         to_end = rest * rest * ahead - progress * rest * behind
@@ -183,7 +186,7 @@ def push_in(picture: Picture, progress: float) -> Frame:
     zoom = PUSH**progress  # equal steps look equal when they are factors
     middle = complex(width - 1, height - 1) / 2
     view = Similarity(turn=complex(1 / zoom), shift=middle * (1 - 1 / zoom))
-    return picture.seen_at(view.move(grid(picture.luma.shape))).frame()
+    return picture.seen_at(view).frame()
 
 
 def ease(time: float) -> float:
@@ -222,10 +225,21 @@ def beyond(change: Plane, both: Plane) -> Plane:
     return resize(smooth(resize(change * both[..., None], size), NEARBY) / near, both.shape)
 
 
-def low_grid(low: tuple[int, ...], full: tuple[int, ...]) -> Field:
-    """Return the positions of the low-resolution pixels in full-size pixels."""
-    step = np.array((full[1] / low[1], full[0] / low[0]), dtype=np.float32)
-    return (grid(low) + np.float32(0.5)) * step - np.float32(0.5)
+def moved(camera: Similarity, points: Field, flow: Field | None) -> Field:
+    """Return the points after a camera's move and a flow that has fewer of them."""
+    places = camera.move(points)
+    if flow is not None:
+        places += resize(flow, points.shape)
+    return places
+
+
+@functools.lru_cache(maxsize=8)
+def coarse_grid(coarse: tuple[int, ...], full: tuple[int, ...]) -> Field:
+    """Return the positions of a smaller picture's pixels in full-size pixels."""
+    step = np.array((full[1] / coarse[1], full[0] / coarse[0]), dtype=np.float32)
+    points = (grid(coarse) + np.float32(0.5)) * step - np.float32(0.5)
+    points.flags.writeable = False  # shared by all callers
+    return points
 
 
 def look_low(plane: Plane, points: Field, full: tuple[int, ...]) -> Plane:
