@@ -261,7 +261,7 @@ def _runner(
 ) -> Runner:
     waiter = Waiter(fal=fal, clock=clock, rng=rng, with_logs=settings.logs)
     doubted = asyncio.Event()
-    table = TableThread()
+    table = TableThread(store.together)
     worker = Worker(
         store=store,
         table=table,

@@ -1,30 +1,85 @@
-"""The job table as the event loop sees it: every call goes to one thread, one after the other."""
+"""The job table as the event loop sees it: every call goes to one thread, in their order.
+
+Calls that wait at the same time share one commit. What a table is, is not known here.
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MOST_TOGETHER = 64
+"""Calls in one transaction: more save next to nothing, and the first would wait for the last."""
+
+Together = Callable[[Sequence[Callable[[], Any]]], Sequence[tuple[Any, Exception | None]]]
+"""Carries calls out; returns what each returned or raised once all of it is committed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    carry_out: Callable[[], Any]
+    ended: asyncio.Future[Any] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
 
 class TableThread:
-    """Runs the store's methods away from the event loop; awaiting one means it is committed."""
+    """Runs the store's methods away from the event loop; awaiting one means it is committed.
 
-    def __init__(self) -> None:
+    ``together`` is the store's own: what waits while one group is written is the next group.
+    """
+
+    def __init__(self, together: Together) -> None:
+        self._together = together
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="table")
+        self._waiting: deque[_Call] = deque()
+        self._at_work = False
+        self._closed = False
 
     async def __call__(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a method of the store and return what it returns.
 
         A caller that is cancelled meanwhile leaves at once; the call itself is carried out.
         """
-        loop = asyncio.get_running_loop()
-        call = loop.run_in_executor(self._thread, partial(method, *args, **kwargs))
-        return await asyncio.shield(call)
+        if self._closed:
+            raise RuntimeError("the table is closed")
+        call = _Call(carry_out=partial(method, *args, **kwargs))
+        self._waiting.append(call)
+        if not self._at_work:
+            self._at_work = True
+            # Those that are made in the same turn of the loop go together.
+            asyncio.get_running_loop().call_soon(self._next_group)
+        result: T = await asyncio.shield(call.ended)
+        return result
 
     def close(self) -> None:
         """Wait until every call that was made is carried out."""
+        self._closed = True
+        while self._waiting:
+            self._next_group()
         self._thread.shutdown(wait=True)
+
+    def _next_group(self) -> None:
+        group = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
+        self._at_work = bool(group)
+        if group:
+            loop = asyncio.get_running_loop()
+            calls = [call.carry_out for call in group]
+            written = loop.run_in_executor(self._thread, self._together, calls)
+            written.add_done_callback(partial(self._tell, group))
+
+    def _tell(self, group: Sequence[_Call], written: asyncio.Future[Any]) -> None:
+        broken = written.exception()
+        told = [(None, broken)] * len(group) if broken else written.result()
+        for call, (result, error) in zip(group, told, strict=True):
+            if error is None:
+                call.ended.set_result(result)
+            else:
+                call.ended.set_exception(error)
+        self._next_group()

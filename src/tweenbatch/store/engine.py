@@ -1,15 +1,16 @@
 """One database as two verbs: ``read`` and ``write`` run a piece of work in a whole transaction.
 
-Owns the dialect's manners (locking, durability, what counts as busy) and turns what a
-driver raises into our errors. Knows no table.
+Owns the dialect's manners (locking, durability), repeats what was busy, and lets many pieces of
+work share a transaction. Knows no table.
 """
 
 import json
 import logging
 import os
 import sqlite3
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Stateme
 from sqlalchemy.pool import StaticPool
 
 from tweenbatch.errors import TableBusy, TableUnusable
-from tweenbatch.store import filesystem
+from tweenbatch.store import filesystem, refusals
 
 # One encoder for a million rows: json.dumps makes a new one for each.
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
@@ -27,19 +28,13 @@ _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+Told = tuple[Any, Exception | None]
+"""What a call returned, or what it raised."""
+
 BUSY_SECONDS = 30
 TRIES = 5
 FIRST_WAL_SAFE = (3, 51, 3)
 """From here on two connections can't corrupt a WAL file by writing and checkpointing at once."""
-
-SQLITE_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
-POSTGRES_BUSY = frozenset({"40001", "40P01"})
-"""Serialisation failure and deadlock: the server asks for the transaction once more."""
-
-SQLITE_DUPLICATE = frozenset(
-    {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
-)
-POSTGRES_DUPLICATE = "23505"
 
 ADVISORY_LOCK = 0x7477_6565_6E62
 """The key of our lock among the server's advisory locks: "tweenb"."""
@@ -108,6 +103,17 @@ def close_afterwards(connection: Connection) -> bool:
     return True
 
 
+class _Group(threading.local):
+    """The transaction that a thread's calls share, if they do, and what is to be done after it."""
+
+    connection: Connection | None = None
+    afterwards: list[Callable[[], None]]
+
+
+class _GroupBroken(Exception):
+    """A group was rolled back before its commit: it says nothing of the single calls."""
+
+
 class Database:
     """A database, opened; ``name`` is what messages call it.
 
@@ -126,6 +132,7 @@ class Database:
                 ' pip install "tweenbatch[postgres]"'
             ) from error
         self._writer = self._engine.execution_options(tweenbatch_begin="BEGIN IMMEDIATE")
+        self._group = _Group()
 
     def close(self) -> None:
         """Close every connection."""
@@ -133,14 +140,72 @@ class Database:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what the work makes of one consistent view of the database."""
-        return self._whole(self._engine, work)
+        return self._joined(work) if self._group.connection else self._whole(self._engine, work)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Return what the work returns once it is committed; it may run more than once.
 
-        Only a failure that proves that nothing was committed repeats the work.
+        Only a failure that proves that nothing was committed repeats the work. In a group it is
+        not committed when this returns: the group's callers hear nothing before it is.
         """
-        return self._whole(self._writer, work)
+        return self._joined(work) if self._group.connection else self._whole(self._writer, work)
+
+    def after_commit(self, then: Callable[[], None]) -> None:
+        """Do something once what was written so far is committed: now, or with the group."""
+        if self._group.connection:
+            self._group.afterwards.append(then)
+        else:
+            then()
+
+    def together(self, calls: Sequence[Callable[[], Any]]) -> list[Told]:
+        """Carry calls out that read and write here, in one transaction; return how each ended.
+
+        One that raises changes nothing and disturbs no other. Whatever the database itself can't
+        do for all of them at once is done for each alone. A commit that fails fails them all.
+        """
+        if len(calls) == 1:
+            return [_told(calls[0])]
+        try:
+            told = self._whole(self._writer, partial(self._as_group, calls))
+        except _GroupBroken as broken:
+            log.info("group_broken calls=%d: %s", len(calls), broken)
+            return [_told(call) for call in calls]
+        for then in self._group.afterwards:
+            then()
+        return told
+
+    def _as_group(self, calls: Sequence[Callable[[], Any]], connection: Connection) -> list[Told]:
+        group = self._group
+        # Anew at each try: what was noted in one that was rolled back never happened.
+        group.connection, group.afterwards = connection, []
+        try:
+            return [_told(call) for call in calls]
+        finally:
+            group.connection = None
+
+    def _joined(self, work: Callable[[Connection], T]) -> T:
+        """Do the work in a savepoint of the group's transaction."""
+        connection = self._group.connection
+        assert connection is not None
+        try:
+            connection.exec_driver_sql("SAVEPOINT one_call")
+            result = work(connection)
+            connection.exec_driver_sql("RELEASE SAVEPOINT one_call")
+        except Exception as error:
+            if isinstance(error, DBAPIError) and refusals.is_busy(error):
+                raise
+            reason = refusals.reason(error, self.name)
+            if isinstance(reason, TableUnusable):
+                raise _GroupBroken(reason) from error
+            try:
+                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one_call")
+            except DBAPIError as lost:
+                # What is full, or refuses a row harder than it should, ends the whole transaction.
+                raise _GroupBroken(reason) from lost
+            if reason is error:
+                raise
+            raise reason from error
+        return result
 
     def one_at_a_time(self, connection: Connection) -> None:
         """Let no other process pass here until the transaction ends.
@@ -155,59 +220,27 @@ class Database:
             try:
                 with engine.begin() as connection:
                     return work(connection)
-            except DBAPIError as error:
-                if not _is_busy(error):
-                    raise self._translated(error) from error
+            except StatementError as error:
+                if not isinstance(error, DBAPIError) or not refusals.is_busy(error):
+                    raise refusals.reason(error, self.name) from error
                 if not remaining:
                     raise TableBusy(
                         f"{self.name} is locked by another program; try again when it is done"
                     ) from error
                 log.info("table_busy tries_left=%d", remaining)
                 time.sleep(0.05 * 2 ** (TRIES - remaining))
-            except StatementError as error:
-                # What one of our column types refused: the reason, not its wrapping.
-                raise (error.orig or error) from None
         raise AssertionError("unreachable")
 
-    def _translated(self, error: DBAPIError) -> Exception:
-        """Return our error for one of the driver's; a refused row stays what it is: a bug."""
-        if isinstance(error.orig, sqlite3.Error):
-            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-            reason = _SQLITE_REASONS.get(code)
-            return TableUnusable(f"{self.name}: {reason}") if reason else error
-        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
-            return TableUnusable(f"{self.name}: {str(error.orig).splitlines()[0]}")
-        return error
 
-
-DAMAGED = (
-    "the database is damaged; restore it from a copy, or save what is left of it with"
-    ' "sqlite3 FILE .recover | sqlite3 NEWFILE"'
-)
-
-_SQLITE_REASONS = {
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
-    sqlite3.SQLITE_CORRUPT: DAMAGED,
-    sqlite3.SQLITE_CANTOPEN: "the file can't be opened; is it a file, and may you read it?",
-    sqlite3.SQLITE_PERM: "you may not open the file",
-    sqlite3.SQLITE_AUTH: "you may not open the file",
-    sqlite3.SQLITE_READONLY: "the file can't be written to; make it writable, and run again",
-    sqlite3.SQLITE_IOERR: "the disk reports an error; see to it, and run again",
-    sqlite3.SQLITE_FULL: "the disk is full; make room there, and run again",
-}
-
-
-def _is_busy(error: DBAPIError) -> bool:
-    if isinstance(error.orig, sqlite3.Error):
-        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in SQLITE_BUSY
-    return getattr(error.orig, "sqlstate", None) in POSTGRES_BUSY
-
-
-def is_duplicate(error: DBAPIError) -> bool:
-    """Tell whether a unique constraint refused the row."""
-    if isinstance(error.orig, sqlite3.Error):
-        return error.orig.sqlite_errorcode in SQLITE_DUPLICATE
-    return getattr(error.orig, "sqlstate", None) == POSTGRES_DUPLICATE
+def _told(call: Callable[[], Any]) -> Told:
+    try:
+        return call(), None
+    except _GroupBroken:
+        raise
+    except Exception as error:
+        if isinstance(error, DBAPIError) and refusals.is_busy(error):
+            raise
+        return None, error
 
 
 def _engine(url: URL, *, busy_seconds: float) -> Engine:

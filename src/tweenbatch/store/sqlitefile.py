@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableUnusable
-from tweenbatch.store.engine import BUSY_SECONDS, DAMAGED, SQLITE_BUSY, prepare_file
+from tweenbatch.store.engine import BUSY_SECONDS, prepare_file
+from tweenbatch.store.refusals import DAMAGED, SQLITE_BUSY
 
 log = logging.getLogger(__name__)
 

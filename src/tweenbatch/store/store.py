@@ -1,9 +1,13 @@
-"""The job table as the rest of the program sees it: every method is one whole transaction."""
+"""The job table as the rest of the program sees it: every method is one whole transaction.
+
+Methods that many wait for at the same time may share one: ``Store.together``.
+"""
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +40,7 @@ from tweenbatch.store.comparing import Comparison
 from tweenbatch.store.engine import (
     BUSY_SECONDS,
     Database,
+    Told,
     is_there,
     parse_url,
     prepare_file,
@@ -112,6 +117,14 @@ class Store:
     def close(self) -> None:
         """Close the table."""
         self._database.close()
+
+    def together(self, calls: Sequence[Callable[[], Any]]) -> list[Told]:
+        """Carry calls of this store's methods out in one transaction; return how each ended.
+
+        Each is as whole as it would be alone: one that raises changes nothing. They are all
+        committed when this returns; a later one sees what an earlier one wrote.
+        """
+        return self._database.together(calls)
 
     # Runs
 
@@ -211,7 +224,8 @@ class Store:
 
     def _remember(self, now: datetime, *, attempt_id: int | None = None) -> None:
         if self._place is not None:
-            self._place.advance(now, attempt_id=attempt_id)
+            # A note of what was not committed would make this very table look older than it is.
+            self._database.after_commit(partial(self._place.advance, now, attempt_id=attempt_id))
 
     # Manifests
 

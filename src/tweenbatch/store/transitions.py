@@ -12,8 +12,8 @@ from tweenbatch.errors import BudgetReached, LeaseLost
 from tweenbatch.records import Billed, DayLimit, Failure, Intent, Job, Outcome, Request
 from tweenbatch.states import AT_FAL, FINAL, Event, ImpossibleTransition, State, advance
 from tweenbatch.store.attempts import AFTER, CONCLUDED, billed_after
-from tweenbatch.store.engine import is_duplicate
 from tweenbatch.store.reading import job_of
+from tweenbatch.store.refusals import is_duplicate
 from tweenbatch.store.statements import runs, work
 
 LEASE = timedelta(seconds=60)
