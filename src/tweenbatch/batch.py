@@ -5,15 +5,15 @@ It counts and prices, and changes nothing; how that is told is no concern of its
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from tweenbatch import plan
+from tweenbatch import pace, plan
 from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.plan import Group, Plan
 from tweenbatch.records import LastImport, Manifest, Money, SeenFrame
-from tweenbatch.settings import RunSettings
+from tweenbatch.settings import ASSUMED_CONCURRENCY, RunSettings
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
 
@@ -89,8 +89,12 @@ def _planned(
     manifests: Sequence[Manifest], store: Store | None, settings: RunSettings, prices: Prices
 ) -> Batch:
     # How long fal takes is nothing that a rehearsal could tell.
-    concurrency = None if settings.rehearse else settings.concurrency
-    made = plan.make(manifests, store, prices=prices, concurrency=concurrency)
+    at_once = settings.concurrency or ASSUMED_CONCURRENCY
+    made = plan.make(
+        manifests, store, prices=prices, concurrency=None if settings.rehearse else at_once
+    )
+    if settings.concurrency is None:
+        made = replace(made, estimate=pace.assumed(made.estimate))
     return Batch(
         manifests=manifests,
         asked=made,

@@ -4,7 +4,7 @@ Pure arithmetic. It refuses to know the table and the clock.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from tweenbatch.records import Took
@@ -22,6 +22,13 @@ class Estimate:
     clip_seconds: float | None
     clips_seen: int
     concurrency: int
+    assumed: bool = False
+    """Whether so many at a time is a guess: the account's limit is found by running."""
+
+
+def assumed(made: Estimate | None) -> Estimate | None:
+    """Return the estimate as one whose ``concurrency`` nobody asked for."""
+    return None if made is None else replace(made, assumed=True)
 
 
 def estimate(

@@ -22,6 +22,9 @@ HEARTBEAT_SECONDS = 15.0
 ASLEEP_SECONDS = 30.0
 """A heartbeat so late says that the network must be felt for before money goes out."""
 
+A_MOMENT = timedelta(milliseconds=1)
+"""Less than a microsecond is nothing to a date: a wait for it would never end."""
+
 OUT_OF_TIME = "--max-duration or --stop-at"
 
 IDLE_SECONDS = 60.0
@@ -32,7 +35,6 @@ IDLE_SECONDS = 60.0
 class Limits:
     """When to stop submitting; what is in the air is collected all the same."""
 
-    concurrency: int
     submissions: int | None = None
     until: datetime | None = None
     settle: timedelta = timedelta(0)
@@ -85,6 +87,7 @@ class Runner:
                     group.create_task(self._heartbeat(), name="heartbeat"),
                     group.create_task(self.reconciler.run(), name="reconciler"),
                 ]
+                worker.slots.over = self._none_goes
                 await self._dispatch(group)
                 await self._wind_up()
                 for helper in helpers:
@@ -128,6 +131,7 @@ class Runner:
                 more_to_collect = await self._hand_out(group, IDENTIFIED, space) == space
                 collect_at = await self._next_collection()
             room = self._room()
+            worker.slots.admit()
             handed_out = await self._hand_out(group, {State.PENDING}, room, self.manifests)
             if room and handed_out == room:
                 continue
@@ -168,9 +172,8 @@ class Runner:
         for job in jobs:
             if job.state is State.PENDING:
                 worker.starting.add(job.id)
-                worker.lane.started()
-            if job.state is not State.READY:
-                worker.in_slots.add(job.id)
+            elif job.state is State.SUBMITTED:
+                worker.collect(job)
             task = group.create_task(self._work(job), name=f"job-{job.id}")
             self._tasks[job.id] = task
         return len(jobs)
@@ -183,25 +186,37 @@ class Runner:
                 del self._tasks[job.id]
 
     def _room(self) -> int:
-        """Return how many submissions may begin now."""
+        """Return how many submissions may be made ready now."""
         if self._submissions_over():
             return 0
         worker = self.worker
-        rooms = [self.limits.concurrency - len(worker.in_slots), worker.lane.room()]
+        rooms = [
+            worker.slots.room(preparing=worker.preparing),
+            MAX_JOBS_AT_HAND - len(self._tasks),
+        ]
         if self.limits.submissions is not None:
             begun = worker.submissions + len(worker.starting)
             rooms.append(self.limits.submissions - begun)
-        room = max(0, min(room for room in rooms if room is not None))
-        trouble = self.disk_trouble() if room else None
+        room = max(0, min(rooms))
+        if room:
+            self._look_at_the_disk()
+        return 0 if worker.lane.closed else room
+
+    def _none_goes(self) -> bool:
+        """Tell whether who stands in line need not wait: no submission goes any more."""
+        if self.worker.slots.free and not self._submissions_over():
+            self._look_at_the_disk()
+        return self._submissions_over()
+
+    def _look_at_the_disk(self) -> None:
+        trouble = self.disk_trouble()
         if trouble is not None:
-            worker.refuse_to_submit(trouble)
-            return 0
-        return room
+            self.worker.refuse_to_submit(trouble)
 
     def _submissions_over(self) -> bool:
         worker = self.worker
         stopped = worker.lane.closed or worker.streak.stop or self._limit_reached()
-        return stopped is not None
+        return worker.stopping or stopped is not None
 
     def _limit_reached(self) -> str | None:
         limits = self.limits
@@ -220,16 +235,18 @@ class Runner:
     async def _pause(self, collect_at: datetime, room: int) -> float | None:
         """Return the seconds until there may be something to hand out; None: nothing is left.
 
-        What was due is handed out already, as far as there was room: with all slots taken,
-        only a job that ends makes a difference.
+        What was due is handed out already, as far as there was room: with enough in line for the
+        slots, only a job that ends makes a difference, or a lane that opens.
         """
         worker = self.worker
         now = worker.clock.now()
         if collect_at <= now:
             return 0.0
-        full = len(worker.in_slots) >= self.limits.concurrency
         times = [collect_at]
-        if not full:
+        opens = worker.lane.wait_seconds()
+        if worker.slots.in_line and opens:
+            times.append(now + timedelta(seconds=opens) + A_MOMENT)
+        if not worker.slots.full(preparing=worker.preparing):
             paid = await self._next_due(IDENTIFIED)
             unpaid = None if self._submissions_over() else await self._unpaid_due(now, room)
             times += [time for time in (paid, unpaid) if time is not None]
@@ -272,7 +289,7 @@ class Runner:
         pause = worker.lane.wait_seconds()
         if pause is None or not await worker.table(worker.store.unpaid, self.manifests):
             return None
-        return now + timedelta(seconds=pause)
+        return now + timedelta(seconds=pause) + A_MOMENT
 
     async def _next_due(
         self, states: Collection[State], manifests: Collection[int] | None = None

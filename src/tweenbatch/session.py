@@ -25,14 +25,18 @@ from tweenbatch.lane import Lane
 from tweenbatch.lost import LostAndFound
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.reconciler import Reconciler
+from tweenbatch.rhythm import Rhythm
 from tweenbatch.runner import Ended, Limits, Runner, table_failed
 from tweenbatch.settings import RunSettings
+from tweenbatch.slots import Slots
 from tweenbatch.stages.fetch import Fetcher
+from tweenbatch.stages.looks import Looks
 from tweenbatch.stages.wait import Waiter
 from tweenbatch.states import UNFINISHED, State
 from tweenbatch.store import RunnerLock, Store
 from tweenbatch.streak import Streak
 from tweenbatch.table import TableThread
+from tweenbatch.window import Window
 from tweenbatch.witness import Witness
 from tweenbatch.worker import Watcher, Worker
 
@@ -144,7 +148,6 @@ async def run(
     spent_before = store.money().spent
     own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
     limits = Limits(
-        concurrency=settings.concurrency,
         submissions=settings.limit,
         until=settings.submits_until(started),
         settle=settings.settle,
@@ -259,7 +262,15 @@ def _runner(
     prices: Prices,
     rng: random.Random,
 ) -> Runner:
-    waiter = Waiter(fal=fal, clock=clock, rng=rng, with_logs=settings.logs)
+    looks = Looks(clock=clock, rhythm=Rhythm(rng))
+    looks.rhythm.seen_before(took.seconds for took in store.latest_clips())
+    waiter = Waiter(fal=fal, clock=clock, rng=rng, looks=looks, with_logs=settings.logs)
+    slots = Slots(
+        window=Window(most=settings.max_in_flight, fixed=settings.concurrency),
+        lane=Lane(monotonic=clock.monotonic, rng=rng),
+        # A budget is known to hold only when it comes to paying: until then nothing is uploaded.
+        ahead=settings.max_cost is None and settings.max_cost_per_day is None,
+    )
     doubted = asyncio.Event()
     table = TableThread(store.together)
     worker = Worker(
@@ -268,7 +279,7 @@ def _runner(
         run_id=run_id,
         fal=fal,
         clock=clock,
-        lane=Lane(monotonic=clock.monotonic, rng=rng),
+        slots=slots,
         intents=Intents(store=store, table=table, fal=fal, clock=clock, prices=prices),
         waiter=waiter,
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output),
@@ -280,7 +291,7 @@ def _runner(
         witness=own_witness,
     )
     try:
-        own_witness.prepare(notes=settings.concurrency)
+        own_witness.prepare(notes=slots.window.widest)
     except OSError as error:
         worker.refuse_to_submit(
             f"{own_witness.path} can't be written ({error.strerror or error}), which would keep "

@@ -10,8 +10,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT
 
-DEFAULT_CONCURRENCY = 8
+ASSUMED_CONCURRENCY = 8
+"""What an estimate assumes where the limit of the account has still to be found."""
 MOST_AT_ONCE = 1000
+DEFAULT_IN_FLIGHT = 48
+"""The largest account that anybody can have without asking, and a short queue."""
 DEFAULT_SAME_FAILURES = 5
 DEFAULT_SETTLE = timedelta(minutes=5)
 """What Kling takes at most as a rule, so that a request that fal accepted has ended by then."""
@@ -26,6 +29,9 @@ def _in_cents_or_finer(amount: Decimal) -> Decimal:
 Budget = Annotated[Decimal, Field(ge=0, le=1_000_000_000), AfterValidator(_in_cents_or_finer)]
 
 
+AtOnce = Annotated[int, Field(ge=1, le=MOST_AT_ONCE)]
+
+
 class RunSettings(BaseModel):
     """One run, as asked for. Amounts are US dollars, instants aware and in UTC."""
 
@@ -35,7 +41,9 @@ class RunSettings(BaseModel):
     """The manifests and options as they were typed, but for --rehearse; "" without a manifest."""
     db: str = DEFAULT_DB
     output: Path = DEFAULT_OUTPUT
-    concurrency: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = DEFAULT_CONCURRENCY
+    concurrency: AtOnce | None = None
+    """Clips at fal at one time; None: as many as the account runs, which is found."""
+    max_in_flight: AtOnce = DEFAULT_IN_FLIGHT
     max_cost: Budget | None = None
     max_cost_per_day: Budget | None = None
     limit: Annotated[int, Field(ge=0)] | None = None
@@ -58,6 +66,16 @@ class RunSettings(BaseModel):
         if self.max_duration is not None:
             ends.append(started + self.max_duration)
         return min(ends) if ends else None
+
+
+def number_or_auto(text: str) -> int | None:
+    """Parse ``12`` or, as None, ``auto``; raises ``ValueError``."""
+    if text.strip().lower() == "auto":
+        return None
+    number = int(text) if text.strip().isdecimal() else 0
+    if not 1 <= number <= MOST_AT_ONCE:
+        raise ValueError(f"expected auto or a number from 1 to {MOST_AT_ONCE}")
+    return number
 
 
 def duration_or_zero(text: str) -> timedelta:

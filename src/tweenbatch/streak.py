@@ -20,6 +20,11 @@ class Streak:
     _reason: tuple[str, int | None] | None = None
     _jobs: set[int] = field(default_factory=set)
 
+    @property
+    def close_to_its_end(self) -> bool:
+        """Tell whether what the next request comes to may matter for the one after it."""
+        return self.limit is not None and (self.limit == 1 or bool(self._jobs))
+
     def ended_in(self, outcome: Outcome, job: Job) -> None:
         """Count a row that was given up after its submission; a moderator's refusal says nothing.
 

@@ -40,9 +40,11 @@ from tweenbatch.records import (
     Intent,
     Job,
     Outcome,
+    Phase,
     RemoteStatus,
     Request,
 )
+from tweenbatch.slots import Slots
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.submit import not_accepted, submit
 from tweenbatch.stages.wait import Waiter
@@ -57,7 +59,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PARK_BASE_SECONDS = 30.0
-PARK_CAP_SECONDS = 600.0
+PARK_CAP_SECONDS = 240.0
+"""Less than a run with nothing else to do waits for what is laid aside (``--settle``)."""
 
 KEY_TROUBLE = frozenset({401, 403})
 FRAME_REFUSED = frozenset({400, 413, 415, 422})
@@ -86,7 +89,7 @@ class Worker:
     run_id: int
     fal: Fal
     clock: Clock
-    lane: Lane
+    slots: Slots
     intents: Intents
     waiter: Waiter
     fetcher: Fetcher
@@ -99,8 +102,6 @@ class Worker:
     """Takes the id of a request that the table can't take."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever there may be something new to hand out."""
-    in_slots: set[int] = field(default_factory=set)
-    """Jobs that hold, or are about to take, one of the provider's slots."""
     starting: set[int] = field(default_factory=set)
     """Jobs that were handed out to be submitted and have not come to it yet."""
     interruptible: set[int] = field(default_factory=set)
@@ -120,6 +121,24 @@ class Worker:
     _parkings: Counter[int] = field(default_factory=Counter)
     _lines_shown: Counter[int] = field(default_factory=Counter)
 
+    @property
+    def lane(self) -> Lane:
+        """Return the gate before all submissions."""
+        return self.slots.lane
+
+    def collect(self, job: Job) -> None:
+        """Count a request of an earlier run, which holds a slot as any other."""
+        now = self.clock.monotonic()
+        assert job.accepted_at is not None
+        waited = max(0.0, (self.clock.now() - job.accepted_at).total_seconds())
+        self.slots.taken.add(job.id)
+        self.slots.window.accepted(job.id, at=now - waited, now=now)
+
+    @property
+    def preparing(self) -> int:
+        """Return how many jobs are made ready for a slot, or stand in line for one."""
+        return len(self.starting - self.slots.taken)
+
     async def work(self, job: Job) -> None:
         """Take a job as far as this run may; whatever happens stays with this job."""
         try:
@@ -135,8 +154,9 @@ class Worker:
             log.exception("left for the next run job=%d", job.id)
             self.watcher.notice(f"{job.output_name}: left for the next run, see the log")
         finally:
-            for held in (self.in_slots, self.starting, self.interruptible):
+            for held in (self.starting, self.interruptible):
                 held.discard(job.id)
+            self.slots.leave(job.id)
             self.wake.set()
 
     async def _through_the_stages(self, job: Job) -> None:
@@ -159,6 +179,9 @@ class Worker:
             intent = await self._interruptibly(job, self.intents.of(job))
         except (FrameChanged, UnreadableFrame, FalError) as error:
             return await self._without_frames(job, error)
+        if not await self._interruptibly(job, self.slots.turn(job.id)):
+            await self._rest(job)
+            return None
         post = asyncio.create_task(self._post(job, intent), name=f"post-{job.id}")
         self.posts.add(post)
         post.add_done_callback(self.posts.discard)
@@ -166,14 +189,12 @@ class Worker:
         try:
             return await asyncio.shield(post)
         except BudgetReached as error:
-            self.lane.abandoned()
             log.info("budget reached job=%d: %s", job.id, error)
             await self._rest(job)
             return None
 
     async def _without_frames(self, job: Job, error: TweenbatchError) -> Job | None:
         """Blame the row, the account or the way to fal for frames that are not there."""
-        self.lane.abandoned()
         status = error.http_status if isinstance(error, Answered) else None
         if status in FRAME_REFUSED or isinstance(error, FrameChanged | UnreadableFrame):
             failure = Failure(
@@ -197,7 +218,11 @@ class Worker:
             outcome = await submit(job, fal=self.fal)
         except NotSent as error:
             self.submissions -= 1
-            self.trouble(str(error), retry_after_seconds=error.retry_after_seconds)
+            self.trouble(
+                str(error),
+                retry_after_seconds=error.retry_after_seconds,
+                too_many=error.reached,
+            )
             outcome = not_accepted(error)
         except LaneRefused as error:
             self.submissions -= 1
@@ -213,6 +238,11 @@ class Worker:
                 self.trouble("the outcome of a submission is unknown")
             else:
                 self.lane.got_through()
+                if outcome.request is not None:
+                    now = self.clock.monotonic()
+                    self.slots.window.accepted(job.id, at=now, now=now)
+                self.slots.admit()
+                self.wake.set()
         try:
             return await self._record(job, outcome)
         except (TableUnusable, TableBusy):
@@ -259,9 +289,11 @@ class Worker:
                 now=now,
                 day=self._day(now),
             )
-        except BudgetReached as error:
-            # Noted before anything that the table does later can lift it.
-            self.budget_reached = error
+        except BaseException as error:
+            self.lane.abandoned()
+            if isinstance(error, BudgetReached):
+                # Noted before anything that the table does later can lift it.
+                self.budget_reached = error
             raise
         self.submissions += 1
         self.starting.discard(job.id)
@@ -279,7 +311,11 @@ class Worker:
             outcome = await self._interruptibly(
                 job,
                 self.waiter.wait(
-                    job, on_status=partial(self._looked, job), on_silence=self._unanswered
+                    job,
+                    on_status=partial(self._looked, job),
+                    on_silence=self._unanswered,
+                    is_scout=lambda: self.slots.window.scout == job.id,
+                    behind=self.slots.window.waits_first(job.id),
                 ),
             )
         except LaneRefused as error:
@@ -288,11 +324,15 @@ class Worker:
         except Unreadable as error:
             await self._park(job, f"can't be had for now ({error})")
             return None
-        return await self._record(job, outcome)
+        after = await self._record(job, outcome)
+        self._leave_slot(job)
+        return after
+
+    def _leave_slot(self, job: Job) -> None:
+        self.slots.leave(job.id)
+        self.wake.set()
 
     async def _fetch(self, job: Job) -> Job | None:
-        self.in_slots.discard(job.id)
-        self.wake.set()
         async with self.downloads:
             if self.stopping:
                 return None
@@ -337,11 +377,14 @@ class Worker:
         self.watcher.moved(after, job.state)
         return after
 
-    def trouble(self, reason: str, *, retry_after_seconds: float | None = None) -> None:
+    def trouble(
+        self, reason: str, *, retry_after_seconds: float | None = None, too_many: bool = False
+    ) -> None:
         """Pause the lane and say so, once for all the jobs that wait at it."""
         before = self.lane.wait_seconds()
         pause = self.lane.trouble(reason, retry_after_seconds=retry_after_seconds)
         if not before:
+            self.slots.window.narrow(now=self.clock.monotonic(), too_many=too_many)
             self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
 
     def refuse_to_submit(self, reason: str) -> None:
@@ -378,8 +421,13 @@ class Worker:
             self.interruptible.discard(job.id)
 
     def _looked(self, job: Job, status: RemoteStatus) -> None:
-        """Note that fal answers, and pass on the model's lines that were not shown yet."""
+        """Note how far fal is, and pass on the model's lines that were not shown yet."""
         self.lane.read_through()
+        self.slots.window.looked(job.id, status.phase, now=self.clock.monotonic())
+        if status.phase is not Phase.COMPLETED:
+            self.slots.admit()
+        elif not self.streak.close_to_its_end:
+            self._leave_slot(job)
         for line in status.logs[self._lines_shown[job.id] :]:
             self.watcher.model_log(job, line)
         self._lines_shown[job.id] = max(self._lines_shown[job.id], len(status.logs))

@@ -156,6 +156,6 @@ def test_one_list_that_lacks_a_request_is_not_believed(tmp_path: Path) -> None:
     ledger = play_one_doubt(
         tmp_path,
         {"on": "submit", "do": "reset", "at": "reply", "nth": 2},
-        {"on": "history", "do": "lag", "seconds": 730, "prompt_contains": "prompt 2"},
+        {"on": "history", "do": "lag", "seconds": 660, "prompt_contains": "prompt 2"},
     )
     assert (ledger["posts"], ledger["duplicate_count"]) == (16, 0)

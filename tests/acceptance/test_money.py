@@ -1,5 +1,7 @@
 """Limits are exact, trouble costs no row an attempt, and no reply is worth a second POST."""
 
+from pathlib import Path
+
 import pytest
 
 from support import manifests
@@ -233,3 +235,29 @@ def test_a_file_of_somebody_else_is_never_overwritten(tweenbatch: Command) -> No
     assert tweenbatch(*RUN).returncode == 0
     assert other.read_bytes() == b"somebody else's"
     assert len(list((tweenbatch.folder / "videos").glob("clip-1-*.mp4"))) == 1
+
+
+def own_frames(folder: Path, count: int) -> None:
+    """Write a manifest whose rows share no frame."""
+    rows = manifests.rows(count)
+    for number, row in enumerate(rows):
+        for column, blue in (("start_image", 10), ("end_image", 200)):
+            row[column] = manifests.frame(folder / f"{number}-{blue}.png", (40, number, blue)).name
+    manifests.write(folder / "manifest.csv", rows)
+
+
+def test_frames_go_to_fal_while_the_clip_before_is_made(tweenbatch: Command, fal: Server) -> None:
+    own_frames(tweenbatch.folder, 6)
+    fal.script({"on": "generation", "do": "hold", "id": "first", "nth": 1})
+    with tweenbatch.started(*RUN, "--concurrency", "1"):
+        fal.wait_for("accepted")
+        fal.wait_for("uploaded", count=4)
+        assert fal.ledger()["posts"] == 1
+        fal.release("first")
+        fal.wait_for("completed", count=6)
+
+
+def test_no_frame_goes_to_fal_for_a_job_beyond_the_limit(tweenbatch: Command, fal: Server) -> None:
+    own_frames(tweenbatch.folder, 6)
+    assert tweenbatch(*RUN, "--concurrency", "1", "--limit", "1").returncode == 3
+    assert fal.ledger()["requests"]["upload"] == 2

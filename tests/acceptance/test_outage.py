@@ -1,7 +1,9 @@
 """Hours of trouble in virtual time: fal is gone, the laptop sleeps, the clock is set."""
 
 import asyncio
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,26 @@ def test_a_wall_clock_that_jumps_makes_nothing_be_sent_twice(
             assert_all_bought_once(played, 24)
 
     virtually(body, seed=seed)
+
+
+def test_a_probe_whose_job_was_taken_away_leaves_the_way_to_the_others(tmp_path: Path) -> None:
+    """Only a person who writes into the table can do that; the run must not wait for ever."""
+
+    async def body() -> None:
+        async with world(tmp_path, rows=10, fal_settings=Settings(seconds=1.0)) as played:
+            played.script(
+                {"on": "submit", "do": "reply", "at": "arrival", "status": 429, "times": 1}
+            )
+            running = asyncio.create_task(played.run(concurrency=1))
+            await played.until("refused")
+            await asyncio.sleep(0.1)
+            with closing(sqlite3.connect(played.folder / "tweenbatch.db")) as table, table:
+                taken = table.execute(
+                    "UPDATE jobs SET fence = fence + 1"
+                    " WHERE state = 'pending' AND leased_by IS NOT NULL"
+                ).rowcount
+            assert taken > 0
+            assert (await running).exit_code is ExitCode.LIMIT
+            assert played.states() == {"pending": taken, "succeeded": 10 - taken}
+
+    virtually(body, within_seconds=3600.0)

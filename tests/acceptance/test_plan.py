@@ -177,7 +177,11 @@ def test_before_any_clip_the_time_is_that_of_the_models_page(tweenbatch: Command
         "clip_seconds": None,
         "clips_seen": 0,
         "concurrency": 8,
+        "concurrency_assumed": True,
     }
+    assert (
+        "about 2 min to 10 min if fal runs 8 at a time" in tweenbatch("plan", "manifest.csv").stdout
+    )
 
 
 def test_a_rehearsal_says_nothing_of_the_time_that_fal_takes(tweenbatch: Command) -> None:

@@ -14,11 +14,18 @@ from tweenbatch.errors import Unreadable
 from tweenbatch.fal import Fal, request_of
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Job
+from tweenbatch.rhythm import Rhythm
+from tweenbatch.stages.looks import Looks
 from tweenbatch.stages.wait import RESULT_GRACE, Waiter
 
 
 def submitted() -> Job:
     return job(request=request_of(KLING_O1.id, "r-1"), accepted_at=NOON, sent_at=NOON)
+
+
+def waiter(fal: Fal, clock: Jumping) -> Waiter:
+    rng = random.Random(7)
+    return Waiter(fal=fal, clock=clock, rng=rng, looks=Looks(clock=clock, rhythm=Rhythm(rng)))
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b'{"detail": "Internal error"}'])
@@ -35,5 +42,5 @@ async def test_a_result_that_can_not_be_read_is_left_for_later_and_not_bought_ag
     clock = Jumping()
     async with wire(behave) as server, Fal.connect(connect_to=server.url, key=KEY) as fal:
         with pytest.raises(Unreadable, match="HTTP 500"):
-            await Waiter(fal=fal, clock=clock, rng=random.Random(7)).wait(submitted())
+            await waiter(fal, clock).wait(submitted())
     assert clock.at - NOON > RESULT_GRACE

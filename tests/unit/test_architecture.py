@@ -39,6 +39,9 @@ MAY_USE: dict[str, set[str]] = {
     "settings": {"places"},
     "policy": {"records", "states"},
     "lane": {"policy"},
+    "window": {"records"},
+    "slots": {"lane", "window"},
+    "rhythm": set(),
     "streak": {"policy", "records", "states"},
     "mp4": {"errors"},
     "video": {"errors"},
@@ -68,14 +71,14 @@ MAY_USE: dict[str, set[str]] = {
     "plan": {"changes", "errors", "models", "pace", "records", "states", "store", "tweenbatch"},
     "quote": {"errors", "fal", "models"},
     "learning": {"errors", "fal", "models"},
-    "batch": {"errors", "models", "plan", "records", "settings", "states", "store"},
+    "batch": {"errors", "models", "pace", "plan", "records", "settings", "states", "store"},
     "stages": {
         *("clock", "errors", "fal", "filenames", "frames", "models", "mp4", "policy", "records"),
-        *("retrying", "states", "video"),
+        *("retrying", "rhythm", "states", "video"),
     },
     "intents": {"clock", "fal", "models", "records", "stages", "store", "table"},
     "worker": {
-        *("clock", "errors", "fal", "intents", "lane", "records", "stages", "states"),
+        *("clock", "errors", "fal", "intents", "lane", "records", "slots", "stages", "states"),
         *("store", "streak", "table", "witness"),
     },
     "reconciler": {
@@ -90,7 +93,7 @@ MAY_USE: dict[str, set[str]] = {
     "session": {
         *("tweenbatch", "clock", "disk", "errors", "fal", "filenames", "intents", "lane", "lost"),
         *("models",),
-        *("reconciler", "restored"),
+        *("reconciler", "restored", "rhythm", "slots", "window"),
         *(
             "runner",
             "settings",

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from decimal import InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,22 @@ import click
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Parsed(click.ParamType[Any]):
+    """An option's text, parsed by a function that raises ``ValueError``."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the parsed value or fail as click does."""
+        try:
+            return self._parse(value) if isinstance(value, str) else value
+        except (ValueError, InvalidOperation) as error:
+            self.fail(f"{value!r} is not understood ({error})", param, ctx)
+
 
 output_option = click.option(
     "--output",
@@ -19,6 +36,20 @@ output_option = click.option(
     envvar="TWEENBATCH_OUTPUT",
     help="Where the videos go.",
 )
+
+
+def concurrency_option(text: str) -> Callable[[F], F]:
+    """Return ``--concurrency``, a number or ``auto``, which is None."""
+    from tweenbatch.settings import number_or_auto
+
+    return click.option(
+        "--concurrency",
+        metavar="N|auto",
+        type=Parsed("n", number_or_auto),
+        default="auto",
+        show_default=True,
+        help=text,
+    )
 
 
 def table_options(command: F) -> F:

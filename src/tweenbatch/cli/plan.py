@@ -1,31 +1,28 @@
 """``tweenbatch plan``: what a run would do and cost; writes nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tweenbatch import disk, places
+from tweenbatch import disk, pace, places
 from tweenbatch import plan as planning
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
-from tweenbatch.cli.options import output_option, table_options, table_url
+from tweenbatch.cli.options import concurrency_option, output_option, table_options, table_url
 from tweenbatch.errors import ManifestError, OutputUnusable
 from tweenbatch.report import shapes, text
-from tweenbatch.settings import DEFAULT_CONCURRENCY, MOST_AT_ONCE
+from tweenbatch.settings import ASSUMED_CONCURRENCY
 from tweenbatch.store import Store
 
 
 @click.command(cls=ManifestCommand, short_help="Check and price manifests.")
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--concurrency",
-    metavar="N",
-    type=click.IntRange(1, MOST_AT_ONCE),
-    default=DEFAULT_CONCURRENCY,
-    show_default=True,
-    help="Clips at fal at one time: for how long it takes.",
+@concurrency_option(
+    "Clips at fal at one time: for how long it takes. "
+    f"auto, whose limit a run finds, is taken for {ASSUMED_CONCURRENCY} here."
 )
 @output_option
 @manifest_options
@@ -35,7 +32,7 @@ def command(
     db: str,
     rehearse: bool,
     as_json: bool,
-    concurrency: int,
+    concurrency: int | None,
     output: Path,
     strict: bool,
     **options: Any,
@@ -53,7 +50,10 @@ def command(
     store = Store.find(url)
     try:
         # How long fal takes is nothing that a rehearsal could tell.
-        made = planning.make(read, store, concurrency=None if rehearse else concurrency)
+        at_once = concurrency or ASSUMED_CONCURRENCY
+        made = planning.make(read, store, concurrency=None if rehearse else at_once)
+        if concurrency is None:
+            made = replace(made, estimate=pace.assumed(made.estimate))
     finally:
         if store is not None:
             store.close()

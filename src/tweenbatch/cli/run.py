@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -21,7 +21,7 @@ from tweenbatch import disk, places, quote, restored, session
 from tweenbatch.batch import Batch, look
 from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
-from tweenbatch.cli.options import output_option, table_options
+from tweenbatch.cli.options import Parsed, concurrency_option, output_option, table_options
 from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
@@ -29,7 +29,7 @@ from tweenbatch.fal import Fal
 from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
-    DEFAULT_CONCURRENCY,
+    DEFAULT_IN_FLIGHT,
     DEFAULT_SAME_FAILURES,
     DEFAULT_SETTLE,
     RunSettings,
@@ -42,21 +42,6 @@ from tweenbatch.store import RunnerLock, Store
 REHEARSAL_KEY = "rehearsal"
 
 
-class _Parsed(click.ParamType[Any]):
-    """An option's text, parsed by a function that raises ``ValueError``."""
-
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Return the parsed value or fail as click does."""
-        try:
-            return self._parse(value) if isinstance(value, str) else value
-        except (ValueError, InvalidOperation) as error:
-            self.fail(f"{value!r} is not understood ({error})", param, ctx)
-
-
 def _dollars(value: str) -> Decimal:
     amount = Decimal(value.removeprefix("$"))
     if not amount.is_finite():
@@ -67,43 +52,47 @@ def _dollars(value: str) -> Decimal:
 @click.command(cls=ManifestCommand, short_help="Import manifests and run them.")
 @click.argument("manifests", nargs=-1, type=click.Path(path_type=Path))
 @output_option
+@concurrency_option(
+    "Clips at fal at one time. auto finds how many your account runs and keeps a short queue."
+)
 @click.option(
-    "--concurrency",
+    "--max-in-flight",
     metavar="N",
     type=int,
-    default=DEFAULT_CONCURRENCY,
+    default=DEFAULT_IN_FLIGHT,
     show_default=True,
-    help="Clips at fal at one time.",
+    help="The most that auto has at fal at one time, the queue included: what may be lost sight "
+    "of at once is the price of so many clips.",
 )
 @click.option(
     "--max-cost",
     metavar="USD",
-    type=_Parsed("usd", _dollars),
+    type=Parsed("usd", _dollars),
     help="Stop before the submission that would pass this amount in this run.",
 )
 @click.option(
     "--max-cost-per-day",
     metavar="USD",
-    type=_Parsed("usd", _dollars),
+    type=Parsed("usd", _dollars),
     help="Stop before the submission that would pass this amount today, all runs together.",
 )
 @click.option("--limit", metavar="N", type=int, help="Submit at most N clips in this run.")
 @click.option(
     "--max-duration",
     metavar="TIME",
-    type=_Parsed("time", duration),
+    type=Parsed("time", duration),
     help="Stop submitting after e.g. 90s, 45m, 2h30m; what is in the air is collected.",
 )
 @click.option(
     "--stop-at",
     metavar="TIME",
-    type=_Parsed("time", partial(next_time, now=datetime.now(UTC))),
+    type=Parsed("time", partial(next_time, now=datetime.now(UTC))),
     help="Stop submitting at e.g. 06:30 (local) or an ISO instant.",
 )
 @click.option(
     "--settle",
     metavar="TIME",
-    type=_Parsed("time", duration_or_zero),
+    type=Parsed("time", duration_or_zero),
     default=DEFAULT_SETTLE,
     show_default="5m",
     help="When nothing else is left, wait so long for uncertain submissions and for paid clips "

@@ -161,4 +161,5 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
         "clip_seconds": estimate.clip_seconds,
         "clips_seen": estimate.clips_seen,
         "concurrency": estimate.concurrency,
+        "concurrency_assumed": estimate.assumed,
     }

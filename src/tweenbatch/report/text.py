@@ -165,8 +165,13 @@ def _place(row: PlannedRow, *, several: bool) -> str:
 
 
 def time_it_takes(estimate: Estimate) -> str:
-    """Return ``about 25 min at 8 at a time (clips took 118 s lately)``."""
+    """Return ``about 25 min at 8 at a time (clips took 118 s lately)``.
+
+    Where the number is not given but found: ``about 25 min if fal runs 8 at a time (…)``.
+    """
     at_a_time = f"at {estimate.concurrency} at a time"
+    if estimate.assumed:
+        at_a_time = f"if fal runs {estimate.concurrency} at a time"
     if estimate.clip_seconds is None:
         low, high = span(estimate.low_seconds), span(estimate.high_seconds)
         return f"about {low} to {high} {at_a_time} (a clip takes 1 to 5 min)"

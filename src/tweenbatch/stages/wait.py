@@ -14,7 +14,9 @@ from tweenbatch.fal import Fal, video_of
 from tweenbatch.fal.errors import failure_of, failure_of_status, shown
 from tweenbatch.records import Billed, Failure, Job, Outcome, Phase, RemoteStatus
 from tweenbatch.retrying import is_worth_repeating, reading
+from tweenbatch.rhythm import Sight
 from tweenbatch.stages.history import History
+from tweenbatch.stages.looks import Looks
 from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,10 @@ RESULT_GRACE = timedelta(minutes=10)
 KEY_TROUBLE = frozenset({401, 403})
 MISSING = frozenset({404, 410})
 
+SCOUT_SECONDS = 0.25
+SCOUT_FACTOR = 2.0
+SCOUT_LOOKS = 4
+"""Looks at one of which it matters when it begins; the last comes after it has been patient."""
 
 STUCK_RUNNING = timedelta(hours=3)
 STUCK_QUEUED = timedelta(hours=12)
@@ -41,6 +47,7 @@ class Waiter:
     fal: Fal
     clock: Clock
     rng: random.Random
+    looks: Looks
     with_logs: bool = False
 
     async def wait(
@@ -49,11 +56,14 @@ class Waiter:
         *,
         on_status: Callable[[RemoteStatus], None] = lambda _: None,
         on_silence: Callable[[str, float], None] = lambda _reason, _since: None,
+        is_scout: Callable[[], bool] = lambda: False,
+        behind: bool = False,
     ) -> Outcome:
         """Return what became of a job that is ``submitted``.
 
         ``on_status`` sees every look; ``on_silence`` hears why one that began at that time
-        (``Clock.monotonic``) was not answered.
+        (``Clock.monotonic``) was not answered. While it ``is_scout``, it is looked at early;
+        ``behind`` tells that others were to be served first when it was accepted.
 
         Raises ``LaneRefused`` where the key does not open the request, and ``Unreadable`` where
         its end, or its result, can't be had for now.
@@ -61,10 +71,15 @@ class Waiter:
         assert job.request is not None
         assert job.accepted_at is not None
         finished_at: datetime | None = None
+        sight = self._sight(job, behind=behind)
         if job.not_before is not None:
             pause = (job.not_before - self.clock.now()).total_seconds()
-            await self.clock.sleep(max(0.0, pause))
+            await self._pause(max(0.0, pause))
         while True:
+            if finished_at is None:
+                await self.looks.due(
+                    lambda: self._scouted(sight) if is_scout() else self.looks.rhythm.due(sight)
+                )
             waited = (self.clock.now() - job.accepted_at).total_seconds()
             began = self.clock.monotonic()
             try:
@@ -73,17 +88,43 @@ class Waiter:
                 _refuse_to_wait_for_ever(status, waited)
                 if status.phase is Phase.COMPLETED:
                     finished_at = finished_at or self.clock.now()
-                    return await self._conclude(job, status)
+                    return await self._conclude(job, status, sight)
+                waiting = status.phase is Phase.QUEUED
+                sight.unfinished(self.clock.monotonic(), waiting=waiting)
+                continue
             except Answered as answer:
                 if is_worth_repeating(answer) and finished_at is None:
                     on_silence(f"fal answers HTTP {answer.http_status}", began)
-                outcome = await self._give_up_reading(job, answer, finished_at)
-                if outcome is not None:
-                    return outcome
+                given_up = await self._give_up_reading(job, answer, finished_at)
+                if given_up is not None:
+                    return given_up
             except (Unreachable, Unintelligible) as error:
                 log.warning("read failed, looking again: %s job=%d", error, job.id)
                 on_silence(f"fal does not answer ({error})", began)
-            await self.clock.sleep(policy.poll_seconds(max(waited, 0.0), rng=self.rng))
+            await self._pause(policy.poll_seconds(max(waited, 0.0), rng=self.rng))
+
+    def _sight(self, job: Job, *, behind: bool) -> Sight:
+        assert job.accepted_at is not None
+        waited = (self.clock.now() - job.accepted_at).total_seconds()
+        kind = (job.spec.endpoint, job.spec.parameters.get("duration"))
+        now = self.clock.monotonic()
+        return self.looks.rhythm.sight(
+            kind, accepted=now - max(0.0, waited), now=now, behind=behind
+        )
+
+    def _scouted(self, sight: Sight) -> float:
+        """Return when to look at a request that shows whether the newest ones have to wait."""
+        if sight.looked is None:
+            return sight.accepted
+        due = self.looks.rhythm.due(sight)
+        if sight.looks >= SCOUT_LOOKS:
+            return due
+        waited = sight.looked - sight.accepted
+        return min(due, sight.looked + max(SCOUT_SECONDS, SCOUT_FACTOR * waited))
+
+    async def _pause(self, seconds: float) -> None:
+        at = self.clock.monotonic() + seconds
+        await self.looks.due(lambda: at)
 
     async def _look(self, job: Job) -> RemoteStatus:
         request = job.request
@@ -94,10 +135,11 @@ class Waiter:
             rng=self.rng,
         )
 
-    async def _conclude(self, job: Job, status: RemoteStatus) -> Outcome:
+    async def _conclude(self, job: Job, status: RemoteStatus, sight: Sight) -> Outcome:
         """Read the result: its HTTP status is the truth, whatever the status said."""
         request = job.request
         assert request is not None
+        ended = self.clock.monotonic()
         try:
             result = await reading(lambda: self.fal.result(request), clock=self.clock, rng=self.rng)
         except Answered as answer:
@@ -105,6 +147,8 @@ class Waiter:
             if failure is None:
                 raise
             return policy.decide(failure, tries=job.tries, now=self.clock.now(), rng=self.rng)
+        if self.looks.rhythm.ended(sight, now=ended, at_work=status.inference_seconds):
+            self.looks.again()
         return _generated(result)
 
     async def _give_up_reading(

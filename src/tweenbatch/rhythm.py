@@ -1,0 +1,190 @@
+"""When to look at a request: not before it can have ended, then often, then less so.
+
+It learns from the requests that ended in this run, and begins with what the table has seen. Pure
+arithmetic; all times are seconds as ``Clock.monotonic`` gives them.
+"""
+
+import random
+from collections import deque
+from collections.abc import Collection, Hashable, Iterable
+from dataclasses import dataclass, field
+from statistics import quantiles
+
+KEPT = 32
+ENOUGH = 8
+"""So many times make quantiles; of fewer, the shortest and the longest with a margin."""
+MARGIN = 0.1
+BEFORE_MARGIN = 0.4
+"""What the table has seen is of another day, and of clips of other lengths."""
+
+FIRST_SECONDS = 0.5
+FIRST_SPREAD = 2.0
+SOON_SECONDS = 24.0
+SOON_FACTOR = 1.5
+LATER_FRACTION = 0.35
+UNKNOWN_CAP_SECONDS = 40.0
+"""Where nothing is known: ten looks in two minutes. Each request begins at another point, so
+that a few of them together find the first end closely, and tell the others."""
+
+FRESH_SECONDS = 1.0
+
+MANY_LOOKS = 9
+MANY_FRACTION = 0.15
+"""After so many, whatever was expected, each comes later by a share of the time waited that grows:
+so there are few more, however long it takes."""
+
+STEPS = 2
+"""Looks between the earliest likely end and the latest."""
+FINEST_SECONDS = 0.05
+FINEST_FRACTION = 0.03
+COARSEST_FRACTION = 0.07
+"""Shortest and longest step, of the time waited: the delay that a look costs is half of it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sight:
+    """What looks have told of one request so far."""
+
+    kind: Hashable
+    """Requests of one kind take alike."""
+    accepted: float
+    offset: float
+    """A number between 0 and 1 that spreads the looks at requests that went out together."""
+    behind: bool
+    """Whether all slots were taken when it was accepted: it waits for its turn first."""
+    fresh: bool
+    """Whether it was followed from the start: else its end may lie far back when it is seen."""
+    looked: float | None = None
+    """The last look that found it unfinished."""
+    queued: float | None = None
+    """The last look that found it waiting for its turn."""
+    looks: int = 0
+    """How many found it unfinished."""
+
+    @property
+    def began(self) -> float:
+        """Return since when fal may have been at it."""
+        return self.accepted if self.queued is None else self.queued
+
+    def unfinished(self, now: float, *, waiting: bool) -> None:
+        """Note a look."""
+        self.looks += 1
+        self.looked = now
+        if waiting:
+            self.queued = now
+
+
+@dataclass(slots=True)
+class _Times:
+    """How long requests of one kind took: at work, and in all."""
+
+    at_work: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    at_once: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    """In all, where nobody was ahead in the queue."""
+    in_turn: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    """In all, where others were."""
+
+    def in_all(self, *, behind: bool) -> deque[float]:
+        return (self.in_turn if behind else self.at_once) or self.at_work
+
+
+@dataclass(slots=True)
+class Rhythm:
+    """Says when the next look at a request is due."""
+
+    rng: random.Random
+    _times: dict[Hashable, _Times] = field(default_factory=dict)
+    _before: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+
+    def seen_before(self, seconds: Iterable[float]) -> None:
+        """Begin with how long clips took before, as far as the table knows."""
+        self._before.extend(seconds)
+
+    def sight(self, kind: Hashable, *, accepted: float, now: float, behind: bool = False) -> Sight:
+        """Return the sight of a request that nobody has looked at yet."""
+        return Sight(
+            kind=kind,
+            accepted=accepted,
+            offset=self.rng.random(),
+            behind=behind,
+            fresh=now - accepted < FRESH_SECONDS,
+        )
+
+    def due(self, sight: Sight) -> float:
+        """Return when to look next; what has passed means at once."""
+        due = self._due(sight)
+        if sight.looked is None or sight.looks < MANY_LOOKS:
+            return due
+        share = MANY_FRACTION * (sight.looks - MANY_LOOKS + 1)
+        return max(due, sight.looked + share * (sight.looked - sight.accepted))
+
+    def _due(self, sight: Sight) -> float:
+        times = self._times.get(sight.kind)
+        if times is not None:
+            in_all = times.in_all(behind=sight.behind)
+            return _due(sight, _likely(times.at_work), _likely(in_all))
+        if len(self._before) >= ENOUGH:
+            before = _range(self._before, BEFORE_MARGIN)
+            return _due(sight, before, before)
+        return _due_unknown(sight)
+
+    def ended(self, sight: Sight, *, now: float, at_work: float | None) -> bool:
+        """Learn from a clip that was seen to be done; tell whether much is new by that.
+
+        ``at_work`` is how long fal worked on it by its own word.
+        """
+        if sight.looked is None and not sight.fresh:
+            return False
+        waited = max(0.0, now - sight.accepted)
+        if at_work is not None and not 0.0 <= at_work <= waited:
+            at_work = None
+        # It ended between two looks: were the later one taken, looks would never come earlier.
+        not_before = max(now - COARSEST_FRACTION * waited, sight.looked or sight.accepted)
+        not_before = max(not_before, sight.began + (at_work or 0.0))
+        ended = (min(not_before, now) + now) / 2
+        times = self._times.setdefault(sight.kind, _Times())
+        times.at_work.append(ended - sight.began if at_work is None else at_work)
+        (times.in_turn if sight.behind else times.at_once).append(ended - sight.accepted)
+        count = len(times.at_work)
+        return count < ENOUGH and not count & (count - 1)
+
+
+def _likely(seconds: Collection[float]) -> tuple[float, float]:
+    """Return the earliest and the latest likely time."""
+    if len(seconds) < ENOUGH:
+        return _range(seconds, MARGIN)
+    tenths = quantiles(seconds, n=10, method="inclusive")
+    return tenths[0], tenths[-1]
+
+
+def _range(seconds: Collection[float], margin: float) -> tuple[float, float]:
+    return min(seconds) * (1 - margin), max(seconds) * (1 + margin)
+
+
+def _due(sight: Sight, work: tuple[float, float], in_all: tuple[float, float]) -> float:
+    earliest, latest = work
+    soonest, last = in_all
+    # A queue that is gone must not be waited for.
+    first = sight.accepted + max(earliest, min(soonest, 2 * latest))
+    if sight.looked is None:
+        return first
+    if sight.queued == sight.looked:
+        return max(first, sight.looked + earliest)
+    waited = sight.looked - sight.accepted
+    coarsest = max(FINEST_SECONDS, COARSEST_FRACTION * waited)
+    finest = min(coarsest, max(FINEST_SECONDS, FINEST_FRACTION * waited))
+    step = coarsest
+    if waited <= last + finest:
+        step = min(coarsest, max(finest, (last - soonest) / STEPS))
+    # Spread, lest what was looked at together stays together.
+    return max(sight.began + earliest, sight.looked + step * (0.9 + 0.2 * sight.offset))
+
+
+def _due_unknown(sight: Sight) -> float:
+    if sight.looked is None:
+        return sight.accepted + FIRST_SECONDS * (1.0 + FIRST_SPREAD * sight.offset)
+    waited = sight.looked - sight.accepted
+    quickly = waited < SOON_SECONDS or sight.queued == sight.looked
+    pause = (SOON_FACTOR if quickly else LATER_FRACTION) * waited
+    longest = max(UNKNOWN_CAP_SECONDS, COARSEST_FRACTION * waited)
+    return sight.looked + min(longest, max(FIRST_SECONDS, pause))

@@ -1,0 +1,103 @@
+from tweenbatch.records import Phase
+from tweenbatch.window import PATIENCE_SECONDS, Window
+
+
+def fill(window: Window, *, now: float) -> None:
+    """Submit as many as the window lets, one after the other."""
+    first = len(numbers(window)) + 1
+    for number in range(first, window.width + 1):
+        window.accepted(number, at=now + number / 1000, now=now + number / 1000)
+
+
+def numbers(window: Window) -> list[int]:
+    return [number for number in range(1, 200) if window.knows(number)]
+
+
+def scouted(window: Window, *, slots: int, now: float) -> None:
+    """Let fal, which runs so many at once, answer the looks at all requests."""
+    for place, number in enumerate(numbers(window)):
+        phase = Phase.RUNNING if place < slots else Phase.QUEUED
+        window.looked(number, phase, now=now)
+
+
+def grown(slots: int, *, most: int = 48) -> Window:
+    window, now = Window(most=most), 0.0
+    for _ in range(10):
+        fill(window, now=now)
+        now += PATIENCE_SECONDS + 1.0
+        scouted(window, slots=slots, now=now)
+    return window
+
+
+def test_the_window_begins_small_and_doubles_while_none_waits() -> None:
+    window = Window(most=48)
+    widths = [window.width]
+    for _ in range(3):
+        fill(window, now=float(len(widths)))
+        assert window.scout is not None
+        window.looked(window.scout, Phase.RUNNING, now=len(widths) + 0.5)
+        widths.append(window.width)
+    assert widths[0] <= 8
+    assert widths == sorted(set(widths))
+    assert widths[-1] >= 3 * widths[0]
+
+
+def test_those_that_were_accepted_at_one_instant_count_as_well() -> None:
+    window = Window(most=48)
+    for number in range(1, window.width + 1):
+        window.accepted(number, at=0.0, now=0.0)
+    assert window.scout is not None
+    window.looked(window.scout, Phase.RUNNING, now=0.1)
+    assert window.width > 8
+
+
+def test_it_never_passes_what_may_be_in_flight() -> None:
+    assert grown(1000, most=20).width == 20
+    assert Window(most=3).width == 3
+
+
+def test_it_settles_a_short_queue_above_the_limit() -> None:
+    for slots in (2, 10, 30):
+        assert slots < grown(slots).width <= slots + max(2, slots // 4)
+
+
+def test_a_request_that_waits_a_moment_only_is_no_limit() -> None:
+    window = Window(most=48)
+    fill(window, now=0.0)
+    window.looked(1, Phase.RUNNING, now=0.1)
+    for number in range(2, 9):
+        window.looked(number, Phase.QUEUED, now=0.5)
+    assert window.width == 8
+
+
+def test_it_narrows_on_trouble_and_does_not_soon_try_again_what_was_too_many() -> None:
+    window = Window(most=48)
+    fill(window, now=0.0)
+    window.narrow(now=10.0, too_many=True)
+    assert window.width == 4
+    for number in range(1, 9):
+        window.ended(number)
+    widest = 0
+    for now in range(11, 60):
+        for number in range(1, window.width + 1):
+            window.accepted(number, at=float(now), now=float(now))
+            window.looked(number, Phase.RUNNING, now=now + 0.5)
+            widest = max(widest, window.width)
+        for number in range(1, window.width + 1):
+            window.ended(number)
+    assert widest == 8
+
+
+def test_it_recovers_from_trouble_as_requests_are_seen_at_work() -> None:
+    window = grown(1000)
+    window.narrow(now=100.0, too_many=False)
+    scouted(window, slots=1000, now=101.0)
+    assert window.width == 48
+
+
+def test_a_number_that_was_asked_for_is_kept_whatever_is_seen() -> None:
+    window = Window(most=48, fixed=7)
+    fill(window, now=0.0)
+    scouted(window, slots=2, now=10.0)
+    window.narrow(now=10.0, too_many=True)
+    assert (window.width, window.widest, window.scout) == (7, 7, None)
