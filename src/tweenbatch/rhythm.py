@@ -21,17 +21,20 @@ FIRST_SECONDS = 0.5
 FIRST_SPREAD = 2.0
 SOON_SECONDS = 24.0
 SOON_FACTOR = 1.5
+QUEUED_FACTOR = 3.0
+QUEUED_FRACTION = 0.1
 LATER_FRACTION = 0.35
 UNKNOWN_CAP_SECONDS = 40.0
 """Where nothing is known: ten looks in two minutes. Each request begins at another point, so
-that a few of them together find the first end closely, and tell the others."""
+that a few of them together find the first end closely, and tell the others. What waits for its
+turn is not about to end: such looks are further apart."""
 
 FRESH_SECONDS = 1.0
 
 MANY_LOOKS = 9
 MANY_FRACTION = 0.15
-"""After so many, whatever was expected, each comes later by a share of the time waited that grows:
-so there are few more, however long it takes."""
+"""After so many at work, whatever was expected, each comes later by a share of the time waited that
+grows: so there are few more, however long it takes."""
 
 STEPS = 2
 """Looks between the earliest likely end and the latest."""
@@ -60,6 +63,8 @@ class Sight:
     """The last look that found it waiting for its turn."""
     looks: int = 0
     """How many found it unfinished."""
+    at_work: int = 0
+    """How many of them since the last that found it waiting."""
 
     @property
     def began(self) -> float:
@@ -69,9 +74,11 @@ class Sight:
     def unfinished(self, now: float, *, waiting: bool) -> None:
         """Note a look."""
         self.looks += 1
+        self.at_work += 1
         self.looked = now
         if waiting:
             self.queued = now
+            self.at_work = 0
 
 
 @dataclass(slots=True)
@@ -113,9 +120,9 @@ class Rhythm:
     def due(self, sight: Sight) -> float:
         """Return when to look next; what has passed means at once."""
         due = self._due(sight)
-        if sight.looked is None or sight.looks < MANY_LOOKS:
+        if sight.looked is None or sight.at_work < MANY_LOOKS:
             return due
-        share = MANY_FRACTION * (sight.looks - MANY_LOOKS + 1)
+        share = MANY_FRACTION * (sight.at_work - MANY_LOOKS + 1)
         return max(due, sight.looked + share * (sight.looked - sight.accepted))
 
     def _due(self, sight: Sight) -> float:
@@ -168,9 +175,9 @@ def _due(sight: Sight, work: tuple[float, float], in_all: tuple[float, float]) -
     first = sight.accepted + max(earliest, min(soonest, 2 * latest))
     if sight.looked is None:
         return first
-    if sight.queued == sight.looked:
-        return max(first, sight.looked + earliest)
     waited = sight.looked - sight.accepted
+    if sight.queued == sight.looked:
+        return max(first, sight.looked + max(earliest, QUEUED_FRACTION * waited))
     coarsest = max(FINEST_SECONDS, COARSEST_FRACTION * waited)
     finest = min(coarsest, max(FINEST_SECONDS, FINEST_FRACTION * waited))
     step = coarsest
@@ -184,7 +191,10 @@ def _due_unknown(sight: Sight) -> float:
     if sight.looked is None:
         return sight.accepted + FIRST_SECONDS * (1.0 + FIRST_SPREAD * sight.offset)
     waited = sight.looked - sight.accepted
-    quickly = waited < SOON_SECONDS or sight.queued == sight.looked
-    pause = (SOON_FACTOR if quickly else LATER_FRACTION) * waited
+    if sight.queued == sight.looked:
+        factor = QUEUED_FACTOR
+    else:
+        factor = SOON_FACTOR if waited < SOON_SECONDS else LATER_FRACTION
+    pause = factor * waited
     longest = max(UNKNOWN_CAP_SECONDS, COARSEST_FRACTION * waited)
     return sight.looked + min(longest, max(FIRST_SECONDS, pause))

@@ -77,9 +77,8 @@ class Slots:
     def leave(self, number: int) -> None:
         """Give a slot back, if this job holds one, to the next in line."""
         self.window.ended(number)
-        if number in self.taken:
-            self.taken.discard(number)
-            self.admit()
+        self.taken.discard(number)
+        self.admit()
 
     def _room(self, preparing: int) -> int:
         ahead = min(self.window.width, MOST_AHEAD) if self.ahead else 0

@@ -75,7 +75,7 @@ def test_the_slots_of_any_account_are_kept_busy_with_a_short_queue(
 ) -> None:
     ledger = played(tmp_path, slots * 12, Settings(seconds=20.0, slots=slots))
     assert ledger["most_in_progress"] == slots
-    assert busy(ledger) >= 0.95
+    assert busy(ledger) >= 0.97
     assert 1 <= most_waiting(ledger) <= max(8, slots // 3)
 
 

@@ -41,11 +41,7 @@ class Looks:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._heap, _Entry(when(), next(self._numbers), when, done))
         self._go_on()
-        try:
-            await done
-        finally:
-            if done.cancelled():
-                self._go_on()
+        await done
 
     def again(self) -> None:
         """Ask all that wait when they are due: much has been learned."""
@@ -57,10 +53,10 @@ class Looks:
     def _go_on(self) -> None:
         """Let those go whose time has come, and set the alarm for the next one."""
         now = self.clock.monotonic()
-        while self._heap and (self._heap[0].done.done() or self._heap[0].at <= now):
-            entry = heapq.heappop(self._heap)
-            if not entry.done.done():
-                entry.done.set_result(None)
+        while self._heap and self._heap[0].at <= now:
+            done = heapq.heappop(self._heap).done
+            if not done.cancelled():
+                done.set_result(None)
         if self._alarm is not None and not (self._heap and self._alarm_at <= self._heap[0].at):
             self._alarm.cancel()
             self._alarm = None

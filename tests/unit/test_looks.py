@@ -1,0 +1,63 @@
+"""One schedule for all looks, in virtual time."""
+
+import asyncio
+import random
+from datetime import UTC, datetime
+
+from support.virtual import VirtualClock, virtually
+from tweenbatch.rhythm import Rhythm
+from tweenbatch.stages.looks import Looks
+
+
+def schedule() -> Looks:
+    clock = VirtualClock(datetime(2026, 3, 1, tzinfo=UTC))
+    return Looks(clock=clock, rhythm=Rhythm(random.Random(1)))
+
+
+async def seen_at(looks: Looks, seconds: float, seen: list[tuple[float, float]]) -> None:
+    await looks.due(lambda: seconds)
+    seen.append((seconds, looks.clock.monotonic()))
+
+
+def test_each_goes_when_it_is_due_whoever_came_first() -> None:
+    async def body() -> list[tuple[float, float]]:
+        looks, seen = schedule(), list[tuple[float, float]]()
+        begun = looks.clock.monotonic()
+        times = [begun + wait for wait in (5.0, 1.0, 3.0, -2.0, 1.0)]
+        await asyncio.gather(*(seen_at(looks, at, seen) for at in times))
+        return [(due - begun, at - begun) for due, at in seen]
+
+    told = virtually(body)
+    assert [round(due) for due, _ in told] == [-2, 1, 1, 3, 5]
+    assert all(abs(at - max(0.0, due)) < 1e-6 for due, at in told)
+
+
+def test_one_that_gives_up_holds_nobody_up() -> None:
+    async def body() -> float:
+        looks, seen = schedule(), list[tuple[float, float]]()
+        begun = looks.clock.monotonic()
+        first = asyncio.create_task(seen_at(looks, begun + 1.0, seen))
+        second = asyncio.create_task(seen_at(looks, begun + 2.0, seen))
+        await asyncio.sleep(0.5)
+        first.cancel()
+        await asyncio.gather(first, return_exceptions=True)
+        await second
+        assert len(seen) == 1
+        return looks.clock.monotonic() - begun
+
+    assert abs(virtually(body) - 2.0) < 1e-6
+
+
+def test_what_was_learned_moves_those_that_wait() -> None:
+    async def body() -> float:
+        looks = schedule()
+        begun = looks.clock.monotonic()
+        due = begun + 100.0
+        waiting = asyncio.create_task(looks.due(lambda: due))
+        await asyncio.sleep(1.0)
+        due = begun + 4.0
+        looks.again()
+        await waiting
+        return looks.clock.monotonic() - begun
+
+    assert abs(virtually(body) - 4.0) < 1e-6
