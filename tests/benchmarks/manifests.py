@@ -22,7 +22,6 @@ process held. Times depend on the machine, and on what else it does.
 import argparse
 import csv
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -30,8 +29,9 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+
+from measuring import facts, row
 
 IMPORT = """
 import gc, sys
@@ -126,10 +126,17 @@ def steps(folder: Path, rows: int) -> list[Step]:
 def table_of(done: Sequence[Step]) -> str:
     """Return the table of all steps."""
     floor = next((step.wall for step in done if step.name == "sqlite3 .import"), None)
-    lines = ["| step | wall | CPU | of the floor | peak |", "|---|---|---|---|---|"]
+    lines = [row(("step", "wall", "CPU", "of the floor", "peak")), row(("---", *["---:"] * 4))]
     lines += [
-        f"| {step.name} | {step.wall:.1f} s | {step.cpu:.1f} s | "
-        f"{f'{step.wall / floor:.1f}' if floor else '–'} | {step.peak / MEBIBYTE:.0f} MiB |"
+        row(
+            (
+                step.name,
+                f"{step.wall:.1f} s",
+                f"{step.cpu:.1f} s",
+                f"{step.wall / floor:.1f}" if floor else "–",
+                f"{step.peak / MEBIBYTE:.0f} MiB",
+            )
+        )
         for step in done
     ]
     return "\n".join(lines)
@@ -140,13 +147,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     rows: int = parser.parse_args().rows
-    load = os.getloadavg()[0]
+    head = facts(f"{rows:,} rows", "pandas")
     with tempfile.TemporaryDirectory(prefix="tweenbatch-manifests-") as folder:
         done = steps(Path(folder), rows)
-    print(
-        f"{rows:,} rows, {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
-        f"{os.cpu_count()} CPUs, load {load:.1f} before\n"
-    )
+    print(head)
     print(table_of(done))
 
 

@@ -25,12 +25,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from throughput import Load, ask, environment, fresh_emulator, row, write_manifest
+from measuring import environment, facts, row
+from throughput import KEY, Load, ask, fresh_emulator, write_manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def run(load: Load) -> Held:
             process = subprocess.Popen(
                 [installed, "run", "manifest.csv", "--yes", "--concurrency", str(load.slots)],
                 cwd=folder,
-                env=environment(folder, url),
+                env=environment(folder, FAL_KEY=KEY, TWEENBATCH_CONNECT_TO=url),
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -94,10 +95,7 @@ def main() -> None:
         seconds=options.seconds,
         queue=0,
     )
-    print(
-        f"{load.jobs:,} jobs of {load.seconds:g} s; {datetime.now(UTC):%Y-%m-%d}, "
-        f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}.\n"
-    )
+    print(facts(f"{load.jobs:,} jobs of {load.seconds:g} s", "fal-client", "httpx"))
     held = run(load)
     print(row(("in flight", "memory", "of a core", "CPU/job", "HTTP/job", "to its file", "wall")))
     print(row(["---:"] * 7))

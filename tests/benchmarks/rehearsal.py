@@ -29,9 +29,7 @@ import csv
 import fcntl
 import itertools
 import os
-import platform
 import pty
-import resource
 import shutil
 import struct
 import subprocess
@@ -44,10 +42,10 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Self
+
+from measuring import cpu_seconds, environment, facts, row
 
 from tweenbatch.emulator.process import emulator
 
@@ -114,15 +112,6 @@ def write_job(folder: Path, rows: int, seconds: int) -> None:
         )
 
 
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("FAL_", "TWEENBATCH_"))
-    }
-    return {**kept, "HOME": str(folder), **more}
-
-
 def on_a_terminal(arguments: Sequence[str], folder: Path, env: dict[str, str]) -> float:
     """Run the command to its end and return the longest time between two redraws of its bar."""
     installed = str(Path(sys.executable).with_name("tweenbatch"))
@@ -154,12 +143,6 @@ def new_folder(rows: int, seconds: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         write_job(Path(name), rows, seconds)
         yield Path(name)
-
-
-def cpu_seconds() -> float:
-    """The time of all children that have ended, and of theirs."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def rehearsal(rows: int, seconds: int) -> Measured:
@@ -214,22 +197,6 @@ def table(rows: int, seconds: int) -> Iterator[str]:
         )
 
 
-def row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def facts(rows: int, seconds: int) -> str:
-    versions = ", ".join(
-        f"{name} {version(name)}" for name in ("tweenbatch", "opencv-python-headless", "av")
-    )
-    return (
-        f"{rows} rows of {seconds} s at 854x480; "
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), "
-        f"load before {os.getloadavg()[0]:.1f}; "
-        f"{platform.python_implementation()} {platform.python_version()}, {versions}."
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rows", type=int, default=16, help="(default: %(default)s)")
@@ -241,7 +208,8 @@ def main() -> None:
         help="length of each clip (default: %(default)s)",
     )
     options = parser.parse_args()
-    print(facts(options.rows, options.seconds), end="\n\n")
+    what = f"{options.rows} rows of {options.seconds} s at 854x480"
+    print(facts(what, "opencv-python-headless", "av"))
     for line in table(options.rows, options.seconds):
         print(line, flush=True)
 

@@ -29,9 +29,6 @@ it does: mind the load in the line above the table.
 import argparse
 import csv
 import json
-import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -40,10 +37,11 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from measuring import cpu_seconds, environment, facts, row
 
 from tweenbatch.emulator.process import emulator
 
@@ -161,21 +159,6 @@ def ask(url: str, body: Any = None) -> dict[str, Any]:
         return said
 
 
-def environment(folder: Path, url: str) -> dict[str, str]:
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("FAL_", "TWEENBATCH_"))
-    }
-    return {**kept, "HOME": str(folder), "FAL_KEY": KEY, "TWEENBATCH_CONNECT_TO": url}
-
-
-def cpu_seconds() -> float:
-    """The time of all children that have ended; the emulator is not one until its block ends."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
-
-
 @contextmanager
 def fresh_emulator(load: Load, faults: Sequence[dict[str, Any]]) -> Iterator[str]:
     options = ("--no-render", "--slots", str(load.slots), "--seconds", str(load.seconds))
@@ -192,7 +175,7 @@ def measure(runner: Runner, load: Load, *faults: dict[str, Any]) -> Measured:
         ran = subprocess.run(
             runner.command(url),
             cwd=folder,
-            env=environment(folder, url),
+            env=environment(folder, FAL_KEY=KEY, TWEENBATCH_CONNECT_TO=url),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -286,22 +269,6 @@ def series(slots: int, *, tenth: bool) -> Iterator[str]:
             )
 
 
-def row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def facts(load: Load) -> str:
-    versions = ", ".join(
-        f"{name} {version(name)}" for name in ("tweenbatch", "fal-client", "httpx")
-    )
-    return (
-        f"{load.jobs} jobs of {load.seconds:g} s on {load.slots} slots; "
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores ({platform.machine()}), "
-        f"load before {os.getloadavg()[0]:.1f}; "
-        f"{platform.python_implementation()} {platform.python_version()}, {versions}."
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=400, help="rows (default: %(default)s)")
@@ -334,7 +301,8 @@ def main() -> None:
         return
     jobs = QUICK_JOBS if options.quick else options.jobs
     load = Load(jobs=jobs, slots=options.slots, seconds=options.seconds, queue=options.queue)
-    print(facts(load), end="\n\n")
+    what = f"{jobs} jobs of {load.seconds:g} s on {load.slots} slots"
+    print(facts(what, "fal-client", "httpx"))
     for line in table(load):
         print(line)
 
