@@ -1,13 +1,13 @@
 """The free stage before a submission: a frame's bytes become a URL that fal can read."""
 
 import asyncio
-import hashlib
 from pathlib import Path
 
 from tweenbatch import frames
 from tweenbatch.clock import Clock
-from tweenbatch.errors import FrameChanged
+from tweenbatch.errors import FrameChanged, UnreadableFrame
 from tweenbatch.fal import Fal
+from tweenbatch.frames import FrameFacts
 from tweenbatch.records import Frame
 from tweenbatch.retrying import reading
 
@@ -18,8 +18,7 @@ async def upload(frame: Frame, *, fal: Fal, clock: Clock) -> tuple[str, int]:
     The digest is taken of the bytes that are sent. Raises ``FrameChanged`` where the file is
     gone or is not what was planned.
     """
-    data = await asyncio.to_thread(_bytes_as_planned, frame)
-    facts = frames.inspect(data)
+    data, facts = await asyncio.to_thread(_as_planned, frame)
     name = f"{facts.sha256[:16]}.{facts.format.lower()}"
     url = await reading(
         lambda: fal.upload(data, content_type=facts.content_type, file_name=name), clock=clock
@@ -27,14 +26,19 @@ async def upload(frame: Frame, *, fal: Fal, clock: Clock) -> tuple[str, int]:
     return url, len(data)
 
 
-def _bytes_as_planned(frame: Frame) -> bytes:
+def _as_planned(frame: Frame) -> tuple[bytes, FrameFacts]:
     path = Path(frame.source)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise FrameChanged(f"a frame can't be read any more: {error.strerror} ({path})") from error
-    if hashlib.sha256(data).hexdigest() != frame.sha256:
-        raise FrameChanged(
-            f"a frame has changed since the manifest was read; run the manifest again ({path})"
-        )
-    return data
+    changed = FrameChanged(
+        f"a frame has changed since the manifest was read; run the manifest again ({path})"
+    )
+    try:
+        facts = frames.inspect(data, max_bytes=len(data))
+    except UnreadableFrame as error:
+        raise changed from error
+    if facts.sha256 != frame.sha256:
+        raise changed
+    return data, facts
