@@ -19,7 +19,7 @@ OWNERS = {
     "tenacity": ("retrying",),
     "tqdm": ("cli",),
     "click": ("cli",),
-    "pandas": ("manifest", "report"),
+    "pandas": ("manifest",),
     "av": ("video", "emulator"),
     "PIL": ("frames", "preflight", "fitting", "emulator"),
     "cv2": ("emulator",),

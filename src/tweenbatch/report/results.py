@@ -5,13 +5,10 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
-from itertools import islice
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, TextIO
-
-import pandas as pd
+from typing import Any, TextIO
 
 from tweenbatch.formulas import guarded
 from tweenbatch.records import ExportRow
@@ -25,7 +22,7 @@ COLUMNS = (
 REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "error_message")
 """What a shared file must not tell: what was asked for, and addresses that anybody may open."""
 
-CHUNK = 20_000
+_CRLF = "\r\n"
 
 _fixed = attrgetter(*COLUMNS)
 
@@ -72,17 +69,26 @@ def csv(
     """
     own = own_columns(extra)
     header = (*COLUMNS, *(own if raw else map(guarded, own)))
-    csvfile.writer(file, lineterminator="\n", quoting=_quoting([own])).writerow(header)
+    writer = csvfile.writer(_Lines(file), lineterminator=_CRLF)
+    writer.writerow(header)
     count = 0
-    for chunk in _chunks(iter(rows)):
-        cells = [_cells(row, own) for row in chunk]
-        if not raw:
-            cells = [tuple(map(_guarded, row)) for row in cells]
-        table = pd.DataFrame.from_records(cells)
-        # As objects: whole numbers stay whole where some cells are empty.
-        table.astype(object).to_csv(file, header=False, index=False, quoting=_quoting(cells))
-        count += len(chunk)
+    for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is the answer
+        cells = _cells(row, own)
+        writer.writerow(cells if raw else map(_guarded, cells))
     return count
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Ends lines with a line feed alone, though the writer ends them with CRLF.
+
+    Before 3.13, Python leaves a CR without quotes that is not part of the line's end.
+    """
+
+    file: TextIO
+
+    def write(self, line: str) -> int:
+        return self.file.write(line.removesuffix(_CRLF) + "\n")
 
 
 def _cells(row: ExportRow, own: Sequence[str]) -> tuple[Any, ...]:
@@ -91,12 +97,6 @@ def _cells(row: ExportRow, own: Sequence[str]) -> tuple[Any, ...]:
 
 def _guarded(cell: Any) -> Any:
     return guarded(cell) if isinstance(cell, str) else cell
-
-
-def _quoting(rows: Iterable[Iterable[Any]]) -> Literal[0, 2]:
-    """Return what keeps each row one row: before 3.13, Python leaves a lone CR without quotes."""
-    odd = any("\r" in cell for row in rows for cell in row if isinstance(cell, str))
-    return csvfile.QUOTE_NONNUMERIC if odd else csvfile.QUOTE_MINIMAL
 
 
 def jsonl(rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = ()) -> int:
@@ -116,8 +116,3 @@ def redacted(rows: Iterable[ExportRow]) -> Iterator[ExportRow]:
     """Return the rows with what ``REDACTED`` names, and the manifests' own columns, left empty."""
     empty: dict[str, Any] = dict.fromkeys(REDACTED, "")
     return (replace(row, **empty, extra=dict.fromkeys(row.extra, "")) for row in rows)
-
-
-def _chunks(rows: Iterator[ExportRow]) -> Iterator[list[ExportRow]]:
-    while chunk := list(islice(rows, CHUNK)):
-        yield chunk
