@@ -2,6 +2,7 @@
 
 TweenbatchError
 ├── UsageError             what was asked for can't be done as asked; nothing was spent
+│   ├── JobFileError       a job file has problems, each with its key
 │   ├── ManifestError      the manifest has problems, each with its row and column
 │   ├── MissingKey         no key for fal was found
 │   ├── PriceRisen         fal asks more than was known, and nobody agreed to that
@@ -118,6 +119,15 @@ class ManifestError(UsageError):
         elif self.unlisted:
             lines.append(f"  they are not written down: {_one_line(self.unlisted)}")
         return "\n".join([*lines, *map(str, self.others)])
+
+
+class JobFileError(UsageError):
+    """A job file has problems, each with its key."""
+
+    def __init__(self, path: Path, problems: Sequence[str]) -> None:
+        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+        lines = [f"{path}: {count}; nothing was done", *(f"  {each}" for each in problems)]
+        super().__init__("\n".join(map(_one_line, lines)))
 
 
 class MissingKey(UsageError):

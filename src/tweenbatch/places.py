@@ -28,7 +28,7 @@ def rehearsal_db(db: str) -> str:
         return f"{_SQLITE_FILE}{REHEARSAL}/tweenbatch.db"
     if path.parent.name == REHEARSAL:
         return db
-    return f"{_SQLITE_FILE}{path.parent / REHEARSAL / path.name}"
+    return sqlite_db(path.parent / REHEARSAL / path.name)
 
 
 def rehearsal_output(output: Path) -> Path:
@@ -39,6 +39,11 @@ def rehearsal_output(output: Path) -> Path:
 def sqlite_path(db: str) -> Path | None:
     """Return the file of an SQLite table; None for any other database."""
     return Path(db.removeprefix(_SQLITE_FILE)) if db.startswith(_SQLITE_FILE) else None
+
+
+def sqlite_db(path: Path) -> str:
+    """Return the URL of an SQLite table in that file."""
+    return f"{_SQLITE_FILE}{path}"
 
 
 def short(path: Path) -> Path:

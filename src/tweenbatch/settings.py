@@ -1,10 +1,11 @@
 """What a run was asked to do: flags and environment, checked once and frozen."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -98,17 +99,29 @@ def next_time(text: str, *, now: datetime) -> datetime:
     try:
         instant = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
-        instant = None
-    if instant is None:
         try:
             wanted = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - made local below
         except ValueError:
             raise ValueError("expected e.g. 06:30 or 2026-03-01T06:30") from None
-        local = now.astimezone()
-        naive = datetime.combine(local.date(), wanted)
-        if naive.astimezone() <= local:
-            naive += timedelta(days=1)
-        return naive.astimezone(UTC)
+        return next_occurrence(wanted, now=now)
     if instant <= now:
         raise ValueError("that time has passed")
     return instant
+
+
+def next_occurrence(wanted: time, *, now: datetime, zone: ZoneInfo | None = None) -> datetime:
+    """Return when a zone's clocks show that time next; the machine's own zone is None.
+
+    A time that they show twice is the first of the two, and one that they leap over is as long
+    after the leap as it would have been without.
+    """
+    today = now.astimezone(zone).date()
+    days = (datetime.combine(today + timedelta(days=n), wanted) for n in (0, 1))
+    instants = [_in_zone(each, zone) for each in days]
+    return next(instant for instant in instants if instant > now)
+
+
+def _in_zone(local: datetime, zone: ZoneInfo | None) -> datetime:
+    read = [local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+    shown = [each for each in read if each.astimezone(zone).replace(tzinfo=None) == local]
+    return min(shown) if shown else max(read)

@@ -76,3 +76,8 @@ def test_the_other_commands_work_one_after_the_other(clone: Path, fal: Server, s
         TWEENBATCH_CONNECT_TO=fal.url,
     )
     assert code == 0, said
+
+
+def test_the_job_file_that_is_shown_is_the_one_that_is_there() -> None:
+    shown = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    assert shown == [(ROOT / "jobs" / "nightly.toml").read_text("utf-8")]

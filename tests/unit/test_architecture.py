@@ -24,7 +24,7 @@ OWNERS = {
     "PIL": ("frames", "preflight", "fitting", "emulator"),
     "cv2": ("emulator",),
     "aiohttp": ("emulator",),
-    "pydantic": ("settings", "cli", "emulator"),
+    "pydantic": ("settings", "jobfile", "cli", "emulator"),
 }
 """Who may import a library: rooms by the first name below the package."""
 
@@ -37,6 +37,7 @@ MAY_USE: dict[str, set[str]] = {
     "places": set(),
     "filenames": set(),
     "settings": {"places"},
+    "jobfile": {"errors", "fitting", "manifest", "models", "places", "settings"},
     "policy": {"records", "states"},
     "lane": {"policy"},
     "window": {"records"},

@@ -1,12 +1,14 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
 
+from support.zones import local_zone
 from tweenbatch import places
-from tweenbatch.settings import RunSettings, duration, next_time
+from tweenbatch.settings import RunSettings, duration, next_occurrence, next_time
 
 NOW = datetime(2026, 3, 1, 4, 15, tzinfo=UTC)
 
@@ -61,3 +63,29 @@ def test_a_rehearsal_has_a_folder_of_its_own() -> None:
     assert places.rehearsal_output(Path("videos")) == Path("rehearsal/videos")
     assert places.rehearsal_output(Path("/data/clips")) == Path("/data/rehearsal/clips")
     assert places.rehearsal_output(Path("rehearsal/videos")) == Path("rehearsal/videos")
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "wanted", "comes"),
+    [
+        # Clocks leap from 2:00 to 3:00, and fall back from 3:00 to 2:00.
+        ("Europe/Berlin", "2026-03-28T23:00Z", "02:30", "2026-03-29T01:30Z"),
+        ("Europe/Berlin", "2026-10-24T22:00Z", "02:30", "2026-10-25T00:30Z"),
+        ("Europe/Berlin", "2026-10-25T01:00Z", "02:30", "2026-10-26T01:30Z"),
+        ("America/New_York", "2026-03-08T05:00Z", "02:30", "2026-03-08T07:30Z"),
+        ("America/New_York", "2026-11-01T04:00Z", "01:30", "2026-11-01T05:30Z"),
+        # Half an hour only; and midnight itself is leapt over.
+        ("Australia/Lord_Howe", "2026-10-03T14:00Z", "02:15", "2026-10-03T15:45Z"),
+        ("Africa/Cairo", "2026-04-23T20:00Z", "00:15", "2026-04-23T22:15Z"),
+        ("Asia/Kathmandu", "2026-06-01T00:00Z", "06:30", "2026-06-01T00:45Z"),
+    ],
+)
+def test_a_time_of_day_is_found_also_where_clocks_are_changed(
+    zone: str, now: str, wanted: str, comes: str
+) -> None:
+    instant = datetime.fromisoformat(now)
+    expected = datetime.fromisoformat(comes)
+    at = time.fromisoformat(wanted)
+    assert next_occurrence(at, now=instant, zone=ZoneInfo(zone)) == expected
+    with local_zone(zone):
+        assert next_time(wanted, now=instant) == expected

@@ -18,6 +18,7 @@ COMMANDS = {
     "run": "Import manifests and run until nothing is left to do; without one: resume.",
     "pairs": "Make a manifest from key frames: each leads to the next.",
     "plan": "Check manifests, hold them against the table and price the difference.",
+    "config": "Show what a job file comes to, and where each value is from.",
     "models": "Show which models there are, and read from fal what is new.",
     "status": "Show counts, money and what needs a person.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
@@ -67,6 +68,7 @@ def tweenbatch() -> None:
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
     from tweenbatch.errors import (
+        JobFileError,
         KeyRefused,
         ManifestError,
         TableBusy,
@@ -98,7 +100,7 @@ def main() -> None:
         click.echo("interrupted; nothing was submitted", err=True)
         sys.exit(EXIT_INTERRUPTED)
     except TweenbatchError as error:
-        of_lines = isinstance(error, ManifestError)
+        of_lines = isinstance(error, ManifestError | JobFileError)
         shown = (streams.visible_lines if of_lines else streams.visible_line)(str(error))
         click.echo(f"tweenbatch: {shown}", err=True)
         exits = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,38 @@ from tweenbatch.records import Manifest
 from tweenbatch.report import problems
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def manifests_argument(*, required: bool) -> Callable[[F], F]:
+    """Return the argument MANIFESTS, in whose place a job file may stand."""
+    return click.argument(
+        "manifests",
+        nargs=-1,
+        required=required,
+        type=click.Path(path_type=Path),
+        # A job file is read before the options, whose values it may give.
+        is_eager=True,
+        callback=_or_job_file,
+    )
+
+
+def _or_job_file(
+    ctx: click.Context, _param: click.Parameter, paths: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """Return the manifests; a job file gives its own, and values to options that nobody gave."""
+    named = [path for path in paths if path.suffix.lower() == ".toml"]
+    if not named:
+        return paths
+    if len(paths) > 1:
+        raise UsageError(
+            f"{named[0]}: a job file names its manifests itself; give it alone, or the manifests "
+            "without it"
+        )
+    from tweenbatch import jobfile
+
+    job = jobfile.read(named[0], now=datetime.now(UTC))
+    ctx.default_map = {**(ctx.default_map or {}), **job.options}
+    return job.manifests
 
 
 def manifest_options(command: F) -> F:

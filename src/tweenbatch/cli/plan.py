@@ -10,7 +10,7 @@ import click
 from tweenbatch import disk, pace, places
 from tweenbatch import plan as planning
 from tweenbatch.cli import streams
-from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
+from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
 from tweenbatch.cli.options import concurrency_option, output_option, table_options, table_url
 from tweenbatch.errors import ManifestError, OutputUnusable
 from tweenbatch.report import shapes, text
@@ -19,7 +19,7 @@ from tweenbatch.store import Store
 
 
 @click.command(cls=ManifestCommand, short_help="Check and price manifests.")
-@click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
+@manifests_argument(required=True)
 @concurrency_option(
     "Clips at fal at one time: for how long it takes. "
     f"auto, whose limit a run finds, is taken for {ASSUMED_CONCURRENCY} here."

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from tweenbatch import disk, places, quote, restored, session
 from tweenbatch.batch import Batch, look
 from tweenbatch.cli import streams
-from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options
+from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
 from tweenbatch.cli.options import Parsed, concurrency_option, output_option, table_options
 from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
@@ -50,7 +50,7 @@ def _dollars(value: str) -> Decimal:
 
 
 @click.command(cls=ManifestCommand, short_help="Import manifests and run them.")
-@click.argument("manifests", nargs=-1, type=click.Path(path_type=Path))
+@manifests_argument(required=False)
 @output_option
 @concurrency_option(
     "Clips at fal at one time. auto finds how many your account runs and keeps a short queue."
