@@ -24,6 +24,7 @@ from tweenbatch.fitting import Way
 from tweenbatch.manifest import MAX_TAKES, Naming
 from tweenbatch.models import find
 from tweenbatch.places import sqlite_db, sqlite_path
+from tweenbatch.records import Night
 from tweenbatch.settings import (
     AtOnce,
     Budget,
@@ -85,6 +86,11 @@ class WindowSection(_Section):
     stop_at: time | None = None
     max_duration: Annotated[str, _as(duration)] | None = None
 
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """Return the zone of all local times; None is this machine's own."""
+        return None if self.timezone is None else ZoneInfo(self.timezone)
+
 
 class JobFile(_Section):
     """A job file as it was written."""
@@ -123,6 +129,8 @@ class Job:
     manifests: tuple[Path, ...]
     options: Mapping[str, Any]
     """What the file says of options, by the names of the command's parameters."""
+    night: Night
+    """The local date of the file's time zone, under the name of the file."""
 
 
 def read(path: Path, *, now: datetime) -> Job:
@@ -139,7 +147,7 @@ def read(path: Path, *, now: datetime) -> Job:
         raise JobFileError(path, [f"is no TOML: {error}"]) from error
     except ValidationError as error:
         raise JobFileError(path, [_problem(each) for each in error.errors()]) from error
-    folder = path.parent
+    folder, zone = path.parent, job.window.zone
     missing = [each for each in job.frames if not (folder / each).is_dir()]
     if missing:
         raise JobFileError(
@@ -148,7 +156,8 @@ def read(path: Path, *, now: datetime) -> Job:
     return Job(
         path=path,
         manifests=tuple(_below(folder, each) for each in job.manifests),
-        options=MappingProxyType(_options(job, folder, now)),
+        options=MappingProxyType(_options(job, folder, now, zone)),
+        night=Night(job=path.stem, date=now.astimezone(zone).date()),
     )
 
 
@@ -157,7 +166,7 @@ def key_of(option: str) -> str:
     return next((key for key, name in OPTIONS.items() if name == option), option)
 
 
-def _options(job: JobFile, folder: Path, now: datetime) -> dict[str, Any]:
+def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -> dict[str, Any]:
     """Return the values that were given, as the command's own options would have them."""
     said = {
         f"{prefix}{key}": value
@@ -166,7 +175,7 @@ def _options(job: JobFile, folder: Path, now: datetime) -> dict[str, Any]:
         if key in section.model_fields_set and not isinstance(value, _Section)
     }
     del said["manifests"]
-    zone = said.pop("window.timezone", None)
+    said.pop("window.timezone", None)
     made: dict[str, Callable[[Any], Any]] = {
         "db": lambda db: _db_below(folder, db),
         "output": lambda output: (folder / output).resolve(),
@@ -174,9 +183,7 @@ def _options(job: JobFile, folder: Path, now: datetime) -> dict[str, Any]:
         "set": lambda pairs: tuple(f"{column}={value}" for column, value in pairs.items()),
         "keep": tuple,
         "fit": str,
-        "window.stop_at": lambda stop: next_occurrence(
-            stop, now=now, zone=ZoneInfo(zone) if zone else None
-        ),
+        "window.stop_at": lambda stop: next_occurrence(stop, now=now, zone=zone),
     }
     return {
         OPTIONS.get(key, key): made[key](value) if key in made else value

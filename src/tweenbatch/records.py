@@ -8,7 +8,7 @@ import json
 import json.encoder
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -402,6 +402,14 @@ class DayLimit:
 
     def __post_init__(self) -> None:
         _refuse_naive(begins=self.begins, ends=self.ends)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Night:
+    """All runs of one job file on one local date; a limit for a run is one for all of them."""
+
+    job: str
+    date: date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

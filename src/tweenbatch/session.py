@@ -142,6 +142,7 @@ async def run(
         version=__version__,
         now=started,
         max_cost_usd=settings.max_cost,
+        night=settings.night,
     )
     if lock is not None and doubt is None:
         store.remember_in(lock)

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT
+from tweenbatch.records import Night
 
 ASSUMED_CONCURRENCY = 8
 """What an estimate assumes where the limit of the account has still to be found."""
@@ -40,6 +41,8 @@ class RunSettings(BaseModel):
 
     again: str = ""
     """The manifests and options as they were typed, but for --rehearse; "" without a manifest."""
+    night: Night | None = None
+    """The night of the job file that says all this, if one does."""
     db: str = DEFAULT_DB
     output: Path = DEFAULT_OUTPUT
     concurrency: AtOnce | None = None

@@ -60,11 +60,10 @@ MIXED = (
         {
             "on": "generation",
             "do": "delay",
-            "seconds": seconds,
-            "probability": 1 / (10 - place),
-            "seed": 10 + place,
+            "seconds": digit,
+            "prompt_contains": f"{digit}: @Image1",
         }
-        for place, seconds in enumerate(range(1, 10))
+        for digit in range(1, 10)
     ),
 )
 """A clip takes 1 to 10 s, each whole number as often as the others, and one in twenty fails."""

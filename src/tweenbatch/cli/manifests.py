@@ -52,6 +52,7 @@ def _or_job_file(
 
     job = jobfile.read(named[0], now=datetime.now(UTC))
     ctx.default_map = {**(ctx.default_map or {}), **job.options}
+    ctx.obj = job
     return job.manifests
 
 

@@ -26,6 +26,8 @@ from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
 from tweenbatch.fal import Fal
+from tweenbatch.jobfile import Job
+from tweenbatch.records import Night
 from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
@@ -122,7 +124,8 @@ def _dollars(value: str) -> Decimal:
 @click.option("--logs", is_flag=True, help="Show what the model says while it works.")
 @manifest_options
 @table_options
-def command(**options: Any) -> None:
+@click.pass_obj
+def command(job: Job | None, /, **options: Any) -> None:
     """Import MANIFESTS and run until nothing is left to do.
 
     Without one: resume all unfinished work. Needs a key of fal in FAL_KEY, or --rehearse, which
@@ -130,7 +133,9 @@ def command(**options: Any) -> None:
     """
     streams.never_fail(streams.STDOUT)
     asked = Asked.taken_from(options)
-    settings = _settings(options, again=_again() if asked.paths else "")
+    settings = _settings(
+        options, again=_again() if asked.paths else "", night=job.night if job else None
+    )
     read, memory = asked.read(settings.output, settings.db, writes=True)
 
     def say(line: str) -> None:
@@ -185,7 +190,7 @@ def _again() -> str:
     return shlex.join(text for text in sys.argv[2:] if text != "--rehearse")
 
 
-def _settings(options: dict[str, Any], *, again: str) -> RunSettings:
+def _settings(options: dict[str, Any], *, again: str, night: Night | None) -> RunSettings:
     rehearse = options["rehearse"]
     db, output = options.pop("db"), options.pop("output")
     try:
@@ -195,6 +200,7 @@ def _settings(options: dict[str, Any], *, again: str) -> RunSettings:
             connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
             json_output=options.pop("as_json"),
             again=again,
+            night=night,
             **options,
         )
     except ValidationError as error:

@@ -70,6 +70,8 @@ def next_command(result: Result, settings: RunSettings) -> str:
 
 def resume_command(settings: RunSettings) -> str:
     """Return the command that goes on with the same table and folder."""
+    if settings.night is not None:
+        return f"tweenbatch run {settings.again}{' --rehearse' if settings.rehearse else ''}"
     output = DEFAULT_OUTPUT.absolute()
     usual = rehearsal_output(output) if settings.rehearse else output
     folder = "" if settings.output == usual else f" --output {shlex.quote(str(settings.output))}"

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Date,
     Float,
     ForeignKey,
     Index,
@@ -80,11 +81,14 @@ runs = Table(
     Column("note", Text, nullable=False, server_default=""),
     Column("max_cost_micro", Dollars),
     Column("committed_micro", Dollars, nullable=False, server_default="0"),
+    Column("job", Text),
+    Column("night", Date),
     CheckConstraint(
         "committed_micro >= 0 AND (max_cost_micro IS NULL OR committed_micro <= max_cost_micro)",
         name="within_max_cost",
     ),
 )
+Index("ix_runs_night", runs.c.job, runs.c.night)
 
 jobs = Table(
     "jobs",

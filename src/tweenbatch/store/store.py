@@ -25,6 +25,7 @@ from tweenbatch.records import (
     LastImport,
     Manifest,
     Money,
+    Night,
     Outcome,
     OwnRequest,
     Reach,
@@ -129,14 +130,29 @@ class Store:
     # Runs
 
     def begin_run(
-        self, *, host: str, pid: int, version: str, now: datetime, max_cost_usd: Decimal | None
+        self,
+        *,
+        host: str,
+        pid: int,
+        version: str,
+        now: datetime,
+        max_cost_usd: Decimal | None,
+        night: Night | None = None,
     ) -> int:
-        """Open a run and return its id; paid work that rests is due at once."""
-        start = runs.start_run(
-            host=host, pid=pid, version=version, now=now, max_cost_usd=max_cost_usd
-        )
+        """Open a run and return its id; paid work that rests is due at once.
+
+        Of ``max_cost_usd`` a run has what the runs of its ``night`` before it have left.
+        """
 
         def begin(connection: Connection) -> int:
+            most = max_cost_usd
+            if night is not None and most is not None:
+                self._database.one_at_a_time(connection)
+                before = connection.execute(runs.committed_in(night)).scalar() or 0
+                most = max(Decimal(0), most - before)
+            start = runs.start_run(
+                host=host, pid=pid, version=version, now=now, max_cost_usd=most, night=night
+            )
             run_id: int = connection.execute(start).scalar_one()
             connection.execute(runs.wake_paid_work(now=now))
             return run_id

@@ -25,7 +25,7 @@ from support.jobtable import NOON, PATHS, PRICE, Table, manifest, row
 from support.zones import local_zone
 from tweenbatch.clock import local_day
 from tweenbatch.errors import BudgetReached
-from tweenbatch.records import Billed, DayLimit, Failure, Intent, Job, Outcome
+from tweenbatch.records import Billed, DayLimit, Failure, Intent, Job, Night, Outcome
 from tweenbatch.states import AT_FAL, FINAL, TRANSITIONS, Event, ImpossibleTransition, State
 from tweenbatch.store import Store
 
@@ -436,3 +436,34 @@ def test_no_limit_is_passed_whatever_happens() -> None:
             ),
         )
     assert Budget.steps >= min(STEPS, 500)
+
+
+def test_the_runs_of_a_night_share_the_limit_of_a_run(table: Table) -> None:
+    table.load(*(row(number) for number in range(2, 7)))
+    tonight = Night(job="nightly", date=NOON.date())
+
+    def begin_in(night: Night) -> None:
+        run_id = table.store.begin_run(
+            host="here", pid=2, version="1", now=NOON, max_cost_usd=2 * PRICE, night=night
+        )
+        started = replace(table, run_id=run_id)
+        started.begin(started.claim_one())
+
+    begin_in(tonight)
+    begin_in(tonight)
+    with pytest.raises(BudgetReached):
+        begin_in(tonight)
+    begin_in(replace(tonight, date=NOON.date() + DAY))
+    begin_in(replace(tonight, job="weekly"))
+
+
+def test_what_a_night_did_not_pay_after_all_is_left_to_it(table: Table) -> None:
+    table.load(row(2), row(3))
+    tonight = Night(job="nightly", date=NOON.date())
+    for _ in range(2):
+        run_id = table.store.begin_run(
+            host="here", pid=2, version="1", now=NOON, max_cost_usd=PRICE, night=tonight
+        )
+        started = replace(table, run_id=run_id)
+        refused = started.walk(Event.SUBMIT_STARTED, Event.NOT_ACCEPTED)
+        assert refused.state is State.PENDING

@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from tweenbatch.records import Billed
+from tweenbatch.records import Billed, Night
 from tweenbatch.states import FINAL, IDENTIFIED, Event, State, advance
 from tweenbatch.store.attempts import AFTER, AttemptOutcome
 from tweenbatch.store.schema import attempts, jobs, runs
@@ -31,7 +31,13 @@ RUNNER_DIED_MESSAGE = "the run ended after the submission may have left and befo
 
 
 def start_run(
-    *, host: str, pid: int, version: str, now: datetime, max_cost_usd: Decimal | None
+    *,
+    host: str,
+    pid: int,
+    version: str,
+    now: datetime,
+    max_cost_usd: Decimal | None,
+    night: Night | None,
 ) -> Insert:
     """Open a run; gives its id."""
     return (
@@ -44,8 +50,17 @@ def start_run(
             heartbeat_at=now,
             max_cost_micro=max_cost_usd,
             committed_micro=Decimal(0),
+            job=night.job if night else None,
+            night=night.date if night else None,
         )
         .returning(runs.c.id)
+    )
+
+
+def committed_in(night: Night) -> Select[Decimal | None]:
+    """Sum what the runs of a night have committed."""
+    return select(type_coerce(func.sum(runs.c.committed_micro), Dollars)).where(
+        runs.c.job == night.job, runs.c.night == night.date
     )
 
 
