@@ -6,6 +6,7 @@ by their names, and not how a command gets them; paths in a file are relative to
 
 import difflib
 import glob
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -194,9 +195,10 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
 
 def _below(folder: Path, name: str) -> Path:
     """Return a path that a file in that folder names; it may be a pattern, the folder is none."""
-    if glob.has_magic(name) and not (folder / name).exists():
-        return Path(glob.escape(str(folder)), name)
-    return folder / name
+    pattern = glob.has_magic(name) and not (folder / name).exists()
+    place = glob.escape(str(folder)) if pattern else folder
+    # As it would be typed: a manifest is known by its path.
+    return Path(os.path.normpath(Path(place, name)))
 
 
 def _db_below(folder: Path, db: str) -> str:

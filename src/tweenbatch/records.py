@@ -534,6 +534,26 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which jobs a person means: all that every given part speaks of."""
+
+    states: frozenset[State]
+    ids: frozenset[int] = frozenset()
+    manifests: frozenset[Path] = frozenset()
+    row: int | None = None
+    error: str | None = None
+    tag: str | None = None
+    name: str | None = None
+    """A pattern with ``*`` and ``?`` for the names of clips, whatever their case."""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Tell whether it speaks of more than states."""
+        parts = (self.ids, self.manifests, self.row, self.error, self.tag, self.name)
+        return any(part not in (None, frozenset()) for part in parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRow:
     """One line of the export, in the order of its columns.
 

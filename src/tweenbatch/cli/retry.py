@@ -4,10 +4,12 @@ import json
 import sys
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import click
 
 from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.cli.selection import chosen, selection_options, taken_from
 from tweenbatch.errors import UsageError
 from tweenbatch.records import Attention
 from tweenbatch.report import text
@@ -16,24 +18,32 @@ from tweenbatch.store import Store
 
 
 @click.command(short_help="Queue failed jobs again.")
-@click.argument("jobs", nargs=-1, type=int)
+@selection_options
+@click.option(
+    "--state",
+    "states",
+    type=click.Choice([State.FAILED.value, State.CANCELLED.value]),
+    multiple=True,
+    default=[State.FAILED.value],
+    show_default=True,
+    help="May be repeated.",
+)
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @table_options
-def command(jobs: tuple[int, ...], yes: bool, db: str, rehearse: bool, as_json: bool) -> None:
-    """Queue the failed JOBS again (all of them without a number); the next run pays for them."""
+def command(
+    *, yes: bool, db: str, rehearse: bool, as_json: bool, states: tuple[str, ...], **options: Any
+) -> None:
+    """Queue the failed JOBS again; the next run pays for them.
+
+    All of them without a number, or those that every option speaks of.
+    """
+    selection = taken_from(options, [State(state) for state in states])
     store = Store.open(table_url(db, rehearse=rehearse), create=False)
     try:
-        failed = {a.job_id: a for a in store.attention() if a.state is State.FAILED}
-        unknown = sorted(set(jobs) - failed.keys())
-        if unknown:
-            raise UsageError(
-                f"not failed: job {', '.join(map(str, unknown))}; `tweenbatch status` lists those "
-                "that are"
-            )
-        chosen = [failed[job] for job in (jobs or sorted(failed))]
-        if chosen and not yes:
-            _confirm(chosen)
-        count = store.requeue([a.job_id for a in chosen], now=datetime.now(UTC))
+        found = chosen(store, selection)
+        if found and not yes:
+            _confirm(found)
+        count = store.requeue([each.job_id for each in found], now=datetime.now(UTC))
     finally:
         store.close()
     if as_json:

@@ -32,6 +32,7 @@ from tweenbatch.records import (
     Recovered,
     Request,
     SeenFrame,
+    Selection,
     Took,
     Unpaid,
 )
@@ -578,6 +579,11 @@ class Store:
     def attention(self) -> list[Attention]:
         """Return the jobs that a person should look at: failed and uncertain ones."""
         query = views.needing_a_person()
+        return [reading.attention_of(row) for row in self._all(query)]
+
+    def selected(self, selection: Selection) -> list[Attention]:
+        """Return the jobs that are meant."""
+        query = views.selected(selection)
         return [reading.attention_of(row) for row in self._all(query)]
 
     def export(self) -> Iterator[ExportRow]:

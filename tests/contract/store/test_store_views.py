@@ -2,11 +2,21 @@
 
 from dataclasses import astuple, fields, replace
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.jobtable import CLIP, NOON, PATHS, PRICE, Table, row
-from tweenbatch.records import Billed, ExportRow, Failure, Money, Outcome, Unpaid
+from tweenbatch.records import (
+    Billed,
+    ExportRow,
+    Failure,
+    Money,
+    Outcome,
+    Selection,
+    Unpaid,
+)
 from tweenbatch.states import Event, State
 
 COLUMNS = (
@@ -186,3 +196,32 @@ def test_what_waits_is_priced_as_far_as_a_row_asks_for_it(table: Table) -> None:
     alike = Unpaid(endpoint="kling", parameters={"duration": "5"}, price_usd=PRICE, jobs=2)
     assert table.store.unpaid() == [alike]
     assert table.store.unpaid([one]) == [replace(alike, jobs=1)]
+
+
+@pytest.mark.parametrize(
+    ("part", "numbers"),
+    [
+        ({"tag": "red"}, {2, 3}),
+        ({"tag": 'a "quote" 100%'}, {3}),
+        ({"tag": "Grün"}, {4}),
+        ({"name": "CLIP-2*"}, {2, 20}),
+        ({"name": "clip_2"}, set()),
+        ({"row": 4}, {4}),
+        ({"manifests": frozenset({Path("/jobs/other.csv")})}, {20}),
+        ({"manifests": frozenset({Path("/jobs/manifest.csv")}), "tag": "red"}, {2, 3}),
+        ({"error": "broken"}, {2, 3, 4, 20}),
+        ({"error": "whole"}, set()),
+    ],
+)
+def test_jobs_are_selected_by_what_is_said_of_them(
+    table: Table, part: dict[str, Any], numbers: set[int]
+) -> None:
+    table.load(
+        row(2, tags=("red",)), row(3, tags=("red", 'a "quote" 100%')), row(4, tags=("Grün",))
+    )
+    table.load(row(20), path="/jobs/other.csv")
+    for _ in range(4):
+        table.put_in(State.FAILED)
+    table.load(row(30, tags=("red",)), path="/jobs/waiting.csv")
+    found = table.store.selected(Selection(states=frozenset({State.FAILED}), **part))
+    assert {job.name for job in found} == {f"clip-{number}" for number in numbers}

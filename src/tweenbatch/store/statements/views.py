@@ -1,5 +1,7 @@
 """Statements that only look: counts, money, what needs a person, the export, uploads."""
 
+import json
+import re
 from collections.abc import Collection
 from datetime import datetime
 from typing import Any
@@ -20,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tweenbatch.records import Billed
+from tweenbatch.records import Billed, Selection
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
@@ -47,6 +49,11 @@ def money_by_fate() -> Select[Any]:
 
 def needing_a_person() -> Select[Any]:
     """Read failed and uncertain jobs, the oldest first."""
+    return selected(Selection(states=frozenset({State.FAILED, State.UNCERTAIN})))
+
+
+def selected(selection: Selection) -> Select[Any]:
+    """Read the jobs that are meant, the oldest first."""
     return (
         select(
             jobs.c.id.label("job_id"),
@@ -59,9 +66,39 @@ def needing_a_person() -> Select[Any]:
             func.coalesce(jobs.c.finished_at, jobs.c.updated_at).label("since"),
         )
         .select_from(jobs.outerjoin(attempts, _LATEST))
-        .where(jobs.c.state.in_([State.FAILED, State.UNCERTAIN]))
+        .where(jobs.c.state.in_(sorted(selection.states)), *_meant(selection))
         .order_by(jobs.c.id)
     )
+
+
+def _meant(selection: Selection) -> list[ColumnElement[bool]]:
+    meant: list[ColumnElement[bool]] = []
+    if selection.ids:
+        meant.append(jobs.c.id.in_(sorted(selection.ids)))
+    if selection.error is not None:
+        meant.append(jobs.c.error_type == selection.error)
+    if selection.name is not None:
+        meant.append(jobs.c.output_folded.like(_like(selection.name.lower()), escape="\\"))
+    asking: list[ColumnElement[bool]] = []
+    if selection.manifests:
+        paths = [str(path) for path in sorted(selection.manifests)]
+        of_these = select(manifests.c.id).where(manifests.c.path.in_(paths))
+        asking.append(rows.c.manifest_id.in_(of_these))
+    if selection.row is not None:
+        asking.append(rows.c.number == selection.row)
+    if selection.tag is not None:
+        # A list of texts, which JSON puts in quotes that no text can have within.
+        tag = json.dumps(selection.tag, ensure_ascii=False)
+        asking.append(cast(rows.c.tags, Text).contains(tag, autoescape=True))
+    if asking:
+        meant.append(exists().where(rows.c.job_id == jobs.c.id, *asking))
+    return meant
+
+
+def _like(pattern: str) -> str:
+    """Return a pattern with ``*`` and ``?`` as LIKE has it."""
+    literal = re.sub(r"([\\%_])", r"\\\1", pattern)
+    return literal.replace("*", "%").replace("?", "_")
 
 
 def manifest_ids() -> Select[int]:

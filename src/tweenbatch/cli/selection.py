@@ -1,0 +1,73 @@
+"""Which jobs a person means, on the command line: the same everywhere."""
+
+import os
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tweenbatch.errors import UsageError
+from tweenbatch.records import Attention, Selection
+from tweenbatch.states import State
+from tweenbatch.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def selection_options(command: F) -> F:
+    """Add the argument JOBS and the options that narrow what is meant."""
+    for option in (
+        click.argument("jobs", nargs=-1, type=int),
+        click.option(
+            "--manifest",
+            "manifests",
+            metavar="FILE",
+            multiple=True,
+            type=click.Path(path_type=Path),
+            help="Jobs that rows of this manifest ask for; may be repeated.",
+        ),
+        click.option(
+            "--row", metavar="N", type=int, help="Jobs of this row, as a spreadsheet counts."
+        ),
+        click.option("--error", metavar="TYPE", help="Jobs with this error, e.g. timeout."),
+        click.option("--tag", metavar="TAG", help="Jobs of rows with this tag."),
+        click.option("--name", metavar="PATTERN", help="Clips called so, e.g. 'winter-*'."),
+    ):
+        command = option(command)
+    return command
+
+
+def taken_from(options: dict[str, Any], states: Collection[State]) -> Selection:
+    """Take out of a command's options what ``selection_options`` put there."""
+    return Selection(
+        states=frozenset(states),
+        ids=frozenset(options.pop("jobs")),
+        manifests=frozenset(map(_as_in_the_table, options.pop("manifests"))),
+        **{part: options.pop(part) for part in ("row", "error", "tag", "name")},
+    )
+
+
+def chosen(store: Store, selection: Selection) -> list[Attention]:
+    """Return the jobs that are meant; raise ``UsageError`` where one was named in vain."""
+    found = store.selected(selection)
+    states = " or ".join(sorted(selection.states))
+    unknown = sorted(selection.ids - {job.job_id for job in found})
+    if unknown:
+        numbers = ", ".join(map(str, unknown))
+        others = " of what else was asked for" if _has_more(selection) else ""
+        raise UsageError(f"not {states}{others}: job {numbers}; {_LISTED}")
+    if selection.is_narrowed and not found:
+        raise UsageError(f"no job that is {states} is meant by that; {_LISTED}")
+    return found
+
+
+def _as_in_the_table(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - without "..", and links as they are
+
+
+_LISTED = "`tweenbatch status` and `tweenbatch export` show how jobs stand"
+
+
+def _has_more(selection: Selection) -> bool:
+    return Selection(states=selection.states, ids=selection.ids) != selection
