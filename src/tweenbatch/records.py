@@ -554,6 +554,52 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskedBy:
+    """A row that asks for a job."""
+
+    manifest: str
+    row: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One submission of a job, as far as it came, and the file that came of it."""
+
+    number: int
+    run_id: int
+    outcome: str
+    billed: Billed | None
+    price_usd: Decimal
+    started_at: datetime
+    accepted_at: datetime | None
+    finished_at: datetime | None
+    request_id: str | None
+    video_url: str | None
+    http_status: int | None
+    error_type: str | None
+    error_message: str | None
+    path: str | None
+    bytes: int | None
+    sha256: str | None
+    seconds: float | None
+    width: int | None
+    height: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """All that the table knows of a job: who asks for it, and what became of it when."""
+
+    job: Job
+    error: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    asked_by: tuple[AskedBy, ...]
+    attempts: tuple[Attempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRow:
     """One line of the export, in the order of its columns.
 

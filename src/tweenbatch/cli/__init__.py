@@ -21,6 +21,7 @@ COMMANDS = {
     "config": "Show what a job file comes to, and where each value is from.",
     "models": "Show which models there are, and read from fal what is new.",
     "status": "Show counts, money and what needs a person.",
+    "show": "Tell all that is known of one job.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
     "retry": "Queue failed jobs again; the next run pays for them anew.",
     "resolve": "Settle by hand what nobody knows the outcome of.",

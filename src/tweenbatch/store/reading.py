@@ -1,10 +1,13 @@
 """What the table says, as records."""
 
 import json
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 from tweenbatch.records import (
+    AskedBy,
+    Attempt,
     Attention,
     Billed,
     EarlierRow,
@@ -19,6 +22,7 @@ from tweenbatch.records import (
     Request,
     Row,
     SeenFrame,
+    Story,
     Took,
     Unpaid,
 )
@@ -152,6 +156,18 @@ def seen_frame_of(row: Any) -> SeenFrame:
 def attention_of(row: Any) -> Attention:
     """Return a job that a person should look at."""
     return Attention(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def story_of(job: Any, asking: Iterable[Any], tried: Iterable[Any]) -> Story:
+    """Return all that is known of a job."""
+    return Story(
+        job=job_of(job),
+        error=f"{job.error_type}: {job.error_message}" if job.error_type else None,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        asked_by=tuple(AskedBy(**row._mapping) for row in asking),  # noqa: SLF001 - SQLAlchemy's documented name
+        attempts=tuple(Attempt(**row._mapping) for row in tried),  # noqa: SLF001 - the same
+    )
 
 
 def unpaid_of(row: Any) -> Unpaid:

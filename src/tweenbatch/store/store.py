@@ -33,6 +33,7 @@ from tweenbatch.records import (
     Request,
     SeenFrame,
     Selection,
+    Story,
     Took,
     Unpaid,
 )
@@ -585,6 +586,23 @@ class Store:
         """Return the jobs that are meant."""
         query = views.selected(selection)
         return [reading.attention_of(row) for row in self._all(query)]
+
+    def story(self, job: int | str) -> Story | None:
+        """Return all that is known of the job with this number or this clip's name, if any."""
+
+        def tell(connection: Connection) -> Story | None:
+            found = (
+                connection.execute(views.with_output_name(job)).scalar()
+                if isinstance(job, str)
+                else job
+            )
+            known = connection.execute(work.jobs_with_attempt(), {"job_ids": [found]}).first()
+            if known is None:
+                return None
+            asking = connection.execute(views.asking_rows(known.id)).all()
+            return reading.story_of(known, asking, connection.execute(views.attempts_of(known.id)))
+
+        return self._database.read(tell)
 
     def export(self) -> Iterator[ExportRow]:
         """Yield every manifest row with what became of it, by manifest path and position.

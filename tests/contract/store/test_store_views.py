@@ -225,3 +225,19 @@ def test_jobs_are_selected_by_what_is_said_of_them(
     table.load(row(30, tags=("red",)), path="/jobs/waiting.csv")
     found = table.store.selected(Selection(states=frozenset({State.FAILED}), **part))
     assert {job.name for job in found} == {f"clip-{number}" for number in numbers}
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_story_of_a_job_is_told_in_every_state(table: Table, state: State) -> None:
+    table.load(row(2))
+    table.load(row(2), path="/jobs/other.csv")
+    job = table.put_in(state)
+    story = table.store.story(job.id)
+    assert story == table.store.story(job.output_name.upper())
+    assert story is not None
+    assert story.job.state is state
+    assert [row.manifest for row in story.asked_by] == ["/jobs/manifest.csv", "/jobs/other.csv"]
+    assert [each.number for each in story.attempts] == list(range(1, job.attempt + 1))
+    assert [each.path is not None for each in story.attempts] == [state is State.SUCCEEDED] * len(
+        story.attempts
+    )

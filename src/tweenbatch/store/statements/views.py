@@ -101,6 +101,40 @@ def _like(pattern: str) -> str:
     return literal.replace("*", "%").replace("?", "_")
 
 
+def with_output_name(name: str) -> Select[int]:
+    """Find the job whose clip is called so, whatever the case."""
+    return select(jobs.c.id).where(jobs.c.output_folded == name.lower())
+
+
+def asking_rows(job_id: int) -> Select[Any]:
+    """Read the rows that ask for a job, in order."""
+    return (
+        select(manifests.c.path.label("manifest"), rows.c.number.label("row"), rows.c.name)
+        .select_from(rows.join(manifests, rows.c.manifest_id == manifests.c.id))
+        .where(rows.c.job_id == job_id)
+        .order_by(manifests.c.path, rows.c.number)
+    )
+
+
+def attempts_of(job_id: int) -> Select[Any]:
+    """Read the attempts of a job with their files, in order."""
+    told = (
+        *("number", "run_id", "outcome", "billed", "started_at", "accepted_at", "finished_at"),
+        *("request_id", "video_url", "http_status", "error_type", "error_message"),
+    )
+    of_file = ("path", "bytes", "sha256", "seconds", "width", "height")
+    return (
+        select(
+            *(attempts.c[name] for name in told),
+            attempts.c.price_micro.label("price_usd"),
+            *(artifacts.c[name] for name in of_file),
+        )
+        .select_from(attempts.outerjoin(artifacts, artifacts.c.attempt_id == attempts.c.id))
+        .where(attempts.c.job_id == job_id)
+        .order_by(attempts.c.number)
+    )
+
+
 def manifest_ids() -> Select[int]:
     """Read the manifests' ids in order of their paths."""
     return select(manifests.c.id).order_by(manifests.c.path)
