@@ -36,6 +36,8 @@ MANY_FRACTION = 0.15
 """After so many at work, whatever was expected, each comes later by a share of the time waited that
 grows: so there are few more, however long it takes."""
 
+SPREAD_LOOKS = 8
+"""Where times differ much, so many looks have to do from the earliest likely end to the latest."""
 STEPS = 2
 """Looks between the earliest likely end and the latest."""
 FINEST_SECONDS = 0.05
@@ -178,7 +180,8 @@ def _due(sight: Sight, work: tuple[float, float], in_all: tuple[float, float]) -
     waited = sight.looked - sight.accepted
     if sight.queued == sight.looked:
         return max(first, sight.looked + max(earliest, QUEUED_FRACTION * waited))
-    coarsest = max(FINEST_SECONDS, COARSEST_FRACTION * waited)
+    spread = (last / soonest) ** (1 / SPREAD_LOOKS) - 1
+    coarsest = max(FINEST_SECONDS, max(COARSEST_FRACTION, spread) * waited)
     finest = min(coarsest, max(FINEST_SECONDS, FINEST_FRACTION * waited))
     step = coarsest
     if waited <= last + finest:

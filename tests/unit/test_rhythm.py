@@ -57,6 +57,15 @@ def test_what_is_known_brings_the_first_look_just_before_the_end(seconds: float)
     assert times[-1] <= 1000.0 + 1.05 * seconds + 0.05
 
 
+def test_where_times_differ_much_looks_are_as_far_apart_as_few_of_them_must_be() -> None:
+    at = learned(*[1.0 + n % 10 for n in range(40)])
+    for seconds in range(2, 11):
+        ends = 1000.0 + seconds
+        times = looks(at, at.sight(KIND, accepted=1000.0, now=1000.0), ends=ends)
+        assert len(times) <= 10
+        assert times[-1] <= ends + 0.35 * seconds
+
+
 def test_what_the_table_has_seen_is_where_a_run_begins() -> None:
     at = rhythm(*[100.0] * ENOUGH)
     first = at.due(at.sight(KIND, accepted=0.0, now=0.0))
