@@ -4,6 +4,7 @@ It learns from the requests that ended in this run, and begins with what the tab
 arithmetic; all times are seconds as ``Clock.monotonic`` gives them.
 """
 
+import math
 import random
 from collections import deque
 from collections.abc import Collection, Hashable, Iterable
@@ -180,7 +181,7 @@ def _due(sight: Sight, work: tuple[float, float], in_all: tuple[float, float]) -
     waited = sight.looked - sight.accepted
     if sight.queued == sight.looked:
         return max(first, sight.looked + max(earliest, QUEUED_FRACTION * waited))
-    spread = (last / soonest) ** (1 / SPREAD_LOOKS) - 1
+    spread = math.pow(last / max(soonest, FINEST_SECONDS), 1 / SPREAD_LOOKS) - 1
     coarsest = max(FINEST_SECONDS, max(COARSEST_FRACTION, spread) * waited)
     finest = min(coarsest, max(FINEST_SECONDS, FINEST_FRACTION * waited))
     step = coarsest

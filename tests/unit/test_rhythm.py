@@ -66,6 +66,14 @@ def test_where_times_differ_much_looks_are_as_far_apart_as_few_of_them_must_be()
         assert times[-1] <= ends + 0.35 * seconds
 
 
+def test_clips_that_took_no_time_are_looked_at_all_the_same() -> None:
+    at = rhythm()
+    for _ in range(ENOUGH):
+        at.ended(at.sight(KIND, accepted=0.0, now=0.0), now=0.0, at_work=0.0)
+    times = looks(at, at.sight(KIND, accepted=0.0, now=0.0), ends=3.0)
+    assert times[-1] < 5.0
+
+
 def test_what_the_table_has_seen_is_where_a_run_begins() -> None:
     at = rhythm(*[100.0] * ENOUGH)
     first = at.due(at.sight(KIND, accepted=0.0, now=0.0))
