@@ -127,7 +127,7 @@ def resumed(folder: Path) -> Step:
         shutil.copy(folder / "tweenbatch.db", copy)
         began = time.time()
         process = subprocess.Popen(
-            command("run", "--yes", "--trust-table", "--concurrency", str(SLOTS)),
+            command("run", "--yes", "--trust-table", "--limit", str(SLOTS)),
             cwd=copy,
             env=environment(copy, FAL_KEY=KEY, TWEENBATCH_CONNECT_TO=url),
             stdin=subprocess.DEVNULL,
