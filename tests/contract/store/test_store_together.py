@@ -161,11 +161,11 @@ def test_a_group_that_meets_another_writer_is_done_again_as_a_whole(
     assert of_file.store.money().reserved == 3 * PRICE
 
 
+# A file lets one writer in at a time, so that nothing breaks a group off there.
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
 def test_a_group_that_the_server_breaks_off_is_done_again_as_a_whole(
     table: Table, url: str
 ) -> None:
-    if url.startswith("sqlite"):
-        pytest.skip("SQLite has let only one writer in")
     table.load(row(2), row(3), row(4))
     calls = [partial(table.begin, job) for job in table.claim()]
     psycopg = pytest.importorskip("psycopg")
