@@ -79,6 +79,7 @@ def test_a_job_is_meant_where_every_option_speaks_of_it(
         (("--error", "nothing_like_it"), "no job that is failed is meant by that"),
         (("--name", "clip_1"), "no job that is failed is meant by that"),
         (("--name", "%"), "no job that is failed is meant by that"),
+        (("--tag", "r_d"), "no job that is failed is meant by that"),
         (("--tag", "re"), "no job that is failed is meant by that"),
         (("--tag", 'red", "Gr'), "no job that is failed is meant by that"),
         (("--row", "4"), "no job that is failed is meant by that"),
