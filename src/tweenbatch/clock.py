@@ -51,6 +51,12 @@ def local_day(now: datetime) -> tuple[datetime, datetime]:
     return _midnight(today), _midnight(today + timedelta(days=1))
 
 
+def local_month(now: datetime) -> tuple[datetime, datetime]:
+    """Return when this machine's calendar month began and when the next one does, both in UTC."""
+    first = now.astimezone().date().replace(day=1)
+    return _midnight(first), _midnight((first + timedelta(days=31)).replace(day=1))
+
+
 def _midnight(day: date) -> datetime:
     local = datetime.combine(day, datetime.min.time())
     begins = local.astimezone(UTC)

@@ -42,6 +42,7 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "set": "defaults",
         "budget.run": "max_cost",
         "budget.day": "max_cost_per_day",
+        "budget.month": "max_cost_per_month",
         "window.stop_at": "stop_at",
         "window.max_duration": "max_duration",
     }
@@ -78,6 +79,7 @@ class BudgetSection(_Section):
 
     run: Budget | None = None
     day: Budget | None = None
+    month: Budget | None = None
 
 
 class WindowSection(_Section):

@@ -393,9 +393,11 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayLimit:
+class PeriodLimit:
     """What all runs of a table together may commit between two instants, in US dollars."""
 
+    option: str
+    """The option that asks for it."""
     usd: Decimal
     begins: datetime
     ends: datetime

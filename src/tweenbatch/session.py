@@ -270,7 +270,7 @@ def _runner(
         window=Window(most=settings.max_in_flight, fixed=settings.concurrency),
         lane=Lane(monotonic=clock.monotonic, rng=rng),
         # A budget is known to hold only when it comes to paying: until then nothing is uploaded.
-        ahead=settings.max_cost is None and settings.max_cost_per_day is None,
+        ahead=settings.most_usd is None,
     )
     doubted = asyncio.Event()
     table = TableThread(store.together)
@@ -286,7 +286,7 @@ def _runner(
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output),
         watcher=watcher,
         downloads=asyncio.Semaphore(DOWNLOADS),
-        max_cost_per_day=settings.max_cost_per_day,
+        period_limits=settings.period_limits,
         streak=Streak(None if settings.keep_going else settings.same_failures),
         doubted=doubted,
         witness=own_witness,

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from tweenbatch.clock import local_day, local_month
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT
-from tweenbatch.records import Night
+from tweenbatch.records import Night, PeriodLimit
 
 ASSUMED_CONCURRENCY = 8
 """What an estimate assumes where the limit of the account has still to be found."""
@@ -50,6 +51,7 @@ class RunSettings(BaseModel):
     max_in_flight: AtOnce = DEFAULT_IN_FLIGHT
     max_cost: Budget | None = None
     max_cost_per_day: Budget | None = None
+    max_cost_per_month: Budget | None = None
     limit: Annotated[int, Field(ge=0)] | None = None
     max_duration: timedelta | None = None
     stop_at: datetime | None = None
@@ -63,6 +65,25 @@ class RunSettings(BaseModel):
     trust_table: bool = False
     accept_price: bool = False
     json_output: bool = False
+
+    @property
+    def most_usd(self) -> Decimal | None:
+        """Return what this run can't pay more than, if there is such a limit."""
+        limits = (self.max_cost, self.max_cost_per_day, self.max_cost_per_month)
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def period_limits(self, now: datetime) -> list[PeriodLimit]:
+        """Return the limits of the calendar day and month, by this machine's clock."""
+        periods = (
+            ("--max-cost-per-day", self.max_cost_per_day, local_day),
+            ("--max-cost-per-month", self.max_cost_per_month, local_month),
+        )
+        return [
+            PeriodLimit(option=option, usd=usd, begins=begins, ends=ends)
+            for option, usd, period in periods
+            if usd is not None
+            for begins, ends in [period(now)]
+        ]
 
     def submits_until(self, started: datetime) -> datetime | None:
         """Return the instant after which no submission may go, if there is one."""

@@ -6,14 +6,13 @@ The worker records; what a stage does is not known here, nor which job comes nex
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from tweenbatch.clock import Clock, local_day
+from tweenbatch.clock import Clock
 from tweenbatch.errors import (
     Answered,
     BudgetReached,
@@ -35,11 +34,11 @@ from tweenbatch.intents import Intents
 from tweenbatch.lane import Lane
 from tweenbatch.records import (
     Billed,
-    DayLimit,
     Failure,
     Intent,
     Job,
     Outcome,
+    PeriodLimit,
     Phase,
     RemoteStatus,
     Request,
@@ -112,8 +111,8 @@ class Worker:
     stopping: bool = False
     parked: bool = False
     """A job was laid aside for a while: there is something to collect later."""
-    max_cost_per_day: Decimal | None = None
-    """US dollars for each local calendar day, over all runs of the table."""
+    period_limits: Callable[[datetime], Sequence[PeriodLimit]] = lambda _: ()
+    """Tells the limits that hold at an instant over all runs of the table."""
     budget_reached: BudgetReached | None = None
     """The limit of money that the last submission would have passed."""
     broken_table: Exception | None = None
@@ -287,7 +286,7 @@ class Worker:
                 intent,
                 run_id=self.run_id,
                 now=now,
-                day=self._day(now),
+                periods=self.period_limits(now),
             )
         except BaseException as error:
             self.lane.abandoned()
@@ -299,12 +298,6 @@ class Worker:
         self.starting.discard(job.id)
         self.watcher.moved(begun, job.state)
         return begun
-
-    def _day(self, now: datetime) -> DayLimit | None:
-        if self.max_cost_per_day is None:
-            return None
-        begins, ends = local_day(now)
-        return DayLimit(usd=self.max_cost_per_day, begins=begins, ends=ends)
 
     async def _wait(self, job: Job) -> Job | None:
         try:

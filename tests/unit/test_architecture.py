@@ -36,7 +36,7 @@ MAY_USE: dict[str, set[str]] = {
     "models": {"errors", "places"},
     "places": set(),
     "filenames": set(),
-    "settings": {"places", "records"},
+    "settings": {"clock", "places", "records"},
     "jobfile": {"errors", "fitting", "manifest", "models", "places", "records", "settings"},
     "policy": {"records", "states"},
     "lane": {"policy"},

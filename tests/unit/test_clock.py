@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from support.zones import local_zone
-from tweenbatch.clock import local_day
+from tweenbatch.clock import local_day, local_month
 
 HOUR = timedelta(hours=1)
 
@@ -50,3 +50,22 @@ def test_every_moment_of_two_years_is_in_one_day_and_the_days_leave_no_gap(name:
             now += HOUR / 2
     assert len(days) >= 730
     assert all(one[1] == next_one[0] for one, next_one in pairwise(sorted(days)))
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "begins", "ends"),
+    [
+        ("UTC", "2026-02-28T23:59", "2026-02-01T00:00", "2026-03-01T00:00"),
+        ("UTC", "2026-12-31T12:00", "2026-12-01T00:00", "2027-01-01T00:00"),
+        ("Europe/Berlin", "2026-03-31T21:59", "2026-02-28T23:00", "2026-03-31T22:00"),
+        ("Europe/Berlin", "2026-03-31T22:00", "2026-03-31T22:00", "2026-04-30T22:00"),
+        # The clocks go from 1:00 back to 0:00 on the first day of the month.
+        ("America/Havana", "2026-11-01T04:00", "2026-11-01T04:00", "2026-12-01T05:00"),
+    ],
+)
+def test_a_month_is_that_of_the_machine_s_time_zone(
+    zone: str, now: str, begins: str, ends: str
+) -> None:
+    with local_zone(zone):
+        found = local_month(datetime.fromisoformat(now).replace(tzinfo=UTC))
+    assert found == tuple(datetime.fromisoformat(end).replace(tzinfo=UTC) for end in (begins, ends))

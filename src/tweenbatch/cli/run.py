@@ -78,6 +78,12 @@ def _dollars(value: str) -> Decimal:
     type=Parsed("usd", _dollars),
     help="Stop before the submission that would pass this amount today, all runs together.",
 )
+@click.option(
+    "--max-cost-per-month",
+    metavar="USD",
+    type=Parsed("usd", _dollars),
+    help="Stop before the submission that would pass this amount this month, all runs together.",
+)
 @click.option("--limit", metavar="N", type=int, help="Submit at most N clips in this run.")
 @click.option(
     "--max-duration",
@@ -175,9 +181,8 @@ def _written_to(settings: RunSettings) -> list[Path]:
 def _room(batch: Batch, settings: RunSettings) -> disk.Room | None:
     """Return what the clips of this run will take: those in the air, and those it may pay for."""
     paid = batch.to_pay if settings.limit is None else min(batch.to_pay, settings.limit)
-    for most_usd in (settings.max_cost, settings.max_cost_per_day):
-        if most_usd is not None and batch.usd_to_pay:
-            paid = min(paid, ceil(batch.to_pay * most_usd / batch.usd_to_pay))
+    if settings.most_usd is not None and batch.usd_to_pay:
+        paid = min(paid, ceil(batch.to_pay * settings.most_usd / batch.usd_to_pay))
     return disk.room(
         settings.output,
         paid + batch.at_fal,

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Select
 from tweenbatch.errors import LeaseLost, TableMissing
 from tweenbatch.records import (
     Attention,
-    DayLimit,
     ExportRow,
     Imported,
     Intent,
@@ -28,6 +27,7 @@ from tweenbatch.records import (
     Night,
     Outcome,
     OwnRequest,
+    PeriodLimit,
     Reach,
     Recovered,
     Request,
@@ -378,7 +378,7 @@ class Store:
         *,
         run_id: int,
         now: datetime,
-        day: DayLimit | None = None,
+        periods: Sequence[PeriodLimit] = (),
     ) -> Job:
         """Write an intent down and reserve its price; what it returns may be submitted, once.
 
@@ -386,11 +386,11 @@ class Store:
         """
 
         def begin(connection: Connection) -> Job:
-            if day is not None:
+            if periods:
                 # Before any row is locked: an import takes the same two in the same order.
                 self._database.one_at_a_time(connection)
             return transitions.begin_attempt(
-                connection, job, intent, run_id=run_id, now=now, day=day
+                connection, job, intent, run_id=run_id, now=now, periods=periods
             )
 
         begun = self._database.write(begin)

@@ -1,6 +1,7 @@
 """Moving one job: its row, its attempt and its money, in one transaction."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from tweenbatch.errors import BudgetReached, LeaseLost
-from tweenbatch.records import Billed, DayLimit, Failure, Intent, Job, Outcome, Request
+from tweenbatch.records import Billed, Failure, Intent, Job, Outcome, PeriodLimit, Request
 from tweenbatch.states import AT_FAL, FINAL, Event, ImpossibleTransition, State, advance
 from tweenbatch.store.attempts import AFTER, CONCLUDED, billed_after
 from tweenbatch.store.reading import job_of
@@ -40,7 +41,7 @@ def begin_attempt(
     *,
     run_id: int,
     now: datetime,
-    day: DayLimit | None,
+    periods: Sequence[PeriodLimit] = (),
 ) -> Job:
     """Write the intent down and reserve its price; raises ``BudgetReached`` or ``LeaseLost``."""
     values = {
@@ -58,22 +59,22 @@ def begin_attempt(
             f"the next submission costs ${intent.price_usd} and would pass this run's limit",
             option="--max-cost",
         )
-    if day is not None:
-        _refuse_beyond(connection, day, intent.price_usd)
+    for period in periods:
+        _refuse_beyond(connection, period, intent.price_usd)
     digest = hashlib.sha256(intent.payload.encode()).hexdigest()
     connection.execute(work.open_attempt(job, intent, digest=digest, run_id=run_id, now=now))
     return read_job(connection, job.id)
 
 
-def _refuse_beyond(connection: Connection, day: DayLimit, price_usd: Decimal) -> None:
-    """Raise ``BudgetReached`` where the price would pass the day's limit."""
-    committed = connection.execute(runs.committed_since(day.begins)).scalar() or Decimal(0)
-    if committed + price_usd > day.usd:
+def _refuse_beyond(connection: Connection, period: PeriodLimit, price_usd: Decimal) -> None:
+    """Raise ``BudgetReached`` where the price would pass the period's limit."""
+    committed = connection.execute(runs.committed_since(period.begins)).scalar() or Decimal(0)
+    if committed + price_usd > period.usd:
         raise BudgetReached(
-            f"the next submission costs ${price_usd} and ${committed} of the day's ${day.usd}"
-            " is spent or reserved",
-            option="--max-cost-per-day",
-            until=day.ends,
+            f"the next submission costs ${price_usd} and ${committed} of the ${period.usd} of "
+            f"{period.option} is spent or reserved",
+            option=period.option,
+            until=period.ends,
         )
 
 
@@ -107,7 +108,7 @@ def adopt(
     if connection.execute(work.lease_job(job, run_id, until=now + LEASE)).rowcount != 1:
         raise LeaseLost(f"job {job.id} is no longer {job.state}, and free, under fence {job.fence}")
     leased = read_job(connection, job.id)
-    begun = begin_attempt(connection, leased, intent, run_id=run_id, now=sent_at, day=None)
+    begun = begin_attempt(connection, leased, intent, run_id=run_id, now=sent_at)
     accepted = Outcome(event=Event.ACCEPTED, request=request)
     adopted = record(connection, begun, accepted, run_id=run_id, now=sent_at)
     connection.execute(work.release_job(adopted, now=now, not_before=None))

@@ -25,7 +25,7 @@ from support.jobtable import NOON, PATHS, PRICE, Table, manifest, row
 from support.zones import local_zone
 from tweenbatch.clock import local_day
 from tweenbatch.errors import BudgetReached
-from tweenbatch.records import Billed, DayLimit, Failure, Intent, Job, Night, Outcome
+from tweenbatch.records import Billed, Failure, Intent, Job, Night, Outcome, PeriodLimit
 from tweenbatch.states import AT_FAL, FINAL, TRANSITIONS, Event, ImpossibleTransition, State
 from tweenbatch.store import Store
 
@@ -41,12 +41,17 @@ def intent(price_usd: Decimal = PRICE) -> Intent:
     return Intent(arguments={}, price_usd=price_usd, key_fingerprint="key", host="here")
 
 
-def day(usd: str, begins: datetime = NOON) -> DayLimit:
-    return DayLimit(usd=Decimal(usd), begins=begins, ends=begins + DAY)
+PER_DAY = "--max-cost-per-day"
 
 
-def begin(table: Table, job: Job, limit: DayLimit) -> Job:
-    return table.store.begin_attempt(job, intent(), run_id=table.run_id, now=table.now, day=limit)
+def day(usd: str, begins: datetime = NOON) -> PeriodLimit:
+    return PeriodLimit(option=PER_DAY, usd=Decimal(usd), begins=begins, ends=begins + DAY)
+
+
+def begin(table: Table, job: Job, limit: PeriodLimit) -> Job:
+    return table.store.begin_attempt(
+        job, intent(), run_id=table.run_id, now=table.now, periods=[limit]
+    )
 
 
 def another_run(table: Table, max_cost_usd: Decimal | None = None) -> Table:
@@ -61,7 +66,7 @@ def test_a_submission_that_would_pass_the_day_s_limit_changes_nothing(table: Tab
     first, second, third = table.claim()
     begin(table, first, day("1.12"))
     begin(table, second, day("1.12"))
-    with pytest.raises(BudgetReached, match=r"\$1\.12 of the day's \$1\.12") as caught:
+    with pytest.raises(BudgetReached, match=r"\$1\.12 of the \$1\.12") as caught:
         begin(table, third, day("1.12"))
     assert (caught.value.option, caught.value.until) == ("--max-cost-per-day", NOON + DAY)
     assert table.store.money().reserved == Decimal("1.12")
@@ -164,7 +169,7 @@ def exactness(url: str) -> int:
         begun = 0
         for job in part:
             try:
-                mine.begin_attempt(job, intent(), run_id=run_id, now=NOON, day=day("5.60"))
+                mine.begin_attempt(job, intent(), run_id=run_id, now=NOON, periods=[day("5.60")])
                 begun += 1
             except BudgetReached:
                 pass
@@ -266,10 +271,10 @@ class Budget(RuleBasedStateMachine):
         jobs = self.table.store.claim(run_id, [State.PENDING], limit=1, now=self.now)
         for job in jobs:
             begins, ends = local_day(self.now)
-            limit = DayLimit(usd=self.usd, begins=begins, ends=ends)
+            limit = PeriodLimit(option=PER_DAY, usd=self.usd, begins=begins, ends=ends)
             try:
                 begun = self.table.store.begin_attempt(
-                    job, intent(price), run_id=run_id, now=self.now, day=limit
+                    job, intent(price), run_id=run_id, now=self.now, periods=[limit]
                 )
                 refused_by = None
             except BudgetReached as error:

@@ -1,4 +1,4 @@
-"""``--max-cost-per-day``: one limit for all runs of a day, exact by the service's own ledger."""
+"""Limits for each day and month: one for all runs in it, exact by the service's own ledger."""
 
 import sqlite3
 import time
@@ -21,20 +21,21 @@ def noon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", f"<noon>{-east:+d}")
 
 
+@pytest.mark.parametrize("option", ["--max-cost-per-day", "--max-cost-per-month"])
 @pytest.mark.parametrize("concurrency", ["1", "8"])
-def test_the_day_s_limit_holds_over_all_its_runs(
-    tweenbatch: Command, fal: Server, concurrency: str
+def test_the_limit_holds_over_all_its_runs(
+    tweenbatch: Command, fal: Server, concurrency: str, option: str
 ) -> None:
     manifests.project(tweenbatch.folder, 8)
-    limit = ("--max-cost-per-day", "1.70", "--concurrency", concurrency)
+    limit = (option, "1.70", "--concurrency", concurrency)
     stopped = tweenbatch(*RUN, *limit)
     assert stopped.returncode == 3
-    assert "stopped by --max-cost-per-day" in stopped.stdout
+    assert f"stopped by {option}" in stopped.stdout
     assert fal.ledger()["billed_usd"] == "1.68"
     assert tweenbatch.jobs() == {"pending": 5, "succeeded": 3}
     again = tweenbatch("run", "--yes", *limit)
     assert again.returncode == 3
-    assert "stopped by --max-cost-per-day" in again.stdout
+    assert f"stopped by {option}" in again.stdout
     assert fal.ledger()["posts"] == 3
 
 
@@ -45,14 +46,20 @@ def test_the_limit_of_the_run_is_named_where_it_is_the_nearer_one(tweenbatch: Co
     assert "stopped by --max-cost\n" in stopped.stdout
 
 
-def test_what_was_begun_yesterday_does_not_count(tweenbatch: Command, fal: Server) -> None:
+@pytest.mark.parametrize(
+    ("option", "ago"),
+    [("--max-cost-per-day", timedelta(days=1)), ("--max-cost-per-month", timedelta(days=31))],
+)
+def test_what_was_begun_before_does_not_count(
+    tweenbatch: Command, fal: Server, option: str, ago: timedelta
+) -> None:
     manifests.project(tweenbatch.folder, 2)
-    limit = ("--max-cost-per-day", "0.56")
+    limit = (option, "0.56")
     assert tweenbatch(*RUN, *limit).returncode == 3
     with closing(sqlite3.connect(tweenbatch.folder / "tweenbatch.db")) as table, table:
         (started,) = table.execute("SELECT started_at FROM attempts").fetchone()
-        yesterday = datetime.fromisoformat(started) - timedelta(days=1)
-        table.execute("UPDATE attempts SET started_at = ?", [f"{yesterday:%Y-%m-%d %H:%M:%S.%f}"])
+        before = datetime.fromisoformat(started) - ago
+        table.execute("UPDATE attempts SET started_at = ?", [f"{before:%Y-%m-%d %H:%M:%S.%f}"])
     assert tweenbatch("run", "--yes", *limit).returncode == 0
     assert fal.ledger()["posts"] == 2
 
