@@ -31,8 +31,8 @@ from tweenbatch.settings import (
     Budget,
     duration,
     duration_or_zero,
-    next_occurrence,
     number_or_auto,
+    window,
 )
 
 SUFFIX = ".toml"
@@ -43,7 +43,9 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "budget.run": "max_cost",
         "budget.day": "max_cost_per_day",
         "budget.month": "max_cost_per_month",
+        "window.not_before": "not_before",
         "window.stop_at": "stop_at",
+        "window.grace": "grace",
         "window.max_duration": "max_duration",
     }
 )
@@ -86,7 +88,9 @@ class WindowSection(_Section):
     """When submissions may go."""
 
     timezone: Annotated[str, _as(_zone)] | None = None
+    not_before: time | None = None
     stop_at: time | None = None
+    grace: Annotated[str, _as(duration_or_zero)] | None = None
     max_duration: Annotated[str, _as(duration)] | None = None
 
     @property
@@ -179,6 +183,7 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
     }
     del said["manifests"]
     said.pop("window.timezone", None)
+    opens, closes = window(job.window.not_before, job.window.stop_at, now=now, zone=zone)
     made: dict[str, Callable[[Any], Any]] = {
         "db": lambda db: _db_below(folder, db),
         "output": lambda output: (folder / output).resolve(),
@@ -186,7 +191,8 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
         "set": lambda pairs: tuple(f"{column}={value}" for column, value in pairs.items()),
         "keep": tuple,
         "fit": str,
-        "window.stop_at": lambda stop: next_occurrence(stop, now=now, zone=zone),
+        "window.not_before": lambda _: opens,
+        "window.stop_at": lambda _: closes,
     }
     return {
         OPTIONS.get(key, key): made[key](value) if key in made else value

@@ -26,6 +26,14 @@ A_MOMENT = timedelta(milliseconds=1)
 """Less than a microsecond is nothing to a date: a wait for it would never end."""
 
 OUT_OF_TIME = "--max-duration or --stop-at"
+PAUSED = "tweenbatch pause"
+
+COLLECTS_ONLY = (
+    "what is at fal is collected, and nothing is submitted; `tweenbatch resume` lifts it"
+)
+
+PAUSE_LOOK_SECONDS = 3.0
+"""How long it takes at most until a pause is heard of, or its end."""
 
 IDLE_SECONDS = 60.0
 """The longest wait before the table is looked at again."""
@@ -36,7 +44,11 @@ class Limits:
     """When to stop submitting; what is in the air is collected all the same."""
 
     submissions: int | None = None
+    opens: datetime | None = None
+    """Before this nothing is submitted."""
     until: datetime | None = None
+    grace: timedelta | None = None
+    """How long what is at fal is waited for once that time is over; None: until it ends."""
     settle: timedelta = timedelta(0)
     """How long a run that has nothing else to do waits for what is uncertain or laid aside."""
 
@@ -51,7 +63,7 @@ class Ended:
     same_failure: str | None = None
     """One row after another failed alike, in the words of the last."""
     limit: str | None = None
-    """The option whose limit stopped the submissions."""
+    """The option, or the command, that stopped the submissions."""
 
 
 def table_failed(error: Exception) -> TableFailed:
@@ -74,6 +86,10 @@ class Runner:
     """Tells why nothing more should be submitted that would have to be written to a disk."""
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _idle_since: datetime | None = None
+    _began: datetime | None = None
+    _interrupted: bool = False
+    _paused: bool = False
+    _began_paused: bool = False
 
     async def run(self) -> Ended:
         """Work until nothing is left to do, or as far as the limits allow.
@@ -81,10 +97,16 @@ class Runner:
         Raises ``TableFailed`` where the table did not hold out.
         """
         worker = self.worker
+        self._began = worker.clock.now()
         try:
+            await self._look_for_a_pause()
+            self._began_paused = self._paused
+            if self._paused:
+                worker.watcher.notice(f"paused: {COLLECTS_ONLY}")
             async with asyncio.TaskGroup() as group:
                 helpers = [
                     group.create_task(self._heartbeat(), name="heartbeat"),
+                    group.create_task(self._obey(), name="pauses"),
                     group.create_task(self.reconciler.run(), name="reconciler"),
                 ]
                 worker.slots.over = self._none_goes
@@ -102,7 +124,7 @@ class Runner:
             raise table_failed(worker.broken_table) from worker.broken_table
         limit = self._limit_reached()
         return Ended(
-            interrupted=worker.stopping,
+            interrupted=self._interrupted,
             # Time that ran out at a closed gate was taken by the trouble, not by the work.
             trouble=worker.lane.closed or (worker.lane.paused if limit == OUT_OF_TIME else None),
             same_failure=worker.streak.stop,
@@ -111,6 +133,10 @@ class Runner:
 
     def stop(self) -> None:
         """Submit nothing more, finish what must not be cut off, and come to the end."""
+        self._interrupted = True
+        self._leave()
+
+    def _leave(self) -> None:
         self.worker.stopping = True
         self.worker.wake.set()
 
@@ -119,6 +145,9 @@ class Runner:
         more_to_collect, collect_at = True, worker.clock.now()
         while not worker.stopping:
             worker.wake.clear()
+            if self._grace_is_over():
+                self._leave()
+                return
             if worker.parked:
                 worker.parked = False
                 collect_at = min(collect_at, await self._next_collection())
@@ -187,7 +216,7 @@ class Runner:
 
     def _room(self) -> int:
         """Return how many submissions may be made ready now."""
-        if self._submissions_over():
+        if self._submissions_over() or self._held_back():
             return 0
         worker = self.worker
         rooms = [
@@ -206,7 +235,23 @@ class Runner:
         """Tell whether who stands in line need not wait: no submission goes any more."""
         if self.worker.slots.free and not self._submissions_over():
             self._look_at_the_disk()
-        return self._submissions_over()
+        return self._submissions_over() or self._held_back()
+
+    def _held_back(self) -> bool:
+        """Tell whether submissions have to wait, though not for ever."""
+        opens = self.limits.opens
+        return self._paused or (opens is not None and self.worker.clock.now() < opens)
+
+    def _ends_waiting(self) -> datetime | None:
+        """Return until when to wait for what is at fal, if there is such a time."""
+        until, grace = self.limits.until, self.limits.grace
+        if until is None or grace is None or self._began is None:
+            return None
+        return max(until, self._began) + grace
+
+    def _grace_is_over(self) -> bool:
+        ends = self._ends_waiting()
+        return ends is not None and self.worker.clock.now() >= ends
 
     def _look_at_the_disk(self) -> None:
         trouble = self.disk_trouble()
@@ -227,7 +272,7 @@ class Runner:
             return "--limit"
         if limits.until is not None and self.worker.clock.now() >= limits.until:
             return OUT_OF_TIME
-        return None
+        return PAUSED if self._paused and self._began_paused else None
 
     def _open_again(self, budget: BudgetReached) -> bool:
         return budget.until is not None and self.worker.clock.now() >= budget.until
@@ -260,8 +305,8 @@ class Runner:
                 times.append(settled_by)
             else:
                 self._idle_since = None
-        if self.limits.until is not None and self.limits.until > now:
-            times.append(self.limits.until)
+        ends = (self.limits.until, self._ends_waiting())
+        times += [end for end in ends if end is not None and end > now]
         # Not longer, for the clock may be set back meanwhile.
         return min(IDLE_SECONDS, max(0.0, (min(times) - now).total_seconds()))
 
@@ -280,16 +325,21 @@ class Runner:
         """Return when the next submission may go, were there a slot."""
         times = [await self._next_due({State.PENDING}, self.manifests)]
         if not room:
-            times.append(await self._lane_opens(now))
+            times.append(await self._opens(now))
         return min((time for time in times if time is not None), default=None)
 
-    async def _lane_opens(self, now: datetime) -> datetime | None:
-        """Return when a paused lane opens for jobs that wait at it."""
+    async def _opens(self, now: datetime) -> datetime | None:
+        """Return when those may go that only wait for the lane, their hour or a pause's end."""
         worker = self.worker
         pause = worker.lane.wait_seconds()
-        if pause is None or not await worker.table(worker.store.unpaid, self.manifests):
+        waits = [] if pause is None else [now + timedelta(seconds=pause) + A_MOMENT]
+        if self.limits.opens is not None and self.limits.opens > now:
+            waits.append(self.limits.opens)
+        if self._paused:
+            waits.append(now + timedelta(seconds=IDLE_SECONDS))
+        if not waits or not await worker.table(worker.store.unpaid, self.manifests):
             return None
-        return now + timedelta(seconds=pause) + A_MOMENT
+        return max(waits)
 
     async def _next_due(
         self, states: Collection[State], manifests: Collection[int] | None = None
@@ -305,6 +355,25 @@ class Runner:
             self._tasks[job_id].cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
+
+    async def _obey(self) -> None:
+        """Hear of a pause, and of its end, within seconds."""
+        while True:
+            await self.worker.clock.sleep(PAUSE_LOOK_SECONDS)
+            before = self._paused
+            try:
+                await self._look_for_a_pause()
+            except TableBusy:
+                continue
+            if self._paused is not before:
+                self.worker.watcher.notice(
+                    f"paused: {COLLECTS_ONLY}" if self._paused else "resumed: submissions go on"
+                )
+                self.worker.wake.set()
+
+    async def _look_for_a_pause(self) -> None:
+        worker = self.worker
+        self._paused = await worker.table(worker.store.paused_since) is not None
 
     async def _heartbeat(self) -> None:
         worker = self.worker

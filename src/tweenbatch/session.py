@@ -150,7 +150,9 @@ async def run(
     own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
     limits = Limits(
         submissions=settings.limit,
+        opens=settings.not_before,
         until=settings.submits_until(started),
+        grace=settings.grace,
         settle=settings.settle,
     )
     # A run that breaks off here is found and closed by the next one.

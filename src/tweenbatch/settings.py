@@ -19,6 +19,8 @@ MOST_AT_ONCE = 1000
 DEFAULT_IN_FLIGHT = 48
 """The largest account that anybody can have without asking, and a short queue."""
 DEFAULT_SAME_FAILURES = 5
+DEFAULT_GRACE = timedelta(minutes=30)
+"""Several times what a clip takes, and what waits in fal's queue takes a few of them."""
 DEFAULT_SETTLE = timedelta(minutes=5)
 """What Kling takes at most as a rule, so that a request that fal accepted has ended by then."""
 
@@ -54,7 +56,9 @@ class RunSettings(BaseModel):
     max_cost_per_month: Budget | None = None
     limit: Annotated[int, Field(ge=0)] | None = None
     max_duration: timedelta | None = None
+    not_before: datetime | None = None
     stop_at: datetime | None = None
+    grace: timedelta = DEFAULT_GRACE
     settle: timedelta = DEFAULT_SETTLE
     same_failures: Annotated[int, Field(ge=1)] = DEFAULT_SAME_FAILURES
     keep_going: bool = False
@@ -89,7 +93,7 @@ class RunSettings(BaseModel):
         """Return the instant after which no submission may go, if there is one."""
         ends = [] if self.stop_at is None else [self.stop_at]
         if self.max_duration is not None:
-            ends.append(started + self.max_duration)
+            ends.append(max(started, self.not_before or started) + self.max_duration)
         return min(ends) if ends else None
 
 
@@ -143,6 +147,28 @@ def next_occurrence(wanted: time, *, now: datetime, zone: ZoneInfo | None = None
     days = (datetime.combine(today + timedelta(days=n), wanted) for n in (0, 1))
     instants = [_in_zone(each, zone) for each in days]
     return next(instant for instant in instants if instant > now)
+
+
+def window(
+    opens: time | None, closes: time | None, *, now: datetime, zone: ZoneInfo | None = None
+) -> tuple[datetime | None, datetime | None]:
+    """Return between which instants a run that begins now may submit, by a zone's clocks.
+
+    A window that opens later on the same day is waited for. One that is over is returned as it
+    was: a run never waits for that of another day. Without ``closes`` it ends with the day.
+    """
+    if opens is None:
+        return None, None if closes is None else next_occurrence(closes, now=now, zone=zone)
+    today = now.astimezone(zone).date()
+    first, last = (
+        _in_zone(datetime.combine(day, opens), zone) for day in (today - timedelta(days=1), today)
+    )
+    if closes is None:
+        return last, None
+    shut = next_occurrence(closes, now=first, zone=zone)
+    if first <= now < shut:
+        return first, shut
+    return last, next_occurrence(closes, now=last, zone=zone)
 
 
 def _in_zone(local: datetime, zone: ZoneInfo | None) -> datetime:

@@ -109,7 +109,7 @@ MAY_USE: dict[str, set[str]] = {
     },
     "report": {
         *("batch", "disk", "errors", "formulas", "models", "pace", "places", "plan"),
-        *("records", "session", "settings", "states"),
+        *("records", "runner", "session", "settings", "states"),
     },
     "emulator": {"clock", "errors"},
 }

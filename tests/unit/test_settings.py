@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from support.zones import local_zone
 from tweenbatch import places
-from tweenbatch.settings import RunSettings, duration, next_occurrence, next_time
+from tweenbatch.settings import RunSettings, duration, next_occurrence, next_time, window
 
+BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 3, 1, 4, 15, tzinfo=UTC)
 
 
@@ -89,3 +90,58 @@ def test_a_time_of_day_is_found_also_where_clocks_are_changed(
     assert next_occurrence(at, now=instant, zone=ZoneInfo(zone)) == expected
     with local_zone(zone):
         assert next_time(wanted, now=instant) == expected
+
+
+@pytest.mark.parametrize(
+    ("opens", "closes", "now", "from_", "until"),
+    [
+        ("04:00", "06:30", "05:00", "03-01T04:00", "03-01T06:30"),
+        ("04:00", "06:30", "03:00", "03-01T04:00", "03-01T06:30"),
+        # Over for today: a run begins with a window that is past, and waits for no other day's.
+        ("04:00", "06:30", "07:00", "03-01T04:00", "03-01T06:30"),
+        # Across midnight, before and after it.
+        ("22:00", "06:30", "23:00", "03-01T22:00", "03-02T06:30"),
+        ("22:00", "06:30", "05:00", "02-28T22:00", "03-01T06:30"),
+        ("22:00", "06:30", "07:00", "03-01T22:00", "03-02T06:30"),
+        ("04:00", None, "03:00", "03-01T04:00", None),
+        ("04:00", None, "23:00", "03-01T04:00", None),
+        (None, "06:30", "07:00", None, "03-02T06:30"),
+        (None, None, "07:00", None, None),
+    ],
+)
+def test_a_window_is_that_in_which_it_is_or_the_one_of_its_day(
+    opens: str | None, closes: str | None, now: str, from_: str | None, until: str | None
+) -> None:
+    def instant(text: str | None) -> datetime | None:
+        return (
+            None if text is None else datetime.fromisoformat(f"2026-{text}").replace(tzinfo=BERLIN)
+        )
+
+    found = window(
+        None if opens is None else time.fromisoformat(opens),
+        None if closes is None else time.fromisoformat(closes),
+        now=datetime.fromisoformat(f"2026-03-01T{now}").replace(tzinfo=BERLIN),
+        zone=BERLIN,
+    )
+    assert found == (instant(from_), instant(until))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Berlin", "2026-03-29", 2),
+        ("Europe/Berlin", "2026-10-25", 4),
+        ("America/New_York", "2026-03-08", 2),
+        ("America/New_York", "2026-11-01", 4),
+        ("Australia/Lord_Howe", "2026-10-04", 2.5),
+    ],
+)
+def test_a_window_from_one_to_four_is_shorter_or_longer_where_clocks_are_changed(
+    zone: str, day: str, hours: float
+) -> None:
+    place = ZoneInfo(zone)
+    begun = datetime.fromisoformat(f"{day}T00:30").replace(tzinfo=place)
+    opens, closes = window(time(1), time(4), now=begun, zone=place)
+    assert opens is not None
+    assert closes is not None
+    assert closes - opens == timedelta(hours=hours)

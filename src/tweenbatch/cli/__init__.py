@@ -23,6 +23,8 @@ COMMANDS = {
     "status": "Show counts, money and what needs a person.",
     "show": "Tell all that is known of one job.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
+    "pause": "Let nothing new be submitted, also by a run that is going.",
+    "resume": "Let submissions go again after a pause.",
     "retry": "Queue failed jobs again; the next run pays for them anew.",
     "resolve": "Settle by hand what nobody knows the outcome of.",
     "backup": "Copy the table, also while a run works on it.",

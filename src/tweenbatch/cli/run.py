@@ -31,6 +31,7 @@ from tweenbatch.records import Night
 from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
+    DEFAULT_GRACE,
     DEFAULT_IN_FLIGHT,
     DEFAULT_SAME_FAILURES,
     DEFAULT_SETTLE,
@@ -92,10 +93,25 @@ def _dollars(value: str) -> Decimal:
     help="Stop submitting after e.g. 90s, 45m, 2h30m; what is in the air is collected.",
 )
 @click.option(
+    "--not-before",
+    metavar="TIME",
+    type=Parsed("time", partial(next_time, now=datetime.now(UTC))),
+    help="Submit nothing before e.g. 22:00 (local) or an ISO instant.",
+)
+@click.option(
     "--stop-at",
     metavar="TIME",
     type=Parsed("time", partial(next_time, now=datetime.now(UTC))),
     help="Stop submitting at e.g. 06:30 (local) or an ISO instant.",
+)
+@click.option(
+    "--grace",
+    metavar="TIME",
+    type=Parsed("time", duration_or_zero),
+    default=DEFAULT_GRACE,
+    show_default="30m",
+    help="After --max-duration or --stop-at, wait so long for what is at fal; the rest is left to "
+    "the next run.",
 )
 @click.option(
     "--settle",

@@ -17,6 +17,7 @@ def command(db: str, rehearse: bool, as_json: bool) -> None:
     store = Store.open(url, create=False)
     try:
         counts, money, attention = store.counts(), store.money(), store.attention()
+        paused_since = store.paused_since()
     finally:
         store.close()
     if as_json:
@@ -24,3 +25,5 @@ def command(db: str, rehearse: bool, as_json: bool) -> None:
         return
     for line in text.status_lines(counts, money, attention):
         click.echo(line)
+    if paused_since is not None:
+        click.echo(text.paused(paused_since))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
 from tweenbatch.records import Attention, Money
 from tweenbatch.report.text import SENTENCE_WIDTH, attention_lines, clips, plain, usd
+from tweenbatch.runner import PAUSED
 from tweenbatch.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
@@ -52,20 +53,25 @@ def next_command(result: Result, settings: RunSettings) -> str:
     """Return the command that goes on from here, with what it does."""
     match result.exit_code:
         case ExitCode.SUCCEEDED if settings.rehearse and settings.again:
-            return f"FAL_KEY=… tweenbatch run {settings.again}  (on fal, for money)"
+            command = f"FAL_KEY=… tweenbatch run {settings.again}  (on fal, for money)"
         case ExitCode.SUCCEEDED:
-            return f"tweenbatch export{_table(settings)} -o results.csv  (every clip and its cost)"
+            command = (
+                f"tweenbatch export{_table(settings)} -o results.csv  (every clip and its cost)"
+            )
         case ExitCode.FAILED if result.ended.same_failure is None:
-            return f"tweenbatch retry{_table(settings)}  (queue the failed ones again)"
+            command = f"tweenbatch retry{_table(settings)}  (queue the failed ones again)"
         case ExitCode.NEEDS_A_PERSON:
-            return (
+            command = (
                 f"{resume_command(settings)}  (looks again; or, as fal's dashboard shows it, "
                 "tweenbatch resolve JOB)"
             )
+        case ExitCode.LIMIT if result.ended.limit == PAUSED:
+            command = f"tweenbatch resume{_table(settings)}  (lifts the pause; then run again)"
         case ExitCode.TROUBLE:
-            return f"{resume_command(settings)}  (once that is mended)"
+            command = f"{resume_command(settings)}  (once that is mended)"
         case _:
-            return f"{resume_command(settings)}  (goes on from here)"
+            command = f"{resume_command(settings)}  (goes on from here)"
+    return command
 
 
 def resume_command(settings: RunSettings) -> str:

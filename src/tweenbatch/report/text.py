@@ -1,6 +1,7 @@
 """The lines that commands print: short, and the same words everywhere."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -202,6 +203,14 @@ def status_lines(
         f"uncertain {usd(money.uncertain)}"
     )
     return lines + attention_lines(attention)
+
+
+def paused(since: datetime) -> str:
+    """Say that nothing new is submitted, and how that ends."""
+    return (
+        f"  paused since {since.astimezone():%Y-%m-%d %H:%M}: what is at fal is still collected, "
+        "nothing new is submitted; `tweenbatch resume` lifts it"
+    )
 
 
 def attention_lines(attention: Sequence[Attention], *, most: int = 20) -> list[str]:

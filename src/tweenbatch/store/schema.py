@@ -65,7 +65,10 @@ manifests = Table(
     Column("imported_at", Instant, nullable=False),
     Column("row_count", Integer, nullable=False),
     Column("reading", String(64)),
+    # The manifest whose clips were made once more: then the rows come from no file.
+    Column("retakes_of", Id),
 )
+Index("ix_manifests_retakes_of", manifests.c.retakes_of, unique=True)
 
 runs = Table(
     "runs",
@@ -83,12 +86,22 @@ runs = Table(
     Column("committed_micro", Dollars, nullable=False, server_default="0"),
     Column("job", Text),
     Column("night", Date),
+    Column("asked", Text),
+    Column("told_at", Instant),
     CheckConstraint(
         "committed_micro >= 0 AND (max_cost_micro IS NULL OR committed_micro <= max_cost_micro)",
         name="within_max_cost",
     ),
 )
 Index("ix_runs_night", runs.c.job, runs.c.night)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("since", Instant, nullable=False),
+    Column("lifted_at", Instant),
+)
 
 jobs = Table(
     "jobs",

@@ -53,7 +53,7 @@ from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
 from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
 from tweenbatch.store.staging import chunks, stage
-from tweenbatch.store.statements import frames, imports, runs, views, work
+from tweenbatch.store.statements import frames, imports, pauses, runs, views, work
 from tweenbatch.store.transitions import LEASE
 
 PAGE = 2_000
@@ -212,6 +212,32 @@ class Store:
             return Recovered(freed=freed, uncertain=len(doubted))
 
         return self._database.write(settle)
+
+    # Pauses
+
+    def paused_since(self) -> datetime | None:
+        """Return since when a person wants nothing new to be paid for; None: it is wanted."""
+        return self._database.read(
+            lambda connection: connection.execute(pauses.open_since()).scalar()
+        )
+
+    def pause(self, *, now: datetime) -> datetime:
+        """Let nothing new be paid for; return since when that holds."""
+
+        def begin(connection: Connection) -> datetime:
+            self._database.one_at_a_time(connection)
+            since = connection.execute(pauses.open_since()).scalar()
+            if since is None:
+                connection.execute(pauses.begin(now=now))
+            return since or now
+
+        return self._database.write(begin)
+
+    def lift_pause(self, *, now: datetime) -> bool:
+        """Let submissions go again; return whether there was a pause."""
+        return self._database.write(
+            lambda connection: connection.execute(pauses.lift(now=now)).rowcount > 0
+        )
 
     # What was paid for from this place
 
