@@ -10,6 +10,9 @@ from http import HTTPStatus
 from tweenbatch.records import Billed, Failure, Outcome
 from tweenbatch.states import Event
 
+CLIENT_CANCELLED = "client_cancelled"
+"""Somebody did not want it any more: through us, or on fal's dashboard."""
+
 TRANSIENT: frozenset[str] = frozenset(
     {
         "internal_server_error",
@@ -28,7 +31,7 @@ fal could not read, which may be its host's moment (fal's error reference)."""
 PERMANENT: frozenset[str] = frozenset(
     {
         "bad_request",
-        "client_cancelled",
+        CLIENT_CANCELLED,
         "client_disconnected",
         "content_policy_violation",
         "face_detection_error",
@@ -88,8 +91,10 @@ def is_transient(failure: Failure) -> bool:
 def decide(failure: Failure, *, tries: int, now: datetime, rng: random.Random) -> Outcome:
     """Return what a failed generation means: another one later (paid anew), or the end.
 
-    ``tries`` counts the failures before this one.
+    ``tries`` counts the failures before this one. What a person stopped is no failure.
     """
+    if failure.type == CLIENT_CANCELLED:
+        return Outcome(event=Event.CANCELLED, failure=failure)
     allowed = TRIES_BY_TYPE.get(failure.type, MAX_TRIES)
     if is_transient(failure) and tries + 1 < allowed:
         pause = backoff_seconds(tries, base=RETRY_BASE_SECONDS, cap=RETRY_CAP_SECONDS, rng=rng)

@@ -1,7 +1,6 @@
 """``tweenbatch retry``: failed jobs go back into the queue."""
 
 import json
-import sys
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,8 +8,7 @@ from typing import Any
 import click
 
 from tweenbatch.cli.options import table_options, table_url
-from tweenbatch.cli.selection import chosen, selection_options, taken_from
-from tweenbatch.errors import UsageError
+from tweenbatch.cli.selection import agreed, chosen, selection_options, taken_from
 from tweenbatch.records import Attention
 from tweenbatch.report import text
 from tweenbatch.states import State
@@ -41,8 +39,8 @@ def command(
     store = Store.open(table_url(db, rehearse=rehearse), create=False)
     try:
         found = chosen(store, selection)
-        if found and not yes:
-            _confirm(found)
+        if found:
+            _confirm(found, yes=yes)
         count = store.requeue([each.job_id for each in found], now=datetime.now(UTC))
     finally:
         store.close()
@@ -52,13 +50,7 @@ def command(
         click.echo(f"{text.clips(count)} queued again; `tweenbatch run` submits what is queued")
 
 
-def _confirm(chosen: list[Attention]) -> None:
+def _confirm(chosen: list[Attention], *, yes: bool) -> None:
     """Show what will be paid anew and ask; raises ``UsageError`` where nobody agrees."""
-    for line in text.attention_lines(chosen):
-        click.echo(line, err=True)
     cost = text.usd(sum((a.price_usd for a in chosen), Decimal(0)))
-    what = f"{text.clips(len(chosen))} will be paid anew, {cost}"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageError(f"{what}, and there is no terminal to ask on; add --yes to agree")
-    if not click.confirm(f"{what}. Queue them?", err=True):
-        raise UsageError("not confirmed; nothing was changed")
+    agreed(chosen, [f"{text.clips(len(chosen))} will be paid anew, {cost}"], yes=yes)

@@ -1,7 +1,8 @@
 """Which jobs a person means, on the command line: the same everywhere."""
 
 import os
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +10,7 @@ import click
 
 from tweenbatch.errors import UsageError
 from tweenbatch.records import Attention, Selection
+from tweenbatch.report import text
 from tweenbatch.states import State
 from tweenbatch.store import Store
 
@@ -60,6 +62,21 @@ def chosen(store: Store, selection: Selection) -> list[Attention]:
     if selection.is_narrowed and not found:
         raise UsageError(f"no job that is {states} is meant by that; {_LISTED}")
     return found
+
+
+def agreed(found: Sequence[Attention], meaning: Sequence[str], *, yes: bool) -> None:
+    """Show which jobs are meant and what that means, and ask, unless somebody said yes already.
+
+    Raises ``UsageError`` where nobody agrees.
+    """
+    for line in (*text.attention_lines(found), *(f"  {each}" for each in meaning)):
+        click.echo(line, err=True)
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("there is no terminal to ask on; add --yes to agree. Nothing was changed")
+    if not click.confirm("Do that?", err=True):
+        raise UsageError("not confirmed; nothing was changed")
 
 
 def _as_in_the_table(path: Path) -> Path:

@@ -216,9 +216,10 @@ def paused(since: datetime) -> str:
 def attention_lines(attention: Sequence[Attention], *, most: int = 20) -> list[str]:
     """Name the jobs that need a person, with price and reason."""
     lines = [
-        f"  job {a.job_id}  {a.name}  {a.state} ({usd(a.price_usd)}): "
-        + plain(f"{a.error_type or ''}: {a.error_message or ''}".strip(": "))
+        f"  job {a.job_id}  {a.name}  {a.state} ({usd(a.price_usd)})"
+        + (f": {plain(why)}" if why else "")
         for a in attention[:most]
+        for why in [f"{a.error_type or ''}: {a.error_message or ''}".strip(": ")]
     ]
     if len(attention) > most:
         lines.append(f"  … and {len(attention) - most} more: tweenbatch export")

@@ -552,6 +552,21 @@ class Store:
 
         return self._database.write(bring_back)
 
+    def cancel(self, job_ids: Collection[int], *, now: datetime) -> set[int]:
+        """Drop those of these jobs that still wait to be paid for, and return which they were.
+
+        A run that was making one of them ready loses it.
+        """
+
+        def drop(connection: Connection) -> set[int]:
+            return {
+                job_id
+                for chunk in chunks(job_ids)
+                for job_id in connection.execute(work.cancel_waiting(chunk, now=now)).scalars()
+            }
+
+        return self._database.write(drop)
+
     # Uploads
 
     def upload_url(self, sha256: str, key_fingerprint: str, *, since: datetime) -> str | None:

@@ -28,7 +28,8 @@ _NEEDED = {
 """The fact without which the event means nothing."""
 
 SETTLED_FROM_OUTSIDE = frozenset({State.UNCERTAIN, State.FAILED})
-"""What a look at fal's history, a witness or a person may settle, whoever holds the job."""
+"""What a look at fal's history, a witness or a person may settle, whoever holds the job; what is
+``submitted`` only a person who had it stopped."""
 
 _UNLEASED = FINAL | {State.PENDING, State.UNCERTAIN}
 """Reaching one of these, a job is given back."""
@@ -120,7 +121,9 @@ def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime)
 
     Raises ``LeaseLost`` or ``ImpossibleTransition``.
     """
-    if job.state not in SETTLED_FROM_OUTSIDE or outcome.event is Event.REQUEUED:
+    stopped = (job.state, outcome.event) == (State.SUBMITTED, Event.CANCELLED)
+    may_be_settled = stopped or job.state in SETTLED_FROM_OUTSIDE
+    if not may_be_settled or outcome.event is Event.REQUEUED:
         raise ImpossibleTransition(f"{outcome.event} is not for a job that is {job.state}")
     values = _told(job, outcome, now=now)
     if job.state is State.FAILED and job.billed in {None, Billed.NO}:

@@ -20,8 +20,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tweenbatch.records import Manifest
-from tweenbatch.states import Event, State, advance
+from tweenbatch.states import State
 from tweenbatch.store.schema import jobs, manifests, rows
+from tweenbatch.store.statements import work
 
 WITHDRAWN = "withdrawn"
 WITHDRAWN_MESSAGE = "no manifest asks for it any more"
@@ -134,15 +135,7 @@ def withdraw_unasked(*, now: datetime) -> Update:
             jobs.c.leased_by.is_(None),
             ~exists().where(rows.c.job_id == jobs.c.id),
         )
-        .values(
-            state=advance(State.PENDING, Event.CANCELLED),
-            fence=jobs.c.fence + 1,
-            not_before=None,
-            error_type=WITHDRAWN,
-            error_message=WITHDRAWN_MESSAGE,
-            finished_at=now,
-            updated_at=now,
-        )
+        .values(**work.cancelled(WITHDRAWN, WITHDRAWN_MESSAGE, now=now))
     )
 
 

@@ -21,9 +21,12 @@ from sqlalchemy import (
 )
 
 from tweenbatch.records import Artifact, Intent, Job
-from tweenbatch.states import FINAL, State
+from tweenbatch.states import FINAL, Event, State, advance
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, rows
+
+CANCELLED = "cancelled"
+CANCELLED_MESSAGE = "a person did not want it any more"
 
 
 def claim(
@@ -183,6 +186,31 @@ def requeue_jobs(
         .where(jobs.c.id.in_(job_ids), jobs.c.state == source)
         .values(state=target, **fresh_start(now))
     )
+
+
+def cancel_waiting(job_ids: Collection[int], *, now: datetime) -> Update:
+    """Drop jobs that wait to be paid for, whoever prepares them; gives the ids of those dropped."""
+    return (
+        update(jobs)
+        .where(jobs.c.id.in_(job_ids), jobs.c.state == State.PENDING, jobs.c.finished_at.is_(None))
+        .values(
+            leased_by=None, lease_until=None, **cancelled(CANCELLED, CANCELLED_MESSAGE, now=now)
+        )
+        .returning(jobs.c.id)
+    )
+
+
+def cancelled(error_type: str, message: str, *, now: datetime) -> dict[str, Any]:
+    """Return what a waiting job becomes that is not wanted any more, and why."""
+    return {
+        "state": advance(State.PENDING, Event.CANCELLED),
+        "fence": jobs.c.fence + 1,
+        "not_before": None,
+        "error_type": error_type,
+        "error_message": message,
+        "finished_at": now,
+        "updated_at": now,
+    }
 
 
 def fresh_start(now: datetime) -> dict[str, Any]:
