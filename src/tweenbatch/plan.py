@@ -140,6 +140,8 @@ class Plan:
     """Which endpoints the run would submit to."""
     names_to_pay: frozenset[str] = frozenset()
     """A name in each folder in which a clip of the run would lie."""
+    retakes: Clips = Clips()
+    """Further takes that a person asked for, and that wait to be paid for."""
     warnings: tuple[tuple[Path, Problem], ...] = ()
     estimate: Estimate | None = None
     """How long the run takes; None where nobody asked, or nothing is to be submitted."""
@@ -158,12 +160,12 @@ class Plan:
     @property
     def clips_to_pay(self) -> int:
         """How many clips the run would submit."""
-        return self.count(*TO_PAY)
+        return self.count(*TO_PAY) + self.retakes.clips
 
     @property
     def usd_to_pay(self) -> Decimal:
         """What the run would spend if every clip succeeds at once, in US dollars."""
-        return self.usd(*TO_PAY)
+        return self.usd(*TO_PAY) + self.retakes.usd
 
 
 def make(
@@ -183,6 +185,8 @@ def make(
         if store
         else _all_new(manifests, prices)
     )
+    if store:
+        made = _with_retakes(made, store, prices)
     if concurrency is None or not made.clips_to_pay:
         return made
     return replace(
@@ -193,6 +197,22 @@ def make(
             latest=store.latest_clips() if store else (),
             concurrency=concurrency,
         ),
+    )
+
+
+def _with_retakes(made: Plan, store: Store, prices: Prices) -> Plan:
+    unpaid = store.unpaid(store.retakes_of(made.manifests))
+    usd = sum(
+        (
+            each.jobs * prices.clip_usd(each.endpoint, each.parameters, known=each.price_usd)
+            for each in unpaid
+        ),
+        Decimal(0),
+    )
+    return replace(
+        made,
+        retakes=Clips(clips=sum(each.jobs for each in unpaid), usd=usd),
+        endpoints_to_pay=made.endpoints_to_pay | {each.endpoint for each in unpaid},
     )
 
 

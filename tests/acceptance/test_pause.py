@@ -1,12 +1,20 @@
 """``pause`` and ``resume``: the table remembers, and a run that is going obeys."""
 
+import asyncio
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from support import manifests
 from support.command import Command
 from support.fal import Server
+from support.virtual import virtually
+from support.world import world
+from tweenbatch.emulator.settings import Settings
+from tweenbatch.session import ExitCode
 
 RUN = ("run", "manifest.csv", "--yes", "--concurrency", "1")
 
@@ -35,6 +43,28 @@ def test_a_run_that_is_going_waits_until_it_may_go_on(tweenbatch: Command, fal: 
         until_told(run.stderr, "resumed: submissions go on")
         assert run.wait() == 0
     assert fal.totals()["posts"] == 3
+
+
+def test_submissions_stop_and_go_on_within_seconds(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with world(tmp_path, rows=20, fal_settings=Settings(seconds=60.0)) as here:
+
+            async def pauses_for_an_hour() -> None:
+                await here.until("accepted", count=2)
+                here.store.pause(now=here.clock.now())
+                await here.clock.sleep(3600)
+                here.store.lift_pause(now=here.clock.now())
+
+            pausing = asyncio.create_task(pauses_for_an_hour())
+            assert (await here.run(concurrency=2)).exit_code is ExitCode.SUCCEEDED
+            await pausing
+            accepted = [datetime.fromisoformat(each["at"]) for each in here.ledger()["accepted"]]
+            gaps = [later - earlier for earlier, later in pairwise(accepted)]
+            long = [gap for gap in gaps if gap > timedelta(minutes=10)]
+            assert len(long) == 1
+            assert timedelta(minutes=59) < long[0] < timedelta(minutes=60, seconds=10)
+
+    virtually(body)
 
 
 def test_a_run_that_begins_in_a_pause_collects_and_ends(tweenbatch: Command, fal: Server) -> None:

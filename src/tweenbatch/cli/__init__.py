@@ -26,6 +26,7 @@ COMMANDS = {
     "pause": "Let nothing new be submitted, also by a run that is going.",
     "resume": "Let submissions go again after a pause.",
     "retry": "Queue failed jobs again; the next run pays for them anew.",
+    "retake": "Ask for another take of finished clips; the next run pays for it.",
     "cancel": "Drop what waits, and ask fal to stop what it has.",
     "resolve": "Settle by hand what nobody knows the outcome of.",
     "backup": "Copy the table, also while a run works on it.",

@@ -180,6 +180,8 @@ def command(job: Job | None, /, **options: Any) -> None:
         with closing(Store.open(settings.db, create=bool(read))) as store:
             now = datetime.now(UTC)
             ids = [store.import_manifest(each, now=now).manifest_id for each in read] or None
+            if ids is not None:
+                ids += store.retakes_of(each.path for each in read)
             store.remember_frames(memory.new())
             result = _run(batch, settings, store, lock, ids)
             try:

@@ -51,6 +51,7 @@ def plan(made: Plan) -> dict[str, Any]:
             "currency": "USD",
         },
         "to_submit": made.clips_to_pay,
+        "retakes": made.retakes.clips,
         "repeated": made.repeated,
         "removed_rows": made.removed.rows,
         "not_listed": made.untold,

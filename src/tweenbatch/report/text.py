@@ -115,6 +115,8 @@ def plan_lines(plan: Plan) -> list[str]:
     lines = [
         _counted(plan.here[group], label) for group, label in _GROUPS.items() if group in plan.here
     ]
+    if plan.retakes.clips:
+        lines.append(_counted(plan.retakes, "further takes to make"))
     if plan.elsewhere:
         lines.append(_paid_elsewhere(plan))
     if plan.removed.rows:

@@ -38,7 +38,7 @@ from tweenbatch.records import (
     Unpaid,
 )
 from tweenbatch.states import Event, ImpossibleTransition, State, advance
-from tweenbatch.store import filesystem, importing, reading, transitions
+from tweenbatch.store import filesystem, importing, reading, retaking, transitions
 from tweenbatch.store.comparing import Comparison
 from tweenbatch.store.engine import (
     BUSY_SECONDS,
@@ -53,7 +53,7 @@ from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
 from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
 from tweenbatch.store.staging import chunks, stage
-from tweenbatch.store.statements import frames, imports, pauses, runs, views, work
+from tweenbatch.store.statements import frames, imports, pauses, retakes, runs, views, work
 from tweenbatch.store.transitions import LEASE
 
 PAGE = 2_000
@@ -566,6 +566,25 @@ class Store:
             }
 
         return self._database.write(drop)
+
+    def retake(self, job_ids: Collection[int], *, now: datetime) -> list[Job]:
+        """Add another take of each of these jobs that succeeded and that a row asks for."""
+
+        def add(connection: Connection) -> list[Job]:
+            self._database.one_at_a_time(connection)
+            made = [retaking.retake(connection, job_id, now=now) for job_id in job_ids]
+            return [transitions.read_job(connection, job_id) for job_id in made if job_id]
+
+        return self._database.write(add)
+
+    def retakes_of(self, manifests: Iterable[Path]) -> list[int]:
+        """Return the manifests that hold the retakes of these files."""
+
+        def look(connection: Connection) -> list[int]:
+            return list(connection.execute(retakes.manifests_for(paths)).scalars())
+
+        paths = [str(path.absolute()) for path in manifests]
+        return self._database.read(look)
 
     # Uploads
 

@@ -55,7 +55,7 @@ def keep_manifest(manifest: Manifest, *, sqlite_dialect: bool, now: datetime) ->
 def last_imports() -> Select[Any]:
     """Read the import that came last, and the one before it."""
     columns = manifests.c.path, manifests.c.sha256, manifests.c.reading, manifests.c.row_count
-    latest = select(*columns, manifests.c.imported_at)
+    latest = select(*columns, manifests.c.imported_at).where(manifests.c.retakes_of.is_(None))
     return latest.order_by(manifests.c.imported_at.desc()).limit(2)
 
 

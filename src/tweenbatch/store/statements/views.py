@@ -26,6 +26,7 @@ from tweenbatch.records import Billed, Selection
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
+from tweenbatch.store.statements import retakes
 from tweenbatch.store.types import Word
 
 _LATEST = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
@@ -83,7 +84,12 @@ def _meant(selection: Selection) -> list[ColumnElement[bool]]:
     if selection.manifests:
         paths = [str(path) for path in sorted(selection.manifests)]
         of_these = select(manifests.c.id).where(manifests.c.path.in_(paths))
-        asking.append(rows.c.manifest_id.in_(of_these))
+        asking.append(
+            or_(
+                rows.c.manifest_id.in_(of_these),
+                rows.c.manifest_id.in_(retakes.manifests_for(paths)),
+            )
+        )
     if selection.row is not None:
         asking.append(rows.c.number == selection.row)
     if selection.tag is not None:
