@@ -122,6 +122,8 @@ class JobFile(_Section):
     same_failures: Annotated[int, Field(ge=1)] | None = None
     keep_going: bool | None = None
     logs: bool | None = None
+    digests: str | None = None
+    notify: list[str] = []
     yes: bool | None = None
     accept_price: bool | None = None
     budget: BudgetSection = BudgetSection()
@@ -190,6 +192,8 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
         "frames": lambda frames: tuple(folder / each for each in frames),
         "set": lambda pairs: tuple(f"{column}={value}" for column, value in pairs.items()),
         "keep": tuple,
+        "digests": lambda digests: (folder / digests).resolve(),
+        "notify": tuple,
         "fit": str,
         "window.not_before": lambda _: opens,
         "window.stop_at": lambda _: closes,

@@ -143,6 +143,7 @@ async def run(
         now=started,
         max_cost_usd=settings.max_cost,
         night=settings.night,
+        asked=settings.asked,
     )
     if lock is not None and doubt is None:
         store.remember_in(lock)

@@ -46,6 +46,8 @@ class RunSettings(BaseModel):
     """The manifests and options as they were typed, but for --rehearse; "" without a manifest."""
     night: Night | None = None
     """The night of the job file that says all this, if one does."""
+    asked: str = ""
+    """The manifests, for whoever looks back at the run; "" for all unfinished work."""
     db: str = DEFAULT_DB
     output: Path = DEFAULT_OUTPUT
     concurrency: AtOnce | None = None

@@ -15,8 +15,9 @@ OWNERS = {
     "sqlalchemy": ("store",),
     "alembic": ("store",),
     "fal_client": ("fal",),
-    "httpx": ("fal", "probe"),
-    "tenacity": ("retrying",),
+    "httpx": ("fal", "notify", "probe"),
+    "tenacity": ("notify", "retrying"),
+    "apprise": ("notify",),
     "tqdm": ("cli",),
     "click": ("cli",),
     "pandas": ("manifest",),
@@ -111,6 +112,8 @@ MAY_USE: dict[str, set[str]] = {
         *("batch", "disk", "errors", "formulas", "models", "pace", "places", "plan"),
         *("records", "runner", "session", "settings", "states"),
     },
+    "notify": {"errors"},
+    "morning": {"notify", "records", "report", "store", "tweenbatch"},
     "emulator": {"clock", "errors"},
 }
 """Which rooms a room may know; the command line may know all, and nobody knows it."""

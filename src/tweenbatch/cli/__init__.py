@@ -21,6 +21,8 @@ COMMANDS = {
     "config": "Show what a job file comes to, and where each value is from.",
     "models": "Show which models there are, and read from fal what is new.",
     "status": "Show counts, money and what needs a person.",
+    "runs": "List past runs, and tell what came of one.",
+    "digest": "Tell, and send, what came of a job file's last run.",
     "show": "Tell all that is known of one job.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
     "pause": "Let nothing new be submitted, also by a run that is going.",
@@ -70,17 +72,22 @@ def tweenbatch() -> None:
     """Run many first-frame/last-frame video generations, each paid once."""
 
 
+def exit_code(error: Exception) -> int:
+    """Return what an error on purpose says to whoever started the command."""
+    from tweenbatch.errors import KeyRefused, TableBusy, TableFailed, TableOlder
+
+    exits: dict[type[Exception], int] = {
+        TableBusy: EXIT_TABLE_BUSY,
+        TableFailed: EXIT_TROUBLE,
+        TableOlder: EXIT_NEEDS_A_PERSON,
+        KeyRefused: EXIT_TROUBLE,
+    }
+    return exits.get(type(error), EXIT_USAGE)
+
+
 def main() -> None:
     """Run the command line; every error on purpose becomes one line and an exit code."""
-    from tweenbatch.errors import (
-        JobFileError,
-        KeyRefused,
-        ManifestError,
-        TableBusy,
-        TableFailed,
-        TableOlder,
-        TweenbatchError,
-    )
+    from tweenbatch.errors import JobFileError, ManifestError, TweenbatchError
 
     # Rows by the million form no circles for the collector to find, and it looks at them again and
     # again: a third of the time that a large manifest takes.
@@ -108,13 +115,7 @@ def main() -> None:
         of_lines = isinstance(error, ManifestError | JobFileError)
         shown = (streams.visible_lines if of_lines else streams.visible_line)(str(error))
         click.echo(f"tweenbatch: {shown}", err=True)
-        exits = {
-            TableBusy: EXIT_TABLE_BUSY,
-            TableFailed: EXIT_TROUBLE,
-            TableOlder: EXIT_NEEDS_A_PERSON,
-            KeyRefused: EXIT_TROUBLE,
-        }
-        sys.exit(exits.get(type(error), EXIT_USAGE))
+        sys.exit(exit_code(error))
     except BrokenPipeError:
         # The reader of our output has gone (| head): say nothing, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

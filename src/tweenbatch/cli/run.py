@@ -19,16 +19,26 @@ from pydantic import ValidationError
 
 from tweenbatch import disk, places, quote, restored, session
 from tweenbatch.batch import Batch, look
-from tweenbatch.cli import streams
+from tweenbatch.cli import exit_code, streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
 from tweenbatch.cli.options import Parsed, concurrency_option, output_option, table_options
 from tweenbatch.cli.progress import Progress
 from tweenbatch.clock import SystemClock
-from tweenbatch.errors import PriceRisen, TableBusy, TableUnusable, UsageError
+from tweenbatch.errors import (
+    PriceRisen,
+    TableBusy,
+    TableFailed,
+    TableUnusable,
+    TweenbatchError,
+    UsageError,
+)
 from tweenbatch.fal import Fal
 from tweenbatch.jobfile import Job
+from tweenbatch.morning import Morning
+from tweenbatch.notify import Target
 from tweenbatch.records import Night
 from tweenbatch.report import before, results, shapes, summary, text
+from tweenbatch.report.digest import Digest
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
     DEFAULT_GRACE,
@@ -143,6 +153,22 @@ def _dollars(value: str) -> Decimal:
     help="Go on with a table that was put back from a copy or begun anew: first take over what "
     "fal's list shows as paid for.",
 )
+@click.option(
+    "--digests",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write what came of the run to DIR/DATE.json.",
+)
+@click.option(
+    "--notify",
+    metavar="URL",
+    multiple=True,
+    type=Parsed("url", Target.parse),
+    envvar="TWEENBATCH_NOTIFY",
+    show_envvar=True,
+    help="Send what came of the run, whatever it was: as JSON to an https address, else through "
+    "apprise. $NAME stands for an address that the environment has. May be repeated.",
+)
 @click.option("--logs", is_flag=True, help="Show what the model says while it works.")
 @manifest_options
 @table_options
@@ -154,9 +180,46 @@ def command(job: Job | None, /, **options: Any) -> None:
     runs the same against a server on this machine, for nothing.
     """
     streams.never_fail(streams.STDOUT)
+    morning = morning_of(options)
+    try:
+        sys.exit(_carry_out(job, options, morning))
+    except TweenbatchError as error:
+        if morning.is_wanted:
+            morning.tell(_without_a_run(error, job, rehearsal=morning.rehearsal))
+        raise
+
+
+def morning_of(options: dict[str, Any]) -> Morning:
+    """Take out of a command's options who is to be told of its run."""
+    folder = options.pop("digests")
+    rehearsal = options["rehearse"]
+    return Morning(
+        folder=places.rehearsal_output(folder) if folder and rehearsal else folder,
+        targets=options.pop("notify"),
+        say=lambda line: click.echo(streams.visible_line(line), err=True),
+        rehearsal=rehearsal,
+    )
+
+
+def _without_a_run(error: TweenbatchError, job: Job | None, *, rehearsal: bool) -> Digest:
+    return Digest(
+        job=job.night.job if job else "run",
+        night=job.night.date if job else datetime.now(UTC).astimezone().date(),
+        exit_code=exit_code(error),
+        why=str(error),
+        began=isinstance(error, TableFailed),
+        rehearsal=rehearsal,
+    )
+
+
+def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> session.ExitCode:
+    """Do what was asked for, and return how it ended."""
     asked = Asked.taken_from(options)
     settings = _settings(
-        options, again=_again() if asked.paths else "", night=job.night if job else None
+        options,
+        again=_again() if asked.paths else "",
+        asked=", ".join(str(places.short(path)) for path in asked.paths),
+        night=job.night if job else None,
     )
     read, memory = asked.read(settings.output, settings.db, writes=True)
 
@@ -186,9 +249,11 @@ def command(job: Job | None, /, **options: Any) -> None:
             result = _run(batch, settings, store, lock, ids)
             try:
                 _close(result, settings, store, say)
+                name = job.night.job if job else None
+                morning.tell_of_runs(store, name, now=datetime.now(UTC))
             except (TableBusy, TableUnusable) as error:
                 raise table_failed(error) from error
-    sys.exit(result.exit_code)
+    return result.exit_code
 
 
 def _written_to(settings: RunSettings) -> list[Path]:
@@ -213,7 +278,9 @@ def _again() -> str:
     return shlex.join(text for text in sys.argv[2:] if text != "--rehearse")
 
 
-def _settings(options: dict[str, Any], *, again: str, night: Night | None) -> RunSettings:
+def _settings(
+    options: dict[str, Any], *, again: str, asked: str, night: Night | None
+) -> RunSettings:
     rehearse = options["rehearse"]
     db, output = options.pop("db"), options.pop("output")
     try:
@@ -223,6 +290,7 @@ def _settings(options: dict[str, Any], *, again: str, night: Night | None) -> Ru
             connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
             json_output=options.pop("as_json"),
             again=again,
+            asked=asked,
             night=night,
             **options,
         )

@@ -1,7 +1,8 @@
 """What the table says, as records."""
 
+import heapq
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -21,13 +22,18 @@ from tweenbatch.records import (
     RemoteVideo,
     Request,
     Row,
+    Run,
     SeenFrame,
+    Slow,
     Story,
     Took,
     Unpaid,
 )
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
+
+SLOWEST = 3
+"""How many of the clips that took longest are told of."""
 
 
 def job_of(row: Any) -> Job:
@@ -178,6 +184,25 @@ def unpaid_of(row: Any) -> Unpaid:
         price_usd=row.price_usd,
         jobs=row.jobs,
     )
+
+
+def run_of(row: Any) -> Run:
+    """Return a run."""
+    return Run(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+
+
+def slowest_of(clips: Iterable[Any]) -> tuple[int, tuple[Slow, ...]]:
+    """Return how many clips there are, and those that took longest."""
+    count = 0
+
+    def each() -> Iterator[Slow]:
+        nonlocal count
+        for row in clips:
+            count += 1
+            yield Slow(name=row.output_name, seconds=took_of(row).seconds)
+
+    slowest = heapq.nlargest(SLOWEST, each(), key=lambda clip: clip.seconds)
+    return count, tuple(slowest)
 
 
 def money_of(sums: Any) -> Money:

@@ -17,6 +17,7 @@ from tweenbatch.errors import LeaseLost, TableMissing
 from tweenbatch.records import (
     Attention,
     ExportRow,
+    FailedAlike,
     Imported,
     Intent,
     Job,
@@ -31,11 +32,13 @@ from tweenbatch.records import (
     Reach,
     Recovered,
     Request,
+    Run,
     SeenFrame,
     Selection,
     Story,
     Took,
     Unpaid,
+    Work,
 )
 from tweenbatch.states import Event, ImpossibleTransition, State, advance
 from tweenbatch.store import filesystem, importing, reading, retaking, transitions
@@ -53,7 +56,7 @@ from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
 from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
 from tweenbatch.store.staging import chunks, stage
-from tweenbatch.store.statements import frames, imports, pauses, retakes, runs, views, work
+from tweenbatch.store.statements import digests, frames, imports, pauses, retakes, runs, views, work
 from tweenbatch.store.transitions import LEASE
 
 PAGE = 2_000
@@ -140,6 +143,7 @@ class Store:
         now: datetime,
         max_cost_usd: Decimal | None,
         night: Night | None = None,
+        asked: str | None = None,
     ) -> int:
         """Open a run and return its id; paid work that rests is due at once.
 
@@ -153,7 +157,13 @@ class Store:
                 before = connection.execute(runs.committed_in(night)).scalar() or 0
                 most = max(Decimal(0), most - before)
             start = runs.start_run(
-                host=host, pid=pid, version=version, now=now, max_cost_usd=most, night=night
+                host=host,
+                pid=pid,
+                version=version,
+                now=now,
+                max_cost_usd=most,
+                night=night,
+                asked=asked,
             )
             run_id: int = connection.execute(start).scalar_one()
             connection.execute(runs.wake_paid_work(now=now))
@@ -212,6 +222,58 @@ class Store:
             return Recovered(freed=freed, uncertain=len(doubted))
 
         return self._database.write(settle)
+
+    def runs(self, *, limit: int) -> list[Run]:
+        """Return the latest runs, the newest first."""
+        return [reading.run_of(row) for row in self._all(digests.latest(limit=limit))]
+
+    def run(self, run_id: int) -> Run | None:
+        """Return a run, if there is one of that number."""
+        return next((reading.run_of(row) for row in self._all(digests.one(run_id))), None)
+
+    def latest_run(self, job: str) -> Run | None:
+        """Return the latest run of a job file, if there was one."""
+        return next((reading.run_of(row) for row in self._all(digests.latest_of(job))), None)
+
+    def untold(self, job: str) -> list[Run]:
+        """Return the runs of a job file that are over and of which nobody was told, in order."""
+        return [reading.run_of(row) for row in self._all(digests.untold(job))]
+
+    def tell(self, run_id: int, *, now: datetime) -> None:
+        """Note that everybody was told of the run who was to be."""
+
+        def note(connection: Connection) -> None:
+            connection.execute(digests.tell(run_id, now=now))
+
+        self._database.write(note)
+
+    def work_of(self, run: Run) -> Work:
+        """Return what came about in the time of a run."""
+        begins, ends = run.started_at, run.ended_at
+
+        def look(connection: Connection) -> Work:
+            made, slowest = reading.slowest_of(connection.execute(digests.clips(begins, ends)))
+            sums = connection.execute(digests.money_of(run.id)).all()
+            counts = connection.execute(views.state_counts(None))
+            return Work(
+                submitted=sum(fate.attempts for fate in sums),
+                money=reading.money_of(sums),
+                made=made,
+                failed=tuple(
+                    FailedAlike(
+                        error_type=row.error_type,
+                        jobs=row.jobs,
+                        message=row.message or "",
+                        name=row.name,
+                    )
+                    for row in connection.execute(digests.failed(begins, ends))
+                ),
+                slowest=slowest,
+                counts=dict.fromkeys(State, 0) | {row.state: row.jobs for row in counts},
+                uncertain_usd=reading.money_of(connection.execute(views.money_by_fate())).uncertain,
+            )
+
+        return self._database.read(look)
 
     # Pauses
 

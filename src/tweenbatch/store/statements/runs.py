@@ -38,6 +38,7 @@ def start_run(
     now: datetime,
     max_cost_usd: Decimal | None,
     night: Night | None,
+    asked: str | None,
 ) -> Insert:
     """Open a run; gives its id."""
     return (
@@ -52,6 +53,7 @@ def start_run(
             committed_micro=Decimal(0),
             job=night.job if night else None,
             night=night.date if night else None,
+            asked=asked,
         )
         .returning(runs.c.id)
     )

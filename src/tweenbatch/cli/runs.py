@@ -1,0 +1,91 @@
+"""``tweenbatch runs``: which runs there were, and what came of one."""
+
+import json
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from tweenbatch.cli import streams
+from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.errors import UsageError
+from tweenbatch.records import Run
+from tweenbatch.report import digest, text
+from tweenbatch.report.digest import Digest
+from tweenbatch.store import Store
+
+SILENT_FOR = timedelta(minutes=2)
+"""A run says every few seconds that it lives."""
+
+
+@click.group("runs", invoke_without_command=True, short_help="List past runs.")
+@click.option("--limit", metavar="N", type=int, default=20, show_default=True, help="The latest N.")
+@table_options
+@click.pass_context
+def command(context: click.Context, *, limit: int, db: str, rehearse: bool, as_json: bool) -> None:
+    """List the latest runs, the newest first; `tweenbatch runs show ID` tells what came of one."""
+    if context.invoked_subcommand is not None:
+        return
+    with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
+        runs = store.runs(limit=limit)
+    if as_json:
+        click.echo(json.dumps([_shape(run) for run in runs]))
+        return
+    if not runs:
+        click.echo("no runs yet")
+    for run in runs:
+        took = text.span((run.ended_at - run.started_at).total_seconds())
+        cells = (
+            f"{run.id:>5}",
+            f"{run.started_at.astimezone():%Y-%m-%d %H:%M}",
+            f"{took:>10}",
+            f"{text.usd(run.committed_usd):>9}",
+            f"{run.job or run.asked or 'all unfinished work':<24}",
+            ended(run),
+        )
+        click.echo(streams.visible_line("  ".join(cells)))
+
+
+@command.command(short_help="Tell what came of a run.")
+@click.argument("run_id", metavar="ID", type=int)
+@table_options
+def show(*, run_id: int, db: str, rehearse: bool, as_json: bool) -> None:
+    """Tell what came of run ID: made, failed and why, uncertain, spent, slowest, what is next."""
+    with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
+        run = store.run(run_id)
+        if run is None:
+            raise UsageError(f"there is no run {run_id}; `tweenbatch runs` lists them")
+        told = Digest.of_run(run, store.work_of(run), lives=lives(run), rehearsal=rehearse)
+    if as_json:
+        click.echo(json.dumps(digest.shape(told)))
+        return
+    for line in digest.lines(told):
+        click.echo(streams.visible_line(line))
+
+
+def lives(run: Run) -> bool:
+    """Tell whether a run is going, as far as the table can tell."""
+    return run.finished_at is None and datetime.now(UTC) - run.heartbeat_at < SILENT_FOR
+
+
+def ended(run: Run) -> str:
+    """Say how a run ended."""
+    if run.exit_code is None:
+        return digest.GOES_ON if lives(run) else digest.DIED
+    return f"{run.exit_code}  {run.note or digest.ENDED[run.exit_code]}"
+
+
+def _shape(run: Run) -> dict[str, object]:
+    return {
+        "id": run.id,
+        "started_at": run.started_at.isoformat(),
+        "ended_at": run.ended_at.isoformat(),
+        "lives": lives(run),
+        "exit_code": run.exit_code,
+        "note": run.note,
+        "job": run.job,
+        "night": run.night and run.night.isoformat(),
+        "asked": run.asked,
+        "committed": float(run.committed_usd),
+        "told_at": run.told_at and run.told_at.isoformat(),
+    }

@@ -1,0 +1,185 @@
+"""What a run came to, for somebody who was not there: as text and for a program."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from tweenbatch.records import Run, Work
+from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
+from tweenbatch.session import ExitCode
+from tweenbatch.states import State
+
+MOST_CAUSES = 10
+
+ENDED: Mapping[int, str] = {
+    ExitCode.SUCCEEDED: "everything succeeded",
+    ExitCode.FAILED: "some jobs failed",
+    ExitCode.USAGE: "wrong usage, manifest or configuration",
+    ExitCode.LIMIT: "stopped by a limit, work remains",
+    ExitCode.TROUBLE: "account or service trouble, work remains",
+    ExitCode.NEEDS_A_PERSON: "needs a person",
+    ExitCode.TABLE_BUSY: "another run has the table",
+    ExitCode.INTERRUPTED: "interrupted, resumable",
+}
+_NEXT = {
+    ExitCode.SUCCEEDED: "tweenbatch export -o results.csv  (every clip and its cost)",
+    ExitCode.FAILED: "tweenbatch retry  (queues the failed ones again)",
+    ExitCode.USAGE: "mend that, and run again",
+    ExitCode.TROUBLE: "mend that; the next night, or running the job file again, goes on from here",
+    ExitCode.NEEDS_A_PERSON: "tweenbatch status  (names them), and tweenbatch resolve JOB",
+    ExitCode.TABLE_BUSY: "nothing, if the other run is wanted",
+}
+DIED = "died: killed, or the machine went down"
+GOES_ON = "still going"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """A run and its work; or, where none began, why."""
+
+    job: str
+    night: date
+    run: Run | None = None
+    work: Work | None = None
+    exit_code: int | None = None
+    why: str = ""
+    """Why nothing ran, or what stopped the run."""
+    began: bool = True
+    """False: nothing was submitted, for no run began."""
+    lives: bool = False
+    rehearsal: bool = False
+
+    @classmethod
+    def of_run(
+        cls, run: Run, work: Work, *, lives: bool = False, rehearsal: bool = False
+    ) -> "Digest":
+        """Return what there is to say of a run; one without an end died, unless it ``lives``."""
+        return cls(
+            job=run.job or "run",
+            night=run.night or run.started_at.astimezone().date(),
+            run=run,
+            work=work,
+            exit_code=run.exit_code,
+            why="" if run.exit_code is None else run.note,
+            lives=lives,
+            rehearsal=rehearsal,
+        )
+
+    @property
+    def ended(self) -> str:
+        """How it ended, in words."""
+        if self.exit_code is not None:
+            return ENDED[self.exit_code]
+        return GOES_ON if self.lives else DIED
+
+    @property
+    def title(self) -> str:
+        """The one line that everybody reads."""
+        rehearsal = " (rehearsal)" if self.rehearsal else ""
+        head = f"tweenbatch {plain(self.job)} {self.night}{rehearsal}"
+        if not self.began:
+            return f"{head}: nothing ran" + (f", {self.ended}" if self.exit_code else "")
+        if self.work is None:
+            return f"{head}: {self.ended}"
+        parts = [f"{clips(self.work.made)} made"]
+        if failed := sum(each.jobs for each in self.work.failed):
+            parts.append(f"{failed} failed")
+        if uncertain := self.work.counts[State.UNCERTAIN]:
+            parts.append(f"{uncertain} uncertain")
+        return f"{head}: {', '.join(parts)}; {self.ended}"
+
+
+def lines(digest: Digest) -> Iterator[str]:
+    """Say what was asked for, what came of it, what it cost, and what to do next."""
+    yield digest.title
+    run, work = digest.run, digest.work
+    if digest.why:
+        for number, line in enumerate(digest.why.splitlines() or [""]):
+            yield f"  {'' if number else 'why':<10}{plain(line, width=SENTENCE_WIDTH)}"
+    if run is not None:
+        took = span((run.ended_at - run.started_at).total_seconds())
+        yield f"  run       {run.id} on {plain(run.host)}, {_time(run.started_at)}, {took}"
+        yield f"  asked     {plain(run.asked or 'all unfinished work', width=SENTENCE_WIDTH)}"
+    if work is not None:
+        yield f"  made      {clips(work.made)}; {work.submitted} submitted"
+        for cause in work.failed[:MOST_CAUSES]:
+            words = plain(f"{cause.error_type}: {cause.message}", width=SENTENCE_WIDTH)
+            yield f"  failed    {cause.jobs} × {words} (e.g. {plain(cause.name)})"
+        if len(work.failed) > MOST_CAUSES:
+            yield f"            … and {len(work.failed) - MOST_CAUSES} other causes"
+        if work.counts[State.UNCERTAIN]:
+            yield (
+                f"  uncertain {work.counts[State.UNCERTAIN]}, {usd(work.uncertain_usd)}: fal may "
+                "have accepted these; they are looked up, and not sent again"
+            )
+        yield f"  spent     {usd(work.money.spent)}; in the air {usd(work.money.reserved)}"
+        left = {
+            state: work.counts[state] for state in (State.PENDING, State.SUBMITTED, State.READY)
+        }
+        if any(left.values()):
+            told = ", ".join(f"{count} {state}" for state, count in left.items() if count)
+            yield f"  left      {told}"
+        if work.slowest:
+            slow = ", ".join(f"{plain(each.name)} {span(each.seconds)}" for each in work.slowest)
+            yield f"  slowest   {slow}"
+    yield f"  next      {_next(digest)}"
+
+
+def shape(digest: Digest) -> dict[str, Any]:
+    """Return the shape of a digest in JSON; amounts are US dollars."""
+    run, work = digest.run, digest.work
+    told: dict[str, Any] = {
+        "title": digest.title,
+        "job": digest.job,
+        "night": digest.night.isoformat(),
+        "exit_code": digest.exit_code,
+        "ended": digest.ended,
+        "why": digest.why,
+        "next": _next(digest),
+        "run": None,
+    }
+    if run is not None:
+        told["run"] = {
+            "id": run.id,
+            "host": run.host,
+            "pid": run.pid,
+            "version": run.version,
+            "started_at": run.started_at.isoformat(),
+            "ended_at": run.ended_at.isoformat(),
+            "asked": run.asked,
+        }
+    if work is not None:
+        told |= {
+            "submitted": work.submitted,
+            "made": work.made,
+            "failed": [
+                {
+                    "error_type": cause.error_type,
+                    "jobs": cause.jobs,
+                    "message": cause.message,
+                    "name": cause.name,
+                }
+                for cause in work.failed
+            ],
+            "slowest": [{"name": each.name, "seconds": each.seconds} for each in work.slowest],
+            "jobs": {str(state): work.counts[state] for state in State},
+            "money": {
+                "spent": float(work.money.spent),
+                "reserved": float(work.money.reserved),
+                "uncertain": float(work.uncertain_usd),
+                "currency": "USD",
+            },
+        }
+    return told
+
+
+def _next(digest: Digest) -> str:
+    go_on = "the next night goes on from here; so does running the job file again"
+    if digest.exit_code is None:
+        return go_on
+    return _NEXT.get(ExitCode(digest.exit_code), go_on)
+
+
+def _time(instant: datetime) -> str:
+    return f"{instant.astimezone():%Y-%m-%d %H:%M}"
