@@ -138,6 +138,8 @@ class Job:
     manifests: tuple[Path, ...]
     options: Mapping[str, Any]
     """What the file says of options, by the names of the command's parameters."""
+    zone: str | None
+    """The time zone of all local times; None is this machine's own."""
     night: Night
     """The local date of the file's time zone, under the name of the file."""
 
@@ -166,6 +168,7 @@ def read(path: Path, *, now: datetime) -> Job:
         path=path,
         manifests=tuple(_below(folder, each) for each in job.manifests),
         options=MappingProxyType(_options(job, folder, now, zone)),
+        zone=job.window.timezone,
         night=Night(job=path.stem, date=now.astimezone(zone).date()),
     )
 

@@ -112,6 +112,7 @@ MAY_USE: dict[str, set[str]] = {
         *("batch", "disk", "errors", "formulas", "models", "pace", "places", "plan"),
         *("records", "runner", "session", "settings", "states"),
     },
+    "schedule": set(),
     "notify": {"errors"},
     "morning": {"notify", "records", "report", "store", "tweenbatch"},
     "emulator": {"clock", "errors"},

@@ -19,6 +19,7 @@ COMMANDS = {
     "pairs": "Make a manifest from key frames: each leads to the next.",
     "plan": "Check manifests, hold them against the table and price the difference.",
     "config": "Show what a job file comes to, and where each value is from.",
+    "schedule": "Print or write what starts a job file every night.",
     "models": "Show which models there are, and read from fal what is new.",
     "status": "Show counts, money and what needs a person.",
     "runs": "List past runs, and tell what came of one.",

@@ -1,0 +1,117 @@
+"""``tweenbatch schedule``: units that start a job file every night; it installs nothing."""
+
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+import click
+
+from tweenbatch import jobfile, places
+from tweenbatch import schedule as scheduling
+from tweenbatch.cli.options import Parsed
+from tweenbatch.errors import UsageError
+from tweenbatch.schedule import Kind, Schedule
+
+
+@click.command(short_help="Print or write what starts a job file every night.")
+@click.argument("jobfile_", metavar="JOBFILE", type=click.Path(path_type=Path))
+@click.option("--systemd", "kind", flag_value=Kind.SYSTEMD.value, help="A service and a timer.")
+@click.option("--cron", "kind", flag_value=Kind.CRON.value, help="Lines for a crontab.")
+@click.option("--kubernetes", "kind", flag_value=Kind.KUBERNETES.value, help="A CronJob.")
+@click.option("--launchd", "kind", flag_value=Kind.LAUNCHD.value, help="An agent of macOS.")
+@click.option(
+    "--at",
+    metavar="HH:MM",
+    type=Parsed("time", time.fromisoformat),
+    default="04:15",
+    show_default=True,
+    help="When, by the clocks of the job file's window.timezone, or this machine's.",
+)
+@click.option(
+    "--env-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=Path("~/.config/tweenbatch/env"),
+    show_default=True,
+    help="Holds the line FAL_KEY=…; only you should be able to read it.",
+)
+@click.option("--image", metavar="NAME", default="tweenbatch:latest", show_default=True)
+@click.option(
+    "--write",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the files there instead of printing them.",
+)
+@click.option("--force", is_flag=True, help="Replace files that are there and differ.")
+def command(
+    *,
+    jobfile_: Path,
+    kind: str | None,
+    at: time,
+    env_file: Path,
+    image: str,
+    write: Path | None,
+    force: bool,
+) -> None:
+    """Print what starts JOBFILE every night from this folder, or write it with --write."""
+    if kind is None:
+        raise UsageError("for whom? Say one of --systemd, --cron, --kubernetes, --launchd")
+    job = _read(jobfile_)
+    schedule = Schedule(
+        jobfile=jobfile_.absolute(),
+        folder=Path.cwd(),
+        program=_program(),
+        env_file=env_file.expanduser().absolute(),
+        at=at,
+        zone=job.zone,
+        image=image,
+    )
+    try:
+        made = scheduling.units(Kind(kind), schedule)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    if not job.options.get("yes"):
+        click.echo(
+            f"warning: {jobfile_} has no `yes = true`; where nobody is there to be asked, the run "
+            "will refuse to spend",
+            err=True,
+        )
+    if write is None:
+        for name, text in made.files.items():
+            # One file alone is printed as it is, to be piped.
+            click.echo(f"# {name}\n{text}" if len(made.files) > 1 else text, nl=False)
+    else:
+        _write(write, made.files, force=force)
+    click.echo("to install:", err=True)
+    for line in made.install:
+        click.echo(f"  {line}", err=True)
+
+
+def _read(path: Path) -> jobfile.Job:
+    if path.suffix.lower() != jobfile.SUFFIX:
+        raise UsageError(f"{path} is no job file; its name ends with {jobfile.SUFFIX}")
+    return jobfile.read(path, now=datetime.now(UTC))
+
+
+def _program() -> tuple[str, ...]:
+    """Return how this program is called without a PATH."""
+    script = Path(sys.executable).with_name("tweenbatch")
+    return (str(script),) if script.is_file() else (sys.executable, "-m", "tweenbatch")
+
+
+def _write(folder: Path, files: Mapping[str, str], *, force: bool) -> None:
+    different = [
+        name
+        for name, text in files.items()
+        if (folder / name).exists() and (folder / name).read_text() != text
+    ]
+    if different and not force:
+        raise UsageError(
+            f"{folder}: {', '.join(different)} there already, and different; --force replaces it. "
+            "Nothing was written"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+        click.echo(f"wrote {places.short(folder / name)}")

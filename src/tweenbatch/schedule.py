@@ -1,0 +1,266 @@
+"""What starts a job file every night: units for systemd, cron, Kubernetes and launchd, as text.
+
+They say what this program does when it is asked to stop: the first signal winds a run up, which
+takes as long as what is being sent or fetched. Nothing is installed here.
+"""
+
+import json
+import plistlib
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import time
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+STOP_SECONDS = 300
+"""A submission ends within a minute; what is being fetched has the rest."""
+
+CATCH_UP_SECONDS = 12 * 3600
+"""Kubernetes starts a night that was missed for so long."""
+
+NO_FAILURE = (3, 75, 130)
+"""Exit codes that need nobody: a limit, another run that has the table, a stop."""
+
+TOLD_ITSELF = tuple(sorted({0, 1, 2, 4, 5, *NO_FAILURE}))
+"""With one of these a run has sent its digest itself; with any other it died."""
+
+
+class Kind(StrEnum):
+    """Who starts it."""
+
+    SYSTEMD = "systemd"
+    CRON = "cron"
+    KUBERNETES = "kubernetes"
+    LAUNCHD = "launchd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """A job file and when to start it; paths are absolute, ``program`` is how it is called."""
+
+    jobfile: Path
+    folder: Path
+    program: tuple[str, ...]
+    env_file: Path
+    at: time
+    zone: str | None = None
+    """None: the machine's own."""
+    image: str = "tweenbatch:latest"
+
+    @property
+    def name(self) -> str:
+        """The name of its units."""
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.jobfile.stem).strip("-.")
+        return f"tweenbatch-{stem or 'job'}"
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """What is called."""
+        return (*self.program, "run", str(self.jobfile))
+
+    @property
+    def tells(self) -> tuple[str, ...]:
+        """What is called when it died."""
+        return (*self.program, "digest", "--last", str(self.jobfile))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """Files by their names, and what installs them."""
+
+    files: Mapping[str, str]
+    install: tuple[str, ...]
+
+
+def units(kind: Kind, schedule: Schedule) -> Units:
+    """Return what starts it; raise ``ValueError`` for a path that can't be written there."""
+    for path in (schedule.jobfile, schedule.folder, schedule.env_file):
+        if re.search(r"[\x00-\x1f\x7f]", str(path)):
+            raise ValueError(f"{str(path)!r} has a character that no schedule can hold")
+    return _MAKERS[kind](schedule)
+
+
+def _systemd(schedule: Schedule) -> Units:
+    name, zone = schedule.name, f" {schedule.zone}" if schedule.zone else ""
+    # Both in one folder, and with the same key.
+    place = (
+        f"WorkingDirectory={_specifiers(str(schedule.folder))}\n"
+        f"EnvironmentFile=-{_specifiers(str(schedule.env_file))}\n"
+    )
+    about = _specifiers(schedule.jobfile.name)
+    return Units(
+        files={
+            f"{name}.service": f"""\
+[Unit]
+Description=tweenbatch: {about}
+OnFailure={name}-failed.service
+
+[Service]
+Type=oneshot
+{place}ExecStart={_words(schedule.runs)}
+# A run takes as long as it takes; its own limits end it.
+TimeoutStartSec=infinity
+# The first signal winds it up: what is being sent or fetched is finished.
+KillSignal=SIGINT
+KillMode=mixed
+TimeoutStopSec={STOP_SECONDS}
+# Stopped by a limit, another run has the table, stopped by somebody: no failures.
+SuccessExitStatus={" ".join(map(str, NO_FAILURE))}
+""",
+            f"{name}-failed.service": f"""\
+[Unit]
+Description=tweenbatch: tell of a run of {about} that died
+
+[Service]
+Type=oneshot
+{place}ExecStart={_words(schedule.tells)}
+""",
+            f"{name}.timer": f"""\
+[Unit]
+Description=tweenbatch: {about}, every night
+
+[Timer]
+OnCalendar=*-*-* {schedule.at:%H:%M}:00{zone}
+# A night that was missed is caught up.
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+""",
+        },
+        install=(
+            f"cp {name}.service {name}-failed.service {name}.timer ~/.config/systemd/user/",
+            f"systemctl --user daemon-reload && systemctl --user enable --now {name}.timer",
+            "loginctl enable-linger  # it runs while nobody is logged in",
+        ),
+    )
+
+
+def _cron(schedule: Schedule) -> Units:
+    night = f"{_in_shell(schedule)}; {_if_it_died(schedule)}".replace("%", r"\%")
+    zone = f"CRON_TZ={schedule.zone}\n" if schedule.zone else ""
+    return Units(
+        files={
+            f"{schedule.name}.cron": f"""\
+# tweenbatch: {schedule.jobfile.name}, every night. A second start goes on with the same night, so
+# that the line for @reboot, which catches a missed one up, does no harm.
+{zone}{schedule.at.minute} {schedule.at.hour} * * * {night}
+@reboot {night}
+"""
+        },
+        install=(f"(crontab -l; cat {schedule.name}.cron) | crontab -",),
+    )
+
+
+def _launchd(schedule: Schedule) -> Units:
+    label = schedule.name
+    content = {
+        "Label": label,
+        "ProgramArguments": ["/bin/sh", "-c", f"{_in_shell(schedule)}; {_if_it_died(schedule)}"],
+        "WorkingDirectory": str(schedule.folder),
+        # By the machine's own clock; a night that a Mac slept through is started when it wakes.
+        "StartCalendarInterval": {"Hour": schedule.at.hour, "Minute": schedule.at.minute},
+        "ExitTimeOut": STOP_SECONDS,
+        "StandardOutPath": str(schedule.folder / f"{label}.log"),
+        "StandardErrorPath": str(schedule.folder / f"{label}.log"),
+    }
+    return Units(
+        files={f"{label}.plist": plistlib.dumps(content).decode()},
+        install=(
+            f"cp {label}.plist ~/Library/LaunchAgents/",
+            f"launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{label}.plist",
+        ),
+    )
+
+
+def _kubernetes(schedule: Schedule) -> Units:
+    name = re.sub(r"[^a-z0-9-]+", "-", schedule.name.lower()).strip("-")
+    inside = schedule.folder in schedule.jobfile.parents
+    jobfile = schedule.jobfile.relative_to(schedule.folder) if inside else schedule.jobfile
+    cron = f"{schedule.at.minute} {schedule.at.hour} * * *"
+    zone = f"\n  timeZone: {json.dumps(schedule.zone)}" if schedule.zone else ""
+    # A text in JSON is one in YAML.
+    return Units(
+        files={
+            f"{name}.yaml": f"""\
+# tweenbatch: every night. The volume holds this folder: manifests, job table and videos. A limit
+# (exit code 3) and another run that has the table (75) show as failed here, and need nobody.
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: {name}
+spec:
+  schedule: "{cron}"{zone}
+  concurrencyPolicy: Forbid
+  startingDeadlineSeconds: {CATCH_UP_SECONDS}
+  jobTemplate:
+    spec:
+      backoffLimit: 0
+      template:
+        spec:
+          restartPolicy: Never
+          terminationGracePeriodSeconds: {STOP_SECONDS}
+          containers:
+            - name: tweenbatch
+              image: {json.dumps(schedule.image)}
+              workingDir: /work
+              command: ["tweenbatch", "run", {json.dumps(jobfile.as_posix())}]
+              envFrom:
+                - secretRef:
+                    name: tweenbatch
+              volumeMounts:
+                - name: work
+                  mountPath: /work
+          volumes:
+            - name: work
+              persistentVolumeClaim:
+                claimName: tweenbatch
+"""
+        },
+        install=(
+            "kubectl create secret generic tweenbatch --from-env-file="
+            + shlex.quote(str(schedule.env_file)),
+            f"kubectl apply -f {name}.yaml",
+        ),
+    )
+
+
+_MAKERS: Mapping[Kind, Callable[[Schedule], Units]] = MappingProxyType(
+    {
+        Kind.SYSTEMD: _systemd,
+        Kind.CRON: _cron,
+        Kind.LAUNCHD: _launchd,
+        Kind.KUBERNETES: _kubernetes,
+    }
+)
+
+
+def _in_shell(schedule: Schedule) -> str:
+    """Return the night as a shell has it: the folder, the key, the call."""
+    env = shlex.quote(str(schedule.env_file))
+    return (
+        f"cd {shlex.quote(str(schedule.folder))} || exit; "
+        f"if [ -r {env} ]; then set -a; . {env}; set +a; fi; {shlex.join(schedule.runs)}"
+    )
+
+
+def _if_it_died(schedule: Schedule) -> str:
+    told = "|".join(map(str, TOLD_ITSELF))
+    return f"case $? in {told}) ;; *) {shlex.join(schedule.tells)} ;; esac"
+
+
+def _specifiers(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _words(words: tuple[str, ...]) -> str:
+    """Return a command line as systemd reads it."""
+
+    def quoted(word: str) -> str:
+        text = _specifiers(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+        return text if re.fullmatch(r"[\w./:@=+%$-]+", text) else f'"{text}"'
+
+    return " ".join(map(quoted, words))

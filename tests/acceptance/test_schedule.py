@@ -1,0 +1,190 @@
+"""``schedule``: what starts a job file every night, as each system reads it."""
+
+import plistlib
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support import manifests
+from support.command import KEY, Command
+from support.fal import Server
+
+ODD = 'night\'s "work" 50% $HOME é'
+"""A folder as people make them, with all that a shell, a crontab or systemd would take amiss."""
+
+
+@pytest.fixture
+def project(tmp_path: Path, fal: Server) -> Iterator[Command]:
+    folder = tmp_path / ODD
+    (folder / "jobs").mkdir(parents=True)
+    manifests.project(folder / "jobs", 1)
+    job_file(folder)
+    key = folder / "env"
+    key.write_text(f"FAL_KEY={KEY}\n")
+    yield Command(folder=folder, connect_to=fal.url, key=None)
+    key.unlink()
+
+
+def job_file(folder: Path, *, yes: str = "yes = true", zone: str = "") -> None:
+    window = f'[window]\ntimezone = "{zone}"\n' if zone else ""
+    (folder / "jobs" / "night.toml").write_text(
+        f'manifests = ["manifest.csv"]\noutput = "../videos"\n{yes}\n{window}'
+    )
+
+
+def printed(project: Command, kind: str, *options: str) -> str:
+    made = project("schedule", "jobs/night.toml", f"--{kind}", "--env-file", "env", *options)
+    assert made.returncode == 0, made.stderr
+    return made.stdout
+
+
+def verified(folder: Path) -> subprocess.CompletedProcess[str]:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed (Debian: apt install systemd)")
+    units = sorted(str(path) for path in folder.iterdir())
+    return subprocess.run(
+        ["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("zone", ["", "Europe/Berlin"])
+def test_systemd_takes_the_units_as_they_are(project: Command, zone: str) -> None:
+    job_file(project.folder, zone=zone)
+    made = project("schedule", "jobs/night.toml", "--systemd", "--write", "units")
+    assert made.returncode == 0
+    assert "systemctl --user enable --now tweenbatch-night.timer" in made.stderr
+    checked = verified(project.folder / "units")
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_a_mistake_in_a_unit_would_be_found(project: Command) -> None:
+    project("schedule", "jobs/night.toml", "--systemd", "--write", "units", "--at", "04:15")
+    timer = project.folder / "units" / "tweenbatch-night.timer"
+    timer.write_text(timer.read_text().replace("04:15:00", "late"))
+    assert "late" in verified(timer.parent).stderr
+
+
+def test_the_units_say_what_a_night_needs(project: Command) -> None:
+    job_file(project.folder, zone="Europe/Berlin")
+    text = printed(project, "systemd", "--at", "22:30")
+    for line in (
+        "OnCalendar=*-*-* 22:30:00 Europe/Berlin",
+        "Persistent=true",
+        "OnFailure=tweenbatch-night-failed.service",
+        "TimeoutStartSec=infinity",
+        "KillSignal=SIGINT",
+        "SuccessExitStatus=3 75 130",
+    ):
+        assert line in text.splitlines()
+    escaped = str(project.folder).replace("%", "%%")
+    assert f"WorkingDirectory={escaped}\n" in text
+    assert f"EnvironmentFile=-{escaped}/env\n" in text
+    words = escaped.replace('"', '\\"').replace("$", "$$")
+    assert f'run "{words}/jobs/night.toml"\n' in text
+    assert f'digest --last "{words}/jobs/night.toml"\n' in text
+
+
+def at_home(project: Command) -> dict[str, str]:
+    """The environment of a shell that cron or launchd starts: it knows nothing of a project."""
+    return {name: value for name, value in project.environ().items() if name != "FAL_KEY"}
+
+
+def by_sh(line: str, project: Command) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["/bin/sh", "-c", line],
+        cwd="/",
+        env=at_home(project),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_lines_of_a_crontab_do_what_they_say(project: Command, fal: Server) -> None:
+    nightly, reboot = [
+        line for line in printed(project, "cron").splitlines() if line and line[0] in "1234567890@"
+    ]
+    assert nightly.startswith("15 4 * * * cd ")
+    assert not re.search(r"(?<!\\)%", nightly), "cron ends a command at a bare %"
+    commands = [nightly.split(" ", 5)[5], reboot.split(" ", 1)[1]]
+    assert commands[0] == commands[1]
+    for command in commands:
+        ran = by_sh(command.replace(r"\%", "%"), project)
+        assert ran.returncode == 0, ran.stderr
+    assert fal.totals()["posts"] == 1
+    assert (project.folder / "videos" / "clip-1.mp4").is_file()
+
+
+def test_a_crontab_knows_the_zone(project: Command) -> None:
+    assert "CRON_TZ" not in printed(project, "cron")
+    job_file(project.folder, zone="Asia/Tokyo")
+    assert "CRON_TZ=Asia/Tokyo\n" in printed(project, "cron")
+
+
+def test_a_run_that_died_is_told_of(project: Command) -> None:
+    script = printed(project, "cron").splitlines()[-1].removeprefix("@reboot ")
+    killed = re.sub(r"\S+ run '.*?night.toml'(?=; case)", "sh -c 'kill -9 $$'", script)
+    assert killed != script
+    assert "nothing ran" in by_sh(killed.replace(r"\%", "%"), project).stdout
+
+
+def test_launchd_gets_an_agent(project: Command, fal: Server) -> None:
+    agent: dict[str, Any] = plistlib.loads(printed(project, "launchd").encode())
+    assert agent["StartCalendarInterval"] == {"Hour": 4, "Minute": 15}
+    assert agent["WorkingDirectory"] == str(project.folder)
+    assert agent["ExitTimeOut"] >= 60
+    ran = subprocess.run(
+        agent["ProgramArguments"], cwd="/", env=at_home(project), capture_output=True, check=False
+    )
+    assert ran.returncode == 0
+    assert fal.totals()["posts"] == 1
+
+
+def test_kubernetes_gets_a_cronjob(project: Command) -> None:
+    job_file(project.folder, zone="Europe/Berlin")
+    cron = yaml.safe_load(printed(project, "kubernetes", "--image", "here/tween: 1"))
+    spec = cron["spec"]
+    assert (spec["schedule"], spec["timeZone"]) == ("15 4 * * *", "Europe/Berlin")
+    assert spec["concurrencyPolicy"] == "Forbid"
+    pod = spec["jobTemplate"]["spec"]["template"]["spec"]
+    assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
+    assert pod["restartPolicy"] == "Never"
+    (container,) = pod["containers"]
+    assert container["command"] == ["tweenbatch", "run", "jobs/night.toml"]
+    assert container["image"] == "here/tween: 1"
+
+
+def test_nothing_that_differs_is_overwritten(project: Command) -> None:
+    write = ("schedule", "jobs/night.toml", "--cron", "--write", "units")
+    for _ in range(2):
+        assert project(*write).returncode == 0
+    other = project(*write, "--at", "05:00")
+    assert other.returncode == 2
+    assert "tweenbatch-night.cron there already, and different; --force" in other.stderr
+    assert project(*write, "--at", "05:00", "--force").returncode == 0
+
+
+def test_what_can_not_be_scheduled_is_said(project: Command) -> None:
+    for arguments, words in (
+        (("jobs/night.toml",), "for whom? Say one of --systemd, --cron"),
+        (("jobs/manifest.csv", "--cron"), "is no job file"),
+        (("jobs/night.toml", "--cron", "--at", "noon"), "'noon' is not understood"),
+    ):
+        refused = project("schedule", *arguments)
+        assert refused.returncode == 2
+        assert words in refused.stderr
+    job_file(project.folder, yes="")
+    asked = project("schedule", "jobs/night.toml", "--cron")
+    assert "has no `yes = true`" in asked.stderr
+
+
+def test_it_installs_nothing(project: Command) -> None:
+    before = sorted(project.folder.rglob("*"))
+    printed(project, "systemd")
+    assert sorted(project.folder.rglob("*")) == before
