@@ -37,6 +37,10 @@ from tweenbatch.settings import (
 
 SUFFIX = ".toml"
 
+NOTHING_TO_RUN = (
+    'manifests: is missing; name at least one, e.g. manifests = ["manifest.csv"], or an inbox'
+)
+
 OPTIONS: Mapping[str, str] = MappingProxyType(
     {
         "set": "defaults",
@@ -102,7 +106,8 @@ class WindowSection(_Section):
 class JobFile(_Section):
     """A job file as it was written."""
 
-    manifests: Annotated[list[str], Field(min_length=1)]
+    manifests: list[str] = []
+    inbox: str | None = None
     model: Annotated[str, _as(find)] | None = None
     output: str | None = None
     db: str | None = None
@@ -157,7 +162,10 @@ def read(path: Path, *, now: datetime) -> Job:
     except tomllib.TOMLDecodeError as error:
         raise JobFileError(path, [f"is no TOML: {error}"]) from error
     except ValidationError as error:
-        raise JobFileError(path, [_problem(each) for each in error.errors()]) from error
+        missing = [] if said.get("manifests") or said.get("inbox") else [NOTHING_TO_RUN]
+        raise JobFileError(path, missing + [_problem(each) for each in error.errors()]) from error
+    if not (job.manifests or job.inbox):
+        raise JobFileError(path, [NOTHING_TO_RUN])
     folder, zone = path.parent, job.window.zone
     missing = [each for each in job.frames if not (folder / each).is_dir()]
     if missing:
@@ -186,7 +194,7 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
         for key, value in section
         if key in section.model_fields_set and not isinstance(value, _Section)
     }
-    del said["manifests"]
+    said.pop("manifests", None)
     said.pop("window.timezone", None)
     opens, closes = window(job.window.not_before, job.window.stop_at, now=now, zone=zone)
     made: dict[str, Callable[[Any], Any]] = {
@@ -195,6 +203,7 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
         "frames": lambda frames: tuple(folder / each for each in frames),
         "set": lambda pairs: tuple(f"{column}={value}" for column, value in pairs.items()),
         "keep": tuple,
+        "inbox": lambda inbox: _below(folder, inbox),
         "digests": lambda digests: (folder / digests).resolve(),
         "notify": tuple,
         "fit": str,
@@ -226,8 +235,6 @@ def _problem(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{key}: there is no such key{_meant(key)}"
-    if error["type"] == "missing":
-        return f'{key}: is missing; name at least one, e.g. {key} = ["manifest.csv"]'
     message = re.sub(r"^(Value error, |\w+ should (be|have) )", "", error["msg"])
     ours = error["type"] == "value_error"
     return f"{key} = {_shown(error['input'])}: {message if ours else f'expected {message}'}"

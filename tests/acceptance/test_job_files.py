@@ -89,12 +89,12 @@ ONE = 'manifests = ["m.csv"]\n'
 WRONG = {
     'manifests = "m.csv"': 'manifests = "m.csv": expected a valid list',
     "": 'manifests: is missing; name at least one, e.g. manifests = ["manifest.csv"]',
-    "manifests = []": "manifests = []: expected at least 1 item",
+    "manifests = []": "manifests: is missing; name at least one",
     f"{ONE}concurency = 3": "concurency: there is no such key; did you mean concurrency?",
     f"{ONE}max_cost = 3": "max_cost: there is no such key; did you mean budget.run",
     f'{ONE}stop_at = "06:30"': "stop_at: there is no such key; did you mean window.stop_at",
     f"{ONE}[budget]\nnight = 3": "budget.night: there is no such key",
-    f"{ONE}colour = 1": "colour: there is no such key; there are manifests, model",
+    f"{ONE}colour = 1": "colour: there is no such key; there are manifests, inbox, model",
     f'{ONE}concurrency = "many"': 'concurrency = "many": expected auto or a number from 1 to 1000',
     f'{ONE}settle = "soon"': 'settle = "soon": expected e.g. 90s, 45m, 2h or 1h30m',
     f"{ONE}[budget]\nrun = -1": "budget.run = -1: expected greater than or equal to 0",
@@ -129,7 +129,7 @@ def test_what_is_wrong_with_a_job_file_is_said_with_its_key_and_costs_nothing(
 def test_all_that_is_wrong_is_said_at_once(tweenbatch: Command) -> None:
     path = job_file(tweenbatch.folder, 'manifests = []\ntakes = 0\n[budget]\nday = "much"')
     said = tweenbatch("run", str(path)).stderr
-    assert [line.split()[0] for line in said.splitlines()[1:]] == [
+    assert [line.split()[0].rstrip(":") for line in said.splitlines()[1:]] == [
         "manifests",
         "takes",
         "budget.day",

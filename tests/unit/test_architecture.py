@@ -113,6 +113,7 @@ MAY_USE: dict[str, set[str]] = {
         *("records", "runner", "session", "settings", "states"),
     },
     "schedule": set(),
+    "inbox": {"filenames", "manifest", "places", "report"},
     "notify": {"errors"},
     "morning": {"notify", "records", "report", "store", "tweenbatch"},
     "emulator": {"clock", "errors"},

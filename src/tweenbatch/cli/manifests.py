@@ -11,9 +11,11 @@ import click
 
 from tweenbatch import manifest, places
 from tweenbatch.batch import last_import, recall_frames
+from tweenbatch.cli import streams
 from tweenbatch.cli.progress import LookingAtFrames
 from tweenbatch.errors import ManifestError, UsageError
 from tweenbatch.fitting import Fit, Way
+from tweenbatch.inbox import Inbox
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
 from tweenbatch.memory import Memory
 from tweenbatch.models import DEFAULT, find
@@ -59,6 +61,13 @@ def _or_job_file(
 def manifest_options(command: F) -> F:
     """Add what says how manifests are read, and which of their rows are let through."""
     for option in (
+        click.option(
+            "--inbox",
+            metavar="DIR",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="A folder into which manifests are dropped: each is taken once it is whole, and "
+            "moved to done/ or, with the list of its problems, to rejected/ below it.",
+        ),
         click.option(
             "--model",
             metavar="ENDPOINT",
@@ -134,6 +143,7 @@ class Asked:
     """The manifests that were asked for, and how they are to be read."""
 
     paths: tuple[Path, ...]
+    inbox: Inbox | None
     reading: Reading
     way: Way | None
     """How frames are to be fitted, if they are."""
@@ -143,6 +153,7 @@ class Asked:
         """Take out of a command's options what ``manifest_options`` put there."""
         return cls(
             paths=options.pop("manifests"),
+            inbox=Inbox(folder) if (folder := options.pop("inbox")) else None,
             way=Way(way) if (way := options.pop("fit")) else None,
             reading=Reading(
                 endpoint=find(options.pop("model")),
@@ -156,6 +167,48 @@ class Asked:
                 check_urls=options.pop("check_urls"),
             ),
         )
+
+    def with_what_arrived(self, *, patient: bool) -> "Asked":
+        """Return the same with the manifests that lie in the inbox, whole.
+
+        ``patient`` gives fresh ones some seconds. Raises ``UsageError`` without the folder.
+        """
+        if self.inbox is None:
+            return self
+        try:
+            arrived, changing = self.inbox.arrived(patient=patient)
+        except OSError as error:
+            raise UsageError(
+                f"the inbox {self.inbox.folder} can't be read ({error.strerror or error})"
+            ) from error
+        for path in changing:
+            click.echo(
+                f"{streams.visible_line(str(path))}: somebody still writes it; the next run looks "
+                "again",
+                err=True,
+            )
+        return replace(self, paths=(*self.paths, *arrived))
+
+    def read_what_can_be(self, output: Path, db: str) -> tuple[list[Manifest], Memory]:
+        """Read for a run; bad manifests of the inbox are put away, and hold up no other.
+
+        Raises ``ManifestError`` for any other bad one.
+        """
+        try:
+            return self.read(output, db, writes=True)
+        except ManifestError as error:
+            inbox = self.inbox
+            found = {each.path: each for each in (error, *error.others)}
+            bad = {path for path in found if inbox and inbox.holds(path)}
+            if inbox is None or not bad:
+                raise
+            for path in sorted(bad):
+                alone = ManifestError(path, found[path].problems)
+                click.echo(streams.visible_lines(str(alone)), err=True)
+                place = inbox.reject(path)
+                click.echo(f"put away as {streams.visible_line(str(place))}", err=True)
+        good = tuple(path for path in self.paths if path not in bad)
+        return replace(self, paths=good).read_what_can_be(output, db)
 
     def read(self, output: Path, db: str, *, writes: bool) -> tuple[list[Manifest], Memory]:
         """Return the manifests, and what is known of their frames by now.

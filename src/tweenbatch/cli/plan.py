@@ -42,6 +42,7 @@ def command(
     output = places.rehearsal_output(output) if rehearse else output
     url = table_url(db, rehearse=rehearse)
     try:
+        asked = asked.with_what_arrived(patient=False)
         read, _ = asked.read(output, url, writes=False)
     except ManifestError as error:
         if as_json:

@@ -5,7 +5,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -33,6 +33,7 @@ from tweenbatch.errors import (
     UsageError,
 )
 from tweenbatch.fal import Fal
+from tweenbatch.inbox import DONE, Inbox
 from tweenbatch.jobfile import Job
 from tweenbatch.morning import Morning
 from tweenbatch.notify import Target
@@ -50,6 +51,7 @@ from tweenbatch.settings import (
     duration_or_zero,
     next_time,
 )
+from tweenbatch.states import UNFINISHED
 from tweenbatch.store import RunnerLock, Store
 
 REHEARSAL_KEY = "rehearsal"
@@ -214,46 +216,74 @@ def _without_a_run(error: TweenbatchError, job: Job | None, *, rehearsal: bool) 
 
 def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> session.ExitCode:
     """Do what was asked for, and return how it ended."""
-    asked = Asked.taken_from(options)
+    asked = Asked.taken_from(options).with_what_arrived(patient=True)
     settings = _settings(
         options,
-        again=_again() if asked.paths else "",
+        again=_again() if asked.paths or asked.inbox else "",
         asked=", ".join(str(places.short(path)) for path in asked.paths),
         night=job.night if job else None,
     )
-    read, memory = asked.read(settings.output, settings.db, writes=True)
+    read, memory = asked.read_what_can_be(settings.output, settings.db)
 
     def say(line: str) -> None:
         click.echo(streams.visible_line(line), err=settings.json_output)
 
     with RunnerLock(settings.db) as lock:
+        if asked.inbox is not None:
+            # An empty inbox is no mistake, and its run is one to look back at.
+            Store.open(settings.db).close()
         batch = look(read, settings)
         for line in before.lines(batch, settings):
             say(line)
         if batch.to_pay and not (settings.trust_table or settings.rehearse):
             restored.refuse_to_pay(settings.db, lock, now=datetime.now(UTC))
         if batch.total:
-            if not settings.rehearse:
-                Fal.connect(connect_to=settings.connect_to)
-            session.check_output(settings.output, batch.names)
-            if batch.to_pay:
-                session.check_room(_written_to(settings), _room(batch, settings))
-                batch = _at_todays_price(batch, settings, say)
-            _confirm(batch, settings)
+            batch = _agreed(batch, settings, say)
         with closing(Store.open(settings.db, create=bool(read))) as store:
             now = datetime.now(UTC)
-            ids = [store.import_manifest(each, now=now).manifest_id for each in read] or None
-            if ids is not None:
-                ids += store.retakes_of(each.path for each in read)
+            imported = {
+                each.path: store.import_manifest(each, now=now).manifest_id for each in read
+            }
+            ids = [*imported.values(), *store.retakes_of(imported)] or None
             store.remember_frames(memory.new())
             result = _run(batch, settings, store, lock, ids)
             try:
+                if asked.inbox is not None:
+                    _put_away(asked.inbox, imported, store, say)
                 _close(result, settings, store, say)
                 name = job.night.job if job else None
                 morning.tell_of_runs(store, name, now=datetime.now(UTC))
             except (TableBusy, TableUnusable) as error:
                 raise table_failed(error) from error
     return result.exit_code
+
+
+def _agreed(batch: Batch, settings: RunSettings, say: Callable[[str], None]) -> Batch:
+    """Return the batch as it may be carried out: there is a key, room and somebody's consent."""
+    if not settings.rehearse:
+        Fal.connect(connect_to=settings.connect_to)
+    session.check_output(settings.output, batch.names)
+    if batch.to_pay:
+        session.check_room(_written_to(settings), _room(batch, settings))
+        batch = _at_todays_price(batch, settings, say)
+    _confirm(batch, settings)
+    return batch
+
+
+def _put_away(
+    inbox: Inbox, imported: Mapping[Path, int], store: Store, say: Callable[[str], None]
+) -> None:
+    """Move the manifests of an inbox that have nothing left to be done to where they stay."""
+    for path, manifest_id in imported.items():
+        left = store.counts([manifest_id])
+        if not inbox.holds(path) or any(left[state] for state in UNFINISHED):
+            continue
+        for place in inbox.places(path, DONE):
+            # The table first: a file that is found again costs nothing, one that is lost does.
+            if not place.exists() and store.move_manifest(path, place):
+                path.rename(place)
+                say(f"  {path.name} is done: {places.short(place)}")
+                break
 
 
 def _written_to(settings: RunSettings) -> list[Path]:

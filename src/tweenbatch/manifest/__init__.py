@@ -9,5 +9,6 @@ endpoint names. Reading never changes anything.
 from tweenbatch.manifest.names import Naming
 from tweenbatch.manifest.reading import Reading, from_dataframe, read, read_all
 from tweenbatch.manifest.rows import MAX_TAKES
+from tweenbatch.manifest.source import SUFFIXES
 
-__all__ = ["MAX_TAKES", "Naming", "Reading", "from_dataframe", "read", "read_all"]
+__all__ = ["MAX_TAKES", "SUFFIXES", "Naming", "Reading", "from_dataframe", "read", "read_all"]

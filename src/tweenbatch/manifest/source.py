@@ -61,6 +61,8 @@ _OLD = {
     ".ods": "an OpenDocument table",
     ".numbers": "a Numbers table",
 }
+SUFFIXES = frozenset(_BY_SUFFIX) | frozenset(_OLD)
+"""How the names of manifests end; some are known only to say that they are not read."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),

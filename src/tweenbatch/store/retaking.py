@@ -39,7 +39,7 @@ def retake(connection: Connection, job_id: int, *, now: datetime) -> int | None:
 def _manifest(connection: Connection, row: Any, *, now: datetime) -> int:
     found = connection.execute(retakes.manifest_for(row.original)).scalar()
     if found is None:
-        add = retakes.add_manifest(row.original, f"{row.path} (retakes)", now=now)
+        add = retakes.add_manifest(row.original, row.path, now=now)
         found = connection.execute(add).scalar_one()
     return int(found)
 

@@ -346,6 +346,20 @@ class Store:
 
         return self._database.write(put)
 
+    def move_manifest(self, path: Path, to: Path) -> bool:
+        """Note that a file that was imported lies elsewhere now; False: the table knows another."""
+
+        def move(connection: Connection) -> bool:
+            if connection.execute(imports.manifest_id(str(to.absolute()))).scalar() is not None:
+                return False
+            found = connection.execute(imports.manifest_id(str(path.absolute()))).scalar()
+            if found is not None:
+                connection.execute(imports.move_manifest(found, str(to.absolute())))
+                connection.execute(retakes.move(found, str(to.absolute())))
+            return True
+
+        return self._database.write(move)
+
     def last_import(self) -> LastImport | None:
         """Return the import that came last, where its rows can be had without reading its file."""
         return self._database.read(importing.last_import)

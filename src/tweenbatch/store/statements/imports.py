@@ -64,6 +64,11 @@ def manifest_id(path: str) -> Select[int]:
     return select(manifests.c.id).where(manifests.c.path == path)
 
 
+def move_manifest(manifest_id: int, path: str) -> Update:
+    """Let an imported file lie elsewhere."""
+    return update(manifests).where(manifests.c.id == manifest_id).values(path=path)
+
+
 def count_rows_of(manifest_id: int) -> Select[int]:
     """Count the rows of the last import."""
     return select(func.count()).select_from(rows).where(rows.c.manifest_id == manifest_id)

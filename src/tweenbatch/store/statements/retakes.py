@@ -40,11 +40,20 @@ def manifests_for(paths: Collection[str]) -> Select[int]:
     return select(manifests.c.id).where(manifests.c.retakes_of.in_(files))
 
 
+def move(original: int, path: str) -> Update:
+    """Call the manifest for the retakes of a file after where that lies now."""
+    return update(manifests).where(manifests.c.retakes_of == original).values(path=_path(path))
+
+
+def _path(of_file: str) -> str:
+    return f"{of_file} (retakes)"
+
+
 def add_manifest(original: int, path: str, *, now: datetime) -> Insert:
-    """Make the manifest for the retakes of a file; gives its id."""
+    """Make the manifest for the retakes of the file at that path; gives its id."""
     return (
         insert(manifests)
-        .values(path=path, sha256="", imported_at=now, row_count=0, retakes_of=original)
+        .values(path=_path(path), sha256="", imported_at=now, row_count=0, retakes_of=original)
         .returning(manifests.c.id)
     )
 
