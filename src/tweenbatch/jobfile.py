@@ -123,6 +123,7 @@ class JobFile(_Section):
     concurrency: Annotated[str, BeforeValidator(str), _as(number_or_auto)] | None = None
     max_in_flight: AtOnce | None = None
     limit: Annotated[int, Field(ge=0)] | None = None
+    canary: Annotated[int, Field(ge=1)] | None = None
     settle: Annotated[str, _as(duration_or_zero)] | None = None
     same_failures: Annotated[int, Field(ge=1)] | None = None
     keep_going: bool | None = None

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from tweenbatch.errors import BudgetReached, TableBusy, TableFailed, TableUnusable
 from tweenbatch.reconciler import Reconciler
 from tweenbatch.records import Job
-from tweenbatch.states import IDENTIFIED, State
+from tweenbatch.states import FINAL, IDENTIFIED, State
 from tweenbatch.worker import Worker
 
 MAX_JOBS_AT_HAND = 2000
@@ -27,6 +27,8 @@ A_MOMENT = timedelta(milliseconds=1)
 
 OUT_OF_TIME = "--max-duration or --stop-at"
 PAUSED = "tweenbatch pause"
+CANARY_FAILED = "--canary: not all of those that went first succeeded"
+NOT_AGREED = "--canary: nobody agreed to the rest"
 
 COLLECTS_ONLY = (
     "what is at fal is collected, and nothing is submitted; `tweenbatch resume` lifts it"
@@ -49,6 +51,10 @@ class Limits:
     until: datetime | None = None
     grace: timedelta | None = None
     """How long what is at fal is waited for once that time is over; None: until it ends."""
+    canaries: Collection[int] = ()
+    """Jobs that have to succeed before any other is submitted."""
+    agree: Callable[[int], bool] = lambda _: True
+    """Tells, once they have, whether so many others may follow; called in a thread."""
     settle: timedelta = timedelta(0)
     """How long a run that has nothing else to do waits for what is uncertain or laid aside."""
 
@@ -88,6 +94,9 @@ class Runner:
     _idle_since: datetime | None = None
     _began: datetime | None = None
     _interrupted: bool = False
+    _canaries: frozenset[int] = frozenset()
+    """Those that hold up all others."""
+    _canaries_say: str | None = None
     _paused: bool = False
     _began_paused: bool = False
 
@@ -98,6 +107,7 @@ class Runner:
         """
         worker = self.worker
         self._began = worker.clock.now()
+        self._canaries = frozenset(self.limits.canaries)
         try:
             await self._look_for_a_pause()
             self._began_paused = self._paused
@@ -159,6 +169,8 @@ class Runner:
                 space = MAX_JOBS_AT_HAND - len(self._tasks)
                 more_to_collect = await self._hand_out(group, IDENTIFIED, space) == space
                 collect_at = await self._next_collection()
+            if self._canaries:
+                await self._hear_the_canaries()
             room = self._room()
             worker.slots.admit()
             handed_out = await self._hand_out(group, {State.PENDING}, room, self.manifests)
@@ -172,6 +184,22 @@ class Runner:
                     await worker.wake.wait()
             except TimeoutError:
                 continue
+
+    async def _hear_the_canaries(self) -> None:
+        """Let all others follow once those that go first have succeeded, and somebody agrees."""
+        worker = self.worker
+        jobs = await worker.table(worker.store.jobs, self._canaries)
+        if any(job.state not in FINAL for job in jobs) or self._canaries_say is not None:
+            return
+        if any(job.state is not State.SUCCEEDED for job in jobs):
+            self._canaries_say = CANARY_FAILED
+            return
+        left = await worker.table(worker.store.unpaid, self.manifests)
+        count = sum(each.jobs for each in left)
+        if count and not await asyncio.to_thread(self.limits.agree, count):
+            self._canaries_say = NOT_AGREED
+            return
+        self._canaries = frozenset()
 
     async def _next_collection(self) -> datetime:
         """Return when there may be paid work again that nobody holds."""
@@ -197,6 +225,7 @@ class Runner:
             limit=limit,
             now=worker.clock.now(),
             manifests=manifests,
+            only=self._canaries if states == {State.PENDING} and self._canaries else None,
         )
         for job in jobs:
             if job.state is State.PENDING:
@@ -272,7 +301,9 @@ class Runner:
             return "--limit"
         if limits.until is not None and self.worker.clock.now() >= limits.until:
             return OUT_OF_TIME
-        return PAUSED if self._paused and self._began_paused else None
+        if self._paused and self._began_paused:
+            return PAUSED
+        return self._canaries_say
 
     def _open_again(self, budget: BudgetReached) -> bool:
         return budget.until is not None and self.worker.clock.now() >= budget.until

@@ -26,7 +26,7 @@ from tweenbatch.lost import LostAndFound
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.reconciler import Reconciler
 from tweenbatch.rhythm import Rhythm
-from tweenbatch.runner import Ended, Limits, Runner, table_failed
+from tweenbatch.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
 from tweenbatch.settings import RunSettings
 from tweenbatch.slots import Slots
 from tweenbatch.stages.fetch import Fetcher
@@ -78,7 +78,7 @@ class Result:
             return ExitCode.INTERRUPTED
         if self.ended.trouble is not None and self.unfinished:
             return ExitCode.TROUBLE
-        if self.ended.same_failure is not None:
+        if self.ended.same_failure is not None or self.ended.limit == CANARY_FAILED:
             return ExitCode.FAILED
         if self.counts[State.UNCERTAIN]:
             return ExitCode.NEEDS_A_PERSON
@@ -120,6 +120,7 @@ async def run(
     manifests: Collection[int] | None,
     on_stop: Callable[[], None],
     clock: Clock,
+    agree: Callable[[int], bool] = lambda _: True,
     prices: Prices = AS_KNOWN,
     lock: RunnerLock | None = None,
     rng: random.Random | None = None,
@@ -128,6 +129,7 @@ async def run(
 
     ``fal`` connects, inside the event loop; None: there is nothing to do at fal. ``on_stop`` is
     called at the first interrupt; the second one ends the process at once, which loses nothing.
+    ``agree`` is asked, in a thread, whether so many clips may follow the canaries that succeeded.
     ``prices`` are those that hold for what is submitted. ``lock`` is the one by which this process
     owns the table; it knows whether that is older than what was done here. ``rng`` spreads the
     pauses.
@@ -154,6 +156,8 @@ async def run(
         opens=settings.not_before,
         until=settings.submits_until(started),
         grace=settings.grace,
+        canaries=store.canaries(manifests, settings.canary) if settings.canary else (),
+        agree=agree,
         settle=settings.settle,
     )
     # A run that breaks off here is found and closed by the next one.

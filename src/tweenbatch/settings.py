@@ -57,6 +57,7 @@ class RunSettings(BaseModel):
     max_cost_per_day: Budget | None = None
     max_cost_per_month: Budget | None = None
     limit: Annotated[int, Field(ge=0)] | None = None
+    canary: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] | None = None
     max_duration: timedelta | None = None
     not_before: datetime | None = None
     stop_at: datetime | None = None

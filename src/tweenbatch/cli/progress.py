@@ -12,7 +12,7 @@ import click
 from tqdm import tqdm
 
 from tweenbatch.records import Job
-from tweenbatch.report.text import SENTENCE_WIDTH, plain, usd
+from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
 from tweenbatch.states import AT_FAL, FINAL, State
 
 LINE_EVERY_SECONDS = 30.0
@@ -83,6 +83,7 @@ class Progress:
         self._started = time.monotonic()
         self._said = self._started
         self._lock = threading.Lock()
+        self._asking = False
         self._over = threading.Event()
         self._bar: tqdm[NoReturn] = tqdm(
             total=total, bar_format=BAR, disable=None if total else True, dynamic_ncols=True
@@ -132,6 +133,19 @@ class Progress:
         """Show what a person should know now."""
         self._write(plain(message, width=SENTENCE_WIDTH))
 
+    def agree(self, left: int) -> bool:
+        """Ask whether so many clips may follow those that went first; the bar waits meanwhile."""
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return False
+        self._asking = True
+        self._bar.clear()
+        try:
+            return click.confirm(
+                f"All that went first succeeded: look at them. Go on with {clips(left)}?", err=True
+            )
+        finally:
+            self._asking = False
+
     # How it is shown
 
     def _write(self, text: str) -> None:
@@ -148,7 +162,7 @@ class Progress:
                 click.echo(f"{self._finished}/{self._total} clips{self._postfix()}", err=True)
 
     def _show(self) -> None:
-        if not self._bar.disable:
+        if not (self._bar.disable or self._asking):
             self._bar.n = self._finished
             self._bar.postfix = self._postfix().removeprefix(", ")
             self._bar.refresh()

@@ -99,6 +99,13 @@ def _dollars(value: str) -> Decimal:
 )
 @click.option("--limit", metavar="N", type=int, help="Submit at most N clips in this run.")
 @click.option(
+    "--canary",
+    metavar="N",
+    type=int,
+    help="First make N clips, of the first, the last and rows in between; the rest is paid for "
+    "only when all of them succeeded and, without --yes, somebody has agreed.",
+)
+@click.option(
     "--max-duration",
     metavar="TIME",
     type=Parsed("time", duration),
@@ -397,6 +404,7 @@ def _run(
                 "is collected by "
                 f"`{summary.resume_command(settings)}`; press Ctrl-C again to leave at once"
             ),
+            agree=lambda left: settings.yes or settings.rehearse or progress.agree(left),
             clock=SystemClock(),
             prices=batch.prices,
             lock=lock,

@@ -445,11 +445,12 @@ class Store:
         limit: int,
         now: datetime,
         manifests: Collection[int] | None = None,
+        only: Collection[int] | None = None,
     ) -> list[Job]:
         """Lease jobs that are due: what is paid for first, then the most urgent.
 
         A waiting job that no manifest row asks for, and a submission in the air, are never
-        taken. With ``manifests``, only jobs that their rows ask for.
+        taken. With ``manifests``, only jobs that their rows ask for; with ``only``, none but these.
         """
 
         def take(connection: Connection) -> list[Job]:
@@ -464,6 +465,7 @@ class Store:
                     now=now,
                     until=now + LEASE,
                     manifests=manifests,
+                    only=only,
                 )
                 ids = connection.execute(claim).scalars().all()
                 if ids:
@@ -472,6 +474,18 @@ class Store:
             return jobs
 
         return self._database.write(take)
+
+    def canaries(self, manifests: Collection[int] | None, count: int) -> list[int]:
+        """Return so many of the jobs that wait to be paid for: the first, the last, and between."""
+
+        def choose(connection: Connection) -> list[int]:
+            waiting = connection.execute(work.waiting_in_order(manifests)).scalars().all()
+            last = len(waiting) - 1
+            steps = max(count - 1, 1)
+            places = {round(last * n / steps) for n in range(count)} if waiting else set()
+            return [waiting[place] for place in sorted(places)]
+
+        return self._database.read(choose)
 
     def begin_attempt(
         self,

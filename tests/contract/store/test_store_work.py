@@ -144,6 +144,7 @@ def test_a_claim_passes_by_what_another_claim_has_in_its_hands(table: Table, url
             now=table.now,
             until=table.now + timedelta(seconds=60),
             manifests=None,
+            only=None,
         )
         ids = list(connection.execute(mine).scalars())
         theirs = pool.submit(other.claim, table.run_id, [State.PENDING], limit=9, now=table.now)

@@ -37,6 +37,7 @@ def claim(
     now: datetime,
     until: datetime,
     manifests: Collection[int] | None,
+    only: Collection[int] | None,
 ) -> Update:
     """Lease jobs that are due, the most urgent first; gives their ids, in no order.
 
@@ -54,6 +55,7 @@ def claim(
                 and_(jobs.c.lease_until <= now, jobs.c.leased_by != run_id),
             ),
             *_asked_for(state, manifests),
+            *([] if only is None else [jobs.c.id.in_(sorted(only))]),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(limit)
@@ -65,6 +67,19 @@ def claim(
         .where(jobs.c.id.in_(select(due.c.id)))
         .values(leased_by=run_id, lease_until=until, fence=jobs.c.fence + 1, updated_at=now)
         .returning(jobs.c.id)
+    )
+
+
+def waiting_in_order(manifests: Collection[int] | None) -> Select[int]:
+    """Read the jobs that wait to be paid for and that a row asks for, in order of their import."""
+    return (
+        select(jobs.c.id)
+        .where(
+            jobs.c.state == State.PENDING,
+            jobs.c.finished_at.is_(None),
+            *_asked_for(State.PENDING, manifests),
+        )
+        .order_by(jobs.c.id)
     )
 
 
