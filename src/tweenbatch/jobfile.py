@@ -15,13 +15,14 @@ from datetime import datetime, time
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from tweenbatch.errors import JobFileError, UsageError
 from tweenbatch.fitting import Way
+from tweenbatch.logs import Form
 from tweenbatch.manifest import MAX_TAKES, Naming
 from tweenbatch.models import find
 from tweenbatch.places import sqlite_db, sqlite_path
@@ -128,6 +129,9 @@ class JobFile(_Section):
     same_failures: Annotated[int, Field(ge=1)] | None = None
     keep_going: bool | None = None
     logs: bool | None = None
+    log_file: str | None = None
+    log_format: Form | None = None
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
     digests: str | None = None
     notify: list[str] = []
     yes: bool | None = None
@@ -205,6 +209,8 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
         "set": lambda pairs: tuple(f"{column}={value}" for column, value in pairs.items()),
         "keep": tuple,
         "inbox": lambda inbox: _below(folder, inbox),
+        "log_file": lambda log_file: (folder / log_file).resolve(),
+        "log_format": str,
         "digests": lambda digests: (folder / digests).resolve(),
         "notify": tuple,
         "fit": str,

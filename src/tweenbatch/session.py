@@ -1,6 +1,7 @@
 """One run, from the opened table to its exit code: the rooms put together."""
 
 import asyncio
+import logging
 import os
 import random
 import signal
@@ -16,7 +17,7 @@ from enum import IntEnum
 from functools import partial
 from pathlib import Path
 
-from tweenbatch import __version__, disk, filenames, restored, witness
+from tweenbatch import __version__, disk, filenames, logs, restored, witness
 from tweenbatch.clock import Clock
 from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
 from tweenbatch.fal import Fal
@@ -39,6 +40,8 @@ from tweenbatch.table import TableThread
 from tweenbatch.window import Window
 from tweenbatch.witness import Witness
 from tweenbatch.worker import Watcher, Worker
+
+log = logging.getLogger(__name__)
 
 DOWNLOADS = 8
 """Clips that come home at one time."""
@@ -147,6 +150,8 @@ async def run(
         night=settings.night,
         asked=settings.asked,
     )
+    logs.of_run(run_id)
+    log.info("run %d begins: %s", run_id, settings.asked or "all unfinished work")
     if lock is not None and doubt is None:
         store.remember_in(lock)
     spent_before = store.money().spent
@@ -191,6 +196,8 @@ async def run(
         store.end_run(run_id, now=clock.now(), exit_code=result.exit_code, note=note)
     except (TableUnusable, TableBusy) as error:
         raise table_failed(error) from error
+    said = f" ({note})" if note else ""
+    log.info("run %d ends with %d%s, $%s spent", run_id, result.exit_code, said, result.spent_usd)
     return result
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
+from tweenbatch import logs
 from tweenbatch.clock import Clock
 from tweenbatch.errors import (
     Answered,
@@ -167,6 +168,7 @@ class Worker:
         }
         going: Job | None = job
         while going is not None and going.state in stages and not self.stopping:
+            logs.of_job(going.id, going.request.request_id if going.request else None)
             going = await stages[going.state](going)
             if going is not None and going.state is State.PENDING:
                 return
@@ -295,6 +297,7 @@ class Worker:
                 self.budget_reached = error
             raise
         self.submissions += 1
+        log.info("submits %s for $%s job=%d", job.output_name, intent.price_usd, job.id)
         self.starting.discard(job.id)
         self.watcher.moved(begun, job.state)
         return begun
@@ -363,7 +366,9 @@ class Worker:
             self.streak.ended_in(outcome, job)
             if outcome.failure.billed is Billed.NO:
                 self.budget_reached = None
-        elif outcome.event is Event.FETCHED:
+        else:
+            log.info("%s %s job=%d%s", outcome.event, job.output_name, job.id, _at_fal(after))
+        if outcome.event is Event.FETCHED:
             self.streak.broken_by_a_clip()
         if outcome.event is Event.OUTCOME_UNKNOWN:
             self.doubted.set()
@@ -424,6 +429,10 @@ class Worker:
         for line in status.logs[self._lines_shown[job.id] :]:
             self.watcher.model_log(job, line)
         self._lines_shown[job.id] = max(self._lines_shown[job.id], len(status.logs))
+
+
+def _at_fal(job: Job) -> str:
+    return f" request={job.request.request_id}" if job.request else ""
 
 
 def _note_error(task: "asyncio.Task[Job]") -> None:

@@ -38,7 +38,7 @@ MAY_USE: dict[str, set[str]] = {
     "places": set(),
     "filenames": set(),
     "settings": {"clock", "places", "records"},
-    "jobfile": {"errors", "fitting", "manifest", "models", "places", "records", "settings"},
+    "jobfile": {"errors", "fitting", "logs", "manifest", "models", "places", "records", "settings"},
     "policy": {"records", "states"},
     "lane": {"policy"},
     "window": {"records"},
@@ -80,8 +80,8 @@ MAY_USE: dict[str, set[str]] = {
     },
     "intents": {"clock", "fal", "models", "records", "stages", "store", "table"},
     "worker": {
-        *("clock", "errors", "fal", "intents", "lane", "records", "slots", "stages", "states"),
-        *("store", "streak", "table", "witness"),
+        *("clock", "errors", "fal", "intents", "lane", "logs", "records", "slots", "stages"),
+        *("states", "store", "streak", "table", "witness"),
     },
     "reconciler": {
         *("clock", "errors", "fal", "records", "retrying", "stages", "states", "store", "table"),
@@ -94,7 +94,7 @@ MAY_USE: dict[str, set[str]] = {
     "runner": {"errors", "reconciler", "records", "states", "worker"},
     "session": {
         *("tweenbatch", "clock", "disk", "errors", "fal", "filenames", "intents", "lane", "lost"),
-        *("models",),
+        *("logs", "models"),
         *("reconciler", "restored", "rhythm", "slots", "window"),
         *(
             "runner",
@@ -112,6 +112,7 @@ MAY_USE: dict[str, set[str]] = {
         *("batch", "disk", "errors", "formulas", "models", "pace", "places", "plan"),
         *("records", "runner", "session", "settings", "states"),
     },
+    "logs": {"errors"},
     "schedule": set(),
     "inbox": {"filenames", "manifest", "places", "report"},
     "notify": {"errors"},

@@ -102,6 +102,7 @@ def main() -> None:
     wanted = os.environ.get("TWEENBATCH_LOG", "").upper()
     level = logging.getLevelNamesMapping().get(wanted, logging.ERROR)
     logging.getLogger("tweenbatch").setLevel(level)
+    logs.setLevel(level)  # a log file may hold more
     try:
         tweenbatch(prog_name="tweenbatch", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -115,7 +116,10 @@ def main() -> None:
     except TweenbatchError as error:
         of_lines = isinstance(error, ManifestError | JobFileError)
         shown = (streams.visible_lines if of_lines else streams.visible_line)(str(error))
-        click.echo(f"tweenbatch: {shown}", err=True)
+        from tweenbatch.logs import stderr_is_json
+
+        if not stderr_is_json():  # there it is a line of the log already
+            click.echo(f"tweenbatch: {shown}", err=True)
         sys.exit(exit_code(error))
     except BrokenPipeError:
         # The reader of our output has gone (| head): say nothing, also not at exit.

@@ -1,5 +1,6 @@
 """The progress of a run on stderr: a bar on a terminal, a line now and then elsewhere."""
 
+import logging
 import sys
 import threading
 import time
@@ -11,9 +12,12 @@ from typing import NoReturn, Self
 import click
 from tqdm import tqdm
 
+from tweenbatch.logs import stderr_is_json
 from tweenbatch.records import Job
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
 from tweenbatch.states import AT_FAL, FINAL, State
+
+log = logging.getLogger(__name__)
 
 LINE_EVERY_SECONDS = 30.0
 TICK_SECONDS = 0.5
@@ -86,7 +90,10 @@ class Progress:
         self._asking = False
         self._over = threading.Event()
         self._bar: tqdm[NoReturn] = tqdm(
-            total=total, bar_format=BAR, disable=None if total else True, dynamic_ncols=True
+            total=total,
+            bar_format=BAR,
+            disable=True if stderr_is_json() or not total else None,
+            dynamic_ncols=True,
         )
         _give_width(self._bar)
         self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
@@ -130,8 +137,10 @@ class Progress:
         self._write(f"{job.output_name}: {plain(line)}")
 
     def notice(self, message: str) -> None:
-        """Show what a person should know now."""
-        self._write(plain(message, width=SENTENCE_WIDTH))
+        """Show what a person should know now, and note it in the log."""
+        log.info("%s", message)
+        if not stderr_is_json():
+            self._write(plain(message, width=SENTENCE_WIDTH))
 
     def agree(self, left: int) -> bool:
         """Ask whether so many clips may follow those that went first; the bar waits meanwhile."""
@@ -149,7 +158,9 @@ class Progress:
     # How it is shown
 
     def _write(self, text: str) -> None:
-        if self._bar.disable:
+        if stderr_is_json():
+            log.info("%s", text)
+        elif self._bar.disable:
             click.echo(text, err=True)
         else:
             tqdm.write(text, file=sys.stderr)
@@ -159,7 +170,7 @@ class Progress:
             self._show()
             if self._bar.disable and time.monotonic() - self._said >= LINE_EVERY_SECONDS:
                 self._said = time.monotonic()
-                click.echo(f"{self._finished}/{self._total} clips{self._postfix()}", err=True)
+                self._write(f"{self._finished}/{self._total} clips{self._postfix()}")
 
     def _show(self) -> None:
         if not (self._bar.disable or self._asking):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import shlex
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from tweenbatch import disk, places, quote, restored, session
+from tweenbatch import disk, logs, places, quote, restored, session
 from tweenbatch.batch import Batch, look
 from tweenbatch.cli import exit_code, streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
@@ -53,6 +54,8 @@ from tweenbatch.settings import (
 )
 from tweenbatch.states import UNFINISHED
 from tweenbatch.store import RunnerLock, Store
+
+log = logging.getLogger(__name__)
 
 REHEARSAL_KEY = "rehearsal"
 
@@ -178,6 +181,24 @@ def _dollars(value: str) -> Decimal:
     help="Send what came of the run, whatever it was: as JSON to an https address, else through "
     "apprise. $NAME stands for an address that the environment has. May be repeated.",
 )
+@click.option(
+    "--log-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a log of the run there; at 10 MB the next file is begun, and five are kept.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice([form.value for form in logs.Form]),
+    default=logs.Form.TEXT.value,
+    show_default=True,
+    help="json: a JSON object for each line; without --log-file, on stderr instead of all else.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="What such a log holds; info unless given. Prompts are in debug alone.",
+)
 @click.option("--logs", is_flag=True, help="Show what the model says while it works.")
 @manifest_options
 @table_options
@@ -190,12 +211,16 @@ def command(job: Job | None, /, **options: Any) -> None:
     """
     streams.never_fail(streams.STDOUT)
     morning = morning_of(options)
-    try:
-        sys.exit(_carry_out(job, options, morning))
-    except TweenbatchError as error:
-        if morning.is_wanted:
-            morning.tell(_without_a_run(error, job, rehearsal=morning.rehearsal))
-        raise
+    form, level = logs.Form(options.pop("log_format")), options.pop("log_level")
+    with logs.written(form, file=options.pop("log_file"), level=level):
+        try:
+            ended = _carry_out(job, options, morning)
+        except TweenbatchError as error:
+            log.error("%s", error)  # noqa: TRY400 - on purpose: it is no bug
+            if morning.is_wanted:
+                morning.tell(_without_a_run(error, job, rehearsal=morning.rehearsal))
+            raise
+    sys.exit(ended)
 
 
 def morning_of(options: dict[str, Any]) -> Morning:
@@ -205,9 +230,16 @@ def morning_of(options: dict[str, Any]) -> Morning:
     return Morning(
         folder=places.rehearsal_output(folder) if folder and rehearsal else folder,
         targets=options.pop("notify"),
-        say=lambda line: click.echo(streams.visible_line(line), err=True),
+        say=partial(_say, err=True),
         rehearsal=rehearsal,
     )
+
+
+def _say(line: str, *, err: bool) -> None:
+    if err and logs.stderr_is_json():
+        log.info("%s", line)
+    else:
+        click.echo(streams.visible_line(line), err=err)
 
 
 def _without_a_run(error: TweenbatchError, job: Job | None, *, rehearsal: bool) -> Digest:
@@ -232,9 +264,7 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
     )
     read, memory = asked.read_what_can_be(settings.output, settings.db)
 
-    def say(line: str) -> None:
-        click.echo(streams.visible_line(line), err=settings.json_output)
-
+    say = partial(_say, err=settings.json_output)
     with RunnerLock(settings.db) as lock:
         if asked.inbox is not None:
             # An empty inbox is no mistake, and its run is one to look back at.
