@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from decimal import Decimal
 from types import TracebackType
 from typing import NoReturn, Self
@@ -77,12 +78,20 @@ class Progress:
     """Follows a run and shows it; ``total`` is the number of jobs that it may finish."""
 
     def __init__(
-        self, *, total: int, running: int = 0, uncertain: int = 0, free: bool = False
+        self,
+        *,
+        total: int,
+        running: int = 0,
+        uncertain: int = 0,
+        free: bool = False,
+        line_every_seconds: float = LINE_EVERY_SECONDS,
     ) -> None:
         self._total = total
+        self._line_every_seconds = line_every_seconds
         self._free = free
-        self._states: Counter[str] = Counter(running=running, uncertain=uncertain)
+        self._states: Counter[str] = +Counter(running=running, uncertain=uncertain)
         self._usd = Decimal(0)
+        self._finished_before = 0
         self._begun: set[int] = set()
         self._started = time.monotonic()
         self._said = self._started
@@ -113,6 +122,21 @@ class Progress:
         self._ticker.join()
         self._show()
         self._bar.close()
+
+    # What somebody who looks at the table sees
+
+    def seen(self, counts: Mapping[State, int], usd: Decimal) -> None:
+        """Show how the jobs of a table stand; the pace is that since the first such look."""
+        with self._lock:
+            first = not self._states
+            self._total = self._bar.total = sum(counts.values())
+            self._states = Counter({state: counts[state] for state in FINAL})
+            self._states["running"] = sum(counts[state] for state in RUNNING)
+            self._states["uncertain"] = counts[State.UNCERTAIN]
+            self._usd = usd
+            if first:
+                self._finished_before = self._finished
+        self._show()
 
     # What the run tells
 
@@ -168,7 +192,7 @@ class Progress:
     def _tick(self) -> None:
         while not self._over.wait(TICK_SECONDS):
             self._show()
-            if self._bar.disable and time.monotonic() - self._said >= LINE_EVERY_SECONDS:
+            if self._bar.disable and time.monotonic() - self._said >= self._line_every_seconds:
                 self._said = time.monotonic()
                 self._write(f"{self._finished}/{self._total} clips{self._postfix()}")
 
@@ -192,10 +216,11 @@ class Progress:
 
     def _time_left(self) -> str:
         """Estimate from the pace so far."""
-        done = self._finished
-        if done >= self._total:
+        left = self._total - self._finished
+        if left <= 0:
             return "done"
+        done = self._finished - self._finished_before
         if not done:
             return "time left: –"
         elapsed = time.monotonic() - self._started
-        return f"{tqdm.format_interval(elapsed / done * (self._total - done))} left"
+        return f"{tqdm.format_interval(elapsed / done * left)} left"
