@@ -52,7 +52,11 @@ class Batch:
         return self.to_pay + self.at_fal + self.in_doubt
 
 
-def look(manifests: Sequence[Manifest], settings: RunSettings, prices: Prices = AS_KNOWN) -> Batch:
+def look(
+    manifests: Sequence[Manifest],
+    settings: RunSettings,
+    prices: Prices = AS_KNOWN,
+) -> Batch:
     """Hold what was asked for against the table, which need not exist yet."""
     if not manifests:
         with closing(Store.open(settings.db, create=False)) as store:
@@ -91,7 +95,11 @@ def _planned(
     # How long fal takes is nothing that a rehearsal could tell.
     at_once = settings.concurrency or ASSUMED_CONCURRENCY
     made = plan.make(
-        manifests, store, prices=prices, concurrency=None if settings.rehearse else at_once
+        manifests,
+        store,
+        prices=prices,
+        concurrency=None if settings.rehearse else at_once,
+        old_failures=settings.old_failures,
     )
     if settings.concurrency is None:
         made = replace(made, estimate=pace.assumed(made.estimate))

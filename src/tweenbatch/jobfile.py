@@ -48,6 +48,8 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "budget.run": "max_cost",
         "budget.day": "max_cost_per_day",
         "budget.month": "max_cost_per_month",
+        "retries.errors": "retry_failed",
+        "retries.most": "retry_most",
         "window.not_before": "not_before",
         "window.stop_at": "stop_at",
         "window.grace": "grace",
@@ -87,6 +89,13 @@ class BudgetSection(_Section):
     run: Budget | None = None
     day: Budget | None = None
     month: Budget | None = None
+
+
+class RetriesSection(_Section):
+    """Which failures of earlier runs are tried again."""
+
+    errors: list[str] = []
+    most: Annotated[int, Field(ge=1)] | None = None
 
 
 class WindowSection(_Section):
@@ -137,6 +146,7 @@ class JobFile(_Section):
     yes: bool | None = None
     accept_price: bool | None = None
     budget: BudgetSection = BudgetSection()
+    retries: RetriesSection = RetriesSection()
     window: WindowSection = WindowSection()
 
 
@@ -195,7 +205,12 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
     """Return the values that were given, as the command's own options would have them."""
     said = {
         f"{prefix}{key}": value
-        for prefix, section in (("", job), ("budget.", job.budget), ("window.", job.window))
+        for prefix, section in (
+            ("", job),
+            ("budget.", job.budget),
+            ("retries.", job.retries),
+            ("window.", job.window),
+        )
         for key, value in section
         if key in section.model_fields_set and not isinstance(value, _Section)
     }
@@ -209,6 +224,7 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
         "set": lambda pairs: tuple(f"{column}={value}" for column, value in pairs.items()),
         "keep": tuple,
         "inbox": lambda inbox: _below(folder, inbox),
+        "retries.errors": tuple,
         "log_file": lambda log_file: (folder / log_file).resolve(),
         "log_format": str,
         "digests": lambda digests: (folder / digests).resolve(),
@@ -258,7 +274,11 @@ def _meant(key: str) -> str:
 
 
 def _keys() -> list[str]:
-    sections: dict[str, type[BaseModel]] = {"budget": BudgetSection, "window": WindowSection}
+    sections: dict[str, type[BaseModel]] = {
+        "budget": BudgetSection,
+        "retries": RetriesSection,
+        "window": WindowSection,
+    }
     top = [key for key in JobFile.model_fields if key not in sections]
     inner = [f"{name}.{key}" for name, each in sections.items() for key in each.model_fields]
     return [*top, *inner]

@@ -14,7 +14,7 @@ from tweenbatch import changes, pace
 from tweenbatch.errors import Problem
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.pace import Estimate
-from tweenbatch.records import EarlierRow, JobKind, Manifest, Row
+from tweenbatch.records import EarlierRow, JobKind, Manifest, OldFailures, Row
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
 from tweenbatch.store.comparing import Comparison, Contents, Gone, Standing
@@ -142,6 +142,8 @@ class Plan:
     """A name in each folder in which a clip of the run would lie."""
     retakes: Clips = Clips()
     """Further takes that a person asked for, and that wait to be paid for."""
+    again: Clips = Clips()
+    """Old failures that are tried again."""
     warnings: tuple[tuple[Path, Problem], ...] = ()
     estimate: Estimate | None = None
     """How long the run takes; None where nobody asked, or nothing is to be submitted."""
@@ -160,12 +162,12 @@ class Plan:
     @property
     def clips_to_pay(self) -> int:
         """How many clips the run would submit."""
-        return self.count(*TO_PAY) + self.retakes.clips
+        return self.count(*TO_PAY) + self.retakes.clips + self.again.clips
 
     @property
     def usd_to_pay(self) -> Decimal:
         """What the run would spend if every clip succeeds at once, in US dollars."""
-        return self.usd(*TO_PAY) + self.retakes.usd
+        return self.usd(*TO_PAY) + self.retakes.usd + self.again.usd
 
 
 def make(
@@ -174,6 +176,7 @@ def make(
     *,
     prices: Prices = AS_KNOWN,
     concurrency: int | None = None,
+    old_failures: OldFailures | None = None,
 ) -> Plan:
     """Hold the manifests against the table; None stands for a table that does not exist yet.
 
@@ -187,6 +190,8 @@ def make(
     )
     if store:
         made = _with_retakes(made, store, prices)
+        if old_failures is not None:
+            made = _with_old_failures(made, store, prices, old_failures)
     if concurrency is None or not made.clips_to_pay:
         return made
     return replace(
@@ -213,6 +218,18 @@ def _with_retakes(made: Plan, store: Store, prices: Prices) -> Plan:
         made,
         retakes=Clips(clips=sum(each.jobs for each in unpaid), usd=usd),
         endpoints_to_pay=made.endpoints_to_pay | {each.endpoint for each in unpaid},
+    )
+
+
+def _with_old_failures(made: Plan, store: Store, prices: Prices, which: OldFailures) -> Plan:
+    jobs = store.to_try_again(made.manifests, which)
+    usd = (
+        prices.clip_usd(job.spec.endpoint, job.spec.parameters, known=job.price_usd) for job in jobs
+    )
+    return replace(
+        made,
+        again=Clips(clips=len(jobs), usd=sum(usd, Decimal(0))),
+        endpoints_to_pay=made.endpoints_to_pay | {job.spec.endpoint for job in jobs},
     )
 
 

@@ -556,6 +556,15 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OldFailures:
+    """Which jobs that failed in earlier runs are to be tried again."""
+
+    errors: frozenset[str]
+    most_attempts: int
+    """None that has been submitted so often in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskedBy:
     """A row that asks for a job."""
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tweenbatch.clock import local_day, local_month
 from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT
-from tweenbatch.records import Night, PeriodLimit
+from tweenbatch.records import Night, OldFailures, PeriodLimit
 
 ASSUMED_CONCURRENCY = 8
 """What an estimate assumes where the limit of the account has still to be found."""
@@ -65,6 +65,8 @@ class RunSettings(BaseModel):
     settle: timedelta = DEFAULT_SETTLE
     same_failures: Annotated[int, Field(ge=1)] = DEFAULT_SAME_FAILURES
     keep_going: bool = False
+    old_failures: OldFailures | None = None
+    """Failures of earlier runs that are tried again."""
     connect_to: str | None = None
     rehearse: bool = False
     logs: bool = False

@@ -1,6 +1,6 @@
 """Manifests on the command line: the options that say how they are read, and the reading."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,7 +19,7 @@ from tweenbatch.inbox import Inbox
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
 from tweenbatch.memory import Memory
 from tweenbatch.models import DEFAULT, find
-from tweenbatch.records import Manifest
+from tweenbatch.records import Manifest, OldFailures
 from tweenbatch.report import problems
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -117,6 +117,21 @@ def manifest_options(command: F) -> F:
             help="How many clips to make of each row that doesn't say it itself.",
         ),
         click.option(
+            "--retry-failed",
+            metavar="TYPE",
+            multiple=True,
+            help="Try clips of these manifests again that failed so in an earlier run, e.g. "
+            "generation_timeout; may be repeated.",
+        ),
+        click.option(
+            "--retry-most",
+            metavar="N",
+            type=click.IntRange(1),
+            default=5,
+            show_default=True,
+            help="None that has been submitted N times in all.",
+        ),
+        click.option(
             "--strict",
             is_flag=True,
             help="Refuse what would only be warned of, such as a frame that EXIF data turns.",
@@ -145,6 +160,8 @@ class Asked:
     paths: tuple[Path, ...]
     inbox: Inbox | None
     reading: Reading
+    old_failures: OldFailures | None
+    """Which failures of earlier runs are to be tried again, if any."""
     way: Way | None
     """How frames are to be fitted, if they are."""
 
@@ -153,6 +170,7 @@ class Asked:
         """Take out of a command's options what ``manifest_options`` put there."""
         return cls(
             paths=options.pop("manifests"),
+            old_failures=_old_failures(options.pop("retry_failed"), options.pop("retry_most")),
             inbox=Inbox(folder) if (folder := options.pop("inbox")) else None,
             way=Way(way) if (way := options.pop("fit")) else None,
             reading=Reading(
@@ -245,6 +263,10 @@ class ManifestCommand(click.Command):
             for arg, after in zip(args[:ours], [*args[1:], ""], strict=False)
         ]
         return super().parse_args(ctx, [*said, *args[ours:]])
+
+
+def _old_failures(errors: Collection[str], most: int) -> OldFailures | None:
+    return OldFailures(errors=frozenset(errors), most_attempts=most) if errors else None
 
 
 def _defaults(texts: Iterable[str]) -> dict[str, str]:

@@ -52,7 +52,12 @@ def command(
     try:
         # How long fal takes is nothing that a rehearsal could tell.
         at_once = concurrency or ASSUMED_CONCURRENCY
-        made = planning.make(read, store, concurrency=None if rehearse else at_once)
+        made = planning.make(
+            read,
+            store,
+            concurrency=None if rehearse else at_once,
+            old_failures=asked.old_failures,
+        )
         if concurrency is None:
             made = replace(made, estimate=pace.assumed(made.estimate))
     finally:

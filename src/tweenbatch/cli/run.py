@@ -38,7 +38,6 @@ from tweenbatch.inbox import DONE, Inbox
 from tweenbatch.jobfile import Job
 from tweenbatch.morning import Morning
 from tweenbatch.notify import Target
-from tweenbatch.records import Night
 from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.report.digest import Digest
 from tweenbatch.runner import table_failed
@@ -259,6 +258,7 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
     settings = _settings(
         options,
         again=_again() if asked.paths or asked.inbox else "",
+        old_failures=asked.old_failures,
         asked=", ".join(str(places.short(path)) for path in asked.paths),
         night=job.night if job else None,
     )
@@ -282,6 +282,9 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
                 each.path: store.import_manifest(each, now=now).manifest_id for each in read
             }
             ids = [*imported.values(), *store.retakes_of(imported)] or None
+            if asked.old_failures is not None:
+                again = store.to_try_again(imported, asked.old_failures)
+                store.requeue([failed.id for failed in again], now=now)
             store.remember_frames(memory.new())
             result = _run(batch, settings, store, lock, ids)
             try:
@@ -345,9 +348,7 @@ def _again() -> str:
     return shlex.join(text for text in sys.argv[2:] if text != "--rehearse")
 
 
-def _settings(
-    options: dict[str, Any], *, again: str, asked: str, night: Night | None
-) -> RunSettings:
+def _settings(options: dict[str, Any], **more: Any) -> RunSettings:
     rehearse = options["rehearse"]
     db, output = options.pop("db"), options.pop("output")
     try:
@@ -356,9 +357,7 @@ def _settings(
             output=(places.rehearsal_output(output) if rehearse else output).absolute(),
             connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
             json_output=options.pop("as_json"),
-            again=again,
-            asked=asked,
-            night=night,
+            **more,
             **options,
         )
     except ValidationError as error:

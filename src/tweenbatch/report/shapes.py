@@ -52,6 +52,7 @@ def plan(made: Plan) -> dict[str, Any]:
         },
         "to_submit": made.clips_to_pay,
         "retakes": made.retakes.clips,
+        "again": made.again.clips,
         "repeated": made.repeated,
         "removed_rows": made.removed.rows,
         "not_listed": made.untold,

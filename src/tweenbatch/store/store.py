@@ -26,6 +26,7 @@ from tweenbatch.records import (
     Manifest,
     Money,
     Night,
+    OldFailures,
     Outcome,
     OwnRequest,
     PeriodLimit,
@@ -736,6 +737,20 @@ class Store:
         """Return the jobs that are meant."""
         query = views.selected(selection)
         return [reading.attention_of(row) for row in self._all(query)]
+
+    def to_try_again(self, manifests: Iterable[Path], which: OldFailures) -> list[Job]:
+        """Return the failed jobs of these files that are meant."""
+
+        def look(connection: Connection) -> list[Job]:
+            ids = connection.execute(views.failed_before(paths, which)).scalars().all()
+            return [
+                reading.job_of(row)
+                for chunk in chunks(ids)
+                for row in connection.execute(work.jobs_with_attempt(), {"job_ids": chunk})
+            ]
+
+        paths = [str(path.absolute()) for path in manifests]
+        return self._database.read(look)
 
     def story(self, job: int | str) -> Story | None:
         """Return all that is known of the job with this number or this clip's name, if any."""

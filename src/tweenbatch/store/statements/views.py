@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tweenbatch.records import Billed, Selection
+from tweenbatch.records import Billed, OldFailures, Selection
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
@@ -68,6 +68,24 @@ def selected(selection: Selection) -> Select[Any]:
         )
         .select_from(jobs.outerjoin(attempts, _LATEST))
         .where(jobs.c.state.in_(sorted(selection.states)), *_meant(selection))
+        .order_by(jobs.c.id)
+    )
+
+
+def failed_before(paths: Collection[str], which: OldFailures) -> Select[int]:
+    """Read the failed jobs that rows of these files, or retakes of them, ask for."""
+    files = select(manifests.c.id).where(manifests.c.path.in_(paths))
+    asking = or_(
+        rows.c.manifest_id.in_(files), rows.c.manifest_id.in_(retakes.manifests_for(paths))
+    )
+    return (
+        select(jobs.c.id)
+        .where(
+            jobs.c.state == State.FAILED,
+            jobs.c.error_type.in_(sorted(which.errors)),
+            jobs.c.attempt < which.most_attempts,
+            exists().where(rows.c.job_id == jobs.c.id, asking),
+        )
         .order_by(jobs.c.id)
     )
 
