@@ -24,8 +24,8 @@ CATCH_UP_SECONDS = 12 * 3600
 NO_FAILURE = (3, 75, 130)
 """Exit codes that need nobody: a limit, another run that has the table, a stop."""
 
-TOLD_ITSELF = tuple(sorted({0, 1, 2, 4, 5, *NO_FAILURE}))
-"""With one of these a run has sent its digest itself; with any other it died."""
+TOLD_ITSELF = tuple(sorted({0, 2, 4, 5, *NO_FAILURE}))
+"""With one of these a run has sent its digest itself; 1 may also be Python's, for a bug."""
 
 
 class Kind(StrEnum):
@@ -91,6 +91,7 @@ def _systemd(schedule: Schedule) -> Units:
         f"EnvironmentFile=-{_specifiers(str(schedule.env_file))}\n"
     )
     about = _specifiers(schedule.jobfile.name)
+    told = "|".join(map(str, TOLD_ITSELF))
     return Units(
         files={
             f"{name}.service": f"""\
@@ -116,6 +117,8 @@ Description=tweenbatch: tell of a run of {about} that died
 
 [Service]
 Type=oneshot
+# Of what it could say itself the run has told; systemd before 251 does not know, and asks again.
+ExecCondition=/bin/sh -c 'case "$$MONITOR_EXIT_STATUS" in {told}) exit 1 ;; esac'
 {place}ExecStart={_words(schedule.tells)}
 """,
             f"{name}.timer": f"""\

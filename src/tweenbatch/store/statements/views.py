@@ -74,20 +74,23 @@ def selected(selection: Selection) -> Select[Any]:
 
 def failed_before(paths: Collection[str], which: OldFailures) -> Select[int]:
     """Read the failed jobs that rows of these files, or retakes of them, ask for."""
-    files = select(manifests.c.id).where(manifests.c.path.in_(paths))
-    asking = or_(
-        rows.c.manifest_id.in_(files), rows.c.manifest_id.in_(retakes.manifests_for(paths))
-    )
     return (
         select(jobs.c.id)
         .where(
             jobs.c.state == State.FAILED,
             jobs.c.error_type.in_(sorted(which.errors)),
             jobs.c.attempt < which.most_attempts,
-            exists().where(rows.c.job_id == jobs.c.id, asking),
+            exists().where(rows.c.job_id == jobs.c.id, _of_files(paths)),
         )
         .order_by(jobs.c.id)
     )
+
+
+def _of_files(paths: Collection[str]) -> ColumnElement[bool]:
+    """Whether a row is one of these files, or of a retake of one."""
+    files = select(manifests.c.id).where(manifests.c.path.in_(paths))
+    retaken = rows.c.manifest_id.in_(retakes.manifests_for(paths))
+    return or_(rows.c.manifest_id.in_(files), retaken)
 
 
 def _meant(selection: Selection) -> list[ColumnElement[bool]]:
@@ -101,13 +104,7 @@ def _meant(selection: Selection) -> list[ColumnElement[bool]]:
     asking: list[ColumnElement[bool]] = []
     if selection.manifests:
         paths = [str(path) for path in sorted(selection.manifests)]
-        of_these = select(manifests.c.id).where(manifests.c.path.in_(paths))
-        asking.append(
-            or_(
-                rows.c.manifest_id.in_(of_these),
-                rows.c.manifest_id.in_(retakes.manifests_for(paths)),
-            )
-        )
+        asking.append(_of_files(paths))
     if selection.row is not None:
         asking.append(rows.c.number == selection.row)
     if selection.tag is not None:
