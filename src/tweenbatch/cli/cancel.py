@@ -81,7 +81,7 @@ def _meaning(found: Sequence[Attention]) -> Iterator[str]:
     waiting, at_fal = by_state[State.PENDING], by_state[State.SUBMITTED]
     if waiting:
         cost = text.usd(sum((each.price_usd for each in waiting), Decimal(0)))
-        yield f"{text.clips(len(waiting))} that wait are dropped, and {cost} is not spent"
+        yield f"{text.clips(len(waiting))} not begun yet: dropped, and {cost} is not spent"
     if at_fal:
         yield (
             f"fal is asked to stop {text.clips(len(at_fal))}; what it stops still counts as spent, "
