@@ -189,8 +189,7 @@ def _kubernetes(schedule: Schedule) -> Units:
     return Units(
         files={
             f"{name}.yaml": f"""\
-# tweenbatch: every night. The volume holds this folder: manifests, job table and videos. A limit
-# (exit code 3) and another run that has the table (75) show as failed here, and need nobody.
+# tweenbatch: every night. The volume holds this folder: manifests, job table and videos.
 apiVersion: batch/v1
 kind: CronJob
 metadata:
@@ -210,7 +209,7 @@ spec:
             - name: tweenbatch
               image: {json.dumps(schedule.image)}
               workingDir: /work
-              command: ["tweenbatch", "run", {json.dumps(jobfile.as_posix())}]
+              command: ["/bin/sh", "-c", {json.dumps(_in_container(jobfile.as_posix()))}]
               envFrom:
                 - secretRef:
                     name: tweenbatch
@@ -247,6 +246,16 @@ def _in_shell(schedule: Schedule) -> str:
     return (
         f"cd {shlex.quote(str(schedule.folder))} || exit; "
         f"if [ -r {env} ]; then set -a; . {env}; set +a; fi; {shlex.join(schedule.runs)}"
+    )
+
+
+def _in_container(jobfile: str) -> str:
+    """Return the night as the first process of a container: it passes a stop on."""
+    none = "|".join(map(str, NO_FAILURE))
+    return (
+        f"tweenbatch run {shlex.quote(jobfile)} & run=$!; trap 'kill -TERM $run' TERM INT; "
+        "while kill -0 $run 2>/dev/null; do wait $run; code=$?; done; "
+        f"case $code in {none}) exit 0 ;; *) exit $code ;; esac"
     )
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from support import manifests
-from support.command import KEY, Command
+from support.command import KEY, Command, executable
 from support.fal import Server
 
 ODD = 'night\'s "work" 50% $HOME é'
@@ -156,8 +157,40 @@ def test_kubernetes_gets_a_cronjob(project: Command) -> None:
     assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
     assert pod["restartPolicy"] == "Never"
     (container,) = pod["containers"]
-    assert container["command"] == ["tweenbatch", "run", "jobs/night.toml"]
+    assert container["command"][2].startswith("tweenbatch run jobs/night.toml & ")
     assert container["image"] == "here/tween: 1"
+
+
+@contextmanager
+def in_a_container(project: Command, more: str = "") -> Iterator["subprocess.Popen[bytes]"]:
+    """The first process of the pod, in the folder that its volume holds."""
+    cron = yaml.safe_load(printed(project, "kubernetes"))
+    job_file(project.folder, yes=f"yes = true\n{more}")
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    environment = {**project.environ(), "FAL_KEY": KEY}
+    environment["PATH"] = f"{Path(executable()).parent}:{environment['PATH']}"
+    command = pod["containers"][0]["command"]
+    with subprocess.Popen(command, cwd=project.folder, env=environment) as process:
+        yield process
+
+
+@pytest.mark.parametrize(("more", "code"), [("", 0), ("limit = 0", 0), ("takes = 0", 2)])
+def test_a_pod_fails_for_what_needs_somebody_alone(project: Command, more: str, code: int) -> None:
+    with in_a_container(project, more) as pod:
+        assert pod.wait() == code
+
+
+def test_a_pod_that_is_stopped_winds_up(project: Command, fal: Server) -> None:
+    fal.script({"on": "generation", "do": "hold"})
+    with in_a_container(project) as pod:
+        fal.wait_for("accepted")
+        pod.terminate()
+        assert pod.wait() == 0
+    fal.script()
+    fal.release()
+    with in_a_container(project) as pod:
+        assert pod.wait() == 0
+    assert fal.totals()["posts"] == 1
 
 
 def test_nothing_that_differs_is_overwritten(project: Command) -> None:
