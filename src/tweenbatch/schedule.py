@@ -28,6 +28,10 @@ TOLD_ITSELF = tuple(sorted({0, 1, 2, 4, 5, *NO_FAILURE}))
 """With one of these a run has sent its digest itself; with any other it died."""
 
 
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+"""What ends a line somewhere, or is no text in UTF-8, YAML or XML."""
+
+
 class Kind(StrEnum):
     """Who starts it."""
 
@@ -77,9 +81,9 @@ class Units:
 
 def units(kind: Kind, schedule: Schedule) -> Units:
     """Return what starts it; raise ``ValueError`` for a path that can't be written there."""
-    for path in (schedule.jobfile, schedule.folder, schedule.env_file):
-        if re.search(r"[\x00-\x1f\x7f]", str(path)):
-            raise ValueError(f"{str(path)!r} has a character that no schedule can hold")
+    for text in (*schedule.runs, str(schedule.folder), str(schedule.env_file)):
+        if _UNWRITABLE.search(text):
+            raise ValueError(f"{text!r} has a character that no schedule can hold")
     return _MAKERS[kind](schedule)
 
 

@@ -170,18 +170,34 @@ def test_nothing_that_differs_is_overwritten(project: Command) -> None:
     assert project(*write, "--at", "05:00", "--force").returncode == 0
 
 
-def test_what_can_not_be_scheduled_is_said(project: Command) -> None:
-    for arguments, words in (
-        (("jobs/night.toml",), "for whom? Say one of --systemd, --cron"),
+NIGHT = "jobs/night.toml"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((NIGHT,), "for whom? Say one of --systemd, --cron"),
+        ((NIGHT, "--cron", "--systemd"), "for whom? Say one of --systemd, --cron"),
         (("jobs/manifest.csv", "--cron"), "is no job file"),
-        (("jobs/night.toml", "--cron", "--at", "noon"), "'noon' is not understood"),
-    ):
-        refused = project("schedule", *arguments)
-        assert refused.returncode == 2
-        assert words in refused.stderr
+        ((NIGHT, "--cron", "--at", "noon"), "'noon' is not understood"),
+        ((NIGHT, "--cron", "--at", "04:15:30"), "'04:15:30' is not understood"),
+        ((NIGHT, "--cron", "--at", "04:15+02:00"), "'04:15+02:00' is not understood"),
+        ((NIGHT, "--cron", "--write", "env/units"), "can't write to env/units (Not a directory)"),
+        ((NIGHT, "--cron", "--env-file", "a\nb"), "has a character that no schedule can hold"),
+        ((NIGHT, "--launchd", "--env-file", "\udcff"), "has a character that no schedule can hold"),
+    ],
+)
+def test_what_can_not_be_scheduled_is_said(
+    project: Command, arguments: tuple[str, ...], words: str
+) -> None:
+    refused = project("schedule", *arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert words in refused.stderr
+
+
+def test_a_job_file_that_would_ask_is_warned_of(project: Command) -> None:
     job_file(project.folder, yes="")
-    asked = project("schedule", "jobs/night.toml", "--cron")
-    assert "has no `yes = true`" in asked.stderr
+    assert "has no `yes = true`" in project("schedule", NIGHT, "--cron").stderr
 
 
 def test_it_installs_nothing(project: Command) -> None:

@@ -14,16 +14,20 @@ from tweenbatch.errors import UsageError
 from tweenbatch.schedule import Kind, Schedule
 
 
+def _clock_time(text: str) -> time:
+    return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of every day
+
+
 @click.command(short_help="Print or write what starts a job file every night.")
 @click.argument("jobfile_", metavar="JOBFILE", type=click.Path(path_type=Path))
-@click.option("--systemd", "kind", flag_value=Kind.SYSTEMD.value, help="A service and a timer.")
-@click.option("--cron", "kind", flag_value=Kind.CRON.value, help="Lines for a crontab.")
-@click.option("--kubernetes", "kind", flag_value=Kind.KUBERNETES.value, help="A CronJob.")
-@click.option("--launchd", "kind", flag_value=Kind.LAUNCHD.value, help="An agent of macOS.")
+@click.option("--systemd", is_flag=True, help="A service and a timer.")
+@click.option("--cron", is_flag=True, help="Lines for a crontab.")
+@click.option("--kubernetes", is_flag=True, help="A CronJob.")
+@click.option("--launchd", is_flag=True, help="An agent of macOS.")
 @click.option(
     "--at",
     metavar="HH:MM",
-    type=Parsed("time", time.fromisoformat),
+    type=Parsed("time", _clock_time),
     default="04:15",
     show_default=True,
     help="When, by the clocks of the job file's window.timezone, or this machine's.",
@@ -47,15 +51,16 @@ from tweenbatch.schedule import Kind, Schedule
 def command(
     *,
     jobfile_: Path,
-    kind: str | None,
     at: time,
     env_file: Path,
     image: str,
     write: Path | None,
     force: bool,
+    **kinds: bool,
 ) -> None:
     """Print what starts JOBFILE every night from this folder, or write it with --write."""
-    if kind is None:
+    asked = [Kind(name) for name, said in kinds.items() if said]
+    if len(asked) != 1:
         raise UsageError("for whom? Say one of --systemd, --cron, --kubernetes, --launchd")
     job = _read(jobfile_)
     schedule = Schedule(
@@ -68,7 +73,7 @@ def command(
         image=image,
     )
     try:
-        made = scheduling.units(Kind(kind), schedule)
+        made = scheduling.units(asked[0], schedule)
     except ValueError as error:
         raise UsageError(str(error)) from error
     if not job.options.get("yes"):
@@ -101,17 +106,20 @@ def _program() -> tuple[str, ...]:
 
 
 def _write(folder: Path, files: Mapping[str, str], *, force: bool) -> None:
-    different = [
-        name
-        for name, text in files.items()
-        if (folder / name).exists() and (folder / name).read_text() != text
-    ]
-    if different and not force:
-        raise UsageError(
-            f"{folder}: {', '.join(different)} there already, and different; --force replaces it. "
-            "Nothing was written"
-        )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text)
-        click.echo(f"wrote {places.short(folder / name)}")
+    try:
+        different = [name for name, text in files.items() if _differs(folder / name, text)]
+        if different and not force:
+            raise UsageError(
+                f"{folder}: {', '.join(different)} there already, and different; --force replaces "
+                "it. Nothing was written"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            click.echo(f"wrote {places.short(folder / name)}")
+    except OSError as error:
+        raise UsageError(f"can't write to {folder} ({error.strerror or error})") from error
+
+
+def _differs(path: Path, text: str) -> bool:
+    return path.exists() and path.read_bytes() != text.encode()
