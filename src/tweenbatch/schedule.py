@@ -89,10 +89,16 @@ def units(kind: Kind, schedule: Schedule) -> Units:
 
 def _systemd(schedule: Schedule) -> Units:
     name, zone = schedule.name, f" {schedule.zone}" if schedule.zone else ""
-    # Both in one folder, and with the same key.
+    if re.search(r"""["'$\\]""", schedule.program[0]):
+        raise ValueError(
+            f"systemd starts nothing that has a quote, a backslash or a $ in its path, as "
+            f"{schedule.program[0]} has; install this program elsewhere"
+        )
+    # Both in one folder, and with the same key. Where a path ends in a slash, systemd keeps what
+    # is before it, also a blank.
     place = (
-        f"WorkingDirectory={_specifiers(str(schedule.folder))}\n"
-        f"EnvironmentFile=-{_specifiers(str(schedule.env_file))}\n"
+        f"WorkingDirectory={_specifiers(str(schedule.folder))}/\n"
+        f"EnvironmentFile=-{_specifiers(_pattern(schedule.env_file))}\n"
     )
     about = _specifiers(schedule.jobfile.name)
     return Units(
@@ -144,6 +150,9 @@ WantedBy=timers.target
 
 
 def _cron(schedule: Schedule) -> Units:
+    for text in (*schedule.runs, str(schedule.folder), str(schedule.env_file)):
+        if "\\" in text:
+            raise ValueError(f"no two kinds of cron read the backslash in {text} alike")
     night = f"{_in_shell(schedule)}; {_if_it_died(schedule)}".replace("%", r"\%")
     zone = f"CRON_TZ={schedule.zone}\n" if schedule.zone else ""
     return Units(
@@ -258,6 +267,11 @@ def _if_it_died(schedule: Schedule) -> str:
 
 def _specifiers(text: str) -> str:
     return text.replace("%", "%%")
+
+
+def _pattern(path: Path) -> str:
+    """Return a pattern that stands for one file."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))
 
 
 def _words(words: tuple[str, ...]) -> str:

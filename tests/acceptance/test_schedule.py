@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from support import manifests
+from support import manifests, systemd
 from support.command import KEY, Command
 from support.fal import Server
 
-ODD = 'night\'s "work" 50% $HOME é'
+NIGHT = "jobs/night.toml"
+ODD = 'night\'s "work" [old] 50% $HOME é'
 """A folder as people make them, with all that a shell, a crontab or systemd would take amiss."""
 
 
@@ -82,12 +83,30 @@ def test_the_units_say_what_a_night_needs(project: Command) -> None:
         "SuccessExitStatus=3 75 130",
     ):
         assert line in text.splitlines()
-    escaped = str(project.folder).replace("%", "%%")
-    assert f"WorkingDirectory={escaped}\n" in text
-    assert f"EnvironmentFile=-{escaped}/env\n" in text
-    words = escaped.replace('"', '\\"').replace("$", "$$")
-    assert f'run "{words}/jobs/night.toml"\n' in text
-    assert f'digest --last "{words}/jobs/night.toml"\n' in text
+
+
+def test_what_systemd_reads_in_the_service_does_the_night(project: Command, fal: Server) -> None:
+    project("schedule", NIGHT, "--systemd", "--env-file", "env", "--write", "units")
+    units = project.folder / "units"
+    service, failed = (
+        systemd.read((units / f"tweenbatch-night{name}.service").read_text(encoding="utf-8"))
+        for name in ("", "-failed")
+    )
+    assert service.key_files() == [project.folder / "env"]
+    key = dict(line.split("=") for line in (project.folder / "env").read_text().splitlines())
+    for each, words in ((service, "1 of 1 clip done"), (failed, "1 clip made")):
+        ran = subprocess.run(
+            each.words,
+            cwd=each.folder,
+            env=at_home(project) | key,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert words in ran.stdout
+    assert fal.totals()["posts"] == 1
+    assert (project.folder / "videos" / "clip-1.mp4").is_file()
 
 
 def at_home(project: Command) -> dict[str, str]:
@@ -168,9 +187,6 @@ def test_nothing_that_differs_is_overwritten(project: Command) -> None:
     assert other.returncode == 2
     assert "tweenbatch-night.cron there already, and different; --force" in other.stderr
     assert project(*write, "--at", "05:00", "--force").returncode == 0
-
-
-NIGHT = "jobs/night.toml"
 
 
 @pytest.mark.parametrize(
