@@ -24,8 +24,11 @@ CATCH_UP_SECONDS = 12 * 3600
 NO_FAILURE = (3, 75, 130)
 """Exit codes that need nobody: a limit, another run that has the table, a stop."""
 
-TOLD_ITSELF = tuple(sorted({0, 1, 2, 4, 5, *NO_FAILURE}))
-"""With one of these a run has sent its digest itself; with any other it died."""
+TOLD_ITSELF = tuple(sorted({0, 2, 4, 5, *NO_FAILURE}))
+"""With one of these a run has sent its digest itself; with any other it may have died.
+
+With 1 it ends where jobs failed, and where Python broke off; who was told is not told again.
+"""
 
 
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
@@ -170,9 +173,14 @@ def _cron(schedule: Schedule) -> Units:
 
 def _launchd(schedule: Schedule) -> Units:
     label = schedule.name
+    # A stop comes to the shell alone, which passes it on.
+    night = (
+        f"{_in_shell(schedule)} & run=$!; trap 'kill $run; wait $run; exit $?' TERM; wait $run; "
+        f"{_if_it_died(schedule)}"
+    )
     content = {
         "Label": label,
-        "ProgramArguments": ["/bin/sh", "-c", f"{_in_shell(schedule)}; {_if_it_died(schedule)}"],
+        "ProgramArguments": ["/bin/sh", "-c", night],
         "WorkingDirectory": str(schedule.folder),
         # By the machine's own clock; a night that a Mac slept through is started when it wakes.
         "StartCalendarInterval": {"Hour": schedule.at.hour, "Minute": schedule.at.minute},

@@ -151,6 +151,10 @@ def test_a_run_that_died_is_told_of(project: Command) -> None:
     killed = re.sub(r"\S+ run '.*?night.toml'(?=; case)", "sh -c 'kill -9 $$'", script)
     assert killed != script
     assert "nothing ran" in by_sh(killed.replace(r"\%", "%"), project).stdout
+    broken = killed.replace("kill -9 $$", "exit 1")
+    assert "nothing ran" in by_sh(broken.replace(r"\%", "%"), project).stdout
+    quiet = killed.replace("kill -9 $$", "exit 3")
+    assert by_sh(quiet.replace(r"\%", "%"), project).stdout == ""
 
 
 def test_launchd_gets_an_agent(project: Command, fal: Server) -> None:
@@ -163,6 +167,31 @@ def test_launchd_gets_an_agent(project: Command, fal: Server) -> None:
     )
     assert ran.returncode == 0
     assert fal.totals()["posts"] == 1
+
+
+def test_a_stop_by_launchd_waits_for_the_reply_to_a_submission(
+    project: Command, fal: Server
+) -> None:
+    agent = plistlib.loads(printed(project, "launchd").encode())
+    fal.script({"on": "submit", "do": "hold", "at": "reply", "id": "late"})
+    shell = subprocess.Popen(
+        agent["ProgramArguments"],
+        cwd="/",
+        env=at_home(project),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        fal.wait_for("held")
+        shell.terminate()
+        assert shell.stderr is not None
+        assert any("stopping" in line for line in shell.stderr)
+        fal.release("late")
+        assert shell.wait(60) == 130
+    finally:
+        shell.kill()
+        shell.communicate()
+    assert project.jobs() == {"submitted": 1}
 
 
 def test_kubernetes_gets_a_cronjob(project: Command) -> None:
