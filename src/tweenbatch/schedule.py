@@ -18,6 +18,9 @@ from types import MappingProxyType
 STOP_SECONDS = 300
 """A submission ends within a minute; what is being fetched has the rest."""
 
+LONGEST_NAME = 52
+"""Of a CronJob."""
+
 CATCH_UP_SECONDS = 12 * 3600
 """Kubernetes starts a night that was missed for so long."""
 
@@ -61,7 +64,7 @@ class Schedule:
     def name(self) -> str:
         """The name of its units."""
         stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", self.jobfile.stem).strip("-.")
-        return f"tweenbatch-{stem or 'job'}"
+        return f"tweenbatch-{stem or 'job'}"[:LONGEST_NAME].rstrip("-.")
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -76,10 +79,11 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Units:
-    """Files by their names, and what installs them."""
+    """Files by their names, what installs them in their folder, and what they can't do."""
 
     files: Mapping[str, str]
     install: tuple[str, ...]
+    warning: str | None = None
 
 
 def units(kind: Kind, schedule: Schedule) -> Units:
@@ -145,6 +149,7 @@ WantedBy=timers.target
 """,
         },
         install=(
+            "mkdir -p ~/.config/systemd/user",
             f"cp {name}.service {name}-failed.service {name}.timer ~/.config/systemd/user/",
             f"systemctl --user daemon-reload && systemctl --user enable --now {name}.timer",
             "loginctl enable-linger  # it runs while nobody is logged in",
@@ -168,6 +173,10 @@ def _cron(schedule: Schedule) -> Units:
 """
         },
         install=(f"(crontab -l; cat {schedule.name}.cron) | crontab -",),
+        warning="CRON_TZ is known to cronie; Debian's cron goes by this machine's clock and starts "
+        f"at {schedule.at:%H:%M} by that"
+        if schedule.zone
+        else None,
     )
 
 
@@ -191,16 +200,26 @@ def _launchd(schedule: Schedule) -> Units:
     return Units(
         files={f"{label}.plist": plistlib.dumps(content).decode()},
         install=(
+            "mkdir -p ~/Library/LaunchAgents",
             f"cp {label}.plist ~/Library/LaunchAgents/",
             f"launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{label}.plist",
         ),
+        warning=f"launchd knows no time zones: it starts at {schedule.at:%H:%M} by this machine's "
+        f"clock, not by that of {schedule.zone}"
+        if schedule.zone
+        else None,
     )
 
 
 def _kubernetes(schedule: Schedule) -> Units:
     name = re.sub(r"[^a-z0-9-]+", "-", schedule.name.lower()).strip("-")
-    inside = schedule.folder in schedule.jobfile.parents
-    jobfile = schedule.jobfile.relative_to(schedule.folder) if inside else schedule.jobfile
+    if schedule.folder not in schedule.jobfile.parents:
+        raise ValueError(
+            f"{schedule.jobfile} is not below {schedule.folder}, which is all that a pod gets; "
+            "call this from a folder that holds the whole project"
+        )
+    # A $ stands for a variable unless it is doubled.
+    jobfile = schedule.jobfile.relative_to(schedule.folder).as_posix().replace("$", "$$")
     cron = f"{schedule.at.minute} {schedule.at.hour} * * *"
     zone = f"\n  timeZone: {json.dumps(schedule.zone)}" if schedule.zone else ""
     # A text in JSON is one in YAML.
@@ -220,6 +239,12 @@ spec:
   jobTemplate:
     spec:
       backoffLimit: 0
+      # A pod that has to leave its node is no failure: another goes on with the night.
+      podFailurePolicy:
+        rules:
+          - action: Ignore
+            onPodConditions:
+              - type: DisruptionTarget
       template:
         spec:
           restartPolicy: Never
@@ -228,7 +253,7 @@ spec:
             - name: tweenbatch
               image: {json.dumps(schedule.image)}
               workingDir: /work
-              command: ["tweenbatch", "run", {json.dumps(jobfile.as_posix())}]
+              command: ["tweenbatch", "run", {json.dumps(jobfile)}]
               envFrom:
                 - secretRef:
                     name: tweenbatch
@@ -246,6 +271,10 @@ spec:
             + shlex.quote(str(schedule.env_file)),
             f"kubectl apply -f {name}.yaml",
         ),
+        warning=None
+        if schedule.zone
+        else "Kubernetes goes by its own clock, which mostly shows UTC: for "
+        f"{schedule.at:%H:%M} of another zone the job file needs window.timezone",
     )
 
 

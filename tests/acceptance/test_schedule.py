@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,83 @@ def test_kubernetes_gets_a_cronjob(project: Command) -> None:
     (container,) = pod["containers"]
     assert container["command"] == ["tweenbatch", "run", "jobs/night.toml"]
     assert container["image"] == "here/tween: 1"
+    assert container["envFrom"] == [{"secretRef": {"name": "tweenbatch"}}]
+    assert pod["terminationGracePeriodSeconds"] >= 60
+    (rule,) = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert rule == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+
+
+def test_kubernetes_gets_a_name_and_a_path_as_it_takes_them(project: Command) -> None:
+    name = f"$(HOME) é: {'long' * 20}.toml"
+    (project.folder / "jobs" / "night.toml").rename(project.folder / name)
+    made = project("schedule", name, "--kubernetes")
+    cron = yaml.safe_load(made.stdout)
+    assert len(cron["metadata"]["name"]) <= 52
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", cron["metadata"]["name"])
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    # In a pod $$ is a $ that stands for no variable.
+    assert pod["containers"][0]["command"][-1] == "$" + name
+
+
+def test_kubernetes_gets_nothing_from_outside_its_volume(project: Command) -> None:
+    elsewhere = replace(project, folder=project.folder / "elsewhere")
+    elsewhere.folder.mkdir()
+    refused = elsewhere("schedule", "../jobs/night.toml", "--kubernetes")
+    assert refused.returncode == 2
+    assert "is not below" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "zone", "words"),
+    [
+        ("cron", "Asia/Tokyo", "Debian's cron goes by this machine's clock"),
+        ("launchd", "Asia/Tokyo", "launchd knows no time zones: it starts at 04:15 by this"),
+        ("kubernetes", "", "mostly shows UTC: for 04:15 of another zone"),
+    ],
+)
+def test_a_zone_that_is_not_obeyed_is_warned_of(
+    project: Command, kind: str, zone: str, words: str
+) -> None:
+    job_file(project.folder, zone=zone)
+    assert words in project("schedule", NIGHT, f"--{kind}").stderr
+    job_file(project.folder, zone="" if zone else "Asia/Tokyo")
+    assert words not in project("schedule", NIGHT, f"--{kind}").stderr
+
+
+def test_a_table_that_only_this_shell_names_is_warned_of(project: Command) -> None:
+    here = replace(project, connect_to=None, environment={"TWEENBATCH_DB": "sqlite:///my.db"})
+    said = here("schedule", NIGHT, "--systemd", "--env-file", "env").stderr
+    assert "TWEENBATCH_DB: set here, but not at night" in said
+    assert "my.db" not in said
+    quiet = replace(here, environment={})
+    assert quiet("schedule", NIGHT, "--systemd", "--env-file", "env").stderr == ""
+
+
+def test_what_is_said_to_install_it_does(project: Command) -> None:
+    home = project.folder / "home"
+    made = replace(project, environment={"HOME": str(home)})(
+        *("schedule", NIGHT, "--systemd", "--write", "units")
+    )
+    steps = made.stderr.partition("to install:\n")[2]
+    # Nobody's systemd is asked; the files are made and copied.
+    there = [line for line in steps.splitlines() if "ctl " not in line]
+    ran = by_sh("set -e\n" + "\n".join(there), replace(project, environment={"HOME": str(home)}))
+    assert ran.returncode == 0, ran.stderr
+    key = home / ".config" / "tweenbatch" / "env"
+    assert (key.read_text(), key.stat().st_mode & 0o777) == ("FAL_KEY=your-key\n", 0o600)
+    assert sorted(path.name for path in (home / ".config/systemd/user").iterdir()) == [
+        "tweenbatch-night-failed.service",
+        "tweenbatch-night.service",
+        "tweenbatch-night.timer",
+    ]
+
+
+def test_a_key_that_others_can_read_is_to_be_closed(project: Command) -> None:
+    write = ("schedule", NIGHT, "--cron", "--env-file", "env", "--write", "units")
+    (project.folder / "env").chmod(0o644)
+    assert "chmod 600" in project(*write).stderr
+    (project.folder / "env").chmod(0o600)
+    assert "chmod 600" not in project(*write).stderr
 
 
 def test_nothing_that_differs_is_overwritten(project: Command) -> None:

@@ -1,7 +1,9 @@
 """``tweenbatch schedule``: units that start a job file every night; it installs nothing."""
 
+import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import click
 
 from tweenbatch import jobfile, places
 from tweenbatch import schedule as scheduling
+from tweenbatch.cli import streams
 from tweenbatch.cli.options import Parsed
 from tweenbatch.errors import UsageError
 from tweenbatch.schedule import Kind, Schedule
@@ -45,7 +48,7 @@ def _clock_time(text: str) -> time:
     "--write",
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write the files there instead of printing them.",
+    help="Write the files there instead of printing them, and say what installs them.",
 )
 @click.option("--force", is_flag=True, help="Replace files that are there and differ.")
 def command(
@@ -64,10 +67,10 @@ def command(
         raise UsageError("for whom? Say one of --systemd, --cron, --kubernetes, --launchd")
     job = _read(jobfile_)
     schedule = Schedule(
-        jobfile=jobfile_.absolute(),
+        jobfile=_as_it_lies(jobfile_),
         folder=Path.cwd(),
         program=_program(),
-        env_file=env_file.expanduser().absolute(),
+        env_file=_as_it_lies(env_file.expanduser()),
         at=at,
         zone=job.zone,
         image=image,
@@ -76,21 +79,51 @@ def command(
         made = scheduling.units(asked[0], schedule)
     except ValueError as error:
         raise UsageError(str(error)) from error
-    if not job.options.get("yes"):
-        click.echo(
-            f"warning: {jobfile_} has no `yes = true`; where nobody is there to be asked, the run "
-            "will refuse to spend",
-            err=True,
-        )
+    for line in _warnings(job, schedule, made.warning):
+        click.echo(streams.visible_line(f"warning: {line}"), err=True)
     if write is None:
         for name, text in made.files.items():
             # One file alone is printed as it is, to be piped.
             click.echo(f"# {name}\n{text}" if len(made.files) > 1 else text, nl=False)
     else:
         _write(write, made.files, force=force)
-    click.echo("to install:", err=True)
-    for line in made.install:
-        click.echo(f"  {line}", err=True)
+        click.echo("to install:", err=True)
+        for line in (*_key(schedule.env_file), f"cd {_quoted(write)}", *made.install):
+            click.echo(streams.visible_line(f"  {line}"), err=True)
+
+
+def _warnings(job: jobfile.Job, schedule: Schedule, warning: str | None) -> Iterator[str]:
+    """Return what would be otherwise at night than it is said, or than it is here."""
+    if not job.options.get("yes"):
+        yield (
+            f"{job.path} has no `yes = true`; where nobody is there to be asked, the run will "
+            "refuse to spend"
+        )
+    here = sorted(name for name in os.environ if name.startswith("TWEENBATCH_"))
+    if here:
+        yield (
+            f"{', '.join(here)}: set here, but not at night; another table or folder could be "
+            f"paid for anew. Put it into {schedule.env_file}, or into the job file"
+        )
+    if warning is not None:
+        yield warning
+
+
+def _key(env_file: Path) -> Iterator[str]:
+    """Return what makes the file with the key, where there is none."""
+    if not env_file.exists():
+        yield f"mkdir -p {_quoted(env_file.parent)}"
+        yield f"(umask 077; echo FAL_KEY=your-key > {_quoted(env_file)})"
+    elif env_file.stat().st_mode & 0o077:
+        yield f"chmod 600 {_quoted(env_file)}  # others can read the key"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path.absolute()))
+
+
+def _as_it_lies(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - without "..", and links as they are
 
 
 def _read(path: Path) -> jobfile.Job:
