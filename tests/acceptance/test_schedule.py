@@ -6,17 +6,19 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from support import manifests
+from support import manifests, systemd
 from support.command import KEY, Command, executable
 from support.fal import Server
 
-ODD = 'night\'s "work" 50% $HOME é'
+NIGHT = "jobs/night.toml"
+ODD = 'night\'s "work" [old] 50% $HOME é'
 """A folder as people make them, with all that a shell, a crontab or systemd would take amiss."""
 
 
@@ -83,12 +85,30 @@ def test_the_units_say_what_a_night_needs(project: Command) -> None:
         "SuccessExitStatus=3 75 130",
     ):
         assert line in text.splitlines()
-    escaped = str(project.folder).replace("%", "%%")
-    assert f"WorkingDirectory={escaped}\n" in text
-    assert f"EnvironmentFile=-{escaped}/env\n" in text
-    words = escaped.replace('"', '\\"').replace("$", "$$")
-    assert f'run "{words}/jobs/night.toml"\n' in text
-    assert f'digest --last "{words}/jobs/night.toml"\n' in text
+
+
+def test_what_systemd_reads_in_the_service_does_the_night(project: Command, fal: Server) -> None:
+    project("schedule", NIGHT, "--systemd", "--env-file", "env", "--write", "units")
+    units = project.folder / "units"
+    service, failed = (
+        systemd.read((units / f"tweenbatch-night{name}.service").read_text(encoding="utf-8"))
+        for name in ("", "-failed")
+    )
+    assert service.key_files() == [project.folder / "env"]
+    key = dict(line.split("=") for line in (project.folder / "env").read_text().splitlines())
+    for each, words in ((service, "1 of 1 clip done"), (failed, "1 clip made")):
+        ran = subprocess.run(
+            each.words,
+            cwd=each.folder,
+            env=at_home(project) | key,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert words in ran.stdout
+    assert fal.totals()["posts"] == 1
+    assert (project.folder / "videos" / "clip-1.mp4").is_file()
 
 
 def at_home(project: Command) -> dict[str, str]:
@@ -133,6 +153,10 @@ def test_a_run_that_died_is_told_of(project: Command) -> None:
     killed = re.sub(r"\S+ run '.*?night.toml'(?=; case)", "sh -c 'kill -9 $$'", script)
     assert killed != script
     assert "nothing ran" in by_sh(killed.replace(r"\%", "%"), project).stdout
+    broken = killed.replace("kill -9 $$", "exit 1")
+    assert "nothing ran" in by_sh(broken.replace(r"\%", "%"), project).stdout
+    quiet = killed.replace("kill -9 $$", "exit 3")
+    assert by_sh(quiet.replace(r"\%", "%"), project).stdout == ""
 
 
 def test_launchd_gets_an_agent(project: Command, fal: Server) -> None:
@@ -147,6 +171,31 @@ def test_launchd_gets_an_agent(project: Command, fal: Server) -> None:
     assert fal.totals()["posts"] == 1
 
 
+def test_a_stop_by_launchd_waits_for_the_reply_to_a_submission(
+    project: Command, fal: Server
+) -> None:
+    agent = plistlib.loads(printed(project, "launchd").encode())
+    fal.script({"on": "submit", "do": "hold", "at": "reply", "id": "late"})
+    shell = subprocess.Popen(
+        agent["ProgramArguments"],
+        cwd="/",
+        env=at_home(project),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        fal.wait_for("held")
+        shell.terminate()
+        assert shell.stderr is not None
+        assert any("stopping" in line for line in shell.stderr)
+        fal.release("late")
+        assert shell.wait(60) == 130
+    finally:
+        shell.kill()
+        shell.communicate()
+    assert project.jobs() == {"submitted": 1}
+
+
 def test_kubernetes_gets_a_cronjob(project: Command) -> None:
     job_file(project.folder, zone="Europe/Berlin")
     cron = yaml.safe_load(printed(project, "kubernetes", "--image", "here/tween: 1"))
@@ -159,6 +208,83 @@ def test_kubernetes_gets_a_cronjob(project: Command) -> None:
     (container,) = pod["containers"]
     assert container["command"][2].startswith("tweenbatch run jobs/night.toml & ")
     assert container["image"] == "here/tween: 1"
+    assert container["envFrom"] == [{"secretRef": {"name": "tweenbatch"}}]
+    assert pod["terminationGracePeriodSeconds"] >= 60
+    (rule,) = spec["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+    assert rule == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]}
+
+
+def test_kubernetes_gets_a_name_and_a_path_as_it_takes_them(project: Command) -> None:
+    name = f"$(HOME) é: {'long' * 20}.toml"
+    (project.folder / "jobs" / "night.toml").rename(project.folder / name)
+    made = project("schedule", name, "--kubernetes")
+    cron = yaml.safe_load(made.stdout)
+    assert len(cron["metadata"]["name"]) <= 52
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", cron["metadata"]["name"])
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    # In a pod $$ is a $ that stands for no variable.
+    assert f"run '${name}' & " in pod["containers"][0]["command"][2]
+
+
+def test_kubernetes_gets_nothing_from_outside_its_volume(project: Command) -> None:
+    elsewhere = replace(project, folder=project.folder / "elsewhere")
+    elsewhere.folder.mkdir()
+    refused = elsewhere("schedule", "../jobs/night.toml", "--kubernetes")
+    assert refused.returncode == 2
+    assert "is not below" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("kind", "zone", "words"),
+    [
+        ("cron", "Asia/Tokyo", "Debian's cron goes by this machine's clock"),
+        ("launchd", "Asia/Tokyo", "launchd knows no time zones: it starts at 04:15 by this"),
+        ("kubernetes", "", "mostly shows UTC: for 04:15 of another zone"),
+    ],
+)
+def test_a_zone_that_is_not_obeyed_is_warned_of(
+    project: Command, kind: str, zone: str, words: str
+) -> None:
+    job_file(project.folder, zone=zone)
+    assert words in project("schedule", NIGHT, f"--{kind}").stderr
+    job_file(project.folder, zone="" if zone else "Asia/Tokyo")
+    assert words not in project("schedule", NIGHT, f"--{kind}").stderr
+
+
+def test_a_table_that_only_this_shell_names_is_warned_of(project: Command) -> None:
+    here = replace(project, connect_to=None, environment={"TWEENBATCH_DB": "sqlite:///my.db"})
+    said = here("schedule", NIGHT, "--systemd", "--env-file", "env").stderr
+    assert "TWEENBATCH_DB: set here, but not at night" in said
+    assert "my.db" not in said
+    quiet = replace(here, environment={})
+    assert quiet("schedule", NIGHT, "--systemd", "--env-file", "env").stderr == ""
+
+
+def test_what_is_said_to_install_it_does(project: Command) -> None:
+    home = project.folder / "home"
+    made = replace(project, environment={"HOME": str(home)})(
+        *("schedule", NIGHT, "--systemd", "--write", "units")
+    )
+    steps = made.stderr.partition("to install:\n")[2]
+    # Nobody's systemd is asked; the files are made and copied.
+    there = [line for line in steps.splitlines() if "ctl " not in line]
+    ran = by_sh("set -e\n" + "\n".join(there), replace(project, environment={"HOME": str(home)}))
+    assert ran.returncode == 0, ran.stderr
+    key = home / ".config" / "tweenbatch" / "env"
+    assert (key.read_text(), key.stat().st_mode & 0o777) == ("FAL_KEY=your-key\n", 0o600)
+    assert sorted(path.name for path in (home / ".config/systemd/user").iterdir()) == [
+        "tweenbatch-night-failed.service",
+        "tweenbatch-night.service",
+        "tweenbatch-night.timer",
+    ]
+
+
+def test_a_key_that_others_can_read_is_to_be_closed(project: Command) -> None:
+    write = ("schedule", NIGHT, "--cron", "--env-file", "env", "--write", "units")
+    (project.folder / "env").chmod(0o644)
+    assert "chmod 600" in project(*write).stderr
+    (project.folder / "env").chmod(0o600)
+    assert "chmod 600" not in project(*write).stderr
 
 
 @contextmanager
@@ -203,18 +329,31 @@ def test_nothing_that_differs_is_overwritten(project: Command) -> None:
     assert project(*write, "--at", "05:00", "--force").returncode == 0
 
 
-def test_what_can_not_be_scheduled_is_said(project: Command) -> None:
-    for arguments, words in (
-        (("jobs/night.toml",), "for whom? Say one of --systemd, --cron"),
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((NIGHT,), "for whom? Say one of --systemd, --cron"),
+        ((NIGHT, "--cron", "--systemd"), "for whom? Say one of --systemd, --cron"),
         (("jobs/manifest.csv", "--cron"), "is no job file"),
-        (("jobs/night.toml", "--cron", "--at", "noon"), "'noon' is not understood"),
-    ):
-        refused = project("schedule", *arguments)
-        assert refused.returncode == 2
-        assert words in refused.stderr
+        ((NIGHT, "--cron", "--at", "noon"), "'noon' is not understood"),
+        ((NIGHT, "--cron", "--at", "04:15:30"), "'04:15:30' is not understood"),
+        ((NIGHT, "--cron", "--at", "04:15+02:00"), "'04:15+02:00' is not understood"),
+        ((NIGHT, "--cron", "--write", "env/units"), "can't write to env/units (Not a directory)"),
+        ((NIGHT, "--cron", "--env-file", "a\nb"), "has a character that no schedule can hold"),
+        ((NIGHT, "--launchd", "--env-file", "\udcff"), "has a character that no schedule can hold"),
+    ],
+)
+def test_what_can_not_be_scheduled_is_said(
+    project: Command, arguments: tuple[str, ...], words: str
+) -> None:
+    refused = project("schedule", *arguments)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert words in refused.stderr
+
+
+def test_a_job_file_that_would_ask_is_warned_of(project: Command) -> None:
     job_file(project.folder, yes="")
-    asked = project("schedule", "jobs/night.toml", "--cron")
-    assert "has no `yes = true`" in asked.stderr
+    assert "has no `yes = true`" in project("schedule", NIGHT, "--cron").stderr
 
 
 def test_it_installs_nothing(project: Command) -> None:
