@@ -215,15 +215,15 @@ def test_kubernetes_gets_a_cronjob(project: Command) -> None:
 
 
 def test_kubernetes_gets_a_name_and_a_path_as_it_takes_them(project: Command) -> None:
-    name = f"$(HOME) é: {'long' * 20}.toml"
+    name = f"$(HOME) $$ é: {'long' * 20}.toml"
     (project.folder / "jobs" / "night.toml").rename(project.folder / name)
     made = project("schedule", name, "--kubernetes")
     cron = yaml.safe_load(made.stdout)
     assert len(cron["metadata"]["name"]) <= 52
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", cron["metadata"]["name"])
     pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-    # In a pod $$ is a $ that stands for no variable.
-    assert f"run '${name}' & " in pod["containers"][0]["command"][2]
+    # In a pod $$ is a $, which begins no variable.
+    assert f"run '{name.replace('$', '$$')}' & " in pod["containers"][0]["command"][2]
 
 
 def test_kubernetes_gets_nothing_from_outside_its_volume(project: Command) -> None:
@@ -306,12 +306,15 @@ def test_a_pod_fails_for_what_needs_somebody_alone(project: Command, more: str, 
         assert pod.wait() == code
 
 
-def test_a_pod_that_is_stopped_winds_up(project: Command, fal: Server) -> None:
+def test_a_pod_that_is_stopped_winds_up_and_leaves_the_night_to_another(
+    project: Command, fal: Server
+) -> None:
     fal.script({"on": "generation", "do": "hold"})
     with in_a_container(project) as pod:
         fal.wait_for("accepted")
         pod.terminate()
-        assert pod.wait() == 0
+        # A pod that ends with 0 has done its work, and gets no successor.
+        assert pod.wait() == 130
     fal.script()
     fal.release()
     with in_a_container(project) as pod:

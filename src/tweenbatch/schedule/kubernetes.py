@@ -5,6 +5,7 @@ import re
 import shlex
 
 from tweenbatch.schedule.asked import NO_FAILURE, STOP_SECONDS, Schedule, Units
+from tweenbatch.schedule.shells import passing_a_stop_on
 
 CATCH_UP_SECONDS = 12 * 3600
 """Kubernetes starts a night that was missed for so long."""
@@ -77,12 +78,10 @@ spec:
 
 
 def _night(jobfile: str) -> str:
-    """Return the night as the first process of a container: it passes a stop on."""
+    """Return the night as the first process of a container."""
     none = "|".join(map(str, NO_FAILURE))
-    script = (
-        f"tweenbatch run {shlex.quote(jobfile)} & run=$!; trap 'kill -TERM $run' TERM INT; "
-        "while kill -0 $run 2>/dev/null; do wait $run; code=$?; done; "
-        f"case $code in {none}) exit 0 ;; *) exit $code ;; esac"
+    # To Kubernetes $(NAME) is a variable, and $$ a $.
+    run = f"tweenbatch run {shlex.quote(jobfile.replace('$', '$$'))}"
+    return (
+        f"{passing_a_stop_on(run)}; code=$?; case $code in {none}) exit 0 ;; *) exit $code ;; esac"
     )
-    # Kubernetes replaces $(NAME), unless the $ is doubled.
-    return script.replace("$(", "$$(")

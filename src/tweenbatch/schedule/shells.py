@@ -33,11 +33,7 @@ def crontab(schedule: Schedule) -> Units:
 def agent(schedule: Schedule) -> Units:
     """Return an agent for the launchd of a person."""
     label = schedule.name
-    # A stop comes to the shell alone, which passes it on.
-    night = (
-        f"{_in_shell(schedule)} & run=$!; trap 'kill $run; wait $run; exit $?' TERM; wait $run; "
-        f"{_if_it_died(schedule)}"
-    )
+    night = f"{passing_a_stop_on(_in_shell(schedule))}; {_if_it_died(schedule)}"
     content = {
         "Label": label,
         "ProgramArguments": ["/bin/sh", "-c", night],
@@ -60,6 +56,11 @@ def agent(schedule: Schedule) -> Units:
         if schedule.zone
         else None,
     )
+
+
+def passing_a_stop_on(command: str) -> str:
+    """Return a command for a shell to which alone a stop comes; it ends as the command does."""
+    return f"{command} & run=$!; trap 'kill $run; wait $run; exit $?' TERM; wait $run"
 
 
 def _in_shell(schedule: Schedule) -> str:
