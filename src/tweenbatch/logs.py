@@ -45,6 +45,10 @@ class Form(StrEnum):
     JSON = "json"
 
 
+TOLD = {"told": True}
+"""Goes with a line, as ``extra``, that stands on the screen already, in a person's words."""
+
+
 def of_run(run_id: int) -> None:
     """Let all lines of this task, and of those it starts, be of that run."""
     _run.set(run_id)
@@ -168,7 +172,7 @@ def written(form: Form, *, file: Path | None, level: str | None) -> Iterator[Non
         (stderr,) = logging.getLogger().handlers[:1]
         stderr.setFormatter(_Formatter(form))
         stderr.setLevel(wanted)
-        stderr.addFilter(_Context())
+        stderr.filters[:] = [_Context()]
         logger.setLevel(wanted)
     yield
 

@@ -103,6 +103,7 @@ def main() -> None:
     level = logging.getLevelNamesMapping().get(wanted, logging.ERROR)
     logging.getLogger("tweenbatch").setLevel(level)
     logs.setLevel(level)  # a log file may hold more
+    logs.addFilter(lambda record: not hasattr(record, "told"))
     try:
         tweenbatch(prog_name="tweenbatch", standalone_mode=False)
     except click.exceptions.Exit as ended:

@@ -13,7 +13,7 @@ from typing import NoReturn, Self
 import click
 from tqdm import tqdm
 
-from tweenbatch.logs import stderr_is_json
+from tweenbatch.logs import TOLD, stderr_is_json
 from tweenbatch.records import Job
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
 from tweenbatch.states import AT_FAL, FINAL, State
@@ -162,7 +162,7 @@ class Progress:
 
     def notice(self, message: str) -> None:
         """Show what a person should know now, and note it in the log."""
-        log.info("%s", message)
+        log.info("%s", message, extra=TOLD)
         if not stderr_is_json():
             self._write(plain(message, width=SENTENCE_WIDTH))
 

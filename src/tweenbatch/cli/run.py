@@ -215,7 +215,7 @@ def command(job: Job | None, /, **options: Any) -> None:
         try:
             ended = _carry_out(job, options, morning)
         except TweenbatchError as error:
-            log.error("%s", error)  # noqa: TRY400 - on purpose: it is no bug
+            log.error("%s", error, extra=logs.TOLD)  # noqa: TRY400 - on purpose: it is no bug
             if morning.is_wanted:
                 morning.tell(_without_a_run(error, job, rehearsal=morning.rehearsal))
             raise
