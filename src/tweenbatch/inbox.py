@@ -4,7 +4,7 @@ A bad one is put away with the list of its problems, and holds up no other.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,24 +28,23 @@ class Inbox:
     """The folder; a file in it is a manifest by its name, as `sheet.csv`."""
 
     folder: Path
+    moves: bool = True
+    """False: all is left where it lies, for a rehearsal or a plan is not the real thing."""
 
-    def arrived(
-        self, *, patient: bool, sleep: Callable[[float], None] = time.sleep
-    ) -> tuple[list[Path], list[Path]]:
+    def arrived(self) -> tuple[list[Path], list[Path]]:
         """Return the manifests that are whole, and those that somebody still writes.
 
-        Where it is ``patient``, a fresh one is looked at for a few seconds before it is taken for
-        one that somebody writes. Raises ``OSError`` where there is no such folder.
+        A fresh one is looked at for a few seconds. Raises ``OSError`` where there is no folder.
         """
         first = self._seen()
         fresh = {path for path, sight in first.items() if _age(sight) < QUIET_SECONDS}
         waited = 0.0
         last = first
-        while patient and fresh and waited < QUIET_SECONDS:
-            sleep(LOOK_SECONDS)
+        while fresh and waited < QUIET_SECONDS:
+            time.sleep(LOOK_SECONDS)
             waited += LOOK_SECONDS
             last = self._seen()
-        changing = {path for path in fresh if not patient or last.get(path) != first[path]}
+        changing = {path for path in fresh if last.get(path) != first[path]}
         whole = [path for path in first if path not in changing and path in last]
         return sorted(whole, key=natural), sorted(changing, key=natural)
 
@@ -54,7 +53,12 @@ class Inbox:
         return path.parent.resolve() == self.folder.resolve()
 
     def reject(self, path: Path) -> Path:
-        """Put a bad one away, with the list of its problems, and return where it lies."""
+        """Put a bad one away, with the list of its problems, and return where it lies.
+
+        Raises ``OSError``.
+        """
+        if not self.moves:
+            return path
         place = next(free for free in self.places(path, REJECTED) if not free.exists())
         listed = problems.file_of(path)
         path.rename(place)

@@ -161,6 +161,20 @@ def test_plan_looks_and_moves_nothing(tweenbatch: Command, inbox: Path) -> None:
     assert lying(inbox) == {"good.csv"}
 
 
+def test_a_rehearsal_leaves_all_where_it_lies(
+    tweenbatch: Command, fal: Server, inbox: Path
+) -> None:
+    dropped(inbox, "good.csv", "one")
+    (inbox / "bad.csv").write_text("prompt\nthree\n")
+    rested(inbox / "bad.csv")
+    rehearsed = tweenbatch(*RUN, "--rehearse")
+    assert rehearsed.returncode == 0, rehearsed.stderr
+    assert "bad.csv: 2 problems" in rehearsed.stderr
+    assert lying(inbox) == {"good.csv", "bad.csv", "bad.csv.problems.csv"}
+    assert tweenbatch(*RUN).returncode == 0
+    assert fal.totals()["posts"] == 1
+
+
 def test_a_missing_inbox_is_said(tweenbatch: Command) -> None:
     (tweenbatch.folder / JOB).write_text('inbox = "nowhere"\nyes = true\n')
     ran = tweenbatch(*RUN)

@@ -166,12 +166,15 @@ class Asked:
     """How frames are to be fitted, if they are."""
 
     @classmethod
-    def taken_from(cls, options: dict[str, Any]) -> "Asked":
-        """Take out of a command's options what ``manifest_options`` put there."""
+    def taken_from(cls, options: dict[str, Any], *, moves: bool) -> "Asked":
+        """Take out of a command's options what ``manifest_options`` put there.
+
+        With ``moves`` an inbox is emptied as its manifests are done.
+        """
         return cls(
             paths=options.pop("manifests"),
             old_failures=_old_failures(options.pop("retry_failed"), options.pop("retry_most")),
-            inbox=Inbox(folder) if (folder := options.pop("inbox")) else None,
+            inbox=Inbox(folder, moves=moves) if (folder := options.pop("inbox")) else None,
             way=Way(way) if (way := options.pop("fit")) else None,
             reading=Reading(
                 endpoint=find(options.pop("model")),
@@ -186,15 +189,15 @@ class Asked:
             ),
         )
 
-    def with_what_arrived(self, *, patient: bool) -> "Asked":
+    def with_what_arrived(self) -> "Asked":
         """Return the same with the manifests that lie in the inbox, whole.
 
-        ``patient`` gives fresh ones some seconds. Raises ``UsageError`` without the folder.
+        Raises ``UsageError`` without the folder.
         """
         if self.inbox is None:
             return self
         try:
-            arrived, changing = self.inbox.arrived(patient=patient)
+            arrived, changing = self.inbox.arrived()
         except OSError as error:
             raise UsageError(
                 f"the inbox {self.inbox.folder} can't be read ({error.strerror or error})"
@@ -223,8 +226,13 @@ class Asked:
             for path in sorted(bad):
                 alone = ManifestError(path, found[path].problems)
                 click.echo(streams.visible_lines(str(alone)), err=True)
-                place = inbox.reject(path)
-                click.echo(f"put away as {streams.visible_line(str(place))}", err=True)
+                try:
+                    place = inbox.reject(path)
+                except OSError as trouble:
+                    click.echo(f"it can't be put away ({trouble.strerror or trouble})", err=True)
+                    continue
+                if place != path:
+                    click.echo(f"put away as {streams.visible_line(str(place))}", err=True)
         good = tuple(path for path in self.paths if path not in bad)
         return replace(self, paths=good).read_what_can_be(output, db)
 

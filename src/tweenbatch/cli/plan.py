@@ -38,11 +38,11 @@ def command(
     **options: Any,
 ) -> None:
     """Check MANIFESTS, hold them against the table and price the difference."""
-    asked = Asked.taken_from({**options, "strict": strict})
+    asked = Asked.taken_from({**options, "strict": strict}, moves=False)
     output = places.rehearsal_output(output) if rehearse else output
     url = table_url(db, rehearse=rehearse)
     try:
-        asked = asked.with_what_arrived(patient=False)
+        asked = asked.with_what_arrived()
         read, _ = asked.read(output, url, writes=False)
     except ManifestError as error:
         if as_json:

@@ -254,7 +254,12 @@ def _without_a_run(error: TweenbatchError, job: Job | None, *, rehearsal: bool) 
 
 def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> session.ExitCode:
     """Do what was asked for, and return how it ended."""
-    asked = Asked.taken_from(options).with_what_arrived(patient=True)
+    asked = Asked.taken_from(options, moves=not options["rehearse"]).with_what_arrived()
+    if asked.old_failures and not (asked.paths or asked.inbox):
+        raise UsageError(
+            "--retry-failed is for manifests, and none is named; `tweenbatch retry --error TYPE` "
+            "queues all that failed so"
+        )
     settings = _settings(
         options,
         again=_again() if asked.paths or asked.inbox else "",
@@ -288,7 +293,7 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
             store.remember_frames(memory.new())
             result = _run(batch, settings, store, lock, ids)
             try:
-                if asked.inbox is not None:
+                if asked.inbox is not None and asked.inbox.moves:
                     _put_away(asked.inbox, imported, store, say)
                 _close(result, settings, store, say)
                 name = job.night.job if job else None
@@ -318,12 +323,15 @@ def _put_away(
         left = store.counts([manifest_id])
         if not inbox.holds(path) or any(left[state] for state in UNFINISHED):
             continue
-        for place in inbox.places(path, DONE):
-            # The table first: a file that is found again costs nothing, one that is lost does.
-            if not place.exists() and store.move_manifest(path, place):
-                path.rename(place)
-                say(f"  {path.name} is done: {places.short(place)}")
-                break
+        try:
+            for place in inbox.places(path, DONE):
+                # The table first: a file that is found again costs nothing, one that is lost does.
+                if not place.exists() and store.move_manifest(path, place):
+                    path.rename(place)
+                    say(f"  {path.name} is done: {places.short(place)}")
+                    break
+        except OSError as error:
+            say(f"  {path.name} is done, and can't be put away ({error.strerror or error})")
 
 
 def _written_to(settings: RunSettings) -> list[Path]:
