@@ -66,6 +66,8 @@ class Result:
 
     ended: Ended
     counts: Mapping[State, int]
+    rejected: tuple[str, ...] = ()
+    """Manifests that could not be read."""
     spent_usd: Decimal
     """What fal billed, or may have billed, during this run."""
 
@@ -87,7 +89,17 @@ class Result:
             return ExitCode.NEEDS_A_PERSON
         if self.unfinished:
             return ExitCode.LIMIT
-        return ExitCode.FAILED if self.counts[State.FAILED] else ExitCode.SUCCEEDED
+        failed = self.counts[State.FAILED] or self.rejected
+        return ExitCode.FAILED if failed else ExitCode.SUCCEEDED
+
+    @property
+    def note(self) -> str:
+        """Why it ended as it did, for whoever looks back."""
+        ended = self.ended
+        notes = [ended.trouble or ended.same_failure or ended.limit or ""]
+        if self.rejected:
+            notes.append(f"rejected: {', '.join(self.rejected)}")
+        return "; ".join(filter(None, notes))
 
 
 def check_output(folder: Path, names: Iterable[str] = ()) -> None:
@@ -189,14 +201,14 @@ async def run(
     try:
         result = Result(
             ended=ended,
+            rejected=settings.rejected,
             counts=store.counts(manifests),
             spent_usd=store.money().spent - spent_before,
         )
-        note = ended.trouble or ended.same_failure or ended.limit or ""
-        store.end_run(run_id, now=clock.now(), exit_code=result.exit_code, note=note)
+        store.end_run(run_id, now=clock.now(), exit_code=result.exit_code, note=result.note)
     except (TableUnusable, TableBusy) as error:
         raise table_failed(error) from error
-    said = f" ({note})" if note else ""
+    said = f" ({result.note})" if result.note else ""
     log.info("run %d ends with %d%s, $%s spent", run_id, result.exit_code, said, result.spent_usd)
     return result
 

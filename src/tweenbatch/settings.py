@@ -48,6 +48,8 @@ class RunSettings(BaseModel):
     """The night of the job file that says all this, if one does."""
     asked: str = ""
     """The manifests, for whoever looks back at the run; "" for all unfinished work."""
+    rejected: tuple[str, ...] = ()
+    """Manifests of an inbox that can't be read."""
     db: str = DEFAULT_DB
     output: Path = DEFAULT_OUTPUT
     concurrency: AtOnce | None = None

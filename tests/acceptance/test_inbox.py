@@ -79,7 +79,9 @@ def test_good_bad_and_half_written_ones(tweenbatch: Command, fal: Server, inbox:
     dropped(inbox, "fresh.csv", "four").touch()
     with growing(inbox / "half.csv"):
         ran = tweenbatch(*RUN)
-    assert ran.returncode == 0, ran.stderr
+    assert ran.returncode == 1, ran.stderr
+    assert "rejected: bad.csv" in ran.stdout
+    assert "next     mend what was rejected" in ran.stdout
     assert "bad.csv: 2 problems" in ran.stderr
     assert "put away as jobs/inbox/rejected/bad.csv" in ran.stderr
     assert "half.csv: somebody still writes it; the next run looks again" in ran.stderr
@@ -134,7 +136,7 @@ def test_a_rejected_one_is_taken_once_it_is_mended(
     for _ in range(2):
         (inbox / "bad.csv").write_text("prompt\nthree\n")
         rested(inbox / "bad.csv")
-        assert tweenbatch(*RUN).returncode == 0
+        assert tweenbatch(*RUN).returncode == 1
     assert len(lying(inbox)) == 4
     dropped(inbox, "bad.csv", "three")
     assert tweenbatch(*RUN).returncode == 0
@@ -168,10 +170,11 @@ def test_a_rehearsal_leaves_all_where_it_lies(
     (inbox / "bad.csv").write_text("prompt\nthree\n")
     rested(inbox / "bad.csv")
     rehearsed = tweenbatch(*RUN, "--rehearse")
-    assert rehearsed.returncode == 0, rehearsed.stderr
+    assert rehearsed.returncode == 1
     assert "bad.csv: 2 problems" in rehearsed.stderr
     assert lying(inbox) == {"good.csv", "bad.csv", "bad.csv.problems.csv"}
-    assert tweenbatch(*RUN).returncode == 0
+    assert tweenbatch(*RUN).returncode == 1
+    assert "rejected: bad.csv" in tweenbatch("runs").stdout
     assert fal.totals()["posts"] == 1
 
 

@@ -210,13 +210,15 @@ class Asked:
             )
         return replace(self, paths=(*self.paths, *arrived))
 
-    def read_what_can_be(self, output: Path, db: str) -> tuple[list[Manifest], Memory]:
+    def read_what_can_be(
+        self, output: Path, db: str
+    ) -> tuple[list[Manifest], Memory, tuple[str, ...]]:
         """Read for a run; bad manifests of the inbox are put away, and hold up no other.
 
-        Raises ``ManifestError`` for any other bad one.
+        Returns also their names. Raises ``ManifestError`` for any other bad one.
         """
         try:
-            return self.read(output, db, writes=True)
+            return (*self.read(output, db, writes=True), ())
         except ManifestError as error:
             inbox = self.inbox
             found = {each.path: each for each in (error, *error.others)}
@@ -234,7 +236,8 @@ class Asked:
                 if place != path:
                     click.echo(f"put away as {streams.visible_line(str(place))}", err=True)
         good = tuple(path for path in self.paths if path not in bad)
-        return replace(self, paths=good).read_what_can_be(output, db)
+        read, memory, more = replace(self, paths=good).read_what_can_be(output, db)
+        return read, memory, (*(path.name for path in sorted(bad)), *more)
 
     def read(self, output: Path, db: str, *, writes: bool) -> tuple[list[Manifest], Memory]:
         """Return the manifests, and what is known of their frames by now.

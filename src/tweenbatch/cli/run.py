@@ -267,7 +267,8 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
         asked=", ".join(str(places.short(path)) for path in asked.paths),
         night=job.night if job else None,
     )
-    read, memory = asked.read_what_can_be(settings.output, settings.db)
+    read, memory, rejected = asked.read_what_can_be(settings.output, settings.db)
+    settings = settings.model_copy(update={"rejected": rejected})
 
     say = partial(_say, err=settings.json_output)
     with RunnerLock(settings.db) as lock:

@@ -46,6 +46,8 @@ def lines(
         said.append(f"  stopped: {plain(result.ended.trouble, width=SENTENCE_WIDTH)}")
     elif result.ended.limit is not None and result.unfinished:
         said.append(f"  stopped by {result.ended.limit}")
+    if result.rejected:
+        said.append(f"  rejected: {plain(', '.join(result.rejected), width=SENTENCE_WIDTH)}")
     return said + attention_lines(attention)
 
 
@@ -58,6 +60,8 @@ def next_command(result: Result, settings: RunSettings) -> str:
             command = (
                 f"tweenbatch export{_table(settings)} -o results.csv  (every clip and its cost)"
             )
+        case ExitCode.FAILED if result.rejected and not result.counts[State.FAILED]:
+            command = "mend what was rejected, and drop it into the inbox again"
         case ExitCode.FAILED if result.ended.same_failure is None:
             command = f"tweenbatch retry{_table(settings)}  (queue the failed ones again)"
         case ExitCode.NEEDS_A_PERSON:
