@@ -20,7 +20,9 @@ from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 
-from tweenbatch.errors import UsageError
+from tweenbatch.errors import TweenbatchError, UsageError
+
+log = logging.getLogger(__name__)
 
 ROOT = "tweenbatch"
 FILE_BYTES = 10_000_000
@@ -160,7 +162,8 @@ def written(form: Form, *, file: Path | None, level: str | None) -> Iterator[Non
         handler.addFilter(_Context())
         logger.addHandler(handler)
         try:
-            yield
+            with _errors_noted():
+                yield
         finally:
             logger.removeHandler(handler)
             logger.setLevel(before)
@@ -174,7 +177,17 @@ def written(form: Form, *, file: Path | None, level: str | None) -> Iterator[Non
         stderr.setLevel(wanted)
         stderr.filters[:] = [_Context()]
         logger.setLevel(wanted)
-    yield
+    with _errors_noted():
+        yield
+
+
+@contextmanager
+def _errors_noted() -> Iterator[None]:
+    try:
+        yield
+    except TweenbatchError as error:
+        log.error("%s", error, extra=TOLD)  # noqa: TRY400 - on purpose: it is no bug
+        raise
 
 
 class _Queue(QueueHandler):

@@ -115,6 +115,12 @@ def test_a_night_that_could_not_begin_is_told(tweenbatch: Command, ear: Listener
     assert written(tweenbatch) == [message["digest"]]
 
 
+def test_a_log_that_can_not_be_written_is_told(tweenbatch: Command, ear: Listener) -> None:
+    job_file(tweenbatch, ear.url, 'log_file = "manifest.csv/night.log"\n')
+    assert tweenbatch(*RUN).returncode == 2
+    assert "can't be written" in ear.posted[0]["digest"]["why"]
+
+
 def test_a_night_that_would_overlap_another_is_told(
     tweenbatch: Command, fal: Server, ear: Listener
 ) -> None:

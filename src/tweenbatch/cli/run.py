@@ -9,7 +9,6 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -22,8 +21,9 @@ from tweenbatch import disk, logs, places, quote, restored, session
 from tweenbatch.batch import Batch, look
 from tweenbatch.cli import exit_code, streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
-from tweenbatch.cli.options import Parsed, concurrency_option, output_option, table_options
+from tweenbatch.cli.options import output_option, table_options
 from tweenbatch.cli.progress import Progress
+from tweenbatch.cli.run_options import run_options
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import (
     PriceRisen,
@@ -37,19 +37,11 @@ from tweenbatch.fal import Fal
 from tweenbatch.inbox import DONE, Inbox
 from tweenbatch.jobfile import Job
 from tweenbatch.morning import Morning
-from tweenbatch.notify import Target
 from tweenbatch.report import before, results, shapes, summary, text
 from tweenbatch.report.digest import Digest
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
-    DEFAULT_GRACE,
-    DEFAULT_IN_FLIGHT,
-    DEFAULT_SAME_FAILURES,
-    DEFAULT_SETTLE,
     RunSettings,
-    duration,
-    duration_or_zero,
-    next_time,
 )
 from tweenbatch.states import UNFINISHED
 from tweenbatch.store import RunnerLock, Store
@@ -59,146 +51,10 @@ log = logging.getLogger(__name__)
 REHEARSAL_KEY = "rehearsal"
 
 
-def _dollars(value: str) -> Decimal:
-    amount = Decimal(value.removeprefix("$"))
-    if not amount.is_finite():
-        raise ValueError("an amount in dollars is needed")
-    return amount
-
-
 @click.command(cls=ManifestCommand, short_help="Import manifests and run them.")
 @manifests_argument(required=False)
 @output_option
-@concurrency_option(
-    "Clips at fal at one time. auto finds how many your account runs and keeps a short queue."
-)
-@click.option(
-    "--max-in-flight",
-    metavar="N",
-    type=int,
-    default=DEFAULT_IN_FLIGHT,
-    show_default=True,
-    help="The most that auto has at fal at one time, the queue included: what may be lost sight "
-    "of at once is the price of so many clips.",
-)
-@click.option(
-    "--max-cost",
-    metavar="USD",
-    type=Parsed("usd", _dollars),
-    help="Stop before the submission that would pass this amount in this run.",
-)
-@click.option(
-    "--max-cost-per-day",
-    metavar="USD",
-    type=Parsed("usd", _dollars),
-    help="Stop before the submission that would pass this amount today, all runs together.",
-)
-@click.option(
-    "--max-cost-per-month",
-    metavar="USD",
-    type=Parsed("usd", _dollars),
-    help="Stop before the submission that would pass this amount this month, all runs together.",
-)
-@click.option("--limit", metavar="N", type=int, help="Submit at most N clips in this run.")
-@click.option(
-    "--canary",
-    metavar="N",
-    type=int,
-    help="First make N clips, of the first, the last and rows in between; the rest is paid for "
-    "only when all of them succeeded and, without --yes, somebody has agreed.",
-)
-@click.option(
-    "--max-duration",
-    metavar="TIME",
-    type=Parsed("time", duration),
-    help="Stop submitting after e.g. 90s, 45m, 2h30m; what is in the air is collected.",
-)
-@click.option(
-    "--not-before",
-    metavar="TIME",
-    type=Parsed("time", partial(next_time, now=datetime.now(UTC))),
-    help="Submit nothing before e.g. 22:00 (local) or an ISO instant.",
-)
-@click.option(
-    "--stop-at",
-    metavar="TIME",
-    type=Parsed("time", partial(next_time, now=datetime.now(UTC))),
-    help="Stop submitting at e.g. 06:30 (local) or an ISO instant.",
-)
-@click.option(
-    "--grace",
-    metavar="TIME",
-    type=Parsed("time", duration_or_zero),
-    default=DEFAULT_GRACE,
-    show_default="30m",
-    help="After --max-duration or --stop-at, wait so long for what is at fal; the rest is left to "
-    "the next run.",
-)
-@click.option(
-    "--settle",
-    metavar="TIME",
-    type=Parsed("time", duration_or_zero),
-    default=DEFAULT_SETTLE,
-    show_default="5m",
-    help="When nothing else is left, wait so long for uncertain submissions and for paid clips "
-    "that can't be had just now.",
-)
-@click.option(
-    "--same-failures",
-    metavar="N",
-    type=int,
-    default=DEFAULT_SAME_FAILURES,
-    show_default=True,
-    help="Stop submitting when N rows in a row fail alike.",
-)
-@click.option("--keep-going", is_flag=True, help="Go on however many rows fail alike.")
-@click.option("--yes", is_flag=True, help="Don't ask before spending.")
-@click.option(
-    "--accept-price",
-    is_flag=True,
-    help="With --yes: pay also where fal asks more by now than is known here.",
-)
-@click.option(
-    "--trust-table",
-    is_flag=True,
-    help="Go on with a table that was put back from a copy or begun anew: first take over what "
-    "fal's list shows as paid for.",
-)
-@click.option(
-    "--digests",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Write what came of the run to DIR/DATE.json.",
-)
-@click.option(
-    "--notify",
-    metavar="URL",
-    multiple=True,
-    type=Parsed("url", Target.parse),
-    envvar="TWEENBATCH_NOTIFY",
-    show_envvar=True,
-    help="Send what came of the run, whatever it was: as JSON to an https address, else through "
-    "apprise. $NAME stands for an address that the environment has. May be repeated.",
-)
-@click.option(
-    "--log-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write a log of the run there; at 10 MB the next file is begun, and five are kept.",
-)
-@click.option(
-    "--log-format",
-    type=click.Choice([form.value for form in logs.Form]),
-    default=logs.Form.TEXT.value,
-    show_default=True,
-    help="json: a JSON object for each line; without --log-file, on stderr instead of all else.",
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    help="What such a log holds; info unless given. Prompts are in debug alone.",
-)
-@click.option("--logs", is_flag=True, help="Show what the model says while it works.")
+@run_options
 @manifest_options
 @table_options
 @click.pass_obj
@@ -211,14 +67,13 @@ def command(job: Job | None, /, **options: Any) -> None:
     streams.never_fail(streams.STDOUT)
     morning = morning_of(options)
     form, level = logs.Form(options.pop("log_format")), options.pop("log_level")
-    with logs.written(form, file=options.pop("log_file"), level=level):
-        try:
+    try:
+        with logs.written(form, file=options.pop("log_file"), level=level):
             ended = _carry_out(job, options, morning)
-        except TweenbatchError as error:
-            log.error("%s", error, extra=logs.TOLD)  # noqa: TRY400 - on purpose: it is no bug
-            if morning.is_wanted:
-                morning.tell(_without_a_run(error, job, rehearsal=morning.rehearsal))
-            raise
+    except TweenbatchError as error:
+        if morning.is_wanted:
+            morning.tell(_without_a_run(error, job, rehearsal=morning.rehearsal))
+        raise
     sys.exit(ended)
 
 
