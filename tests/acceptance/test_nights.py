@@ -17,10 +17,12 @@ ONE_EACH_NIGHT = 0.60
 """In US dollars; a clip costs 0.56."""
 
 
-def job_file(folder: Path, *, zone: str = EAST, run_usd: float = ONE_EACH_NIGHT) -> None:
+def job_file(
+    folder: Path, *, zone: str = EAST, run_usd: float = ONE_EACH_NIGHT, window: str = ""
+) -> None:
     (folder / JOB).write_text(
         'manifests = ["manifest.csv"]\noutput = "../videos"\ndb = "sqlite:///../tweenbatch.db"\n'
-        f'yes = true\n[window]\ntimezone = "{zone}"\n[budget]\nrun = {run_usd}\n'
+        f'yes = true\n[window]\ntimezone = "{zone}"\n{window}\n[budget]\nrun = {run_usd}\n'
     )
 
 
@@ -82,6 +84,21 @@ def test_a_night_that_is_done_is_done(tweenbatch: Command, fal: Server) -> None:
     job_file(tweenbatch.folder, run_usd=5)
     for _ in range(2):
         assert tweenbatch("run", str(JOB)).returncode == 0
+    assert fal.totals()["posts"] == 3
+
+
+def test_a_window_ends_a_night_with_clips_in_flight(tweenbatch: Command, fal: Server) -> None:
+    job_file(tweenbatch.folder, run_usd=5, window='max_duration = "1s"\ngrace = "1s"')
+    fal.script({"on": "generation", "do": "hold"})
+    ended = tweenbatch("run", str(JOB), "--concurrency", "1")
+    assert ended.returncode == 3
+    assert "stopped by --max-duration or --stop-at" in ended.stdout
+    assert "in the air at fal: $0.56" in ended.stdout
+    assert tweenbatch.jobs() == {"pending": 2, "submitted": 1}
+    fal.script()
+    fal.release()
+    job_file(tweenbatch.folder, run_usd=5)
+    assert tweenbatch("run", str(JOB)).returncode == 0
     assert fal.totals()["posts"] == 3
 
 

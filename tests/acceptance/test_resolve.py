@@ -75,7 +75,7 @@ def test_nothing_changes_until_somebody_agrees(tweenbatch: Command, in_doubt: in
         ("JOB --adopt ../../etc/passwd", "not the id of a request"),
         ("JOB 999 --absent", "not uncertain: job 999"),
         ("2 --give-up", "not uncertain: job 2"),
-        ("2 --adopt some-id", "not uncertain: job 2"),
+        ("2 --adopt some-id", "not failed or uncertain: job 2"),
         ("JOB 2 --adopt some-id", "--adopt is for one job"),
     ],
 )

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import click
 
 from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.cli.selection import chosen, selection_options, taken_from
 from tweenbatch.errors import LeaseLost, UsageError
 from tweenbatch.records import Billed, Failure, Job, Outcome
 from tweenbatch.report import text
@@ -20,7 +22,7 @@ WAY = "say one of --adopt REQUEST_ID, --absent and --give-up"
 
 
 @click.command(short_help="Settle uncertain submissions by hand.")
-@click.argument("jobs", nargs=-1, type=int, required=True)
+@selection_options
 @click.option(
     "--adopt",
     metavar="REQUEST_ID",
@@ -34,7 +36,6 @@ WAY = "say one of --adopt REQUEST_ID, --absent and --give-up"
 @table_options
 def command(
     *,
-    jobs: tuple[int, ...],
     adopt: str | None,
     absent: bool,
     give_up: bool,
@@ -42,6 +43,7 @@ def command(
     db: str,
     rehearse: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Settle JOBS whose submission has an unknown outcome, as fal's dashboard shows it.
 
@@ -49,13 +51,17 @@ def command(
     """
     if (adopt is not None) + absent + give_up != 1:
         raise UsageError(f"what became of them? {WAY}")
-    if adopt is not None and len(jobs) != 1:
-        raise UsageError("--adopt is for one job: a request belongs to one alone")
+    if adopt is not None and len(options["jobs"]) != 1:
+        raise UsageError("--adopt is for one job by its number: a request belongs to one alone")
+    may_have_failed = {State.FAILED} if adopt is not None else set()
+    selection = taken_from(options, {State.UNCERTAIN} | may_have_failed)
+    if not selection.is_narrowed:
+        raise UsageError("which jobs? Give their numbers, --manifest, --row, --tag or --name")
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
-        chosen = _chosen(store, jobs, may_have_failed=adopt is not None)
+        jobs = store.jobs([each.job_id for each in chosen(store, selection)])
         outcome_of = _outcomes(adopt=adopt, absent=absent)
-        outcomes = [(job, outcome_of(job)) for job in chosen]
-        _show(chosen, _meaning(chosen, adopt=adopt, absent=absent), yes=yes)
+        outcomes = [(job, outcome_of(job)) for job in jobs]
+        _show(jobs, _meaning(jobs, adopt=adopt, absent=absent), yes=yes)
         settled = [_settle(store, job, outcome) for job, outcome in outcomes]
     if as_json:
         click.echo(json.dumps({"resolved": {str(job.id): str(job.state) for job in settled}}))
@@ -63,18 +69,6 @@ def command(
     for job in settled:
         click.echo(f"job {job.id}  {text.plain(job.output_name)}: now {job.state}")
     click.echo("`tweenbatch run` goes on from here")
-
-
-def _chosen(store: Store, ids: Sequence[int], *, may_have_failed: bool) -> list[Job]:
-    fits = {State.UNCERTAIN, State.FAILED} if may_have_failed else {State.UNCERTAIN}
-    found = {job.id: job for job in store.jobs(ids) if job.state in fits}
-    unfit = sorted(set(ids) - found.keys())
-    if unfit:
-        raise UsageError(
-            f"not uncertain: job {', '.join(map(str, unfit))}; `tweenbatch status` lists those "
-            "that are. Nothing was changed"
-        )
-    return [found[job_id] for job_id in dict.fromkeys(ids)]
 
 
 def _outcomes(*, adopt: str | None, absent: bool) -> Callable[[Job], Outcome]:
