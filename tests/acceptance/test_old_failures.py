@@ -80,4 +80,5 @@ def test_those_of_another_manifest_are_no_matter_of_this_one(
     manifests.write(tweenbatch.folder / "other.csv", rows)
     run = ("run", "other.csv", "--yes", "--retry-failed", "image_load_error")
     assert tweenbatch(*run).returncode == 0
+    assert tweenbatch.jobs() == {"failed": 2, "succeeded": 2}
     assert fal.totals()["posts"] == 4
