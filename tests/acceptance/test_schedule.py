@@ -2,6 +2,7 @@
 
 import plistlib
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -363,3 +364,16 @@ def test_it_installs_nothing(project: Command) -> None:
     before = sorted(project.folder.rglob("*"))
     printed(project, "systemd")
     assert sorted(project.folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("status", "tells"),
+    [("2", False), ("4", False), ("75", False), ("1", True), ("9", True), (None, True)],
+)
+def test_the_hook_of_a_unit_is_silent_where_the_run_has_told_itself(
+    project: Command, status: str | None, tells: bool
+) -> None:
+    (line,) = re.findall(r"^ExecCondition=(.*)$", printed(project, "systemd"), re.MULTILINE)
+    environment = {} if status is None else {"MONITOR_EXIT_STATUS": status}
+    asked = subprocess.run(shlex.split(line.replace("$$", "$")), env=environment, check=False)
+    assert (asked.returncode == 0) is tells

@@ -77,6 +77,7 @@ def test_a_shell_finds_the_folder_the_key_and_the_job_file(
 
 @given(name=names)
 @example(name="jobs [old]")
+@example(name="50%h of $HOME and ${HOME}")
 @example(name="ends with a backslash\\")
 @example(name="ends with a blank ")
 @settings(max_examples=20, deadline=None)

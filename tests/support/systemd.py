@@ -63,11 +63,15 @@ def read(service: str) -> Service:
     assert ours, told.stdout + told.stderr
     said = dict(re.findall(r"^\t+([\w ]+): (.*)$", ours.group(1), re.MULTILINE))
     return Service(
-        # What is left to do when it is started is to put in variables.
-        words=tuple(word.replace("$$", "$") for word in _by_sh(said["Command Line"])),
+        words=tuple(map(_as_started, _by_sh(said["Command Line"]))),
         folder=Path(said["WorkingDirectory"]),
         key_pattern=said["EnvironmentFile"].removeprefix("-"),
     )
+
+
+def _as_started(word: str) -> str:
+    """Return a word with its variables put in, as systemd does last: here none is set."""
+    return re.sub(r"\$(\$|\w+|\{\w+\})", lambda found: "$" if found[1] == "$" else "", word)
 
 
 def _by_sh(line: str) -> list[str]:
