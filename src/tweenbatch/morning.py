@@ -33,15 +33,19 @@ class Morning:
         return self.folder is not None or bool(self.targets)
 
     def tell_of_runs(self, store: Store, job: str | None, *, now: datetime) -> None:
-        """Tell of the job's runs that are over and of which nobody was told; or of the last run."""
-        if not self.is_wanted:
-            return
+        """Tell of the job's runs that are over and of which nobody was told; or of the last run.
+
+        Where nobody wants to hear of them that is noted as well: whoever wants to from some day on
+        is not told of all that went before.
+        """
         for run in store.runs(limit=1) if job is None else store.untold(job):
             self.tell_of(run, store, now=now)
 
     def tell_of(self, run: Run, store: Store, *, now: datetime) -> None:
-        """Tell of a run that is over, and note that."""
-        if self.tell(Digest.of_run(run, store.work_of(run), rehearsal=self.rehearsal)):
+        """Tell of a run that is over, if anybody wants to hear of it, and note that."""
+        if not self.is_wanted or self.tell(
+            Digest.of_run(run, store.work_of(run), rehearsal=self.rehearsal)
+        ):
             store.tell(run.id, now=now)
 
     def tell(self, told: Digest) -> bool:

@@ -4,6 +4,7 @@ An address holds a secret, more often than not: none is ever shown but for its h
 """
 
 import importlib.util
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,8 +122,10 @@ def _post(message: Message, target: Target) -> None:
 def _through_apprise(message: Message, target: Target) -> None:
     import apprise
 
+    # Its own log says the address where it does not understand it.
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+
     def once() -> None:
-        # Its own log says why, and may say the address: that stays inside.
         told = apprise.Apprise()
         if not told.add(target.url):
             raise _NotTaken("apprise does not understand the address")

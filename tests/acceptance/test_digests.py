@@ -1,6 +1,7 @@
 """The morning: whoever is to be told of a run is told, whatever became of it, and once."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,6 +236,38 @@ def test_other_addresses_go_through_apprise(tweenbatch: Command, ear: Listener) 
     (message,) = ear.posted
     assert message["title"].endswith("3 clips made; everything succeeded")
     assert "spent     $1.68" in message["message"]
+
+
+def test_an_address_that_apprise_does_not_know_is_never_shown_either(tweenbatch: Command) -> None:
+    job_file(tweenbatch, f"nosuch://{SECRET}/x")
+    ran = tweenbatch(*RUN)
+    assert ran.returncode == 0
+    assert "nosuch://… could not be told (apprise does not understand the address)" in ran.stderr
+    assert SECRET not in ran.stdout + ran.stderr
+
+
+def test_whoever_wants_to_hear_is_not_told_of_all_nights_before(
+    tweenbatch: Command, ear: Listener
+) -> None:
+    job_file(tweenbatch, ear.url)
+    path = tweenbatch.folder / JOB
+    wanted = path.read_text()
+    path.write_text(re.sub("(digests|notify) = .*", "", wanted))
+    for _ in range(2):
+        assert tweenbatch(*RUN).returncode == 0
+    path.write_text(wanted)
+    assert tweenbatch(*RUN).returncode == 0
+    assert len(ear.posted) == 1
+
+
+def test_a_night_that_died_after_midnight_is_told_by_the_hook(
+    tweenbatch: Command, fal: Server, ear: Listener
+) -> None:
+    killed(tweenbatch, fal)
+    path = tweenbatch.folder / JOB
+    path.write_text(path.read_text().replace(ZONE, "Pacific/Pago_Pago"))
+    assert "0 clips made; died" in tweenbatch("digest", "--last", str(JOB)).stdout
+    assert len(ear.posted) == 1
 
 
 def test_what_is_no_address_is_refused(tweenbatch: Command, fal: Server) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 import socket
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,22 +38,17 @@ def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None
     context = running.command.make_context("run", arguments)
     job, options = context.obj, dict(context.params)
     morning = running.morning_of(options)
+    told = _nothing_ran(job, rehearsal=rehearse)
     found = Store.find(table_url(options["db"], rehearse=rehearse))
-    if found is None:
-        told = _nothing_ran(job, rehearsal=rehearse)
-        if last:
+    with closing(found) if found else nullcontext() as store:
+        run = store.latest_run(job.night.job) if store else None
+        # A run that died may be of the night before: midnight came between.
+        if store and run and (run.told_at is None or run.night == job.night.date):
+            told = Digest.of_run(run, store.work_of(run), lives=_lives(run), rehearsal=rehearse)
+            if last and not told.lives and run.told_at is None:
+                morning.tell_of(run, store, now=datetime.now(UTC))
+        elif last:
             morning.tell(told)
-    else:
-        with closing(found) as store:
-            run = store.latest_run(job.night.job)
-            if run is None or run.night != job.night.date:
-                told = _nothing_ran(job, rehearsal=rehearse)
-                if last:
-                    morning.tell(told)
-            else:
-                told = Digest.of_run(run, store.work_of(run), lives=_lives(run), rehearsal=rehearse)
-                if last and not told.lives and run.told_at is None:
-                    morning.tell_of(run, store, now=datetime.now(UTC))
     if as_json:
         click.echo(json.dumps(digest.shape(told)))
         return
@@ -79,6 +74,6 @@ def _lives(run: Run) -> bool:
         os.kill(run.pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
+    except PermissionError:  # somebody else's, and there
+        pass
     return True
