@@ -26,7 +26,7 @@ from tweenbatch.records import Request
 SECRET = "canary-key-secret"
 KEY = f"canary-key-id:{SECRET}"
 O1 = "fal-ai/kling-video/o1/image-to-video"
-QUICK = Deadlines(connect_seconds=0.5, submit_seconds=0.5, read_seconds=0.5, upload_seconds=0.5)
+QUICK = Deadlines(submit_seconds=2, read_seconds=2, upload_seconds=2)
 
 
 def fal_at(url: str, key: str = KEY) -> Fal:

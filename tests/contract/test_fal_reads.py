@@ -19,7 +19,7 @@ from tweenbatch.records import Billed, Phase, RemoteStatus, Request
 KEY = "canary-key-id:canary-key-secret"
 O1 = "fal-ai/kling-video/o1/image-to-video"
 ARGUMENTS = {"prompt": "Snow melts.", "start_image_url": "https://example.com/a.png"}
-QUICK = Deadlines(connect_seconds=0.5, submit_seconds=5, read_seconds=0.5, upload_seconds=0.5)
+QUICK = Deadlines(read_seconds=0.5)
 BASE = "https://queue.fal.run/fal-ai/kling-video/requests/r-1"
 REQUEST = Request(
     request_id="r-1", status_url=f"{BASE}/status", response_url=BASE, cancel_url=f"{BASE}/cancel"
@@ -35,12 +35,14 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def fal(emulator: Emulator) -> AsyncIterator[Fal]:
-    async with Fal.connect(connect_to=emulator.url, key=KEY, deadlines=QUICK) as connected:
+    deadlines = Deadlines(upload_seconds=3)  # one upload hangs
+    async with Fal.connect(connect_to=emulator.url, key=KEY, deadlines=deadlines) as connected:
         yield connected
 
 
-def fal_at(url: str) -> Fal:
-    return Fal.connect(connect_to=url, key=KEY, deadlines=QUICK)
+def fal_at(url: str, deadlines: Deadlines | None = None) -> Fal:
+    """A client with the product's own deadlines, where nothing is to be waited for in vain."""
+    return Fal.connect(connect_to=url, key=KEY, deadlines=deadlines)
 
 
 async def completed(fal: Fal, emulator: Emulator) -> Request:
@@ -171,7 +173,7 @@ async def test_an_http_error_on_a_read_is_handed_over_after_one_request(status: 
     ids=["close", "reset", "hang", "half", "drip", "endless", "no HTTP"],
 )
 async def test_trouble_on_a_read_is_unreachable_after_one_request(behave: Any) -> None:
-    async with wire(behave) as server, fal_at(server.url) as fal:
+    async with wire(behave) as server, fal_at(server.url, QUICK) as fal:
         async with asyncio.timeout(5):
             with pytest.raises(Unreachable):
                 await fal.status(REQUEST, logs=False)
