@@ -5,7 +5,6 @@ This transport lets it see neither: it judges what came and raises errors of our
 straight through. It knows HTTP and hosts, and nothing of jobs.
 """
 
-import asyncio
 import ssl
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -15,11 +14,11 @@ import httpx
 from tweenbatch.errors import Answered, Unintelligible, Unreachable
 from tweenbatch.fal.addresses import CDN, KEY_HOSTS, QUEUE, Addresses, admitted
 from tweenbatch.fal.exchange import Reply, exchange, http_client
+from tweenbatch.fal.pools import Pools
 from tweenbatch.fal.submission import accepted
 
 READS_AT_ONCE = 16
 UPLOADS_AT_ONCE = 4
-"""Together 20: beyond that, httpx stops keeping connections alive."""
 
 SECRET_CHARACTERS = 16
 """A key of fal has a UUID and 32 more characters; both are far longer than this."""
@@ -60,11 +59,8 @@ class FalTransport(httpx.AsyncBaseTransport):
         self._deadlines = deadlines
         # A submission never meets a connection that the server may have left: no keep-alive.
         self._submitting = http_client(addresses, context, keepalive_connections=0)
-        self._reading = http_client(
-            addresses, context, keepalive_connections=READS_AT_ONCE + UPLOADS_AT_ONCE
-        )
-        self._reads = asyncio.Semaphore(READS_AT_ONCE)
-        self._uploads = asyncio.Semaphore(UPLOADS_AT_ONCE)
+        self._reading = Pools(addresses, context, at_once=READS_AT_ONCE)
+        self._uploading = Pools(addresses, context, at_once=UPLOADS_AT_ONCE)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request once and return its whole answer; raise errors of ours only."""
@@ -73,17 +69,17 @@ class FalTransport(httpx.AsyncBaseTransport):
             reply = await self._send(self._submitting, request, self._deadlines.submit_seconds)
             return httpx.Response(HTTPStatus.OK, json=accepted(reply), request=request)
         if host == CDN:
-            async with self._uploads:
-                reply = await self._send(self._reading, request, self._deadlines.upload_seconds)
+            pools, seconds = self._uploading, self._deadlines.upload_seconds
         else:
-            async with self._reads:
-                reply = await self._send(self._reading, request, self._deadlines.read_seconds)
+            pools, seconds = self._reading, self._deadlines.read_seconds
+        async with pools.client() as client:
+            reply = await self._send(client, request, seconds)
         return _good(reply, request)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._submitting.aclose()
-        await self._reading.aclose()
+        for each in (self._submitting, self._reading, self._uploading):
+            await each.aclose()
 
     def _admit(self, request: httpx.Request) -> str:
         """Return the host of a request that may be sent; raise ``Unintelligible`` otherwise."""
