@@ -63,7 +63,7 @@ def begin_attempt(
     for period in periods:
         _refuse_beyond(connection, period, intent.price_usd)
     digest = hashlib.sha256(intent.payload.encode()).hexdigest()
-    connection.execute(work.open_attempt(job, intent, digest=digest, run_id=run_id, now=now))
+    connection.execute(*work.open_attempt(job, intent, digest=digest, run_id=run_id, now=now))
     return read_job(connection, job.id)
 
 
@@ -155,7 +155,7 @@ def _refuse_half_told(outcome: Outcome) -> None:
 
 
 def _move(connection: Connection, job: Job, *, run_id: int, values: dict[str, Any]) -> None:
-    if connection.execute(work.move_job(job, run_id=run_id, values=values)).rowcount != 1:
+    if connection.execute(*work.move_job(job, run_id=run_id, values=values)).rowcount != 1:
         raise LeaseLost(
             f"job {job.id} is no longer {job.state} under fence {job.fence} of run {run_id}"
         )
@@ -178,16 +178,16 @@ def _job_values(job: Job, outcome: Outcome, target: State, *, now: datetime) -> 
     if outcome.event is Event.RETRY and outcome.counts:
         values["tries"] = job.tries + 1
     if outcome.event is Event.REQUEUED:
-        values |= work.fresh_start(now)
+        values |= work.fresh_start(now) | {"fence": job.fence + 1}
     return values
 
 
 def _record_attempt(connection: Connection, job: Job, outcome: Outcome, *, now: datetime) -> None:
-    attempt = connection.execute(work.latest_attempt(job)).one()
+    attempt = connection.execute(*work.latest_attempt(job)).one()
     billed = billed_after(outcome.event, outcome.failure, attempt.billed)
     values = _attempt_values(outcome, billed, now=now)
     try:
-        connection.execute(work.record_attempt(attempt.id, values))
+        connection.execute(*work.record_attempt(attempt.id, values))
     except IntegrityError as error:
         if outcome.request is None or not is_duplicate(error):
             raise
@@ -195,9 +195,8 @@ def _record_attempt(connection: Connection, job: Job, outcome: Outcome, *, now: 
             f"request {outcome.request.request_id} can't be job {job.id}'s: another attempt has it"
         ) from error
     if outcome.artifact is not None:
-        connection.execute(
-            work.keep_artifact(outcome.artifact, job_id=job.id, attempt_id=attempt.id, now=now)
-        )
+        kept = work.keep_artifact(outcome.artifact, job_id=job.id, attempt_id=attempt.id, now=now)
+        connection.execute(*kept)
     if billed is Billed.NO and attempt.billed is not Billed.NO:
         connection.execute(runs.give_back(attempt.run_id, attempt.price_micro))
 

@@ -1,9 +1,13 @@
-"""Statements that move jobs: claim, compare-and-set, the attempt's own record."""
+"""Statements that move jobs: claim, compare-and-set, the attempt's own record.
+
+Those that every clip needs several times are put together once: to do that takes longer than to
+carry them out. They come as ``Told``: the statement, and what it is to say this time.
+"""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -24,6 +28,10 @@ from tweenbatch.records import Artifact, Intent, Job
 from tweenbatch.states import FINAL, Event, State, advance
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, rows
+
+S = TypeVar("S")
+
+Told = tuple[S, dict[str, Any]]
 
 CANCELLED = "cancelled"
 CANCELLED_MESSAGE = "a person did not want it any more"
@@ -158,10 +166,21 @@ def _with_attempt() -> Select[Any]:
     )
 
 
-def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Update:
+_AS_KNOWN = update(jobs).where(
+    jobs.c.id == bindparam("of_job"),
+    jobs.c.state == bindparam("from_state"),
+    jobs.c.fence == bindparam("under_fence"),
+)
+_MOVE_HELD = _AS_KNOWN.where(jobs.c.leased_by == bindparam("held_by"))
+_MOVE_FREE = _AS_KNOWN.where(jobs.c.leased_by.is_(None))
+
+
+def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Told[Update]:
     """Change a job that is as we know it and leased to us; touches no row otherwise."""
-    holder = jobs.c.leased_by.is_(None) if job.state in FINAL else jobs.c.leased_by == run_id
-    return update(jobs).where(*_unchanged(job), holder).values(**values)
+    told = {"of_job": job.id, "from_state": job.state, "under_fence": job.fence, **values}
+    if job.state in FINAL:
+        return _MOVE_FREE, told
+    return _MOVE_HELD, {**told, "held_by": run_id}
 
 
 def settle_job(job: Job, *, values: Mapping[str, Any]) -> Update:
@@ -241,28 +260,36 @@ def fresh_start(now: datetime) -> dict[str, Any]:
     }
 
 
-def open_attempt(job: Job, intent: Intent, *, digest: str, run_id: int, now: datetime) -> Insert:
+_ATTEMPT = insert(attempts)
+_ATTEMPT_SO_FAR = select(
+    attempts.c.id, attempts.c.run_id, attempts.c.price_micro, attempts.c.billed
+).where(attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_number"))
+_RECORD = update(attempts).where(attempts.c.id == bindparam("of_attempt"))
+_ARTIFACT = insert(artifacts)
+
+
+def open_attempt(
+    job: Job, intent: Intent, *, digest: str, run_id: int, now: datetime
+) -> Told[Insert]:
     """Record an intent."""
-    return insert(attempts).values(
-        job_id=job.id,
-        number=job.attempt + 1,
-        run_id=run_id,
-        endpoint=job.spec.endpoint,
-        host=intent.host,
-        payload=intent.payload,
-        payload_sha256=digest,
-        key_fingerprint=intent.key_fingerprint,
-        price_micro=intent.price_usd,
-        started_at=now,
-        outcome=AttemptOutcome.OPEN,
-    )
+    return _ATTEMPT, {
+        "job_id": job.id,
+        "number": job.attempt + 1,
+        "run_id": run_id,
+        "endpoint": job.spec.endpoint,
+        "host": intent.host,
+        "payload": intent.payload,
+        "payload_sha256": digest,
+        "key_fingerprint": intent.key_fingerprint,
+        "price_micro": intent.price_usd,
+        "started_at": now,
+        "outcome": AttemptOutcome.OPEN,
+    }
 
 
-def latest_attempt(job: Job) -> Select[Any]:
+def latest_attempt(job: Job) -> Told[Select[Any]]:
     """Read what has become of the job's latest attempt so far, and who paid for it."""
-    return select(
-        attempts.c.id, attempts.c.run_id, attempts.c.price_micro, attempts.c.billed
-    ).where(attempts.c.job_id == job.id, attempts.c.number == job.attempt)
+    return _ATTEMPT_SO_FAR, {"of_job": job.id, "of_number": job.attempt}
 
 
 def owned(request_ids: Collection[str]) -> Select[str]:
@@ -288,22 +315,24 @@ def requests_since(endpoint: str, since: datetime) -> Select[Any]:
     )
 
 
-def record_attempt(attempt_id: int, values: Mapping[str, Any]) -> Update:
+def record_attempt(attempt_id: int, values: Mapping[str, Any]) -> Told[Update]:
     """Write down what became of an attempt."""
-    return update(attempts).where(attempts.c.id == attempt_id).values(**values)
+    return _RECORD, {"of_attempt": attempt_id, **values}
 
 
-def keep_artifact(artifact: Artifact, *, job_id: int, attempt_id: int, now: datetime) -> Insert:
+def keep_artifact(
+    artifact: Artifact, *, job_id: int, attempt_id: int, now: datetime
+) -> Told[Insert]:
     """Record a clip on disk."""
-    return insert(artifacts).values(
-        job_id=job_id,
-        attempt_id=attempt_id,
-        path=str(artifact.path),
-        url=artifact.url,
-        bytes=artifact.bytes,
-        sha256=artifact.sha256,
-        seconds=artifact.seconds,
-        width=artifact.width,
-        height=artifact.height,
-        created_at=now,
-    )
+    return _ARTIFACT, {
+        "job_id": job_id,
+        "attempt_id": attempt_id,
+        "path": str(artifact.path),
+        "url": artifact.url,
+        "bytes": artifact.bytes,
+        "sha256": artifact.sha256,
+        "seconds": artifact.seconds,
+        "width": artifact.width,
+        "height": artifact.height,
+        "created_at": now,
+    }
