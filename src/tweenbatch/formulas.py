@@ -12,7 +12,10 @@ _LIKE_A_FORMULA = re.compile(r"'*[\s\ufeff\u200b]*[=+\-@\t\r\n\0＝＋－＠]")
 
 def guarded(text: str) -> str:
     """Return the text with a ' in front where it begins like a formula."""
-    return f"'{text}" if _LIKE_A_FORMULA.match(text) else text
+    # No formula begins with a letter or a digit, as nearly all texts do.
+    if text[:1].isalnum() or not _LIKE_A_FORMULA.match(text):
+        return text
+    return f"'{text}"
 
 
 def bare(text: str) -> str:

@@ -675,9 +675,8 @@ class Story:
     attempts: tuple[Attempt, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportRow:
-    """One line of the export, in the order of its columns.
+class ExportRow(NamedTuple):
+    """One line of the export, in the order of its columns: a flat tuple, for there may be millions.
 
     ``cost_usd`` is what all attempts of the job cost or may have cost; rows that ask for
     the same content share one job, and each shows it. ``extra`` holds the row's own columns,
@@ -708,4 +707,4 @@ class ExportRow:
     error_type: str | None
     error_message: str | None
     finished_at: datetime | None
-    extra: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, str]

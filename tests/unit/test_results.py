@@ -38,6 +38,7 @@ prompts = cells.filter(lambda text: not problems(text or "x", max_chars=12))
 def row(**facts: Any) -> ExportRow:
     usual: dict[str, Any] = {
         **dict.fromkeys(results.COLUMNS),
+        "extra": {},
         "manifest": "/jobs/manifest.csv",
         "row": 2,
         "name": "clip",

@@ -5,26 +5,19 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from operator import attrgetter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from tweenbatch.formulas import guarded
 from tweenbatch.records import ExportRow
 
-COLUMNS = (
-    "manifest", "row", "name", "state", "take", "endpoint", "prompt", "start_image", "end_image",
-    "duration", "request_id", "video_path", "video_url", "bytes", "sha256", "seconds", "width",
-    "height", "attempts", "cost_usd", "billed", "error_type", "error_message", "finished_at",
-)  # fmt: skip
+COLUMNS = ExportRow._fields[:-1]
 
 REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "error_message")
 """What a shared file must not tell: what was asked for, and addresses that anybody may open."""
 
 _CRLF = "\r\n"
-
-_fixed = attrgetter(*COLUMNS)
 
 Writer = Callable[[Iterable[ExportRow], TextIO], int]
 
@@ -74,7 +67,7 @@ def csv(
     count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is the answer
         cells = _cells(row, own)
-        writer.writerow(cells if raw else map(_guarded, cells))
+        writer.writerow(cells if raw else _guarded(cells))
     return count
 
 
@@ -92,11 +85,11 @@ class _Lines:
 
 
 def _cells(row: ExportRow, own: Sequence[str]) -> tuple[Any, ...]:
-    return (*_fixed(row), *(row.extra.get(name) for name in own))
+    return (*row[:-1], *map(row.extra.get, own))
 
 
-def _guarded(cell: Any) -> Any:
-    return guarded(cell) if isinstance(cell, str) else cell
+def _guarded(cells: Iterable[Any]) -> list[Any]:
+    return [guarded(cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 def jsonl(rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = ()) -> int:
@@ -115,4 +108,4 @@ def jsonl(rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = ())
 def redacted(rows: Iterable[ExportRow]) -> Iterator[ExportRow]:
     """Return the rows with what ``REDACTED`` names, and the manifests' own columns, left empty."""
     empty: dict[str, Any] = dict.fromkeys(REDACTED, "")
-    return (replace(row, **empty, extra=dict.fromkeys(row.extra, "")) for row in rows)
+    return (row._replace(**empty, extra=dict.fromkeys(row.extra, "")) for row in rows)

@@ -2,8 +2,9 @@
 
 import heapq
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from tweenbatch.records import (
@@ -31,6 +32,9 @@ from tweenbatch.records import (
 )
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
+
+_PARAMETERS = 10
+"""Where they stand in a line of the export: in place of the duration, behind the position."""
 
 SLOWEST = 3
 """How many of the clips that took longest are told of."""
@@ -135,15 +139,20 @@ def took_of(row: Any) -> Took:
     return Took(endpoint=row.endpoint, seconds=max(seconds, 0.0))
 
 
-def export_row_of(row: Any) -> ExportRow:
-    """Return a line of the export."""
-    facts = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    del facts["position"]
-    parameters = dict(facts.pop("parameters"))
-    duration = parameters.pop("duration", None)
+def export_row_of(row: Sequence[Any]) -> ExportRow:
+    """Return a line of the export; its values stand in the order of its columns."""
+    duration, inputs = _inputs(row[_PARAMETERS])
+    own = json.loads(row[-1])
     # Behind a person's own columns stand those of the model's inputs that have no fixed place.
-    extra = {**facts.pop("extra"), **parameters}
-    return ExportRow(duration=duration, extra=extra, **facts)
+    extra = {**own, **inputs} if inputs else own
+    return ExportRow._make((*row[1:_PARAMETERS], duration, *row[_PARAMETERS + 1 : -1], extra))
+
+
+@lru_cache
+def _inputs(parameters: str) -> tuple[str | None, dict[str, str]]:
+    """Return the duration and the other inputs of a model, which thousands of rows share."""
+    inputs = json.loads(parameters)
+    return inputs.pop("duration", None), inputs
 
 
 def seen_frame_of(row: Any) -> SeenFrame:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import BigInteger, DateTime, Dialect, String, Text, TypeDecorator
@@ -17,6 +18,15 @@ def in_micro(amount_usd: Decimal) -> int:
     if micro != int(micro):
         raise ValueError(f"${amount_usd} can't be kept: the smallest amount is $0.000001")
     return int(micro)
+
+
+@lru_cache
+def _dollars(micro: int) -> Decimal:
+    """Return dollars; a table knows few amounts, and thousands of rows share them."""
+    cents, rest = divmod(micro, MICRO // 100)
+    if rest == 0:
+        return Decimal(cents).scaleb(-2)
+    return (Decimal(micro) / MICRO).normalize()
 
 
 class Instant(TypeDecorator[datetime]):
@@ -54,12 +64,7 @@ class Dollars(TypeDecorator[Decimal]):
         self, value: int | Decimal | None, _dialect: Dialect
     ) -> Decimal | None:
         """Return dollars, to the cent or finer; PostgreSQL gives sums as Decimal."""
-        if value is None:
-            return None
-        cents, rest = divmod(int(value), MICRO // 100)
-        if rest == 0:
-            return Decimal(cents).scaleb(-2)
-        return (Decimal(int(value)) / MICRO).normalize()
+        return None if value is None else _dollars(int(value))
 
 
 class Word(TypeDecorator[W], Generic[W]):

@@ -200,36 +200,20 @@ def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
         .where(each.c.job_id == jobs.c.id, billed_or_maybe(each))
         .scalar_subquery()
     )
+    billed = case(
+        (unsettled, literal(Billed.UNKNOWN, Word(Billed))), else_=attempts.c.billed
+    ).label("billed")
+    # In the order of an ExportRow, in which the duration stands in place of all parameters.
     return (
         select(
-            manifests.c.path.label("manifest"),
             rows.c.position,
-            rows.c.number.label("row"),
-            rows.c.name,
-            jobs.c.state,
-            rows.c.take,
-            jobs.c.endpoint,
-            jobs.c.prompt,
-            rows.c.start_image,
-            rows.c.end_image,
-            rows.c.extra,
-            jobs.c.parameters,
-            attempts.c.request_id,
-            artifacts.c.path.label("video_path"),
-            attempts.c.video_url,
-            artifacts.c.bytes,
-            artifacts.c.sha256,
-            artifacts.c.seconds,
-            artifacts.c.width,
-            artifacts.c.height,
-            jobs.c.attempt.label("attempts"),
-            cost.label("cost_usd"),
-            case((unsettled, literal(Billed.UNKNOWN, Word(Billed))), else_=attempts.c.billed).label(
-                "billed"
-            ),
-            jobs.c.error_type,
-            jobs.c.error_message,
-            jobs.c.finished_at,
+            *(manifests.c.path, rows.c.number, rows.c.name, jobs.c.state, rows.c.take),
+            *(jobs.c.endpoint, jobs.c.prompt, rows.c.start_image, rows.c.end_image),
+            cast(jobs.c.parameters, Text),
+            *(attempts.c.request_id, artifacts.c.path, attempts.c.video_url, artifacts.c.bytes),
+            *(artifacts.c.sha256, artifacts.c.seconds, artifacts.c.width, artifacts.c.height),
+            *(jobs.c.attempt, cost, billed, jobs.c.error_type, jobs.c.error_message),
+            *(jobs.c.finished_at, cast(rows.c.extra, Text)),
         )
         .select_from(
             manifests.join(rows, rows.c.manifest_id == manifests.c.id)
