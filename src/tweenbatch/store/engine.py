@@ -93,6 +93,8 @@ def prepare_file(path: Path, *, mode: int = 0o600) -> None:
 
 
 CACHE_KIBIBYTES = 65_536
+IMPORT_CACHE_KIBIBYTES = 131_072
+"""Room for the keys of a million jobs, which come in no order; it is taken as it is needed."""
 
 
 def close_afterwards(connection: Connection) -> bool:
@@ -101,6 +103,12 @@ def close_afterwards(connection: Connection) -> bool:
         return False
     connection.detach()
     return True
+
+
+def make_room(connection: Connection) -> None:
+    """Let the connection keep in memory what an import looks at again and again."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{IMPORT_CACHE_KIBIBYTES}")
 
 
 class _Group(threading.local):
@@ -275,7 +283,6 @@ def _prepare_sqlite(mode: str, connection: sqlite3.Connection, _record: object) 
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
-    # Room for the keys of a million jobs, which come in no order; it is taken as it is needed.
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     connection.execute(f"PRAGMA journal_mode = {mode}")
 

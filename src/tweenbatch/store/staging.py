@@ -77,6 +77,8 @@ def stage(
     connection.execute(CreateTable(staged))
     # To empty a large table costs more than to throw it away with its connection.
     thrown_away = engine.close_afterwards(connection)
+    if adding and thrown_away:
+        engine.make_room(connection)
     highest: int = connection.execute(highest_job()).scalar_one()
     into = _Stage(connection, highest if adding else OUT_OF_REACH)
     all_known = False
