@@ -93,7 +93,7 @@ def prepare_file(path: Path, *, mode: int = 0o600) -> None:
 
 
 CACHE_KIBIBYTES = 65_536
-IMPORT_CACHE_KIBIBYTES = 131_072
+IMPORT_CACHE_KIBIBYTES = 114_688
 """Room for the keys of a million jobs, which come in no order; it is taken as it is needed."""
 
 
