@@ -13,6 +13,8 @@ after fal has accepted it: the same prompts' replies for every runner.
 in flight      requests that the runner may have at fal at one time; more than there are slots
                means that fal always has the next one at hand
 slots busy     slot-seconds in use, of all from the first start to the last end
+possible       the same, if each slot took the next request at the moment when it is free: what is
+               left to do at the end does not fill all slots
 wall           seconds from the start of the process to its end, start-up included
 CPU/job        user and system time of the process, start-up included, by clip
 of best peer   the same in units of the most frugal peer of this run
@@ -28,6 +30,7 @@ it does: mind the load in the line above the table.
 
 import argparse
 import csv
+import heapq
 import json
 import subprocess
 import sys
@@ -129,6 +132,21 @@ class Measured:
         )
         offered = self.ledger["slots"] * (last - first).total_seconds()
         return float(self.ledger["busy_slot_seconds"] / offered)
+
+    @property
+    def possible(self) -> float:
+        began = sorted(self.ledger["accepted"], key=lambda accepted: accepted["started_at"])
+        seconds = [
+            (
+                datetime.fromisoformat(each["ended_at"])
+                - datetime.fromisoformat(each["started_at"])
+            ).total_seconds()
+            for each in began
+        ]
+        free_at = [0.0] * self.ledger["slots"]
+        for each in seconds:
+            heapq.heapreplace(free_at, free_at[0] + each)
+        return sum(seconds) / (len(free_at) * max(free_at))
 
     @property
     def http_requests(self) -> int:
@@ -244,8 +262,9 @@ def series(slots: int, *, tenth: bool) -> Iterator[str]:
             MIXED,
         ),
     )
-    yield row(("", "", "slots busy", "wall", "CPU/job", "of best peer", "HTTP/job"))
-    yield row(("---", "---", *["---:"] * 5))
+    head = ("", "", "slots busy", "possible", "wall", "CPU/job", "of best peer", "HTTP/job")
+    yield row(head)
+    yield row(("---", "---", *["---:"] * 6))
     for name, load, faults in loads:
         each = (
             Runner(name="tweenbatch", way="tweenbatch", in_flight=None),
@@ -260,6 +279,7 @@ def series(slots: int, *, tenth: bool) -> Iterator[str]:
                     name.format(jobs=f"{load.jobs:,}"),
                     runner.name,
                     f"{took.slots_busy:.3f}",
+                    f"{took.possible:.3f}",
                     f"{took.wall_seconds:.1f} s",
                     f"{took.cpu_seconds / load.jobs * 1000:.1f} ms",
                     f"{took.cpu_seconds / best:.2f}",
