@@ -172,14 +172,16 @@ _AS_KNOWN = update(jobs).where(
     jobs.c.fence == bindparam("under_fence"),
 )
 _MOVE_HELD = _AS_KNOWN.where(jobs.c.leased_by == bindparam("held_by"))
-_MOVE_FREE = _AS_KNOWN.where(jobs.c.leased_by.is_(None))
 
 
 def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Told[Update]:
-    """Change a job that is as we know it and leased to us; touches no row otherwise."""
+    """Change a job that is as we know it and leased to us; touches no row otherwise.
+
+    A job in a final state is nobody's: the table's own constraint.
+    """
     told = {"of_job": job.id, "from_state": job.state, "under_fence": job.fence, **values}
     if job.state in FINAL:
-        return _MOVE_FREE, told
+        return _AS_KNOWN, told
     return _MOVE_HELD, {**told, "held_by": run_id}
 
 
