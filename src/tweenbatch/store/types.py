@@ -1,5 +1,6 @@
 """How instants, money, words and foreign text lie in a column; what is refused on the way in."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -21,9 +22,11 @@ def in_micro(amount_usd: Decimal) -> int:
 
 
 @lru_cache
-def _dollars(micro: int) -> Decimal:
+def _dollars(micro: int | Decimal | None) -> Decimal | None:
     """Return dollars; a table knows few amounts, and thousands of rows share them."""
-    cents, rest = divmod(micro, MICRO // 100)
+    if micro is None:
+        return None
+    cents, rest = divmod(int(micro), MICRO // 100)
     if rest == 0:
         return Decimal(cents).scaleb(-2)
     return (Decimal(micro) / MICRO).normalize()
@@ -60,11 +63,11 @@ class Dollars(TypeDecorator[Decimal]):
         """Return micro-dollars."""
         return None if value is None else in_micro(value)
 
-    def process_result_value(
-        self, value: int | Decimal | None, _dialect: Dialect
-    ) -> Decimal | None:
+    def result_processor(
+        self, _dialect: Dialect, _coltype: object
+    ) -> Callable[[Any], Decimal | None]:
         """Return dollars, to the cent or finer; PostgreSQL gives sums as Decimal."""
-        return None if value is None else _dollars(int(value))
+        return _dollars
 
 
 class Word(TypeDecorator[W], Generic[W]):
@@ -81,9 +84,10 @@ class Word(TypeDecorator[W], Generic[W]):
         """Return the member's text."""
         return None if value is None else self.words(value).value
 
-    def process_result_value(self, value: Any, _dialect: Dialect) -> W | None:
-        """Return the member."""
-        return None if value is None else self.words(value)
+    def result_processor(self, _dialect: Dialect, _coltype: object) -> Callable[[Any], W | None]:
+        """Return members: looked up, for a table may have millions."""
+        members: dict[Any, W | None] = {word.value: word for word in self.words}
+        return {**members, None: None}.__getitem__
 
 
 class ForeignText(TypeDecorator[str]):
