@@ -37,16 +37,9 @@ def keep_manifest(manifest: Manifest, *, sqlite_dialect: bool, now: datetime) ->
         "row_count": manifest.row_count,
         "reading": manifest.reading,
     }
-    if sqlite_dialect:
-        return (
-            sqlite.insert(manifests)
-            .values(path=path, **facts)
-            .on_conflict_do_update(index_elements=[manifests.c.path], set_=facts)
-            .returning(manifests.c.id)
-        )
+    insert = (sqlite.insert if sqlite_dialect else postgresql.insert)(manifests)
     return (
-        postgresql.insert(manifests)
-        .values(path=path, **facts)
+        insert.values(path=path, **facts)
         .on_conflict_do_update(index_elements=[manifests.c.path], set_=facts)
         .returning(manifests.c.id)
     )

@@ -268,11 +268,7 @@ def remember_upload(
         "uploaded_at": now,
     }
     newest = {"url": url, "bytes": size, "uploaded_at": now}
-    keys = [uploads.c.sha256, uploads.c.key_fingerprint]
-    if sqlite_dialect:
-        return sqlite.insert(uploads).values(**values).on_conflict_do_update(keys, set_=newest)
-    return (
-        postgresql.insert(uploads)
-        .values(**values)
-        .on_conflict_do_update(index_elements=keys, set_=newest)
+    insert = (sqlite.insert if sqlite_dialect else postgresql.insert)(uploads)
+    return insert.values(**values).on_conflict_do_update(
+        index_elements=[uploads.c.sha256, uploads.c.key_fingerprint], set_=newest
     )
