@@ -218,7 +218,7 @@ class Runner:
         if limit <= 0:
             return 0
         worker = self.worker
-        jobs = await worker.table(
+        jobs = await worker.table.first(
             worker.store.claim,
             worker.run_id,
             states,

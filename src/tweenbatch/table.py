@@ -1,4 +1,4 @@
-"""The job table as the event loop sees it: every call goes to one thread, in their order.
+"""The job table as the event loop sees it: every call goes to one thread, in one of two lines.
 
 Calls that wait at the same time share one commit. What a table is, is not known here.
 """
@@ -38,6 +38,7 @@ class TableThread:
     def __init__(self, together: Together) -> None:
         self._together = together
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="table")
+        self._first: deque[_Call] = deque()
         self._waiting: deque[_Call] = deque()
         self._at_work = False
         self._closed = False
@@ -47,10 +48,21 @@ class TableThread:
 
         A caller that is cancelled meanwhile leaves at once; the call itself is carried out.
         """
+        return await self._ended(self._waiting, partial(method, *args, **kwargs))
+
+    async def first(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same, before all that wait and did not ask for this.
+
+        For few calls, each of which is followed by others: were there always one, nobody else
+        would come to their turn.
+        """
+        return await self._ended(self._first, partial(method, *args, **kwargs))
+
+    async def _ended(self, line: deque[_Call], carry_out: Callable[[], T]) -> T:
         if self._closed:
             raise RuntimeError("the table is closed")
-        call = _Call(carry_out=partial(method, *args, **kwargs))
-        self._waiting.append(call)
+        call = _Call(carry_out=carry_out)
+        line.append(call)
         if not self._at_work:
             self._at_work = True
             # Those that are made in the same turn of the loop go together.
@@ -61,12 +73,13 @@ class TableThread:
     def close(self) -> None:
         """Wait until every call that was made is carried out."""
         self._closed = True
-        while self._waiting:
+        while self._first or self._waiting:
             self._next_group()
         self._thread.shutdown(wait=True)
 
     def _next_group(self) -> None:
-        group = [self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))]
+        line = self._first or self._waiting
+        group = [line.popleft() for _ in range(min(MOST_TOGETHER, len(line)))]
         self._at_work = bool(group)
         if group:
             loop = asyncio.get_running_loop()

@@ -282,7 +282,7 @@ class Worker:
     async def _begin(self, job: Job, intent: Intent) -> Job:
         now = self.clock.now()
         try:
-            begun = await self.table(
+            begun = await self.table.first(
                 self.store.begin_attempt,
                 job,
                 intent,
@@ -348,10 +348,10 @@ class Worker:
 
     async def _record(self, job: Job, outcome: Outcome) -> Job:
         """Write an outcome down; once begun it is carried out, whoever is cancelled."""
+        # What fal has accepted is known to nobody else until it is written.
+        write = self.table.first if outcome.event is Event.ACCEPTED else self.table
         writing = asyncio.ensure_future(
-            self.table(
-                self.store.transition, job, outcome, run_id=self.run_id, now=self.clock.now()
-            )
+            write(self.store.transition, job, outcome, run_id=self.run_id, now=self.clock.now())
         )
         writing.add_done_callback(_note_error)
         after = await asyncio.shield(writing)

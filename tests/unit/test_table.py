@@ -57,6 +57,17 @@ async def test_calls_that_wait_at_the_same_time_go_together_in_their_order() -> 
     table.close()
 
 
+async def test_what_comes_first_does_not_wait_for_what_was_there_before() -> None:
+    store, order = Recorder(), list[str]()
+    table = TableThread(store.together)
+    waiting = [asyncio.create_task(table(order.append, name)) for name in "ab"]
+    hurried = [asyncio.create_task(table.first(order.append, name)) for name in "cd"]
+    await asyncio.gather(*waiting, *hurried)
+    assert store.groups == [2, 2]
+    assert order == ["c", "d", "a", "b"]
+    table.close()
+
+
 async def test_each_caller_hears_of_its_own_call_only() -> None:
     table = TableThread(Recorder().together)
     told = await asyncio.gather(
@@ -102,6 +113,7 @@ async def test_closing_carries_out_what_was_asked_for_and_takes_no_more() -> Non
     table = TableThread(Recorder().together)
     calls = [partial(order.append, n) for n in range(MOST_TOGETHER + 1)]
     asked = [asyncio.create_task(table(call)) for call in calls]
+    asked.append(asyncio.create_task(table.first(order.append, -1)))
     await asyncio.sleep(0)
     table.close()
     assert len(order) == len(asked)
