@@ -182,9 +182,10 @@ class Manifest:
     """A file of rows, read and checked; ``warnings`` is what somebody should know of it.
 
     ``rows`` may be read again and again, and need not be in memory. ``mapped`` names its columns
-    that stand for one of another name, with that; ``fitted`` the frames that prepared copies stand
-    for, with what was done to each. ``reading`` is a digest of all that made these rows of the
-    bytes of the file; None where the same bytes may make others another time.
+    that stand for one of another name, with that, and ``own_columns`` a person's own. ``fitted``
+    names the frames that prepared copies stand for, with what was done to each. ``reading`` is a
+    digest of all that made these rows of the bytes of the file; None where the same bytes may make
+    others another time.
     """
 
     path: Path
@@ -195,6 +196,7 @@ class Manifest:
     """The last import of the table, where that has these very rows; then ``rows`` is empty."""
     warnings: tuple[Problem, ...] = ()
     mapped: Mapping[str, str] = field(default_factory=dict)
+    own_columns: tuple[str, ...] = ()
     fitted: tuple[tuple[str, str], ...] = ()
 
     @property

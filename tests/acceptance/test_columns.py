@@ -43,11 +43,13 @@ def test_own_columns_come_out_behind_the_fixed_ones_and_a_shared_file_has_them_e
     planned = tweenbatch("plan", *arguments)
     mapped = "columns: text → prompt, first_frame → start_image, last_frame → end_image"
     assert mapped in planned.stdout
+    assert "carried through to the results: Shot\n" in planned.stdout
     told = json.loads(tweenbatch("plan", *arguments, "--json").stdout)["mapped"]
     assert told == [
         {
             "file": str(tweenbatch.folder / "manifest.csv"),
             "columns": {"text": "prompt", "first_frame": "start_image", "last_frame": "end_image"},
+            "carried": ["Shot"],
         }
     ]
     done = tweenbatch("run", *arguments, "--yes")

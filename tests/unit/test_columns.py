@@ -53,11 +53,16 @@ def test_a_column_of_another_name_means_the_same_and_is_shown(
     found = read(tmp_path, renamed(**{name: other}))
     assert [row.spec.key for row in found.rows] == [same.spec.key]
     assert found.mapped == {other: name}
-    assert text.mapped_lines([found]) == [f"  columns: {other} → {name}"]
+    assert text.column_lines([found]) == [f"  columns: {other} → {name}"]
 
 
 def test_nothing_is_shown_where_all_columns_have_their_own_names(tmp_path: Path) -> None:
-    assert text.mapped_lines([read(tmp_path, ROW)]) == []
+    assert text.column_lines([read(tmp_path, {**ROW, "order": "1"})]) == []
+
+
+def test_columns_that_mean_nothing_here_are_shown(tmp_path: Path) -> None:
+    found = read(tmp_path, {**ROW, "Length": "10", "order": "1", "note": "x"})
+    assert text.column_lines([found]) == ["  carried through to the results: Length, note"]
 
 
 @pytest.mark.parametrize("name", ["title", "id", "filename"])
@@ -84,6 +89,9 @@ def test_two_columns_that_mean_one_are_named_both_with_the_way_out(tmp_path: Pat
         ("take", "takes"),
         ("negative_promt", "negative_prompt"),
         ("sequense", "sequence"),
+        ("modle", "model"),
+        ("nmae", "name"),
+        ("takse", "takes"),
     ],
 )
 def test_a_slip_in_a_name_is_pointed_at_and_can_be_let_through(

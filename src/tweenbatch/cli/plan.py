@@ -85,7 +85,7 @@ def command(
     if shortage:
         warned.append(f"  warning: {shortage}")
     for line in (
-        *text.mapped_lines(read),
+        *text.column_lines(read),
         *text.fitted_lines(read),
         *text.plan_lines(made),
         *warned,

@@ -92,6 +92,12 @@ class Header:
         """Return the name under which a column of this file is known here."""
         return canonical(name, self.keep)
 
+    def own(self, endpoint: Endpoint) -> tuple[str, ...]:
+        """Return the columns that are a person's own; those of an export are ours."""
+        if self.is_of_results:
+            return ()
+        return tuple(spelled for name, spelled in self.carried(endpoint) if name not in CARRIED)
+
     def carried(self, endpoint: Endpoint) -> Iterator[tuple[str, str]]:
         """Yield name and spelling of the columns that are carried through to the export.
 
@@ -156,7 +162,17 @@ class Header:
         if name in offered:
             return None
         near = difflib.get_close_matches(name, offered, n=1, cutoff=ALIKE)
+        near += [other for other in offered if _swapped(name, other)]
         return near[0] if near else None
+
+
+def _swapped(name: str, other: str) -> bool:
+    """Tell whether two neighbours changed places: ``modle``, which is not so much alike."""
+    wrong = [place for place, pair in enumerate(zip(name, other, strict=False)) if len({*pair}) > 1]
+    if len(name) != len(other) or len(wrong) != 2:  # noqa: PLR2004 - a pair
+        return False
+    first, second = wrong
+    return second == first + 1 and name[first : second + 1] == other[second] + other[first]
 
 
 def ignored(names: Iterable[str], endpoint: Endpoint) -> dict[str, str]:

@@ -136,6 +136,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
             reading=digest,
             same_as=latest,
             mapped=header.mapped,
+            own_columns=header.own(reading.endpoint),
         )
     limits = reading.endpoint.image_limits or USUAL_LIMITS
     fitting = reading.fit.to(limits) if reading.fit else None
@@ -164,6 +165,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
         warnings=tuple(warnings),
         fitted=tuple(fitting.done) if fitting else (),
         mapped=header.mapped,
+        own_columns=header.own(reading.endpoint),
     )
 
 

@@ -34,7 +34,7 @@ def _asked_for(batch: Batch) -> list[str]:
     if isinstance(asked, Plan):
         return [
             text.title(asked),
-            *text.mapped_lines(batch.manifests),
+            *text.column_lines(batch.manifests),
             *text.fitted_lines(batch.manifests),
             *text.plan_lines(asked),
             *text.warning_lines(asked.warnings),

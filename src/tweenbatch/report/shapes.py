@@ -109,8 +109,15 @@ def fitted(manifests: Sequence[Manifest]) -> list[dict[str, str]]:
 
 
 def mapped(manifests: Sequence[Manifest]) -> list[dict[str, Any]]:
-    """Return for each manifest which columns were taken for one of another name."""
-    return [{"file": str(each.path), "columns": dict(each.mapped)} for each in manifests]
+    """Return for each manifest which columns were taken for one of another name, or for none."""
+    return [
+        {
+            "file": str(each.path),
+            "columns": dict(each.mapped),
+            "carried": list(each.own_columns),
+        }
+        for each in manifests
+    ]
 
 
 def room(found: Room | None) -> dict[str, Any] | None:

@@ -69,12 +69,17 @@ def risen(rises: Sequence[Rise]) -> str:
     )
 
 
-def mapped_lines(manifests: Sequence[Manifest]) -> list[str]:
-    """Say which columns were taken for one of another name."""
+def column_lines(manifests: Sequence[Manifest]) -> list[str]:
+    """Say which columns were taken for one of another name, and which for a person's own."""
     mapped = dict.fromkeys(pair for each in manifests for pair in each.mapped.items())
-    if not mapped:
-        return []
-    return ["  columns: " + ", ".join(f"{spelled} → {name}" for spelled, name in mapped)]
+    lines = []
+    if mapped:
+        lines.append("  columns: " + ", ".join(f"{spelled} → {name}" for spelled, name in mapped))
+    own = dict.fromkeys(name for each in manifests for name in each.own_columns)
+    if own:
+        names = f"  carried through to the results: {', '.join(own)}"
+        lines.append(plain(names, width=SENTENCE_WIDTH))
+    return lines
 
 
 def fitted_lines(manifests: Sequence[Manifest]) -> list[str]:
