@@ -222,6 +222,24 @@ def test_export_has_one_line_for_each_row(tweenbatch: Command) -> None:
     assert (tweenbatch.folder / "out.csv").read_text() == tweenbatch("export").stdout
 
 
+def test_a_person_s_own_file_is_not_overwritten_by_results(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    notes = tweenbatch.folder / "videos" / "results.csv"
+    notes.parent.mkdir()
+    notes.write_text("shot,verdict\n1,too dark\n", encoding="utf-8")
+    done = tweenbatch("run", "manifest.csv", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "results  not written: videos/results.csv is no file of ours" in done.stdout
+    assert notes.read_text(encoding="utf-8") == "shot,verdict\n1,too dark\n"
+    assert fal.ledger()["posts"] == 1
+    notes.unlink()
+    tweenbatch("run", "manifest.csv", "--yes")
+    assert "not written" not in tweenbatch("run", "manifest.csv", "--yes").stdout
+    assert [row["state"] for row in results(tweenbatch.folder)] == ["succeeded"]
+
+
 @pytest.mark.parametrize("path", ["tweenbatch.db", "videos/results.csv"])
 def test_the_key_is_written_nowhere(tweenbatch: Command, path: str) -> None:
     manifests.project(tweenbatch.folder, 1)

@@ -321,14 +321,19 @@ def _rehearsal(settings: RunSettings, stack: ExitStack) -> Callable[[], Fal]:
 def _close(
     result: session.Result, settings: RunSettings, store: Store, say: Callable[[str], None]
 ) -> None:
-    written = places.short(settings.output / places.RESULTS)
+    written = settings.output / places.RESULTS
+    where = str(places.short(written))
     try:
         settings.output.mkdir(parents=True, exist_ok=True)
-        write = partial(results.csv, extra=store.extra_columns())
-        results.write_file(store.export(), settings.output / places.RESULTS, write)
-        where = str(written)
+        if results.may_be_overwritten(written):
+            write = partial(results.csv, extra=store.extra_columns())
+            results.write_file(store.export(), written, write)
+        else:
+            where = (
+                f"not written: {where} is no file of ours; `tweenbatch export -o FILE` makes one"
+            )
     except OSError as error:
-        where = f"not written to {written} ({error.strerror}); `tweenbatch export` makes it again"
+        where = f"not written to {where} ({error.strerror}); `tweenbatch export` makes it again"
     money, attention = store.money(), store.attention()
     if settings.json_output:
         shape = shapes.status(result.counts, money, attention)

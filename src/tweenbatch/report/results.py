@@ -17,6 +17,8 @@ COLUMNS = ExportRow._fields[:-1]
 REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "error_message")
 """What a shared file must not tell: what was asked for, and addresses that anybody may open."""
 
+_BEGINNING = ",".join(COLUMNS[:4])
+
 _CRLF = "\r\n"
 
 Writer = Callable[[Iterable[ExportRow], TextIO], int]
@@ -28,6 +30,17 @@ def own_columns(extra: Iterable[str]) -> list[str]:
     One that is called like a fixed column stays out: mostly it is one, of an earlier export.
     """
     return [name for name in extra if name.strip().lower() not in COLUMNS]
+
+
+def may_be_overwritten(path: Path) -> bool:
+    """Tell whether the file is ours, or there is none; a person's own is worth something."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.readline().startswith(_BEGINNING)
+    except FileNotFoundError:
+        return True
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def write_file(rows: Iterable[ExportRow], path: Path, write: Writer) -> int:
