@@ -194,6 +194,21 @@ def test_a_cell_that_the_model_does_not_take_is_a_problem_of_its_column(
     assert words in text
 
 
+@pytest.mark.parametrize(
+    ("model", "cells", "spelled"),
+    [
+        ("o1", {"duration": "5.0"}, {"duration": "5"}),
+        ("wan", {"num_frames": "81.00"}, {"num_frames": "81"}),
+    ],
+)
+def test_a_whole_number_may_have_the_zeros_that_programs_write_behind_it(
+    read: ReadRow, model: str, cells: dict[str, str], spelled: dict[str, str]
+) -> None:
+    row = read(model, **cells, takes="1.0", priority="7.0")
+    assert row.spec.parameters.items() >= spelled.items()
+    assert (row.priority, row.spec.key) == (7, read(model, **spelled).spec.key)
+
+
 def test_a_row_whose_model_has_no_price_is_a_problem_of_that_row(tmp_path: Path) -> None:
     rows = [{**ROW, "model": name} for name in ("o1", "kling3")]
     with pytest.raises(ManifestError) as refused:

@@ -19,6 +19,7 @@ from tweenbatch.manifest.names import Naming
 from tweenbatch.manifest.pictures import Pictures
 from tweenbatch.manifest.sheet import Block
 from tweenbatch.models import Endpoint
+from tweenbatch.models.parameter import without_zeros
 from tweenbatch.preflight import Preflight
 from tweenbatch.records import Row, content_key, identity, quoted
 
@@ -319,7 +320,8 @@ def _numbers(
 def _number(text: str, limits: tuple[int, int]) -> int | str:
     """Return the number, or what is wrong with it."""
     low, high = limits
-    if not text.lstrip("+-").isascii() or not text.lstrip("+-").isdigit():
+    whole = without_zeros(text)
+    if not whole.lstrip("+-").isascii() or not whole.lstrip("+-").isdigit():
         return f"is '{text}'; a whole number is needed"
-    number = int(text)
+    number = int(whole)
     return number if low <= number <= high else f"is {number}; it may be {low} to {high}"

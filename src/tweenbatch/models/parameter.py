@@ -12,6 +12,7 @@ MAX_DIGITS = 15
 """A number with fewer digits is the same again when it comes back from a float."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
+_WITH_ZEROS = re.compile(rf"({_WHOLE.pattern})\.0+")
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 
@@ -23,6 +24,12 @@ class Kind(StrEnum):
     WHOLE = "whole"
     NUMBER = "number"
     YES_NO = "yes_no"
+
+
+def without_zeros(text: str) -> str:
+    """Return ``5`` for ``5.0``: so programs write whole numbers of a column that has gaps."""
+    written = _WITH_ZEROS.fullmatch(text)
+    return written[1] if written else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +90,12 @@ class Parameter:
                 raise ValueError(f"is '{text}'; write true or false")
             return "true" if word in _YES else "false"
         if self.kind is Kind.WHOLE:
-            if not _WHOLE.fullmatch(text):
+            if not _WHOLE.fullmatch(whole := without_zeros(text)):
                 raise ValueError(f"is '{text}'; a whole number is needed")
-            return str(int(text))
-        return _number(text) if self.kind is Kind.NUMBER else text
+            return str(int(whole))
+        if self.kind is Kind.NUMBER:
+            return _number(text)
+        return without_zeros(text) if self.allowed and text not in self.allowed else text
 
     def _in_range(self, number: Decimal) -> bool:
         low, high = self.minimum, self.maximum
