@@ -9,8 +9,10 @@ is bounded, for there may be a million rows.
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+from tweenbatch.places import FITTED
 from tweenbatch.records import EarlierRow, Frame, JobSpec, Row
 
 SIMILAR = 0.5
@@ -136,8 +138,23 @@ def _frame_reason(
     if before.identity == now.identity:
         return None
     if was_written == written:
-        return f"frame's bytes changed ({_end(written)})"
+        return _other_bytes(before, now, written)
     return f"frame is another ({_end(was_written)} → {_end(written)})"
+
+
+def _other_bytes(before: Frame, now: Frame, written: str) -> str:
+    was_fitted, is_fitted = _is_fitted(before, written), _is_fitted(now, written)
+    if was_fitted and not is_fitted:
+        return f"frame was fitted before, and is not now ({_end(written)}); add --fit"
+    if is_fitted and not was_fitted:
+        return f"frame is fitted now ({_end(written)})"
+    return f"frame's bytes changed ({_end(written)})"
+
+
+def _is_fitted(frame: Frame, written: str) -> bool:
+    """Tell whether a prepared copy stands for what is written, which may be one itself."""
+    source = Path(frame.source)
+    return source.parent.name == FITTED and source.name != Path(written).name
 
 
 def _end(text: str) -> str:

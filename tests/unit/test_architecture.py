@@ -68,7 +68,7 @@ MAY_USE: dict[str, set[str]] = {
     "witness": {"errors", "records", "states", "store"},
     "fal": {"errors", "records"},
     "retrying": {"clock", "errors", "fal"},
-    "changes": {"records"},
+    "changes": {"places", "records"},
     "pace": {"records"},
     "plan": {"changes", "errors", "models", "pace", "records", "states", "store", "tweenbatch"},
     "quote": {"errors", "fal", "models"},

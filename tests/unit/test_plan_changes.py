@@ -64,6 +64,10 @@ def worded(old: Row, prompt: str) -> Row:
         (between(2, start=C, start_image="c.png"), ["start frame is another (a.png → c.png)"]),
         (between(2, start=C), ["start frame's bytes changed (a.png)"]),
         (between(2, end=C), ["end frame's bytes changed (b.png)"]),
+        (
+            between(2, end=Frame(source="/videos/fitted/b-16x9.png", sha256="d" * 64)),
+            ["end frame is fitted now (b.png)"],
+        ),
         (between(2, end=None, end_image=""), ["end frame b.png is gone"]),
         (longer(between(2)), ["duration 5 → 10"]),
         (
