@@ -76,6 +76,13 @@ def test_a_manifest_may_come_through_a_pipe_and_is_known_again(tweenbatch: Comma
     assert "1  already there" in again.stdout
     wrong = tweenbatch("plan", "-", stdin=text.replace("b.png", "c.png"))
     assert "<stdin>: 1 problem" in wrong.stderr
+    assert "--json" not in wrong.stderr
+    many = "\n".join([text.replace("b.png", "c.png")] * 21)
+    wrong = tweenbatch("plan", "-", stdin=many)
+    assert "and 1 more like these" in wrong.stderr
+    assert "they are not written down: there is no file" in wrong.stderr
+    found = json.loads(tweenbatch("plan", "-", "--json", stdin=many).stdout)["problems"]
+    assert len(found) == 21
 
 
 def test_a_pattern_names_all_its_manifests(tweenbatch: Command) -> None:

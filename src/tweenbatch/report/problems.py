@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.errors import MOST_OF_A_KIND, ManifestError, Problem
 from tweenbatch.formulas import guarded
 from tweenbatch.places import PROBLEMS
 
@@ -21,6 +21,8 @@ def write(found: ManifestError) -> None:
     """List the problems of each manifest beside it, where there is a file and room for another."""
     for each in (found, *found.others):
         if not each.path.is_file():
+            if len(each.problems) > MOST_OF_A_KIND:
+                each.unlisted = "there is no file beside which to do it; plan --json has them"
             continue
         place = file_of(each.path)
         if place.exists() and not _is_ours(place):
