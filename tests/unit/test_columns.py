@@ -104,6 +104,23 @@ def test_a_slip_in_a_name_is_pointed_at_and_can_be_let_through(
     assert one(tmp_path, row, keep=(slip,)).extra == {slip: "x"}
 
 
+def test_what_is_wrong_with_the_rows_is_told_beside_what_is_wrong_with_the_columns(
+    tmp_path: Path,
+) -> None:
+    said = refused(tmp_path, {**ROW, "seed": "7", "nmae": "x", "duration": "9", "prompt": ""})
+    assert "4 problems" in said
+    for column in ("seed", "nmae", "duration", "prompt"):
+        assert f"column '{column}'" in said
+
+
+def test_a_missing_column_is_told_beside_those_that_there_are_as_the_file_spells_them(
+    tmp_path: Path,
+) -> None:
+    said = refused(tmp_path, {"TEXT": "x", "First_Frame": ROW["start_image"], "seed": "7"})
+    assert "the header has TEXT, First_Frame, seed" in said
+    assert "column 'seed': Kling O1 would ignore it" in said
+
+
 @pytest.mark.parametrize(
     "name", ["start_time", "end_time", "notes", "shot", "scene", "style", "state", "image"]
 )

@@ -109,17 +109,20 @@ class Header:
             elif name in self.keep or name not in self._known(endpoint):
                 yield name, spelled
 
-    def problems(self, endpoint: Endpoint, *, defaults: Collection[str] = ()) -> list[Problem]:
-        """Return what is wrong with it; ``defaults`` are columns that a person gave a value."""
-        found = [
+    def gaps(self, *, defaults: Collection[str] = ()) -> list[Problem]:
+        """Return why rows can't be read; ``defaults`` are columns that a person gave a value."""
+        missing = [
             Problem(
-                message=f"this column is missing; the header has {', '.join(self.names)}",
+                message=f"this column is missing; the header has {', '.join(self.spelled)}",
                 column=name,
             )
             for name in REQUIRED
             if name not in self.names and name not in defaults
         ]
-        found += self._meant_twice()
+        return [*missing, *self._meant_twice()]
+
+    def strays(self, endpoint: Endpoint, *, defaults: Collection[str] = ()) -> Iterator[Problem]:
+        """Yield the columns that can't be meant as they are; rows can be read all the same."""
         for name in dict.fromkeys((*self.names, *defaults)):
             message = None
             if name in self.keep:
@@ -133,8 +136,7 @@ class Header:
                     f"carry it through with --keep {shlex.quote(name)}"
                 )
             if message is not None:
-                found.append(Problem(message=message, column=name))
-        return found
+                yield Problem(message=message, column=name)
 
     def _meant_twice(self) -> Iterator[Problem]:
         for name in sorted({name for name in self.names if self.names.count(name) > 1}):

@@ -126,6 +126,7 @@ _LOADERS: Mapping[Format, Callable[[Source], Sheet]] = MappingProxyType(
 def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     sheet = replace(sheet, header=shape.trimmed(sheet.header))
     header = _understood(sheet, reading)
+    strays = list(header.strays(reading.endpoint, defaults=_defaults(header, reading)))
     path, digest, latest = sheet.path.absolute(), reading.digest, reading.latest
     same = latest and (latest.path, latest.sha256, latest.reading) == (path, sheet.sha256, digest)
     if same:
@@ -149,7 +150,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
         for block in shape.blocks(sheet):
             rows.extend(reader.rows(block))
         problems, warnings = preflight.told()
-    problems += [*sheet.problems, *reader.problems]
+    problems += [*strays, *sheet.problems, *reader.problems]
     if reading.strict:
         problems += [warning for warning in warnings if not is_hint(warning)]
     if problems:
@@ -177,7 +178,7 @@ def _understood(sheet: Sheet, reading: Reading) -> Header:
         raise ManifestError(sheet.path, sheet.problems or [Problem(message=NOTHING)])
     header = Header.of(shape.named(sheet.header), keep=reading.keep)
     defaults = _defaults(header, reading)
-    problems = header.problems(reading.endpoint, defaults=defaults)
+    problems = header.gaps(defaults=defaults)
     if reading.endpoint.price is None and MODEL not in header.names:
         problems.append(Problem(message=reading.endpoint.price_wanted))
     if len(defaults) < len(reading.defaults):
@@ -186,7 +187,8 @@ def _understood(sheet: Sheet, reading: Reading) -> Header:
     if reading.naming is not None:
         problems += reading.naming.problems(header, defaults)
     if problems:
-        raise ManifestError(sheet.path, [*sheet.problems, *problems])
+        strays = header.strays(reading.endpoint, defaults=defaults)
+        raise ManifestError(sheet.path, [*sheet.problems, *problems, *strays])
     return header
 
 
