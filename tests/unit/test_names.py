@@ -100,8 +100,11 @@ def test_a_name_is_given_once_among_all_manifests_of_a_run(tmp_path: Path) -> No
         manifests.write(tmp_path / f"{n}.csv", [row(f"prompt {n}", name="same")]) for n in (1, 2)
     ]
     reading = Reading(naming=Naming.parse("{name}"))
-    with pytest.raises(ManifestError, match=r"2\.csv: 1 problem.*\n.* of row 2 of .*1\.csv would"):
+    with pytest.raises(ManifestError) as refusal:
         manifest.read_all(paths, reading)
+    said = str(refusal.value)
+    assert re.search(r"2\.csv: 1 problem.*\n.* of row 2 of .*1\.csv would", said)
+    assert "by a column in which they differ" in said
 
 
 def test_without_a_template_no_name_is_asked_for(tmp_path: Path) -> None:

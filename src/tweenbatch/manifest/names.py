@@ -98,10 +98,13 @@ def refuse_clashes(manifests: Sequence[Manifest]) -> None:
                 continue
             there, first = taken.setdefault(row.output.lower(), (manifest, row))
             if first is not row and first.key != row.key:
-                other = _called(first) if there is manifest else f"{_called(first)} of {there.path}"
+                other, hint = _called(first), "e.g. with {row:04} or {take}"
+                if there is not manifest:
+                    other = f"{other} of {there.path}"
+                    hint = "by a column in which they differ, or run the files one by one"
                 message = (
                     f"{_called(row)} and {other} would both be '{row.output}{SUFFIX}'; tell them "
-                    "apart in --name, e.g. with {row:04} or {take}"
+                    f"apart in --name, {hint}"
                 )
                 problems.append(Problem(message=message, row=row.number))
         if problems:
