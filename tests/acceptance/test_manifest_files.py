@@ -90,3 +90,12 @@ def test_a_pattern_names_all_its_manifests(tweenbatch: Command) -> None:
         (tweenbatch.folder / name).write_text(GOOD.replace("x,", f"{name},"))
     ran = tweenbatch("plan", "m*.csv")
     assert "m2.csv, m10.csv: 2 clips" in ran.stdout
+
+
+def test_the_list_of_a_manifest_s_problems_is_no_manifest_beside_it(tweenbatch: Command) -> None:
+    (tweenbatch.folder / "m.csv").write_text(BAD)
+    assert tweenbatch("plan", "m.csv").returncode == 2
+    (tweenbatch.folder / "m.csv").write_text(GOOD)
+    ran = tweenbatch("plan", "m.csv", "m.csv.problems.csv")
+    assert ran.returncode == 0, ran.stderr
+    assert "m.csv: 1 clip" in ran.stdout

@@ -13,13 +13,15 @@ from tweenbatch.places import PROBLEMS
 def files(paths: Iterable[Path]) -> list[Path]:
     """Return the manifests, each once, those of a pattern in natural order.
 
-    Raises ``ManifestError`` where a pattern names none.
+    The list of the problems of one is none: a shell that fills in ``*.csv`` names both. Raises
+    ``ManifestError`` where a pattern names none.
     """
     found: dict[Path, Path] = {}
     for path in paths:
         for each in _files_of(path):
             found.setdefault(each if each == STDIN else each.resolve(), each)
-    return list(found.values())
+    lists = {path.with_name(path.name + PROBLEMS) for path in found}
+    return [each for path, each in found.items() if path not in lists]
 
 
 def _files_of(path: Path) -> list[Path]:
