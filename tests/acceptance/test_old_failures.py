@@ -42,7 +42,7 @@ def test_only_those_that_are_named_are_tried_again(tweenbatch: Command, fal: Ser
     fal.script()
     job_file(tweenbatch, '[retries]\nerrors = ["image_load_error"]\n')
     planned = tweenbatch("plan", str(JOB)).stdout
-    assert "1  failed, to be tried again" in planned
+    assert "1  of the failed, tried again" in planned
     assert "A run would submit 1 clip for $0.56" in planned
     assert tweenbatch.jobs() == {"failed": 2, "succeeded": 1}
     tried = tweenbatch("run", str(JOB))

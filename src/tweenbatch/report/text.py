@@ -123,7 +123,7 @@ def plan_lines(plan: Plan) -> list[str]:
     if plan.retakes.clips:
         lines.append(_counted(plan.retakes, "further takes to make"))
     if plan.again.clips:
-        lines.append(_counted(plan.again, "failed, to be tried again"))
+        lines.append(_counted(plan.again, "of the failed, tried again"))
     if plan.elsewhere:
         lines.append(_paid_elsewhere(plan))
     if plan.removed.rows:
