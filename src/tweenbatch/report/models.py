@@ -7,7 +7,7 @@ from tweenbatch.models import Endpoint, Price, Unit
 from tweenbatch.models.data import data_of
 from tweenbatch.report.text import usd
 
-UNKNOWN = "not known; `tweenbatch models update` reads it"
+UNKNOWN = "not known; `tweenbatch models update` reads it, or takes it with --price-per-clip"
 
 
 def price(known: Price | None) -> str:
