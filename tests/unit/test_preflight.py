@@ -138,6 +138,8 @@ def test_a_frame_is_warned_of_once_however_many_rows_name_it(folder: Path) -> No
     transparent(folder / "odd")
     rows = [row("a.png", "odd", f"number {n}") for n in range(5)]
     assert warned(folder, *rows) == [("transparent", 2)]
+    (found,) = read(folder, *rows).warnings
+    assert found.message.endswith("(and 4 more rows)")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
@@ -185,6 +187,19 @@ def test_two_percent_are_the_bound_of_proportions(
 def test_the_same_image_at_both_ends_is_warned_of_whatever_its_name(folder: Path) -> None:
     (folder / "copy.png").write_bytes((folder / "a.png").read_bytes())
     assert warned(folder, row("a.png", "copy.png")) == [("same frame", 2)]
+    rows = [row(end=end, prompt=f"number {end}") for end in ("b.png", "copy.png", "b.png")]
+    (found,) = read(folder, *rows, row(end="copy.png", prompt="Another.")).warnings
+    assert found.row == 3
+    assert found.message.endswith(" (and 1 more row)")
+
+
+def test_one_address_at_both_ends_is_warned_of(folder: Path) -> None:
+    ends = [f"https://example.com/{name}.png" for name in "abbb"]
+    rows = [row(ends[1], end, f"number {n}") for n, end in enumerate(ends)]
+    (found,) = read(folder, *rows).warnings
+    assert (found.kind, found.row, found.column) == ("same frame", 3, "end_image")
+    assert found.message.endswith("(and 2 more rows)")
+    assert warned(folder, row(ends[0], "a.png"), row("a.png", "a.png")) == [("same frame", 3)]
 
 
 def test_a_much_smaller_frame_is_hinted_at_and_no_matter_of_strictness(folder: Path) -> None:

@@ -104,13 +104,7 @@ def of_frame(seen: Seen) -> Iterator[tuple[Kind, str]]:
 def of_pair(start: Seen, end: Seen, *, fitted: bool) -> Iterator[tuple[Kind, str]]:
     """Yield what keeps two frames from making a good clip; ``fitted``: ratios are made one."""
     if start.facts.sha256 == end.facts.sha256:
-        yield (
-            Kind.SAME_FRAME,
-            (
-                f"'{start.text}' and '{end.text}' are the same image, and the clip may stand still;"
-                " name another end frame, unless a loop is meant"
-            ),
-        )
+        yield same_frame(start.text, end.text)
         return
     both = f"start '{start.text}' is {start.size} and end '{end.text}' is {end.size}"
     if apart(start.aspect, end.aspect) and not fitted:
@@ -132,6 +126,15 @@ def of_pair(start: Seen, end: Seen, *, fitted: bool) -> Iterator[tuple[Kind, str
                 " the frames that are meant"
             ),
         )
+
+
+def same_frame(start: str, end: str) -> tuple[Kind, str]:
+    """Return what is to be said of one image at both ends."""
+    message = (
+        f"'{start}' and '{end}' are the same image, and the clip may stand still;"
+        " name another end frame, unless a loop is meant"
+    )
+    return Kind.SAME_FRAME, message
 
 
 def apart(one: float, other: float) -> bool:

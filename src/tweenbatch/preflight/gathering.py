@@ -8,12 +8,13 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from operator import eq
 from pathlib import Path
 from typing import Self
 
 from tweenbatch.errors import Problem, UnreadableFrame
 from tweenbatch.frames import MAX_BYTES, FrameFacts
-from tweenbatch.preflight.concerns import Seen, of_frame, of_pair
+from tweenbatch.preflight.concerns import Kind, Seen, of_frame, of_pair, same_frame
 from tweenbatch.preflight.pictures import AT_ONCE, Look, look_into
 from tweenbatch.preflight.repeats import Repeats
 from tweenbatch.records import Row
@@ -31,6 +32,28 @@ class _Naming:
     end: int
 
 
+@dataclass(slots=True)
+class _Named:
+    """Where a frame, or a pair, is named first, and in how many rows it is."""
+
+    first: _Naming
+    column: str
+    rows: int = 0
+
+    def problems(self, found: Iterable[tuple[Kind, str]]) -> Iterator[Problem]:
+        """Yield what was found as problems of the first row, which tell of the others."""
+        more = self.rows - 1
+        also = f" (and {more:,} more row{'s' if more > 1 else ''})" if more else ""
+        for kind, message in found:
+            yield Problem(
+                message=f"{message}{also}",
+                kind=kind,
+                row=self.first.number,
+                line=self.first.line,
+                column=self.column,
+            )
+
+
 @dataclass(slots=True, kw_only=True)
 class Preflight:
     """Takes note of frames and rows; to be left once all has been told."""
@@ -42,6 +65,7 @@ class Preflight:
     _numbers: dict[str, int] = field(default_factory=dict)
     _frames: dict[int, tuple[str, FrameFacts, Future[Look]]] = field(default_factory=dict)
     _urls: dict[str, int] = field(default_factory=dict)
+    _at_both_ends: dict[str, _Named] = field(default_factory=dict)
     _rows: "array[int]" = field(default_factory=lambda: array("l"))
     _repeats: Repeats = field(default_factory=Repeats)
     _pool: ThreadPoolExecutor | None = None
@@ -88,6 +112,11 @@ class Preflight:
         lines: Sequence[int | None],
     ) -> None:
         """Take note of the frames of rows, by the texts that name them."""
+        if any(map(eq, starts, ends)):
+            for start, end, number, line in zip(starts, ends, numbers, lines, strict=True):
+                if start == end and start:
+                    row = _Naming(number, line, _NONE, _NONE)
+                    self._at_both_ends.setdefault(start, _Named(row, "end_image")).rows += 1
         if not self._numbers:
             return
         for start, end, number, line in zip(starts, ends, numbers, lines, strict=True):
@@ -117,7 +146,12 @@ class Preflight:
             broken |= {self._urls[url]: f"'{url}' {text}" for url, text in wrong.items()}
         return (
             list(self._broken(broken)),
-            [*self._of_frames(seen), *self._of_pairs(seen), *self._repeats.warnings()],
+            [
+                *self._of_frames(seen),
+                *self._of_pairs(seen),
+                *self._of_addresses(),
+                *self._repeats.warnings(),
+            ],
         )
 
     def _namings(self) -> Iterator[_Naming]:
@@ -139,26 +173,26 @@ class Preflight:
         """Yield the warnings of each frame, at the first row that names it."""
         if self.fitted:
             return
-        left = dict(seen)
+        named: dict[int, _Named] = {}
         for row in self._namings():
-            for frame, column in ((row.start, "start_image"), (row.end, "end_image")):
-                found = left.pop(frame, None)
-                if found is None:
-                    continue
-                for kind, message in of_frame(found):
-                    yield Problem(
-                        message=message, kind=kind, row=row.number, line=row.line, column=column
-                    )
+            columns = {row.end: "end_image", row.start: "start_image"}
+            for frame, column in columns.items():
+                named.setdefault(frame, _Named(row, column)).rows += 1
+        for frame, place in named.items():
+            if frame in seen:
+                yield from place.problems(of_frame(seen[frame]))
 
     def _of_pairs(self, seen: dict[int, Seen]) -> Iterator[Problem]:
         """Yield the warnings of each pair, at the first row that names it."""
-        told: set[tuple[int, int]] = set()
+        named: dict[tuple[int, int], _Named] = {}
         for row in self._namings():
-            pair = (row.start, row.end)
-            if pair in told or row.start not in seen or row.end not in seen:
-                continue
-            told.add(pair)
-            for kind, message in of_pair(seen[row.start], seen[row.end], fitted=self.fitted):
-                yield Problem(
-                    message=message, kind=kind, row=row.number, line=row.line, column="end_image"
-                )
+            named.setdefault((row.start, row.end), _Named(row, "end_image")).rows += 1
+        for (start, end), place in named.items():
+            if start in seen and end in seen:
+                yield from place.problems(of_pair(seen[start], seen[end], fitted=self.fitted))
+
+    def _of_addresses(self) -> Iterator[Problem]:
+        """Yield the addresses that stand at both ends, at the first row in which one does."""
+        for text, place in self._at_both_ends.items():
+            if self._numbers.get(text) not in self._frames:
+                yield from place.problems([same_frame(text, text)])
