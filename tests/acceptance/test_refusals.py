@@ -47,7 +47,7 @@ def test_every_problem_of_a_manifest_is_named_at_once(tweenbatch: Command, fal: 
         (b"prompt,start_image\nx,a.png\n", "column 'end_image': this column is missing"),
         (b"prompt,start_image,end_image,seed\nx,a.png,b.png,7\n", "has no seed; ask for another"),
         (b"prompt,start_image,end_image\n", "there are no rows"),
-        (b"prompt,start_image,end_image\n\xff\xfe,a.png,b.png\n", "on line 2 is not UTF-8"),
+        (b"prompt,start_image,end_image\n\xff\xfe,a.png,b.png\n", "on line 2, is not UTF-8"),
         (
             b'prompt,start_image,end_image\n"x,a.png,b.png\n',
             'a quote (") opens here and is not closed',

@@ -171,13 +171,18 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
     "blank.csv": (" \n\n", ["the file is empty"]),
     "latin.csv": (
         HEAD.encode() + GOOD.encode() + b"\xe4," + GOOD[2:].encode(),
-        [f"byte {len(HEAD) + len(GOOD) + 1} on line 3 is not UTF-8; save the file as 'CSV UTF-8'"],
+        [f"byte {len(HEAD) + len(GOOD) + 1} of the file, on line 3, is not UTF-8; save the file"],
     ),
     "half.csv": (
         "\ufeff".encode("utf-16-le") + HEAD.encode("utf-16-le") + b"\x00\xd8,\x00",
-        ["on line 2 is not UTF-16; save the file as 'CSV UTF-8'"],
+        ["on line 2, is not UTF-16; save the file as 'CSV UTF-8'"],
     ),
     "nul.csv": (HEAD + GOOD + "x\0" + GOOD[1:], ["NUL byte on line 3; this is no text file"]),
+    "unmarked.csv": (
+        (HEAD + GOOD).encode("utf-16-be"),
+        ["on line 1; this may be UTF-16 or UTF-32 without its mark; save the file as 'CSV UTF-8'"],
+    ),
+    "wide.csv": ((HEAD + GOOD).encode("utf-32"), ["this may be UTF-16 or UTF-32 without its mark"]),
     "open.csv": (
         HEAD + GOOD + f'"x,{A},{B},5,n\n' + GOOD * 3,
         ['row 3: a quote (") opens here and is not closed', "nothing behind it could be read"],
@@ -195,9 +200,12 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
     ),
     "old mac.csv": (
         (HEAD + GOOD).replace("\n", "\r").encode() + b"\xe4,",
-        ["on line 3 is not UTF-8"],
+        ["on line 3, is not UTF-8"],
     ),
-    "cut off.csv": (HEAD.encode() + b"\xc3", [f"byte {len(HEAD) + 1} at the end, on line 2,"]),
+    "cut off.csv": (
+        HEAD.encode() + b"\xc3",
+        [f"byte {len(HEAD) + 1}, the last of the file, on line 2,"],
+    ),
     "giant.csv": (HEAD + "x" * 200_000 + GOOD, ["row 2: a cell has more than 131,072 characters"]),
     "ragged.csv": (
         HEAD + f"x,y,{A},{B},5,n\n" + GOOD + "x\n" + f"x,{A},{B},7,n\n",
@@ -237,7 +245,7 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
             )
         ),
         [
-            "row 2: is no JSON (Expecting value, character 1); write one object a line",
+            "row 2: is no JSON (Expecting value, character 11); write one object a line",
             "row 3: is no object but [1]",
             "row 5, column 'prompt': is an object; one text is needed",
             "row 6: names 'prompt' twice",
@@ -267,7 +275,11 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
     "all broken.jsonl": ("{,\n[]\n", ["row 1: is no JSON", "row 2: is no object"]),
     "none.json": ("[]", ["there are no rows"]),
     "object.json": ('{"prompt": "x"}', ["is an object; an array of objects is needed"]),
-    "cut.json": ('[{"prompt": "x"},\n', ["is no JSON: "]),
+    "cut.json": ('[{"prompt": "x"}\n  7', ["is no JSON: Expecting ',' delimiter, line 2, char"]),
+    "lines.json": (
+        '{"prompt": "x"}\n{"prompt": "y"}\n',
+        ["Extra data, line 2, character 1; name a file with one object a line .jsonl"],
+    ),
     "mixed.json": ('[{"prompt": "x"}, 3]', ["row 2: is no object"]),
     "broken.parquet": (b"PAR1 nothing", ["can't be read as Parquet"]),
     "broken.xlsx": (b"PK\x03\x04 nothing", ["can't be read as XLSX"]),
@@ -301,6 +313,35 @@ def test_a_workbook_tells_the_rows_of_its_first_sheet_with_our_columns(tmp_path:
         numbered().to_excel(book, sheet_name="shots", index=False, startrow=2)
     found = read(path, Reading())
     assert [row.number for row in found.rows] == [4, 5, 6, 7]
+
+
+def test_a_sheet_that_is_not_read_is_warned_of_and_one_without_our_columns_hinted_at(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "m.xlsx"
+    with pd.ExcelWriter(path) as book:
+        pd.DataFrame().to_excel(book, sheet_name="empty", index=False)
+        pd.DataFrame({"read me": ["first"]}).to_excel(book, sheet_name="about", index=False)
+        numbered().to_excel(book, sheet_name="shots", index=False)
+    (hint,) = read(path, Reading(strict=True)).warnings
+    assert hint.message == "sheet 'shots' is read, and not 'about'; a manifest is one sheet"
+    with pd.ExcelWriter(path, mode="a") as book:
+        numbered().to_excel(book, sheet_name="more", index=False)
+    (warning,) = read(path, Reading()).warnings
+    assert "sheet 'shots' is read, and not 'about', 'more'" in warning.message
+    with pytest.raises(ManifestError, match="not 'about', 'more'"):
+        read(path, Reading(strict=True))
+
+
+def test_what_is_hidden_in_a_workbook_is_not_bought(tmp_path: Path) -> None:
+    path = tmp_path / "m.xlsx"
+    with pd.ExcelWriter(path) as book:
+        numbered().assign(prompt="hidden").to_excel(book, sheet_name="old", index=False)
+        numbered().to_excel(book, sheet_name="shots", index=False)
+        book.sheets["old"].sheet_state = "hidden"
+    found = read(path, Reading())
+    assert "hidden" not in {row.prompt for row in found.rows}
+    assert found.warnings == ()
 
 
 def test_a_date_where_text_belongs_is_a_problem_and_elsewhere_its_text(tmp_path: Path) -> None:

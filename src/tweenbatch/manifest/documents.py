@@ -78,7 +78,7 @@ def _lines(source: Source, problems: list[Problem]) -> Iterator[Item]:
             continue
         wrong = None
         try:
-            item = _decode(text.lstrip("\ufeff"))
+            item = _decode(text.lstrip("\ufeff").rstrip())
         except _NamedTwice as error:
             wrong = f"names '{error}' twice; leave one"
         except json.JSONDecodeError as error:
@@ -101,7 +101,9 @@ def _array(source: Source) -> list[Item]:
     except _NamedTwice as error:
         raise source.refuse(f"an object names '{error}' twice; leave one") from error
     except json.JSONDecodeError as error:
-        message = f"is no JSON: {error.msg}, character {error.colno}"
+        where = f"line {error.lineno}, character {error.colno}"
+        hint = "; name a file with one object a line .jsonl" if error.msg == "Extra data" else ""
+        message = f"is no JSON: {error.msg}, {where}{hint}"
         raise source.refuse(message, line=error.lineno) from error
     except (ValueError, RecursionError) as error:
         raise source.refuse(

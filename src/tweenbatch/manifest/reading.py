@@ -149,7 +149,8 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
         rows = Spool()
         for block in shape.blocks(sheet):
             rows.extend(reader.rows(block))
-        problems, warnings = preflight.told()
+        problems, noticed = preflight.told()
+    warnings = [*sheet.warnings, *noticed]
     problems += [*strays, *sheet.problems, *reader.problems]
     if reading.strict:
         problems += [warning for warning in warnings if not is_hint(warning)]

@@ -24,7 +24,8 @@ class Line(NamedTuple):
 class Sheet:
     """The rows of a file under the column names as the file spells them, to be read once.
 
-    What is wrong with the file itself is in ``problems``, all of it once the rows were read.
+    What is wrong with the file itself is in ``problems``, all of it once the rows were read, and
+    what somebody should know of it in ``warnings``.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Sheet:
     header: tuple[str, ...]
     lines: Iterator[Line]
     problems: list[Problem] = field(default_factory=list)
+    warnings: Sequence[Problem] = ()
 
 
 class Block(NamedTuple):

@@ -96,13 +96,21 @@ class Source:
         try:
             for number, line in enumerate(lines, 1):
                 if "\0" in line:
-                    raise self.refuse(f"there is a NUL byte on line {number}; this is no text file")
+                    raise self._with_nul(number)
                 yield line
         except UnicodeDecodeError as error:
             raise self._undecodable(encoding) from error
         finally:
             if not self.file.closed:  # somebody may have stopped reading, and closed it
                 lines.detach()
+
+    def _with_nul(self, line: int) -> ManifestError:
+        self.file.seek(0)
+        some = self.file.read(8)[4:]  # behind any mark
+        what = "this is no text file"
+        if b"\0\0" in (some[::2], some[1::2]):
+            what = "this may be UTF-16 or UTF-32 without its mark; save the file as 'CSV UTF-8'"
+        return self.refuse(f"there is a NUL byte on line {line}; {what}")
 
     def _undecodable(self, encoding: str) -> ManifestError:
         decoder = codecs.getincrementaldecoder(encoding)()
@@ -115,9 +123,9 @@ class Source:
             except UnicodeDecodeError as error:
                 byte = before - left + error.start + 1
                 line += _line_ends(error.object[: error.start].decode(encoding, "ignore"))
-                return self._not_text(f"byte {byte} on line {line}", encoding)
+                return self._not_text(f"byte {byte} of the file, on line {line},", encoding)
             before += len(block)
-        return self._not_text(f"byte {before} at the end, on line {line},", encoding)
+        return self._not_text(f"byte {before}, the last of the file, on line {line},", encoding)
 
     def _not_text(self, where: str, encoding: str) -> ManifestError:
         name = "UTF-16" if encoding == "utf-16" else "UTF-8"

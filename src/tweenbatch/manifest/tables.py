@@ -7,9 +7,9 @@ a second.
 import hashlib
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import cells, columns
@@ -25,15 +25,20 @@ PART = 5_000
 
 _LABELS = re.compile(r"__index_level_\d+__")
 
-Table = tuple[Sequence[str], Iterator[tuple[int, Sequence[Any]]]]
-"""A header and its numbered rows."""
+
+class Table(NamedTuple):
+    """A header and its numbered rows."""
+
+    header: Sequence[str]
+    rows: Iterator[tuple[int, Sequence[Any]]]
+    warnings: Sequence[Problem] = ()
 
 
 def load(source: Source) -> Sheet:
     """Return what the file holds; raise ``ManifestError``."""
     read = _parquet if source.format is Format.PARQUET else _workbook
     try:
-        header, rows = read(source)
+        table = read(source)
     except ImportError as error:
         raise source.refuse(
             f"{source.format} needs more than is installed: pip install 'tweenbatch[tables]'"
@@ -41,7 +46,7 @@ def load(source: Source) -> Sheet:
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise source.refuse(f"can't be read as {source.format} ({said})") from error
-    return _sheet(source.path, source.sha256, header, rows)
+    return _sheet(source.path, source.sha256, table)
 
 
 def of_dataframe(frame: "pd.DataFrame", path: Path) -> Sheet:
@@ -53,7 +58,7 @@ def of_dataframe(frame: "pd.DataFrame", path: Path) -> Sheet:
     values = frame.astype(object)
     rows = values.where(frame.notna(), None).itertuples(index=False, name=None)
     header = [str(name) for name in frame.columns]
-    return _sheet(path, digest.hexdigest(), header, enumerate(rows, HEADER_ROW + 1))
+    return _sheet(path, digest.hexdigest(), Table(header, enumerate(rows, HEADER_ROW + 1)))
 
 
 def _parquet(source: Source) -> Table:
@@ -68,31 +73,44 @@ def _parquet(source: Source) -> Table:
         for part in file.iter_batches(batch_size=PART, columns=names)
         for item in part.to_pylist()
     )
-    return names, enumerate(rows, HEADER_ROW + 1)
+    return Table(names, enumerate(rows, HEADER_ROW + 1))
 
 
 def _workbook(source: Source) -> Table:
-    """Read the first sheet that has a header with our columns, or else the first filled one."""
+    """Read the first sheet that has a header with our columns, or else the first filled one.
+
+    What a person has hidden is not bought.
+    """
     import openpyxl
 
     values = openpyxl.load_workbook(source.file, read_only=True, data_only=True)
     source.file.seek(0)
     formulas = openpyxl.load_workbook(source.file, read_only=True)
-    found: Table | None = None
+    found: dict[str, Table] = {}
     for name in values.sheetnames:
-        rows = _told(values[name], formulas[name])
-        header = next(((at, row) for at, row in rows if any(map(_filled, row))), None)
-        if header is None:
-            continue
-        names = [cells.text_of(value, "") for value in header[1]]
-        ours = any(columns.canonical(each) in columns.REQUIRED for each in names)
-        if found is None or ours:
-            found = names, rows
-        if ours:
-            break
-    if found is None:
-        raise source.refuse("there is nothing in the workbook")
-    return found
+        if values[name].sheet_state == "visible":
+            rows = _told(values[name], formulas[name])
+            header = next((row for _, row in rows if any(map(_filled, row))), None)
+            if header is not None:
+                found[name] = Table([cells.text_of(value, "") for value in header], rows)
+    if not found:
+        raise source.refuse("there is nothing in the workbook that can be seen")
+    name = next(filter(lambda each: _is_ours(found[each]), found), next(iter(found)))
+    table = found.pop(name)
+    return table._replace(warnings=list(_left_out(name, found)))
+
+
+def _is_ours(table: Table) -> bool:
+    return any(columns.canonical(name) in columns.REQUIRED for name in table.header)
+
+
+def _left_out(read: str, others: Mapping[str, Table]) -> Iterator[Problem]:
+    """Say which sheets are not read; one without our columns may well be there for people."""
+    if others:
+        names = ", ".join(f"'{name}'" for name in others)
+        kind = "sheets" if any(map(_is_ours, others.values())) else "hint: sheets"
+        message = f"sheet '{read}' is read, and not {names}; a manifest is one sheet"
+        yield Problem(message=message, kind=kind)
 
 
 def _told(values: Any, formulas: Any) -> "Iterator[tuple[int, Sequence[Any]]]":
@@ -116,16 +134,15 @@ def _filled(value: object) -> bool:
     return value is not None and bool(str(value).strip())
 
 
-def _sheet(
-    path: Path, sha256: str, header: Sequence[str], rows: "Iterator[tuple[int, Sequence[Any]]]"
-) -> Sheet:
+def _sheet(path: Path, sha256: str, table: Table) -> Sheet:
     problems: list[Problem] = []
     return Sheet(
         path=path,
         sha256=sha256,
-        header=tuple(header),
-        lines=_lines(header, rows, problems),
+        header=tuple(table.header),
+        lines=_lines(table.header, table.rows, problems),
         problems=problems,
+        warnings=table.warnings,
     )
 
 
