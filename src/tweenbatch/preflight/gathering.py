@@ -5,12 +5,12 @@ numbers are kept, for all others nothing.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import eq
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from tweenbatch.errors import Problem, UnreadableFrame
 from tweenbatch.frames import MAX_BYTES, FrameFacts
@@ -19,7 +19,10 @@ from tweenbatch.preflight.pictures import AT_ONCE, Look, look_into
 from tweenbatch.preflight.repeats import Repeats
 from tweenbatch.records import Row
 
+T = TypeVar("T", bound=Hashable)
+
 _NONE = -1
+_COLUMNS = ("start_image", "end_image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +37,18 @@ class _Naming:
 
 @dataclass(slots=True)
 class _Named:
-    """Where a frame, or a pair, is named first, and in how many rows it is."""
+    """What was found where a frame, or a pair, is named first, and in how many rows it is."""
 
+    found: Sequence[tuple[Kind, str]]
     first: _Naming
     column: str
     rows: int = 0
 
-    def problems(self, found: Iterable[tuple[Kind, str]]) -> Iterator[Problem]:
-        """Yield what was found as problems of the first row, which tell of the others."""
+    def problems(self) -> Iterator[Problem]:
+        """Yield problems of the first row, which tell of the others."""
         more = self.rows - 1
         also = f" (and {more:,} more row{'s' if more > 1 else ''})" if more else ""
-        for kind, message in found:
+        for kind, message in self.found:
             yield Problem(
                 message=f"{message}{also}",
                 kind=kind,
@@ -65,7 +69,8 @@ class Preflight:
     _numbers: dict[str, int] = field(default_factory=dict)
     _frames: dict[int, tuple[str, FrameFacts, Future[Look]]] = field(default_factory=dict)
     _urls: dict[str, int] = field(default_factory=dict)
-    _at_both_ends: dict[str, _Named] = field(default_factory=dict)
+    _at_both_ends: _Named | None = None
+    """An address that is start and end, with all rows that have one."""
     _rows: "array[int]" = field(default_factory=lambda: array("l"))
     _repeats: Repeats = field(default_factory=Repeats)
     _pool: ThreadPoolExecutor | None = None
@@ -114,9 +119,11 @@ class Preflight:
         """Take note of the frames of rows, by the texts that name them."""
         if any(map(eq, starts, ends)):
             for start, end, number, line in zip(starts, ends, numbers, lines, strict=True):
-                if start == end and start:
-                    row = _Naming(number, line, _NONE, _NONE)
-                    self._at_both_ends.setdefault(start, _Named(row, "end_image")).rows += 1
+                if start == end and start.startswith("https://"):
+                    if self._at_both_ends is None:
+                        row = _Naming(number, line, _NONE, _NONE)
+                        self._at_both_ends = _Named([same_frame(start, end)], row, "end_image")
+                    self._at_both_ends.rows += 1
         if not self._numbers:
             return
         for start, end, number, line in zip(starts, ends, numbers, lines, strict=True):
@@ -149,7 +156,7 @@ class Preflight:
             [
                 *self._of_frames(seen),
                 *self._of_pairs(seen),
-                *self._of_addresses(),
+                *(self._at_both_ends.problems() if self._at_both_ends else ()),
                 *self._repeats.warnings(),
             ],
         )
@@ -172,27 +179,37 @@ class Preflight:
     def _of_frames(self, seen: dict[int, Seen]) -> Iterator[Problem]:
         """Yield the warnings of each frame, at the first row that names it."""
         if self.fitted:
-            return
-        named: dict[int, _Named] = {}
-        for row in self._namings():
-            columns = {row.end: "end_image", row.start: "start_image"}
-            for frame, column in columns.items():
-                named.setdefault(frame, _Named(row, column)).rows += 1
-        for frame, place in named.items():
-            if frame in seen:
-                yield from place.problems(of_frame(seen[frame]))
+            return iter(())
+        named = (
+            (frame, row, column)
+            for row in self._namings()
+            for frame, column in zip(dict.fromkeys((row.start, row.end)), _COLUMNS, strict=False)
+            if frame in seen
+        )
+        return _once(named, lambda frame: of_frame(seen[frame]))
 
     def _of_pairs(self, seen: dict[int, Seen]) -> Iterator[Problem]:
         """Yield the warnings of each pair, at the first row that names it."""
-        named: dict[tuple[int, int], _Named] = {}
-        for row in self._namings():
-            named.setdefault((row.start, row.end), _Named(row, "end_image")).rows += 1
-        for (start, end), place in named.items():
-            if start in seen and end in seen:
-                yield from place.problems(of_pair(seen[start], seen[end], fitted=self.fitted))
+        named = (
+            ((row.start, row.end), row, "end_image")
+            for row in self._namings()
+            if row.start in seen and row.end in seen
+        )
+        return _once(
+            named, lambda pair: of_pair(*(seen[frame] for frame in pair), fitted=self.fitted)
+        )
 
-    def _of_addresses(self) -> Iterator[Problem]:
-        """Yield the addresses that stand at both ends, at the first row in which one does."""
-        for text, place in self._at_both_ends.items():
-            if self._numbers.get(text) not in self._frames:
-                yield from place.problems([same_frame(text, text)])
+
+def _once(
+    named: Iterable[tuple[T, _Naming, str]], look: Callable[[T], Iterable[tuple[Kind, str]]]
+) -> Iterator[Problem]:
+    """Yield what is found of each thing that rows name, at the first of them."""
+    told: dict[T, _Named | None] = {}
+    for thing, row, column in named:
+        if thing not in told:
+            found = tuple(look(thing))
+            told[thing] = _Named(found, row, column) if found else None
+        if (place := told[thing]) is not None:
+            place.rows += 1
+    for place in filter(None, told.values()):
+        yield from place.problems()
