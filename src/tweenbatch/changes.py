@@ -143,7 +143,7 @@ def _frame_reason(
 
 
 def _other_bytes(before: Frame, now: Frame, written: str) -> str:
-    was_fitted, is_fitted = _is_fitted(before, written), _is_fitted(now, written)
+    was_fitted, is_fitted = _is_fitted(before), _is_fitted(now)
     if was_fitted and not is_fitted:
         return f"frame was fitted before, and is not now ({_end(written)}); add --fit"
     if is_fitted and not was_fitted:
@@ -151,10 +151,9 @@ def _other_bytes(before: Frame, now: Frame, written: str) -> str:
     return f"frame's bytes changed ({_end(written)})"
 
 
-def _is_fitted(frame: Frame, written: str) -> bool:
-    """Tell whether a prepared copy stands for what is written, which may be one itself."""
-    source = Path(frame.source)
-    return source.parent.name == FITTED and source.name != Path(written).name
+def _is_fitted(frame: Frame) -> bool:
+    """Tell whether it is a prepared copy."""
+    return Path(frame.source).parent.name == FITTED
 
 
 def _end(text: str) -> str:
