@@ -56,10 +56,10 @@ class Sight:
     accepted: float
     offset: float
     """A number between 0 and 1 that spreads the looks at requests that went out together."""
-    behind: bool
-    """Whether all slots were taken when it was accepted: it waits for its turn first."""
     fresh: bool
     """Whether it was followed from the start: else its end may lie far back when it is seen."""
+    turn: float = -math.inf
+    """Since when no others are served first, as far as is known; infinity while they are."""
     looked: float | None = None
     """The last look that found it unfinished."""
     queued: float | None = None
@@ -72,7 +72,13 @@ class Sight:
     @property
     def began(self) -> float:
         """Return since when fal may have been at it."""
-        return self.accepted if self.queued is None else self.queued
+        waited = self.accepted if self.queued is None else self.queued
+        return waited if self.waits else max(waited, self.turn)
+
+    @property
+    def waits(self) -> bool:
+        """Tell whether others are served first, as far as is known."""
+        return self.turn == math.inf
 
     def unfinished(self, now: float, *, waiting: bool) -> None:
         """Note a look."""
@@ -86,16 +92,10 @@ class Sight:
 
 @dataclass(slots=True)
 class _Times:
-    """How long requests of one kind took: at work, and in all."""
+    """How long requests of one kind took once fal could begin: at work, and in all."""
 
     at_work: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    at_once: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    """In all, where nobody was ahead in the queue."""
-    in_turn: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    """In all, where others were."""
-
-    def in_all(self, *, behind: bool) -> deque[float]:
-        return (self.in_turn if behind else self.at_once) or self.at_work
+    in_all: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
 
 
 @dataclass(slots=True)
@@ -110,18 +110,20 @@ class Rhythm:
         """Begin with how long clips took before, as far as the table knows."""
         self._before.extend(seconds)
 
-    def sight(self, kind: Hashable, *, accepted: float, now: float, behind: bool = False) -> Sight:
+    def sight(self, kind: Hashable, *, accepted: float, now: float) -> Sight:
         """Return the sight of a request that nobody has looked at yet."""
         return Sight(
             kind=kind,
             accepted=accepted,
             offset=self.rng.random(),
-            behind=behind,
             fresh=now - accepted < FRESH_SECONDS,
         )
 
     def due(self, sight: Sight) -> float:
-        """Return when to look next; what has passed means at once."""
+        """Return when to look next; what has passed means at once.
+
+        Of one behind others that is not before it can have ended, had its turn come at once.
+        """
         due = self._due(sight)
         if sight.looked is None or sight.at_work < MANY_LOOKS:
             return due
@@ -131,12 +133,12 @@ class Rhythm:
     def _due(self, sight: Sight) -> float:
         times = self._times.get(sight.kind)
         if times is not None:
-            in_all = times.in_all(behind=sight.behind)
-            return _due(sight, _likely(times.at_work), _likely(in_all))
-        if len(self._before) >= ENOUGH:
-            before = _range(self._before, BEFORE_MARGIN)
-            return _due(sight, before, before)
-        return _due_unknown(sight)
+            work, in_all = _likely(times.at_work), _likely(times.in_all)
+        elif len(self._before) >= ENOUGH:
+            work = in_all = _range(self._before, BEFORE_MARGIN)
+        else:
+            return _due_unknown(sight)
+        return _due(sight, work, in_all)
 
     def ended(self, sight: Sight, *, now: float, at_work: float | None) -> bool:
         """Learn from a clip that was seen to be done; tell whether much is new by that.
@@ -154,7 +156,7 @@ class Rhythm:
         ended = (min(not_before, now) + now) / 2
         times = self._times.setdefault(sight.kind, _Times())
         times.at_work.append(ended - sight.began if at_work is None else at_work)
-        (times.in_turn if sight.behind else times.at_once).append(ended - sight.accepted)
+        times.in_all.append(ended - sight.began)
         count = len(times.at_work)
         return count < ENOUGH and not count & (count - 1)
 
@@ -175,12 +177,13 @@ def _due(sight: Sight, work: tuple[float, float], in_all: tuple[float, float]) -
     earliest, latest = work
     soonest, last = in_all
     # A queue that is gone must not be waited for.
-    first = sight.accepted + max(earliest, min(soonest, 2 * latest))
-    if sight.looked is None:
+    first = sight.began + max(earliest, min(soonest, 2 * latest))
+    if sight.looked is None or sight.looked < sight.began:
         return first
     waited = sight.looked - sight.accepted
     if sight.queued == sight.looked:
-        return max(first, sight.looked + max(earliest, QUEUED_FRACTION * waited))
+        return sight.looked + max(earliest, QUEUED_FRACTION * waited)
+    waited = sight.looked - sight.began
     spread = math.pow(last / max(soonest, FINEST_SECONDS), 1 / SPREAD_LOOKS) - 1
     coarsest = max(FINEST_SECONDS, max(COARSEST_FRACTION, spread) * waited)
     finest = min(coarsest, max(FINEST_SECONDS, FINEST_FRACTION * waited))

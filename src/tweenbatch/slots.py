@@ -76,7 +76,7 @@ class Slots:
 
     def leave(self, number: int) -> None:
         """Give a slot back, if this job holds one, to the next in line."""
-        self.window.ended(number)
+        self.window.ended(number, now=self.lane.monotonic())
         self.taken.discard(number)
         self.admit()
 

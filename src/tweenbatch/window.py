@@ -7,6 +7,7 @@ and sends nothing. All times are seconds as ``Clock.monotonic`` gives them.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 
 from tweenbatch.records import Phase
 
@@ -36,9 +37,16 @@ class _AtFal:
     accepted: float
     entered: int
     running: bool = False
+    turn: float = inf
+    looked: float = -inf
+    ended: float | None = None
+
+    @property
+    def place(self) -> tuple[float, int]:
+        return self.accepted, self.entered
 
     def is_behind(self, other: "_AtFal") -> bool:
-        return (other.accepted, other.entered) < (self.accepted, self.entered)
+        return other.place < self.place
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,18 +61,17 @@ class Window:
     _at_fal: dict[int, _AtFal] = field(default_factory=dict)
     _entered: int = 0
     """How many there have been: many may be accepted at one instant."""
-    _limit_seen: bool = False
     _limit: int | None = None
-    """How many were at work when one was seen to wait."""
+    """No more were at work when one was seen to wait."""
     _doubling: bool = True
     _without_queue: int = 0
     _running: int = 0
     _ceiling: int = 0
-    _ceiling_until: float = float("-inf")
+    _ceiling_until: float = -inf
     _ends: int = 0
     _ends_before_scout: int = 0
     _rest: float = FIRST_REST_SECONDS
-    _rests_until: float = float("-inf")
+    _rests_until: float = -inf
 
     def __post_init__(self) -> None:
         """Begin small, or as wide as was asked for."""
@@ -85,21 +92,32 @@ class Window:
         """Count a request that fal took at ``at``, and make it the scout if one is due."""
         self._entered += 1
         self._at_fal[number] = _AtFal(at, self._entered)
+        self._hand_slots_on(at)
         full = len(self._at_fal) >= max(1.0, WORTH_A_LOOK * self._width)
         fresh = now - at < PATIENCE_SECONDS
         if fresh and self.fixed is None and self.scout is None and full and self._rested(now):
             self.scout = number
             self._ends_before_scout = self._ends
 
-    def looked(self, number: int, phase: Phase, *, now: float) -> None:
-        """Hear of a look at a request."""
+    def looked(
+        self, number: int, phase: Phase, *, now: float, at_work: float | None = None
+    ) -> None:
+        """Hear of a look at a request; ``at_work`` is how long fal worked on it, once it ended."""
         if self.fixed is not None or number not in self._at_fal:
             return
+        seen = self._at_fal[number]
+        if phase is Phase.COMPLETED:
+            told = now if at_work is None else max(seen.looked, seen.turn + at_work)
+            seen.ended = min(now, told)
+            return
+        seen.looked = now
         if phase is Phase.RUNNING:
-            if not self._at_fal[number].running:
-                self._at_fal[number].running = True
+            if not seen.running:
+                seen.running = True
                 self._running += 1
-            if not self._limit_seen:
+            if seen.turn == inf:
+                seen.turn = seen.accepted
+            if self._limit is None:
                 # As after a restart, or trouble: so many were let in before.
                 self._widen(self._running + _queue_for(self._running))
             if number == self.scout:
@@ -111,18 +129,21 @@ class Window:
         """Tell whether a request is at fal, as far as has been seen."""
         return number in self._at_fal
 
-    def waits_first(self, number: int) -> bool:
-        """Tell whether others hold all slots, as far as they are known, when one is accepted."""
-        if self._limit is None or not self.knows(number):
-            return False
-        return self._ahead(number) >= self._limit
+    def turn(self, number: int) -> float:
+        """Return when fal could begin with a request, as far as can be told from the others.
 
-    def ended(self, number: int) -> None:
-        """Forget a request that takes no slot any more."""
+        Infinity: they hold all slots. One that is not known here waits for nobody.
+        """
+        return self._at_fal[number].turn if self.knows(number) else -inf
+
+    def ended(self, number: int, *, now: float) -> None:
+        """Forget a request that takes no slot any more: it is another one's turn."""
         gone = self._at_fal.pop(number, None)
         if gone is not None:
             self._ends += 1
             self._running -= gone.running
+            # The next one began then, not when we looked: else it is looked at ever later.
+            self._hand_slots_on(now if gone.ended is None else gone.ended)
         if number == self.scout:
             self.scout = None
 
@@ -134,7 +155,7 @@ class Window:
         if self.fixed is not None:
             return
         self._width = max(1, self._width // 2)
-        self._limit_seen = self._doubling = False
+        self._limit, self._doubling = None, False
         self.scout = None
         if too_many:
             self._ceiling = max(1, len(self._at_fal))
@@ -142,17 +163,18 @@ class Window:
 
     def _scouted(self, now: float, *, ahead: int) -> None:
         """Widen where the scout began at once; where others made way for it, stay."""
-        if self._ends > self._ends_before_scout and self._limit_seen:
+        if self._ends > self._ends_before_scout and self._limit is not None:
             self._found_a_queue(now)
             return
         self.scout = None
         self._rest = FIRST_REST_SECONDS
         self._without_queue += 1
-        if self._limit_seen:
+        if self._limit is not None:
             # Many that end at once leave no queue for a moment; that is not yet a wider limit.
             self._rests_until = now + self._rest
             if self._without_queue < SCOUTS_TO_BELIEVE:
                 return
+            self._limit = max(self._limit, ahead + 1)
         if self._ceiling < self.most and now >= self._ceiling_until:
             self._ceiling += max(1, self._ceiling // 8)
         if self._doubling:
@@ -168,10 +190,11 @@ class Window:
         waited = now - self._at_fal[number].accepted
         patient = waited >= PATIENCE_SECONDS
         if self._some_run_before(number) and patient:
-            self._limit_seen, self._doubling = True, False
-            at_work = self._limit = self._ahead(number)
+            at_work = self._ahead(number)
+            self._limit, self._doubling = min(self._limit or at_work, at_work), False
+            self._at_fal[number].turn = inf
             self._width = max(1, min(self._width, at_work + _queue_for(at_work)))
-        if number == self.scout and (patient or self._limit_seen):
+        if number == self.scout and (patient or self._limit is not None):
             self._found_a_queue(now)
 
     def _rested(self, now: float) -> bool:
@@ -182,6 +205,15 @@ class Window:
         self._without_queue = 0
         self._rests_until = now + self._rest
         self._rest = min(LONGEST_REST_SECONDS, 2 * self._rest)
+
+    def _hand_slots_on(self, now: float) -> None:
+        """Let those have their turn for whom there is a slot, whoever came first before others."""
+        waiting = [each for each in self._at_fal.values() if each.turn == inf]
+        free = len(waiting)
+        if self._limit is not None:
+            free = max(0, self._limit - (len(self._at_fal) - len(waiting)))
+        for each in sorted(waiting, key=lambda each: each.place)[:free]:
+            each.turn = now
 
     def _ahead(self, number: int) -> int:
         """Return how many were accepted before this one and have not been seen to end."""

@@ -311,7 +311,7 @@ class Worker:
                     on_status=partial(self._looked, job),
                     on_silence=self._unanswered,
                     is_scout=lambda: self.slots.window.scout == job.id,
-                    behind=self.slots.window.waits_first(job.id),
+                    turn=lambda: self.slots.window.turn(job.id),
                 ),
             )
         except LaneRefused as error:
@@ -421,7 +421,12 @@ class Worker:
     def _looked(self, job: Job, status: RemoteStatus) -> None:
         """Note how far fal is, and pass on the model's lines that were not shown yet."""
         self.lane.read_through()
-        self.slots.window.looked(job.id, status.phase, now=self.clock.monotonic())
+        self.slots.window.looked(
+            job.id,
+            status.phase,
+            now=self.clock.monotonic(),
+            at_work=status.inference_seconds,
+        )
         if status.phase is not Phase.COMPLETED:
             self.slots.admit()
         elif not self.streak.close_to_its_end:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
-from statistics import median
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -90,7 +90,7 @@ def test_a_number_is_kept_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "rows", "slots", "most"), [(3.0, 400, 40, 6.0), (120.0, 60, 10, 11)]
+    ("seconds", "rows", "slots", "most"), [(3.0, 400, 40, 5.2), (120.0, 60, 10, 7.5)]
 )
 def test_few_requests_tell_soon_that_a_clip_is_done(
     tmp_path: Path, seconds: float, rows: int, slots: int, most: float
@@ -98,7 +98,7 @@ def test_few_requests_tell_soon_that_a_clip_is_done(
     ledger = played(tmp_path, rows, Settings(seconds=seconds, slots=slots))
     assert requests_each(ledger) <= most
     second_wave = late(ledger)[slots:]
-    assert median(second_wave) <= 0.05
+    assert mean(second_wave) <= 0.02
 
 
 @pytest.mark.parametrize(("rows", "slots"), [(1, 10), (8, 2), (100, 40)])

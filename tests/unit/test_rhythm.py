@@ -2,6 +2,7 @@
 
 import random
 from itertools import pairwise
+from math import inf
 
 import pytest
 
@@ -95,6 +96,15 @@ def test_a_request_that_was_seen_to_wait_is_not_looked_at_before_it_can_have_end
     sight = at.sight(KIND, accepted=0.0, now=0.0)
     sight.unfinished(70.0, waiting=True)
     assert at.due(sight) > 70.0 + 0.8 * 60.0
+
+
+def test_one_behind_others_is_looked_at_once_its_turn_makes_it_likely_to_end() -> None:
+    at = learned(*[60.0] * 20)
+    sight = at.sight(KIND, accepted=0.0, now=0.0)
+    sight.turn = inf
+    assert at.due(sight) < 1.05 * 60.0
+    sight.turn = 25.0
+    assert 25.0 + 0.9 * 60.0 < at.due(sight) < 25.0 + 1.05 * 60.0
 
 
 def test_a_long_queue_takes_few_requests_and_none_from_those_that_follow_it() -> None:

@@ -1,3 +1,7 @@
+from math import inf
+
+import pytest
+
 from tweenbatch.records import Phase
 from tweenbatch.window import PATIENCE_SECONDS, Window
 
@@ -76,7 +80,7 @@ def test_it_narrows_on_trouble_and_does_not_soon_try_again_what_was_too_many() -
     window.narrow(now=10.0, too_many=True)
     assert window.width == 4
     for number in range(1, 9):
-        window.ended(number)
+        window.ended(number, now=10.0)
     widest = 0
     for now in range(11, 60):
         for number in range(1, window.width + 1):
@@ -84,7 +88,7 @@ def test_it_narrows_on_trouble_and_does_not_soon_try_again_what_was_too_many() -
             window.looked(number, Phase.RUNNING, now=now + 0.5)
             widest = max(widest, window.width)
         for number in range(1, window.width + 1):
-            window.ended(number)
+            window.ended(number, now=now + 0.5)
     assert widest == 8
 
 
@@ -93,6 +97,73 @@ def test_it_recovers_from_trouble_as_requests_are_seen_at_work() -> None:
     window.narrow(now=100.0, too_many=False)
     scouted(window, slots=1000, now=101.0)
     assert window.width == 48
+
+
+def test_who_waits_has_its_turn_when_one_before_it_ended_and_not_when_that_was_seen() -> None:
+    window = grown(4)
+    waiting = [number for number in numbers(window) if window.turn(number) == inf]
+    assert waiting == [5, 6, 7, 8]
+    began = window.turn(1)
+    window.looked(1, Phase.RUNNING, now=49.0)
+    window.looked(1, Phase.COMPLETED, now=60.0, at_work=50.0)
+    window.ended(1, now=60.5)
+    assert window.turn(5) == began + 50.0
+    assert window.turn(6) == inf
+
+
+@pytest.mark.parametrize(
+    ("at_work", "ended"),
+    [
+        pytest.param(None, 60.0, id="not told"),
+        pytest.param(10.0, 49.0, id="less than was seen"),
+        pytest.param(900.0, 60.0, id="more than has passed"),
+    ],
+)
+def test_what_fal_says_of_its_work_is_believed_between_two_looks(
+    at_work: float | None, ended: float
+) -> None:
+    window = grown(4)
+    window.looked(1, Phase.RUNNING, now=49.0)
+    window.looked(1, Phase.COMPLETED, now=60.0, at_work=at_work)
+    window.ended(1, now=60.5)
+    assert window.turn(5) == ended
+
+
+def test_the_next_has_its_turn_also_where_one_before_it_ended_unseen() -> None:
+    window = grown(4)
+    window.ended(2, now=70.0)
+    assert window.turn(5) == 70.0
+
+
+def test_one_that_is_at_work_before_its_turn_may_have_begun_at_once() -> None:
+    window = grown(4)
+    window.looked(6, Phase.RUNNING, now=49.0)
+    assert window.turn(6) < 49.0
+    assert window.turn(5) == inf
+
+
+def test_of_a_wider_limit_more_have_their_turn_at_once() -> None:
+    window = grown(4)
+    for now in range(100, 130):
+        for number in numbers(window):
+            window.ended(number, now=now)
+        fill(window, now=now)
+        if window.scout is not None:
+            window.looked(window.scout, Phase.RUNNING, now=now + 0.5)
+    turns = [window.turn(number) for number in numbers(window)]
+    assert len(turns) > 8
+    assert max(turns[:8]) < inf
+
+
+def test_nobody_waits_for_others_where_the_limit_is_not_known() -> None:
+    window = Window(most=48)
+    fill(window, now=0.0)
+    assert all(0.0 < window.turn(number) < 1.0 for number in numbers(window))
+    assert window.turn(1000) == -inf
+    window = grown(4)
+    window.narrow(now=50.0, too_many=False)
+    window.ended(1, now=51.0)
+    assert max(window.turn(number) for number in numbers(window)) == 51.0
 
 
 def test_a_number_that_was_asked_for_is_kept_whatever_is_seen() -> None:

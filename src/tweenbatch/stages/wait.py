@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from tweenbatch import policy
@@ -57,13 +58,13 @@ class Waiter:
         on_status: Callable[[RemoteStatus], None] = lambda _: None,
         on_silence: Callable[[str, float], None] = lambda _reason, _since: None,
         is_scout: Callable[[], bool] = lambda: False,
-        behind: bool = False,
+        turn: Callable[[], float] = lambda: -inf,
     ) -> Outcome:
         """Return what became of a job that is ``submitted``.
 
         ``on_status`` sees every look; ``on_silence`` hears why one that began at that time
         (``Clock.monotonic``) was not answered. While it ``is_scout``, it is looked at early;
-        ``behind`` tells that others were to be served first when it was accepted.
+        ``turn`` tells since when no others are served first, as far as is known now.
 
         Raises ``LaneRefused`` where the key does not open the request, and ``Unreadable`` where
         its end, or its result, can't be had for now.
@@ -71,15 +72,13 @@ class Waiter:
         assert job.request is not None
         assert job.accepted_at is not None
         finished_at: datetime | None = None
-        sight = self._sight(job, behind=behind)
+        sight = self._sight(job)
         if job.not_before is not None:
             pause = (job.not_before - self.clock.now()).total_seconds()
             await self._pause(max(0.0, pause))
         while True:
             if finished_at is None:
-                await self.looks.due(
-                    lambda: self._scouted(sight) if is_scout() else self.looks.rhythm.due(sight)
-                )
+                await self._until_due(sight, turn, is_scout)
             waited = (self.clock.now() - job.accepted_at).total_seconds()
             began = self.clock.monotonic()
             try:
@@ -103,14 +102,25 @@ class Waiter:
                 on_silence(f"fal does not answer ({error})", began)
             await self._pause(policy.poll_seconds(max(waited, 0.0), rng=self.rng))
 
-    def _sight(self, job: Job, *, behind: bool) -> Sight:
+    def _sight(self, job: Job) -> Sight:
         assert job.accepted_at is not None
         waited = (self.clock.now() - job.accepted_at).total_seconds()
         kind = (job.spec.endpoint, job.spec.parameters.get("duration"))
         now = self.clock.monotonic()
-        return self.looks.rhythm.sight(
-            kind, accepted=now - max(0.0, waited), now=now, behind=behind
-        )
+        return self.looks.rhythm.sight(kind, accepted=now - max(0.0, waited), now=now)
+
+    async def _until_due(
+        self, sight: Sight, turn: Callable[[], float], is_scout: Callable[[], bool]
+    ) -> None:
+        """Return when the next look is due; of one behind others that changes with its turn."""
+
+        def due() -> float:
+            sight.turn = turn()
+            return self._scouted(sight) if is_scout() else self.looks.rhythm.due(sight)
+
+        await self.looks.due(due)
+        while sight.waits and due() > self.clock.monotonic():
+            await self.looks.due(due)
 
     def _scouted(self, sight: Sight) -> float:
         """Return when to look at a request that shows whether the newest ones have to wait."""
