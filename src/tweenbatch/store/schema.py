@@ -12,7 +12,6 @@ from sqlalchemy import (
     Date,
     Float,
     ForeignKey,
-    Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    text,
 )
 
 from tweenbatch.records import Billed
@@ -68,7 +66,6 @@ manifests = Table(
     # The manifest whose clips were made once more: then the rows come from no file.
     Column("retakes_of", Id),
 )
-Index("ix_manifests_retakes_of", manifests.c.retakes_of, unique=True)
 
 runs = Table(
     "runs",
@@ -93,7 +90,6 @@ runs = Table(
         name="within_max_cost",
     ),
 )
-Index("ix_runs_night", runs.c.job, runs.c.night)
 
 pauses = Table(
     "pauses",
@@ -158,26 +154,6 @@ jobs = Table(
     CheckConstraint("end_source IS NOT NULL OR end_sha256 IS NULL", name="end_is_whole"),
 )
 
-_UNFINISHED = text("finished_at IS NULL")
-Index("ix_jobs_state", jobs.c.state)
-Index(
-    "ix_jobs_due",
-    jobs.c.state,
-    jobs.c.priority.desc(),
-    jobs.c.id,
-    sqlite_where=_UNFINISHED,
-    postgresql_where=_UNFINISHED,
-)
-_WAITING = text("not_before IS NOT NULL AND finished_at IS NULL")
-Index(
-    "ix_jobs_waiting",
-    jobs.c.state,
-    jobs.c.not_before,
-    sqlite_where=_WAITING,
-    postgresql_where=_WAITING,
-)
-_LEASED = text("leased_by IS NOT NULL")
-Index("ix_jobs_leased", jobs.c.leased_by, sqlite_where=_LEASED, postgresql_where=_LEASED)
 
 rows = Table(
     "rows",
@@ -195,7 +171,6 @@ rows = Table(
     PrimaryKeyConstraint("manifest_id", "number", "take"),
     UniqueConstraint("manifest_id", "position"),
 )
-Index("ix_rows_job", rows.c.job_id, rows.c.manifest_id)
 
 attempts = Table(
     "attempts",
@@ -253,9 +228,6 @@ attempts = Table(
     CheckConstraint("number >= 1", name="number_counts_from_one"),
     CheckConstraint("price_micro >= 0", name="price_not_negative"),
 )
-Index("ix_attempts_money", attempts.c.billed, attempts.c.outcome, attempts.c.price_micro)
-# A day's sum is part of every intent: it is read from the index alone.
-Index("ix_attempts_started", attempts.c.started_at, attempts.c.billed, attempts.c.price_micro)
 
 artifacts = Table(
     "artifacts",
@@ -272,7 +244,6 @@ artifacts = Table(
     Column("height", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
 )
-Index("ix_artifacts_job", artifacts.c.job_id)
 
 uploads = Table(
     "uploads",

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from support.jobtable import Table, row
 from tweenbatch.states import State
 from tweenbatch.store import Store
+from tweenbatch.store.indexes import metadata
 from tweenbatch.store.migrate import HEAD, REVISIONS, script_location
-from tweenbatch.store.schema import VERSION_TABLE, metadata
+from tweenbatch.store.schema import VERSION_TABLE
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Insert, Select, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tweenbatch.store.schema import frames
+from tweenbatch.store.statements.upsert import upsert
 
 
 def seen(paths: Collection[str]) -> Select[Any]:
@@ -16,6 +16,6 @@ def seen(paths: Collection[str]) -> Select[Any]:
 
 def remember(*, sqlite_dialect: bool) -> Insert:
     """Keep what was found at a path, in the place of what was found there before."""
-    insert = (sqlite.insert if sqlite_dialect else postgresql.insert)(frames)
+    insert = upsert(frames, sqlite_dialect=sqlite_dialect)
     facts = {column.name: column for column in insert.excluded if not column.primary_key}
     return insert.on_conflict_do_update(index_elements=[frames.c.path], set_=facts)

@@ -17,12 +17,12 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tweenbatch.records import Manifest
 from tweenbatch.states import State
 from tweenbatch.store.schema import jobs, manifests, rows
 from tweenbatch.store.statements import work
+from tweenbatch.store.statements.upsert import upsert
 
 WITHDRAWN = "withdrawn"
 WITHDRAWN_MESSAGE = "no manifest asks for it any more"
@@ -37,7 +37,7 @@ def keep_manifest(manifest: Manifest, *, sqlite_dialect: bool, now: datetime) ->
         "row_count": manifest.row_count,
         "reading": manifest.reading,
     }
-    insert = (sqlite.insert if sqlite_dialect else postgresql.insert)(manifests)
+    insert = upsert(manifests, sqlite_dialect=sqlite_dialect)
     return (
         insert.values(path=path, **facts)
         .on_conflict_do_update(index_elements=[manifests.c.path], set_=facts)

@@ -30,11 +30,11 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tweenbatch.states import Event, State, advance
 from tweenbatch.store.schema import jobs, rows
 from tweenbatch.store.statements.imports import WITHDRAWN
+from tweenbatch.store.statements.upsert import upsert
 from tweenbatch.store.statements.work import fresh_start
 
 _OF_ROWS = ("number", "take", "name", "start_image", "end_image", "tags", "extra")
@@ -181,7 +181,7 @@ def add_jobs(*, sqlite_dialect: bool, after: int, suffix: int, now: datetime) ->
         jobs.c.updated_at: literal(now, jobs.c.updated_at.type),
     }
     missing = select(*values.values()).where(*_new(after)).order_by(staged.c.position)
-    into = sqlite.insert(jobs) if sqlite_dialect else postgresql.insert(jobs)
+    into = upsert(jobs, sqlite_dialect=sqlite_dialect)
     return into.from_select(list(values), missing).on_conflict_do_nothing()
 
 

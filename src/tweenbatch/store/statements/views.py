@@ -20,13 +20,13 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 
 from tweenbatch.records import Billed, OldFailures, Selection
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
 from tweenbatch.store.statements import retakes
+from tweenbatch.store.statements.upsert import upsert
 from tweenbatch.store.types import Word
 
 _LATEST = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
@@ -268,7 +268,7 @@ def remember_upload(
         "uploaded_at": now,
     }
     newest = {"url": url, "bytes": size, "uploaded_at": now}
-    insert = (sqlite.insert if sqlite_dialect else postgresql.insert)(uploads)
+    insert = upsert(uploads, sqlite_dialect=sqlite_dialect)
     return insert.values(**values).on_conflict_do_update(
         index_elements=[uploads.c.sha256, uploads.c.key_fingerprint], set_=newest
     )
