@@ -31,7 +31,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring import facts, row
+from measuring import environment, facts, row
 
 IMPORT = """
 import gc, sys
@@ -81,7 +81,13 @@ def measured(name: str, command: Sequence[str], *, text: str = "") -> Step:
     """Run a command to its end; raise where it fails."""
     started = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=out)
+        process = subprocess.Popen(
+            command,
+            env=environment(Path.home()),
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=out,
+        )
         assert process.stdin is not None
         process.stdin.write(text.encode())
         process.stdin.close()

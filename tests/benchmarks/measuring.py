@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Return this environment without what is set for fal or tweenbatch, at home in the folder."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("FAL_", "TWEENBATCH_"))
-    }
+    """Return this environment without what is set for fal or tweenbatch, at home in the folder.
+
+    Modules are compiled once and not at each start, as where a package is installed.
+    """
+    left_out = ("FAL_", "TWEENBATCH_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, "HOME": str(folder), **more}
 
 
