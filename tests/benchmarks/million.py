@@ -45,7 +45,8 @@ SLOTS = 4
 
 PAST = """
 INSERT INTO runs (id, host, pid, version, started_at, heartbeat_at, finished_at, exit_code)
-VALUES (1, 'benchmark', 1, '0', '2026-01-01', '2026-01-02', '2026-01-02', 1);
+VALUES (1, 'benchmark', 1, '0', '2026-01-01 04:14:00.000000', '2026-01-02 04:14:00.000000',
+    '2026-01-02 04:14:00.000000', 1);
 
 INSERT INTO attempts (job_id, number, run_id, endpoint, host, payload, payload_sha256,
     key_fingerprint, price_micro, started_at, accepted_at, finished_at, request_id, status_url,

@@ -46,11 +46,20 @@ class Instant(TypeDecorator[datetime]):
             raise ValueError(f"{value} has no time zone")
         return value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Return an aware instant; SQLite's DateTime forgets the zone, which is always UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    def result_processor(
+        self, dialect: Dialect, _coltype: object
+    ) -> Callable[[Any], datetime | None]:
+        """Return aware instants."""
+        return _instant_of_text if dialect.name == "sqlite" else _in_utc
+
+
+def _instant_of_text(text: str | None) -> datetime | None:
+    """Return an instant of SQLite, which forgets the zone: it is always UTC."""
+    return None if text is None else datetime.fromisoformat(f"{text}+00:00")
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
 
 
 class Dollars(TypeDecorator[Decimal]):
