@@ -195,11 +195,14 @@ def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
     # An attempt of unknown outcome counts as paid here, as in every sum that a person sees.
     unsettled = and_(attempts.c.billed.is_(None), attempts.c.outcome == AttemptOutcome.UNKNOWN)
     each = attempts.alias("each")
-    cost = (
+    of_all = (
         select(func.coalesce(func.sum(each.c.price_micro), 0))
         .where(each.c.job_id == jobs.c.id, billed_or_maybe(each))
         .scalar_subquery()
     )
+    # Nearly every job has one attempt, which is at hand: only of more a sum has to be made.
+    of_one = case((billed_or_maybe(attempts), attempts.c.price_micro), else_=0)
+    cost = case((jobs.c.attempt > 1, of_all), else_=of_one)
     billed = case(
         (unsettled, literal(Billed.UNKNOWN, Word(Billed))), else_=attempts.c.billed
     ).label("billed")
