@@ -139,13 +139,15 @@ def took_of(row: Any) -> Took:
     return Took(endpoint=row.endpoint, seconds=max(seconds, 0.0))
 
 
-def export_row_of(row: Sequence[Any]) -> ExportRow:
-    """Return a line of the export; its values stand in the order of its columns."""
-    duration, inputs = _inputs(row[_PARAMETERS])
-    own = json.loads(row[-1])
-    # Behind a person's own columns stand those of the model's inputs that have no fixed place.
-    extra = {**own, **inputs} if inputs else own
-    return ExportRow._make((*row[1:_PARAMETERS], duration, *row[_PARAMETERS + 1 : -1], extra))
+def export_rows_of(page: Sequence[Sequence[Any]]) -> Iterator[ExportRow]:
+    """Yield lines of the export; their values stand in the order of its columns."""
+    # The own columns of all lines are read as one list, which saves a call for each.
+    every_own = json.loads(f"[{','.join(row[-1] for row in page)}]")
+    for row, own in zip(page, every_own, strict=True):
+        duration, inputs = _inputs(row[_PARAMETERS])
+        # Behind a person's own columns stand those of the model's inputs that have no fixed place.
+        extra = {**own, **inputs} if inputs else own
+        yield ExportRow._make((*row[1:_PARAMETERS], duration, *row[_PARAMETERS + 1 : -1], extra))
 
 
 @lru_cache

@@ -777,7 +777,7 @@ class Store:
         for manifest_id in self._all(views.manifest_ids()):
             position = -1
             while page := self._all(views.export_page(manifest_id.id, position, limit=PAGE)):
-                yield from map(reading.export_row_of, page)
+                yield from reading.export_rows_of(page)
                 position = page[-1].position
 
     def extra_columns(self) -> list[str]:
