@@ -18,6 +18,13 @@ def guarded(text: str) -> str:
     return f"'{text}"
 
 
+def all_guarded(texts: list[str]) -> list[str]:
+    """Return the texts of a column, each guarded."""
+    if "".join([text[:1] for text in texts]).isalnum():
+        return texts
+    return [guarded(text) for text in texts]
+
+
 def bare(text: str) -> str:
     """Return the text that ``guarded`` was given."""
     return text[1:] if text.startswith("'") and _LIKE_A_FORMULA.match(text) else text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tweenbatch.formulas import bare, guarded
+from tweenbatch.formulas import all_guarded, bare, guarded
 
 BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
 
@@ -36,3 +36,8 @@ def test_a_guarded_text_comes_back_as_it_was(text: str) -> None:
 @given(texts)
 def test_no_guarded_text_begins_like_a_formula(text: str) -> None:
     assert not guarded(text).strip().lstrip("\ufeff\u200b").strip().startswith(BEGINNINGS)
+
+
+@given(st.lists(texts))
+def test_a_column_is_guarded_as_each_of_its_texts_is(column: list[str]) -> None:
+    assert all_guarded(column) == [guarded(text) for text in column]

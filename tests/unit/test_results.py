@@ -85,6 +85,32 @@ def test_numbers_stay_numbers() -> None:
     assert read["bytes"] == "27000000"
 
 
+@pytest.mark.parametrize("name", set(results.COLUMNS) - {*NUMBERS, "finished_at"})
+def test_every_column_of_texts_is_kept_from_holding_a_formula(name: str) -> None:
+    (read,) = written([row(**{name: "=1+1"})])
+    assert read[name] == "'=1+1"
+
+
+def test_quotes_stand_round_the_cells_that_need_them_alone() -> None:
+    file = io.StringIO(newline="")
+    texts = {"name": "a,b", "prompt": 'say "a"', "start_image": "a\rb", "end_image": "a\nb"}
+    results.csv([row(**texts), row(name="c", prompt="d e")], file)
+    assert f',2,"a,b",succeeded,1,{KLING_O1.id},"say ""a""","a\rb","a\nb",5,' in file.getvalue()
+    assert f",2,c,succeeded,1,{KLING_O1.id},d e," in file.getvalue()
+    assert file.getvalue().count('"') == 12
+
+
+def test_rows_keep_their_order_and_their_cells_over_many_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(results, "PAGE", 2)
+    texts = ["=a", "b,c", "", "d", 'e"']
+    read = written([row(row=n, name=text, extra={"x": text}) for n, text in enumerate(texts)])
+    assert [(each["row"], each["name"].removeprefix("'")) for each in read] == [
+        (str(n), text) for n, text in enumerate(texts)
+    ]
+
+
 @given(prompt=cells, name=cells)
 def test_raw_leaves_every_text_as_it_is(prompt: str, name: str) -> None:
     (read,) = written([row(prompt=prompt, name=name)], raw=True)

@@ -1,15 +1,14 @@
 """The results file: one line for each manifest row, with what became of it."""
 
-import csv as csvfile
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from tweenbatch.formulas import guarded
+from tweenbatch.formulas import all_guarded
 from tweenbatch.records import ExportRow
 
 COLUMNS = ExportRow._fields[:-1]
@@ -19,7 +18,16 @@ REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "er
 
 _BEGINNING = ",".join(COLUMNS[:4])
 
-_CRLF = "\r\n"
+_NO_TEXTS = frozenset(
+    {
+        *("row", "take", "bytes", "seconds", "width", "height", "attempts", "cost_usd"),
+        "finished_at",
+    }
+)
+"""Columns of numbers and instants, which need neither a guard nor quotes."""
+
+PAGE = 1_000
+"""How many rows of a CSV file are made into cells together, column by column."""
 
 Writer = Callable[[Iterable[ExportRow], TextIO], int]
 
@@ -66,7 +74,7 @@ def write_file(rows: Iterable[ExportRow], path: Path, write: Writer) -> int:
 def csv(
     rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = (), raw: bool = False
 ) -> int:
-    """Write the rows as CSV as they come; return how many there were.
+    """Write the rows as CSV, page by page; return how many there were.
 
     ``extra`` are the manifests' columns to write behind the fixed ones.
 
@@ -74,35 +82,49 @@ def csv(
     is read; ``raw`` leaves it out.
     """
     own = own_columns(extra)
-    header = (*COLUMNS, *(own if raw else map(guarded, own)))
-    writer = csvfile.writer(_Lines(file), lineterminator=_CRLF)
-    writer.writerow(header)
+    shown: Callable[[list[str]], list[str]] = list if raw else all_guarded
+    file.write(",".join(_quoted(shown([*COLUMNS, *own]))) + "\n")
     count = 0
-    for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is the answer
-        cells = _cells(row, own)
-        writer.writerow(cells if raw else _guarded(cells))
+    coming = iter(rows)
+    while page := list(islice(coming, PAGE)):
+        columns = [
+            _as_texts(values) if name in _NO_TEXTS else _quoted(shown(_texts(values)))
+            for name, values in _columns(page, own)
+        ]
+        file.writelines(",".join(cells) + "\n" for cells in zip(*columns, strict=True))
+        count += len(page)
     return count
 
 
-@dataclass(frozen=True, slots=True)
-class _Lines:
-    """Ends lines with a line feed alone, though the writer ends them with CRLF.
+def _columns(page: Iterable[ExportRow], own: Iterable[str]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Yield each column with its name: the fixed ones, then those of manifests."""
+    *fixed, extras = zip(*page, strict=True)
+    yield from zip(COLUMNS, fixed, strict=True)
+    for name in own:
+        yield name, [extra.get(name) for extra in extras]
 
-    Before 3.13, Python leaves a CR without quotes that is not part of the line's end.
+
+def _as_texts(values: Iterable[Any]) -> list[str]:
+    return ["" if value is None else str(value) for value in values]
+
+
+def _texts(values: Iterable[str | None]) -> list[str]:
+    return [value or "" for value in values]
+
+
+def _quoted(texts: list[str]) -> list[str]:
+    """Return the cells of a column: in quotes where a reader would take a text apart.
+
+    Most columns need none, which is seen at once in all of their text. The csv module looks at each
+    character of each cell, which would take a third of the time of an export.
     """
-
-    file: TextIO
-
-    def write(self, line: str) -> int:
-        return self.file.write(line.removesuffix(_CRLF) + "\n")
+    if not _needs_quotes("".join(texts)):
+        return texts
+    return ['"' + text.replace('"', '""') + '"' if _needs_quotes(text) else text for text in texts]
 
 
-def _cells(row: ExportRow, own: Sequence[str]) -> tuple[Any, ...]:
-    return (*row[:-1], *map(row.extra.get, own))
-
-
-def _guarded(cells: Iterable[Any]) -> list[Any]:
-    return [guarded(cell) if isinstance(cell, str) else cell for cell in cells]
+def _needs_quotes(text: str) -> bool:
+    return "," in text or '"' in text or "\n" in text or "\r" in text
 
 
 def jsonl(rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = ()) -> int:
@@ -113,7 +135,7 @@ def jsonl(rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = ())
     names = (*COLUMNS, *(own := own_columns(extra)))
     count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is the answer
-        cells = dict(zip(names, _cells(row, own), strict=True))
+        cells = dict(zip(names, (*row[:-1], *map(row.extra.get, own)), strict=True))
         file.write(json.dumps(cells, default=str, ensure_ascii=False) + "\n")
     return count
 
