@@ -6,7 +6,7 @@ arithmetic; all times are seconds as ``Clock.monotonic`` gives them.
 
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from statistics import quantiles
@@ -29,6 +29,9 @@ UNKNOWN_CAP_SECONDS = 40.0
 """Where nothing is known: ten looks in two minutes. Each request begins at another point, so
 that a few of them together find the first end closely, and tell the others. What waits for its
 turn is not about to end: such looks are further apart."""
+
+PIONEERS = 64
+"""So many of a kind are enough to find its first end; the others wait for the news."""
 
 FRESH_SECONDS = 1.0
 
@@ -56,6 +59,8 @@ class Sight:
     accepted: float
     offset: float
     """A number between 0 and 1 that spreads the looks at requests that went out together."""
+    pioneer: bool
+    """Whether it is one of the first of its kind, which are looked at while nothing is known."""
     fresh: bool
     """Whether it was followed from the start: else its end may lie far back when it is seen."""
     turn: float = -math.inf
@@ -105,6 +110,7 @@ class Rhythm:
     rng: random.Random
     _times: dict[Hashable, _Times] = field(default_factory=dict)
     _before: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _sights: Counter[Hashable] = field(default_factory=Counter)
 
     def seen_before(self, seconds: Iterable[float]) -> None:
         """Begin with how long clips took before, as far as the table knows."""
@@ -112,10 +118,12 @@ class Rhythm:
 
     def sight(self, kind: Hashable, *, accepted: float, now: float) -> Sight:
         """Return the sight of a request that nobody has looked at yet."""
+        self._sights[kind] += 1
         return Sight(
             kind=kind,
             accepted=accepted,
             offset=self.rng.random(),
+            pioneer=self._sights[kind] <= PIONEERS,
             fresh=now - accepted < FRESH_SECONDS,
         )
 
@@ -195,6 +203,9 @@ def _due(sight: Sight, work: tuple[float, float], in_all: tuple[float, float]) -
 
 
 def _due_unknown(sight: Sight) -> float:
+    if not sight.pioneer:
+        since = sight.accepted if sight.looked is None else sight.looked
+        return since + UNKNOWN_CAP_SECONDS * (1.0 + sight.offset) / 2
     if sight.looked is None:
         return sight.accepted + FIRST_SECONDS * (1.0 + FIRST_SPREAD * sight.offset)
     waited = sight.looked - sight.accepted

@@ -121,6 +121,17 @@ def test_what_waits_is_seldom_looked_at_where_nothing_is_known() -> None:
     assert len(looks(at, sight, ends=100.0, waits=100.0)) <= 6
 
 
+def test_of_many_that_nothing_is_known_of_only_the_first_are_looked_at_often() -> None:
+    at = rhythm()
+    sights = [at.sight(KIND, accepted=0.0, now=0.0) for _ in range(1000)]
+    times = [looks(at, sight, ends=60.0) for sight in sights]
+    assert sum(map(len, times)) <= 4 * len(sights)
+    assert max(taken[0] for taken in times) <= 40.0
+    assert sum(taken[0] < 2.0 for taken in times) >= 50
+    at.ended(sights[0], now=60.0, at_work=60.0)
+    assert at.due(at.sight(KIND, accepted=0.0, now=0.0)) > 50.0
+
+
 def test_one_that_takes_far_longer_than_expected_takes_few_requests_more() -> None:
     at = learned(*[10.0] * 20)
     times = looks(at, at.sight(KIND, accepted=0.0, now=0.0), ends=3600.0)
