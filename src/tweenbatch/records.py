@@ -6,13 +6,13 @@ Money is ``Decimal`` US dollars; instants are aware and in UTC.
 import hashlib
 import json
 import json.encoder
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from tweenbatch.errors import Problem
 from tweenbatch.states import Event, State
@@ -118,6 +118,15 @@ def content_key(common: str, prompt: str, start: str, end: str | None, take: int
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+class Asked(NamedTuple):
+    """What rows ask for, column by column: all that ``content_key`` wants but the take."""
+
+    commons: Sequence[str]
+    prompts: Sequence[str]
+    starts: Sequence[str]
+    ends: Sequence[str | None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
     """What jobs have in common that differ only in prompt, frames and take.
@@ -177,20 +186,41 @@ class Row(NamedTuple):
         )
 
 
+Columns = Mapping[str, Sequence[Any]]
+"""Rows that follow each other, column by column: one for each field of ``Row``."""
+
+
+def rows_of(columns: Columns) -> Iterator[Row]:
+    """Yield rows one by one."""
+    return map(Row._make, zip(*(columns[name] for name in Row._fields), strict=True))
+
+
+class Rows(Protocol):
+    """Rows that may be read again and again, and need not be in memory."""
+
+    def __len__(self) -> int:
+        """How many there are, each take counted."""
+
+    def __iter__(self) -> Iterator[Row]:
+        """Read them one by one."""
+
+    def columns(self) -> Iterator[Columns]:
+        """Read some at a time: of a million that is much quicker."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A file of rows, read and checked; ``warnings`` is what somebody should know of it.
 
-    ``rows`` may be read again and again, and need not be in memory. ``mapped`` names its columns
-    that stand for one of another name, with that, and ``own_columns`` a person's own. ``fitted``
-    names the frames that prepared copies stand for, with what was done to each. ``reading`` is a
-    digest of all that made these rows of the bytes of the file; None where the same bytes may make
-    others another time.
+    ``mapped`` names its columns that stand for one of another name, with that, and
+    ``own_columns`` a person's own. ``fitted`` names the frames that prepared copies stand for,
+    with what was done to each. ``reading`` is a digest of all that made these rows of the bytes of
+    the file; None where the same bytes may make others another time.
     """
 
     path: Path
     sha256: str
-    rows: Collection[Row]
+    rows: Rows
     reading: str | None = None
     same_as: "LastImport | None" = None
     """The last import of the table, where that has these very rows; then ``rows`` is empty."""

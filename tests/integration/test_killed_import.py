@@ -16,16 +16,17 @@ ROWS = 12_000
 
 PROGRAM = """
 import os, signal, sys
-from collections.abc import Collection
 from pathlib import Path
-from support.jobtable import NOON, row
+from support.jobtable import NOON, columns_of, row
+from tweenbatch.manifest.spool import Spool
 from tweenbatch.records import Manifest
 from tweenbatch.store import Store
 
-class Deadly(Collection):
+class Deadly(Spool):
     '''Rows whose reader is killed at the n-th look at them: row by row, or for their number.'''
-    def __init__(self, count, looks, at):
-        self.count, self.looks, self.at = count, looks, at
+    def __init__(self, looks, at):
+        super().__init__()
+        self.looks, self.at = looks, at
     def look(self, kind):
         if kind == self.looks:
             self.at -= 1
@@ -33,16 +34,17 @@ class Deadly(Collection):
                 os.kill(os.getpid(), signal.SIGKILL)
     def __len__(self):
         self.look("number")
-        return self.count
-    def __contains__(self, row):
-        return False
-    def __iter__(self):
-        for number in range(2, self.count + 2):
-            self.look("row")
-            yield row(number)
+        return super().__len__()
+    def columns(self):
+        for part in super().columns():
+            for _ in part["key"]:
+                self.look("row")
+            yield part
 
 url, count, looks, at = sys.argv[1], int(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-rows = Deadly(count, looks, at)
+rows = Deadly(looks, at)
+for first in range(2, count + 2, 1_000):
+    rows.extend(columns_of([row(number) for number in range(first, first + 1_000)]))
 read = Manifest(path=Path("/jobs/manifest.csv"), sha256="f" * 64, rows=rows)
 Store.open(url).import_manifest(read, now=NOON)
 """

@@ -1,15 +1,17 @@
 """Jobs in a real table, and one short way to each state."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from tweenbatch.manifest.spool import Spool
 from tweenbatch.records import (
     Artifact,
+    Columns,
     Failure,
     Frame,
     Imported,
@@ -75,7 +77,19 @@ def changed(old: Row, **changes: Any) -> Row:
 
 
 def manifest(*rows: Row, path: str = "/jobs/manifest.csv") -> Manifest:
-    return Manifest(path=Path(path), sha256="f" * 64, rows=rows)
+    return Manifest(path=Path(path), sha256="f" * 64, rows=spooled(rows))
+
+
+def spooled(rows: Sequence[Row]) -> Spool:
+    """The rows as a reader puts them away."""
+    spool = Spool()
+    spool.extend(columns_of(rows))
+    return spool
+
+
+def columns_of(rows: Sequence[Row]) -> Columns:
+    """The rows, column by column."""
+    return {name: [getattr(row, name) for row in rows] for name in Row._fields}
 
 
 @dataclass(kw_only=True)

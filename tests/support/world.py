@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from support.command import KEY
-from support.jobtable import row_for
+from support.jobtable import row_for, spooled
 from support.virtual import VirtualClock
 from tweenbatch import session
 from tweenbatch.emulator.server import Emulator
@@ -101,7 +101,7 @@ class World:
     def load(self, count: int) -> None:
         """Put so many rows into the table, with addresses as frames."""
         rows = tuple(_row(number) for number in range(1, count + 1))
-        manifest = Manifest(path=self.folder / "manifest.csv", sha256="f" * 64, rows=rows)
+        manifest = Manifest(path=self.folder / "manifest.csv", sha256="f" * 64, rows=spooled(rows))
         self.store.import_manifest(manifest, now=self.clock.now())
 
     async def run(self, *, connect_to: str | None = None, **settings: Any) -> session.Result:

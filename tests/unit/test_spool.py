@@ -1,10 +1,19 @@
 """Rows that were put away come back as they were, however many there are."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
-from support.jobtable import changed, row
-from tweenbatch.manifest.spool import IN_MEMORY, Spool
+from support.jobtable import changed, columns_of, row
+from tweenbatch.manifest.spool import IN_MEMORY, PART, Spool
 from tweenbatch.records import Frame, Row
+
+SOME = 700
+
+
+def added(spool: Spool, rows: Sequence[Row]) -> None:
+    """Add rows, a few at a time."""
+    for first in range(0, len(rows), SOME):
+        spool.extend(columns_of(rows[first : first + SOME]))
 
 
 def rows(count: int) -> list[Row]:
@@ -22,8 +31,7 @@ def rows(count: int) -> list[Row]:
 def test_rows_beyond_what_stays_in_memory_come_back_in_their_order() -> None:
     expected = rows(2 * IN_MEMORY + 3)
     spool = Spool()
-    for each in expected:
-        spool.extend([each])
+    added(spool, expected)
     assert len(spool) == len(expected)
     assert list(spool) == expected
     assert list(spool) == expected
@@ -31,8 +39,7 @@ def test_rows_beyond_what_stays_in_memory_come_back_in_their_order() -> None:
 
 def test_two_readers_do_not_disturb_each_other() -> None:
     spool = Spool()
-    for each in rows(3 * IN_MEMORY):
-        spool.extend([each])
+    added(spool, rows(3 * IN_MEMORY))
     assert all(one == other for one, other in zip(spool, spool, strict=True))
     assert [each.number for each, _ in zip(spool, spool, strict=False)][-1] == 3 * IN_MEMORY + 1
 
@@ -40,8 +47,16 @@ def test_two_readers_do_not_disturb_each_other() -> None:
 def test_rows_that_are_added_after_a_look_come_last() -> None:
     expected = rows(3 * IN_MEMORY)
     spool = Spool()
-    spool.extend(expected[:IN_MEMORY])
-    spool.extend(expected[IN_MEMORY : 2 * IN_MEMORY])
+    added(spool, expected[:IN_MEMORY])
+    added(spool, expected[IN_MEMORY : 2 * IN_MEMORY])
     assert next(iter(spool)) == expected[0]
-    spool.extend(expected[2 * IN_MEMORY :])
+    added(spool, expected[2 * IN_MEMORY :])
+    assert list(spool) == expected
+
+
+def test_however_many_rows_are_added_at_once_few_come_back_together() -> None:
+    expected = rows(2 * IN_MEMORY)
+    spool = Spool()
+    spool.extend(columns_of(expected))
+    assert {len(columns["key"]) for columns in spool.columns()} == {PART}
     assert list(spool) == expected

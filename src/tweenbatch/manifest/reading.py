@@ -133,7 +133,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
         return Manifest(
             path=path,
             sha256=sheet.sha256,
-            rows=(),
+            rows=Spool(),
             reading=digest,
             same_as=latest,
             mapped=header.mapped,

@@ -4,9 +4,8 @@ Many rows are looked at together, one column after the other: what is right with
 seen at a glance, and only what may be wrong is looked into cell by cell.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 from typing import Any
 
 from tweenbatch import prompts
@@ -21,7 +20,7 @@ from tweenbatch.manifest.sheet import Block
 from tweenbatch.models import Endpoint
 from tweenbatch.models.parameter import without_zeros
 from tweenbatch.preflight import Preflight
-from tweenbatch.records import Row, content_key, identity, quoted
+from tweenbatch.records import Asked, Columns, Row, content_key, identity, quoted, rows_of
 
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000
@@ -50,6 +49,7 @@ Found = tuple[str, str | None] | tuple[None, None]
 """Source and digest of a frame; nothing where a row has none."""
 
 _NO_FRAME: Found = (None, None)
+_FRAMES = ("start_source", "start_sha256", "end_source", "end_sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class RowReader:
     """How a person wants the clips to be named."""
     problems: list[Problem] = field(default_factory=list)
 
-    def rows(self, block: Block) -> list[Row]:
+    def rows(self, block: Block) -> Columns:
         """Return the rows, each once for each take, without those that have problems."""
         count = len(block.numbers)
         written = dict(zip(self.header.names, block.columns, strict=True))
@@ -98,7 +98,7 @@ class RowReader:
         leftovers = self._leftovers(cells, wrongs)
         choices = self._choices(cells, count, wrongs)
         cells["prompt"] = self._prompts(cells, choices, wrongs)
-        starts, ends = self._frames(cells, choices, wrongs, besides=leftovers)
+        frames = self._frames(cells, choices, wrongs, besides=leftovers)
         self.preflight.note_frames(
             cells["start_image"], cells["end_image"], block.numbers, block.lines
         )
@@ -107,22 +107,46 @@ class RowReader:
         limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
         priorities = _numbers(cells.get("priority", none), 0, limits, "priority", wrongs)
         _numbers(cells.get("order", none), 0, (0, ORDER_LIMIT), "order", wrongs)
-        facts = zip(
-            *(block.numbers, cells.get("name", none), choices, cells["prompt"], starts, ends),
-            *(cells["start_image"], cells["end_image"], priorities),
-            *(_tags(cells.get("tags", none)), self._extras(written, count), takes),
-            strict=True,
-        )
-        good = [place not in wrongs.places for place in range(count)]
-        rows = list(_rows(compress(facts, good)))
-        self.preflight.note_rows(
-            [row for row in rows if row.take == 1],
-            list(compress(block.lines, good)),
-        )
+        facts: dict[str, Sequence[Any]] = {
+            "number": block.numbers,
+            "line": block.lines,
+            "name": cells.get("name", none),
+            "choice": choices,
+            "prompt": cells["prompt"],
+            **dict(zip(_FRAMES, frames, strict=True)),
+            "start_image": cells["start_image"],
+            "end_image": cells["end_image"],
+            "priority": priorities,
+            "tags": _tags(cells.get("tags", none)),
+            "extra_json": self._extras(written, count),
+            "take": takes,
+        }
+        if wrongs.places or max(takes) > 1:
+            facts = _each_take(facts, takes, besides=wrongs.places)
+        columns = self._finished(facts)
         if self.naming is not None:
-            rows = self._named(rows, self.naming, cells, wrongs)
+            columns["output"] = self._names(columns, self.naming, cells, wrongs)
         self.problems += wrongs.problems
-        return rows
+        return columns
+
+    def _finished(self, facts: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        """Return all columns of good rows; the preflight takes note of what they ask for."""
+        choices: Sequence[Choice] = facts["choice"]
+        ends = zip(facts["end_source"], facts["end_sha256"], strict=True)
+        asked = Asked(
+            commons=[choice.common for choice in choices],
+            prompts=facts["prompt"],
+            starts=list(map(identity, facts["start_source"], facts["start_sha256"])),
+            ends=[None if source is None else identity(source, digest) for source, digest in ends],
+        )
+        self.preflight.note_rows(asked, facts["number"], facts["line"])
+        known = {
+            **facts,
+            "key": list(map(content_key, *asked, facts["take"])),
+            "kind": [choice.kind for choice in choices],
+            "output": [""] * len(choices),
+        }
+        return {name: known[name] for name in Row._fields}
 
     def _leftovers(self, cells: Cells, wrongs: _Wrongs) -> Collection[tuple[int, str]]:
         """Tell of cells with what stands where nothing was; in an export it was once meant."""
@@ -179,20 +203,21 @@ class RowReader:
         wrongs: _Wrongs,
         *,
         besides: Collection[tuple[int, str]],
-    ) -> tuple[list[Found], list[Found]]:
-        """Return the start and the end frames; those that are no good are told, and are none.
+    ) -> list[Sequence[str | None]]:
+        """Return the columns of ``_FRAMES``; frames that are no good are told, and are none.
 
         The cells in ``besides`` are no good, which was told already.
         """
         starts, ends = cells["start_image"], cells["end_image"]
         if self.pictures.take_addresses(starts, ends):
-            return [(text, None) for text in starts], [(text, None) for text in ends]
+            none = [None] * len(starts)
+            return [starts, none, ends, none]
         self.pictures.expect([*starts, *ends])
         pairs = [
             self._pair(place, (starts[place], ends[place]), choice.endpoint, wrongs, besides)
             for place, choice in enumerate(choices)
         ]
-        return [start for start, _ in pairs], [end for _, end in pairs]
+        return list(zip(*((*start, *end) for start, end in pairs), strict=True))
 
     def _pair(
         self,
@@ -238,66 +263,40 @@ class RowReader:
             columns.append([begins + quoted(text) for text in texts])
         return [f"{{{','.join(members)}}}" for members in zip(*columns, strict=True)]
 
-    def _named(
-        self, rows: Iterable[Row], naming: Naming, cells: Cells, wrongs: _Wrongs
-    ) -> list[Row]:
+    def _names(self, columns: Columns, naming: Naming, cells: Cells, wrongs: _Wrongs) -> list[str]:
+        """Return the names that clips are to have; a row that can't get one is told."""
         places = {number: place for place, number in enumerate(wrongs.block.numbers)}
-        named = []
-        for row in rows:
+        names = []
+        for row in rows_of(columns):
             place = places[row.number]
             own = {name: column[place] for name, column in cells.items()}
             name, problems = naming.name(row, own, self.header)
             for message in problems:
                 wrongs.tell(place, None, f"--name {message}")
-            named.append(row._replace(output=name))
-        return named
+            names.append(name)
+        return names
 
 
 def _bare(column: Sequence[str]) -> list[str]:
     """Return cells without the spaces round them, and without what guards formulas."""
-    stripped = [text.strip() for text in column]
+    stripped = list(map(str.strip, column))
+    if "'" not in "".join(stripped):
+        return stripped
     return [bare(text) if text[:1] == "'" else text for text in stripped]
 
 
-def _rows(facts: Iterable[tuple[Any, ...]]) -> Iterator[Row]:
-    """Yield good rows, each once for each take.
-
-    All by place and in one breath: a million rows are made here.
-    """
-    for (
-        number,
-        name,
-        choice,
-        prompt,
-        (start, start_sha256),
-        (end, end_sha256),
-        start_image,
-        end_image,
-        priority,
-        tags,
-        extra,
-        takes,
-    ) in facts:
-        first = identity(start, start_sha256)
-        last = None if end is None else identity(end, end_sha256)
-        for take in range(1, takes + 1):
-            yield Row(
-                number,
-                name,
-                content_key(choice.common, prompt, first, last, take),
-                choice.kind,
-                take,
-                prompt,
-                start,
-                start_sha256,
-                end,
-                end_sha256,
-                start_image,
-                end_image,
-                priority,
-                tags,
-                extra,
-            )
+def _each_take(
+    facts: Mapping[str, Sequence[Any]], takes: Sequence[int], *, besides: Collection[int]
+) -> dict[str, Sequence[Any]]:
+    """Return rows once for each take, without those at the places ``besides``."""
+    chosen = [
+        (place, take)
+        for place, most in enumerate(takes)
+        if place not in besides
+        for take in range(1, most + 1)
+    ]
+    repeated = {name: [column[place] for place, _ in chosen] for name, column in facts.items()}
+    return {**repeated, "take": [take for _, take in chosen]}
 
 
 def _tags(texts: Sequence[str]) -> list[tuple[str, ...]]:

@@ -7,69 +7,75 @@ import marshal
 import pickle
 import tempfile
 import weakref
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterator
 from typing import IO, Any
 
-from tweenbatch.records import Row
+from tweenbatch.records import Columns, Row, rows_of
 
 IN_MEMORY = 5_000
 """From so many rows on, those that wait in memory are written; fewer never are."""
 
-_KIND = Row._fields.index("kind")
+PART = 1_000
+"""So many rows at most come back together."""
 
 
-class Spool(Collection[Row]):
+class Spool:
     """Rows in the order in which they were added; they can be read again and again.
 
     The file has no name, and ends with the spool or with the process.
     """
 
     def __init__(self) -> None:
-        self._latest: list[Row] = []
+        self._latest: list[Columns] = []
         self._file: IO[bytes] | None = None
         self._written: list[tuple[int, int]] = []
         """Where in the file each part begins, and how many bytes it has."""
         self._count = 0
+        self._waiting = 0
 
-    def extend(self, rows: Iterable[Row]) -> None:
+    def extend(self, columns: Columns) -> None:
         """Append rows."""
-        before = len(self._latest)
-        self._latest += rows
-        self._count += len(self._latest) - before
-        if len(self._latest) >= IN_MEMORY:
-            if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="tweenbatch-")  # noqa: SIM115
-                weakref.finalize(self, self._file.close)
-            packed = _packed(self._latest)
+        count = len(columns["number"])
+        for first in range(0, count, PART):
+            some = slice(first, first + PART)
+            self._latest.append({name: column[some] for name, column in columns.items()})
+        self._count += count
+        self._waiting += count
+        if self._waiting < IN_MEMORY:
+            return
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="tweenbatch-")  # noqa: SIM115
+            weakref.finalize(self, self._file.close)
+        for packed in map(_packed, self._latest):
             self._written.append((self._file.seek(0, 2), len(packed)))
             self._file.write(packed)
-            self._latest.clear()
+        self._latest.clear()
+        self._waiting = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def __contains__(self, row: object) -> bool:
-        return any(each == row for each in self)
-
     def __iter__(self) -> Iterator[Row]:
+        for columns in self.columns():
+            yield from rows_of(columns)
+
+    def columns(self) -> Iterator[Columns]:
+        """Read some rows at a time."""
         for offset, length in self._written:
             assert self._file is not None
             self._file.seek(offset)
-            yield from _unpacked(self._file.read(length))
+            yield _unpacked(self._file.read(length))
         yield from self._latest
 
 
-def _packed(rows: Iterable[Row]) -> bytes:
+def _packed(columns: Columns) -> bytes:
     """Return rows as bytes for this very process.
 
-    Column by column, and all but the kinds by ``marshal``: a pickle takes three times as long.
+    All but the kinds by ``marshal``: a pickle takes three times as long.
     """
-    columns: list[Any] = list(zip(*rows, strict=True))
-    columns[_KIND] = pickle.dumps(columns[_KIND], protocol=5)
-    return marshal.dumps(columns)
+    return marshal.dumps({**columns, "kind": pickle.dumps(columns["kind"], protocol=5)})
 
 
-def _unpacked(packed: bytes) -> Iterator[Row]:
-    columns = marshal.loads(packed)  # noqa: S302 - our own bytes
-    columns[_KIND] = pickle.loads(columns[_KIND])  # noqa: S301 - our own bytes
-    return map(Row._make, zip(*columns, strict=True))
+def _unpacked(packed: bytes) -> Columns:
+    columns: dict[str, Any] = marshal.loads(packed)  # noqa: S302 - our own bytes
+    return {**columns, "kind": pickle.loads(columns["kind"])}  # noqa: S301 - our own bytes

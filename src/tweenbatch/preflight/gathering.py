@@ -17,7 +17,7 @@ from tweenbatch.frames import MAX_BYTES, FrameFacts
 from tweenbatch.preflight.concerns import Kind, Seen, of_frame, of_pair, same_frame
 from tweenbatch.preflight.pictures import AT_ONCE, Look, look_into
 from tweenbatch.preflight.repeats import Repeats
-from tweenbatch.records import Row
+from tweenbatch.records import Asked
 
 T = TypeVar("T", bound=Hashable)
 
@@ -131,9 +131,9 @@ class Preflight:
             if first != _NONE or last != _NONE:
                 self._rows.extend((number, line or 0, first, last))
 
-    def note_rows(self, rows: Sequence[Row], lines: Sequence[int | None]) -> None:
-        """Take note of what good rows ask for, one take of each."""
-        self._repeats.note(rows, lines)
+    def note_rows(self, asked: Asked, numbers: Sequence[int], lines: Sequence[int | None]) -> None:
+        """Take note of what good rows ask for."""
+        self._repeats.note(asked, numbers, lines)
 
     def told(self) -> tuple[list[Problem], list[Problem]]:
         """Return what must and what should be known, once all frames have been looked into."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tweenbatch.errors import Problem
 from tweenbatch.preflight.concerns import Kind
-from tweenbatch.records import Row
+from tweenbatch.records import Asked
 
 _LETTERS_DROPPED = (string.whitespace + string.punctuation).encode()
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
@@ -26,13 +26,6 @@ def bare_words(prompt: str) -> bytes:
     return _LOOKS.sub("", prompt.casefold()).encode("utf-8", "surrogatepass")
 
 
-def _loosely(row: Row) -> int:
-    """Return the digest of all that a row asks for, of its prompt only the words."""
-    start, end = row.start_sha256 or row.start_source, row.end_sha256 or row.end_source
-    kind = row.kind
-    return hash((bare_words(row.prompt), start, end, kind.endpoint, *kind.parameters.values()))
-
-
 @dataclass(slots=True)
 class Repeats:
     """Takes note of rows, and tells at the end which are nearly the same."""
@@ -43,11 +36,13 @@ class Repeats:
     _numbers: "array[int]" = field(default_factory=lambda: array("I"))
     _lines: "array[int]" = field(default_factory=lambda: array("I"))
 
-    def note(self, rows: Sequence[Row], lines: Sequence[int | None]) -> None:
-        """Take note of rows and of the lines of the file on which they stand."""
-        self._loose.extend(map(_loosely, rows))
-        self._exact.extend([hash(row.prompt) & _HALF for row in rows])
-        self._numbers.extend([row.number for row in rows])
+    def note(self, asked: Asked, numbers: Sequence[int], lines: Sequence[int | None]) -> None:
+        """Take note of what rows ask for, and where in the file they stand."""
+        words = map(bare_words, asked.prompts)
+        loose = zip(words, asked.starts, asked.ends, asked.commons, strict=True)
+        self._loose.extend(map(hash, loose))
+        self._exact.extend([hash(prompt) & _HALF for prompt in asked.prompts])
+        self._numbers.extend(numbers)
         self._lines.extend([line or 0 for line in lines])
 
     def warnings(self) -> Iterator[Problem]:
