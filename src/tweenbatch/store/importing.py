@@ -25,12 +25,14 @@ def import_manifest(
     keep = imports.keep_manifest(manifest, sqlite_dialect=sqlite_dialect, now=now)
     with stage(connection, [manifest], adding=True) as found:
         manifest_id: int = connection.execute(keep).scalar_one()
-        requeued = 0
-        if found.known:
+        requeued = known = 0
+        if found.after:
+            known = connection.execute(staged.count_known(after=found.after)).scalar_one()
+        if known:
             requeued = connection.execute(staged.take_back_withdrawal(now=now)).rowcount
             connection.execute(staged.refresh_waiting_jobs(now=now))
             _rename(connection, now=now)
-        new = manifest.row_count - found.known
+        new = manifest.row_count - known
         if found.repeats:
             new = connection.execute(staged.count_new(after=found.after)).scalar_one()
         _add_jobs(connection, new, found, sqlite_dialect=sqlite_dialect, now=now)

@@ -24,7 +24,6 @@ from tweenbatch.store.statements.staged import (
     OF_KINDS,
     any_shared,
     fill,
-    find_jobs,
     highest_job,
     mark_repeats,
     share_new_jobs,
@@ -61,8 +60,6 @@ class Staged:
     after: int
     repeats: bool
     """Whether two rows may ask for one content."""
-    known: int
-    """How many rows ask for what there is a job for."""
 
 
 @contextmanager
@@ -80,7 +77,7 @@ def stage(
     if adding and thrown_away:
         engine.make_room(connection)
     highest: int = connection.execute(highest_job()).scalar_one()
-    into = _Stage(connection, highest if adding else OUT_OF_REACH)
+    into = _Stage(connection, highest if adding else OUT_OF_REACH, look_up=highest > 0)
     all_known = False
     for place, manifest in enumerate(manifests):
         path = str(manifest.path.absolute())
@@ -91,8 +88,8 @@ def stage(
             all_known = True
             connection.execute(stage_rows_of(manifest_id, place=place))
     repeats = into.may_repeat or (all_known and connection.execute(any_shared()).scalar_one())
-    looked_up = highest and not all_known
-    if looked_up or repeats:
+    compared = highest and not adding and not all_known
+    if compared or repeats:
         connection.execute(CreateIndex(staged_key))
     if connection.dialect.name == "postgresql":
         # SQLite's plans depend on no statistics of a table that has an index.
@@ -100,8 +97,7 @@ def stage(
     if repeats:
         for statement in (*mark_repeats(), share_new_jobs()):
             connection.execute(statement)
-    known = connection.execute(find_jobs()).rowcount if looked_up else 0
-    yield Staged(after=into.after, repeats=repeats, known=known)
+    yield Staged(after=into.after, repeats=repeats)
     if not thrown_away:
         connection.execute(DropTable(staged))
 
@@ -118,11 +114,13 @@ class _Kinds(dict[JobKind, tuple[str, str, int]]):
 class _Stage:
     """Fills the scratch table, each row as cheaply as can be."""
 
-    def __init__(self, connection: Connection, after: int) -> None:
+    def __init__(self, connection: Connection, after: int, *, look_up: bool) -> None:
         self._connection = connection
         self.after = after
-        self._statement = str(fill().compile(dialect=connection.dialect))
-        self._by_name = not connection.dialect.positional
+        compiled = fill(look_up=look_up).compile(dialect=connection.dialect)
+        self._statement = str(compiled)
+        self._by_place = compiled.positiontup
+        """The columns that the statement wants in their order; None: it wants them by name."""
         self._position = 0
         self._digests = array("Q")
         self._kinds = _Kinds()
@@ -135,9 +133,10 @@ class _Stage:
                 "place": repeat(place, count),
                 "manifest_id": repeat(manifest_id, count),
             }
-            values: list[Any] = list(zip(*(columns[name] for name in FILLED), strict=True))
-            if self._by_name:
-                values = [dict(zip(FILLED, each, strict=True)) for each in values]
+            names = self._by_place or FILLED
+            values: list[Any] = list(zip(*(columns[name] for name in names), strict=True))
+            if not self._by_place:
+                values = [dict(zip(names, each, strict=True)) for each in values]
             self._connection.exec_driver_sql(self._statement, values)
             self._position += count
             # Of each key the first eight of its 32 bytes.

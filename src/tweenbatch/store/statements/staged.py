@@ -79,17 +79,22 @@ NULLABLE = tuple(name for name in FILLED if staged.c[name].nullable)
 """Of these, "" stands for nothing."""
 
 staged_key = Index("ix_staged_key", staged.c.key, staged.c.position)
-"""Made once all rows are in, which is quicker, and only if anything is to be looked up."""
+"""Made once all rows are in, which is quicker, and only if a row is to be found by its key."""
 
 _OF_JOB = jobs.c.id == staged.c.job_id
 
 
-def fill() -> Insert:
-    """Add a row, with a value for each column that is ``FILLED``, in this order."""
-    values = {name: bindparam(name, type_=staged.c[name].type) for name in FILLED}
-    return insert(staged).values(
-        {**values, **{name: func.nullif(values[name], text("''")) for name in NULLABLE}}
-    )
+def fill(*, look_up: bool) -> Insert:
+    """Add a row, with a value for each column that is ``FILLED``.
+
+    The id of a job that is there already goes before the one given, if it is to be looked up.
+    """
+    given = {name: bindparam(name, type_=staged.c[name].type) for name in FILLED}
+    values = {**given, **{name: func.nullif(given[name], text("''")) for name in NULLABLE}}
+    if look_up:
+        there = select(jobs.c.id).where(jobs.c.key == given["key"]).scalar_subquery()
+        values["job_id"] = func.coalesce(there, given["job_id"])
+    return insert(staged).values(values)
 
 
 def highest_job() -> Select[int]:
@@ -142,9 +147,9 @@ def share_new_jobs() -> Update:
     return update(staged).where(~staged.c.first).values(job_id=ids)
 
 
-def find_jobs() -> Update:
-    """Find the jobs that there are already."""
-    return update(staged).where(jobs.c.key == staged.c.key).values(job_id=jobs.c.id)
+def count_known(*, after: int) -> Select[int]:
+    """Count the rows that ask for what there is a job for."""
+    return select(func.count()).select_from(staged).where(staged.c.job_id <= after)
 
 
 def count_new(*, after: int) -> Select[int]:
