@@ -74,14 +74,14 @@ class Window:
     _rests_until: float = -inf
 
     def __post_init__(self) -> None:
-        """Begin small, or as wide as was asked for."""
-        self._width = self.fixed or min(self.most, FIRST_WIDTH)
+        """Begin small."""
+        self._width = min(self.most, FIRST_WIDTH)
         self._ceiling = self.most
 
     @property
     def width(self) -> int:
         """Return how many requests may be at fal, or on their way there."""
-        return self._width
+        return self.fixed or self._width
 
     @property
     def widest(self) -> int:
@@ -103,7 +103,7 @@ class Window:
         self, number: int, phase: Phase, *, now: float, at_work: float | None = None
     ) -> None:
         """Hear of a look at a request; ``at_work`` is how long fal worked on it, once it ended."""
-        if self.fixed is not None or number not in self._at_fal:
+        if number not in self._at_fal:
             return
         seen = self._at_fal[number]
         if phase is Phase.COMPLETED:
@@ -152,8 +152,6 @@ class Window:
 
         It is widened again as requests are seen at work; for a while not beyond what was too many.
         """
-        if self.fixed is not None:
-            return
         self._width = max(1, self._width // 2)
         self._limit, self._doubling = None, False
         self.scout = None

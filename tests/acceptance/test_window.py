@@ -101,6 +101,12 @@ def test_few_requests_tell_soon_that_a_clip_is_done(
     assert mean(second_wave) <= 0.02
 
 
+def test_few_are_enough_as_well_where_more_were_asked_for_than_fal_runs(tmp_path: Path) -> None:
+    ledger = played(tmp_path, 120, Settings(seconds=20.0, slots=10), concurrency=14)
+    assert requests_each(ledger) <= 6.0
+    assert mean(late(ledger)[10:]) <= 0.02
+
+
 @pytest.mark.parametrize(("rows", "slots"), [(1, 10), (8, 2), (100, 40)])
 def test_no_clip_of_two_minutes_takes_many_requests(tmp_path: Path, rows: int, slots: int) -> None:
     ledger = played(tmp_path, rows, Settings(seconds=120.0, slots=slots))
