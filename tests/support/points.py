@@ -8,7 +8,7 @@ import sqlite3
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -97,13 +97,23 @@ def _wait_for_id(_fal: Server, run: Run, folder: Path) -> None:
     until(lambda: ended(run) or states(folder / TABLE)["submitted"] > 0)
 
 
-def _let_clip_in(fal: Server, run: Run, folder: Path) -> None:
-    videos = folder / "videos"
-    until(lambda: ended(run) or any(videos.glob(PARTS)))
-    coming = list(videos.glob(PARTS))
+def _let_clip_in(fal: Server, run: Run, _folder: Path) -> None:
+    until(lambda: ended(run) or bool(_written_by(run)))
+    coming = _written_by(run)
     fal.release("held")
     # A part goes when its clip has its name, which may have been there before.
     until(lambda: ended(run) or not all(part.exists() for part in coming))
+
+
+def _written_by(run: Run) -> list[Path]:
+    """Return the parts that a run holds open: others are of a run that was killed."""
+    parts = []
+    for descriptor in Path(f"/proc/{run.pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            path = descriptor.readlink()
+            if path.match(PARTS):
+                parts.append(path)
+    return parts
 
 
 _AT_FAL = frozenset({"pending", "submitted"})
