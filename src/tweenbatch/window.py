@@ -7,6 +7,7 @@ and sends nothing. All times are seconds as ``Clock.monotonic`` gives them.
 """
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 from math import inf
 
 from tweenbatch.records import Phase
@@ -20,7 +21,10 @@ WORTH_A_LOOK = 0.75
 """A request that is followed by few others tells how all of them stand."""
 
 PATIENCE_SECONDS = 2.0
-"""Whoever waits longer waits for a slot, and not for the service to take note of it."""
+LEAST_PATIENCE_SECONDS = 0.25
+PATIENCE_FACTOR = 5.0
+"""Whoever waits so many times longer than the scouts that began at once waits for a slot, and not
+for the service to take note of it."""
 
 SCOUTS_TO_BELIEVE = 3
 FIRST_REST_SECONDS = 0.5
@@ -57,14 +61,20 @@ class Window:
     fixed: int | None = None
     scout: int | None = None
     """The request that is looked at early, to see whether the newest ones have to wait."""
+    _scout_since: float = -inf
     _width: int = 0
     _at_fal: dict[int, _AtFal] = field(default_factory=dict)
     _entered: int = 0
     """How many there have been: many may be accepted at one instant."""
     _limit: int | None = None
     """No more were at work when one was seen to wait."""
+    _surveying: bool = False
+    """Whether scouts are sent to those at the limit, to find it to the number."""
     _doubling: bool = True
     _without_queue: int = 0
+    _starts: int = 0
+    """Scouts that were seen at work, and how long the slowest of them took to come to it."""
+    _slowest_start: float = 0.0
     _running: int = 0
     _ceiling: int = 0
     _ceiling_until: float = -inf
@@ -96,7 +106,7 @@ class Window:
         full = len(self._at_fal) >= max(1.0, WORTH_A_LOOK * self._width)
         fresh = now - at < PATIENCE_SECONDS
         if fresh and self.fixed is None and self.scout is None and full and self._rested(now):
-            self.scout = number
+            self._send(number, now)
             self._ends_before_scout = self._ends
 
     def looked(
@@ -121,9 +131,13 @@ class Window:
                 # As after a restart, or trouble: so many were let in before.
                 self._widen(self._running + _queue_for(self._running))
             if number == self.scout:
-                self._scouted(now, ahead=self._ahead(number))
+                self._scouted(number, now)
         elif phase is Phase.QUEUED:
             self._seen_waiting(number, now)
+
+    def scouts_since(self, number: int) -> float | None:
+        """Return since when a request is the scout, if it is."""
+        return self._scout_since if number == self.scout else None
 
     def knows(self, number: int) -> bool:
         """Tell whether a request is at fal, as far as has been seen."""
@@ -145,7 +159,7 @@ class Window:
             # The next one began then, not when we looked: else it is looked at ever later.
             self._hand_slots_on(now if gone.ended is None else gone.ended)
         if number == self.scout:
-            self.scout = None
+            self._send(None, now)
 
     def narrow(self, *, now: float, too_many: bool) -> None:
         """Halve the width: the way to fal is in trouble, or fal says that these are too many.
@@ -154,17 +168,36 @@ class Window:
         """
         self._width = max(1, self._width // 2)
         self._limit, self._doubling = None, False
-        self.scout = None
+        self._send(None, now)
         if too_many:
             self._ceiling = max(1, len(self._at_fal))
             self._ceiling_until = now + CEILING_SECONDS
 
-    def _scouted(self, now: float, *, ahead: int) -> None:
+    def _send(self, scout: int | None, now: float, *, surveying: bool = False) -> None:
+        self.scout, self._scout_since, self._surveying = scout, now, surveying
+
+    def _survey(self, now: float) -> None:
+        """Send a scout to the middle of those of whom it is not known on which side they are."""
+        in_order = sorted(self._at_fal.items(), key=lambda item: item[1].place)
+        back = reversed(in_order[: self._limit])
+        doubtful = [number for number, _ in takewhile(lambda item: not item[1].running, back)]
+        if doubtful:
+            self._send(doubtful[len(doubtful) // 2], now, surveying=True)
+        else:
+            self._found_a_queue(now)
+
+    def _scouted(self, number: int, now: float) -> None:
         """Widen where the scout began at once; where others made way for it, stay."""
+        if self._surveying:
+            self._survey(now)
+            return
+        ahead = self._ahead(number)
+        self._starts += 1
+        self._slowest_start = max(self._slowest_start, now - self._at_fal[number].accepted)
         if self._ends > self._ends_before_scout and self._limit is not None:
             self._found_a_queue(now)
             return
-        self.scout = None
+        self._send(None, now)
         self._rest = FIRST_REST_SECONDS
         self._without_queue += 1
         if self._limit is not None:
@@ -185,21 +218,34 @@ class Window:
         self._width = max(self._width, min(width, self.most, self._ceiling))
 
     def _seen_waiting(self, number: int, now: float) -> None:
-        waited = now - self._at_fal[number].accepted
-        patient = waited >= PATIENCE_SECONDS
-        if self._some_run_before(number) and patient:
+        mine = self._at_fal[number]
+        patient = now - mine.accepted >= self._patience_seconds
+        closer = False
+        if patient and self._some_run_before(number):
             at_work = self._ahead(number)
+            closer = self._limit is None or at_work < self._limit
             self._limit, self._doubling = min(self._limit or at_work, at_work), False
-            self._at_fal[number].turn = inf
+            for each in self._at_fal.values():
+                if each is mine or (each.is_behind(mine) and not each.running):
+                    each.turn = inf
             self._width = max(1, min(self._width, at_work + _queue_for(at_work)))
-        if number == self.scout and (patient or self._limit is not None):
+        if number == self.scout and closer:
+            self._survey(now)
+        elif number == self.scout and (patient or self._limit is not None):
             self._found_a_queue(now)
+
+    @property
+    def _patience_seconds(self) -> float:
+        if self._starts < SCOUTS_TO_BELIEVE:
+            return PATIENCE_SECONDS
+        seconds = PATIENCE_FACTOR * self._slowest_start
+        return min(PATIENCE_SECONDS, max(LEAST_PATIENCE_SECONDS, seconds))
 
     def _rested(self, now: float) -> bool:
         return now >= self._rests_until
 
     def _found_a_queue(self, now: float) -> None:
-        self.scout = None
+        self._send(None, now)
         self._without_queue = 0
         self._rests_until = now + self._rest
         self._rest = min(LONGEST_REST_SECONDS, 2 * self._rest)

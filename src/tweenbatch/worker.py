@@ -310,7 +310,7 @@ class Worker:
                     job,
                     on_status=partial(self._looked, job),
                     on_silence=self._unanswered,
-                    is_scout=lambda: self.slots.window.scout == job.id,
+                    scout_since=lambda: self.slots.window.scouts_since(job.id),
                     turn=lambda: self.slots.window.turn(job.id),
                 ),
             )
@@ -421,12 +421,15 @@ class Worker:
     def _looked(self, job: Job, status: RemoteStatus) -> None:
         """Note how far fal is, and pass on the model's lines that were not shown yet."""
         self.lane.read_through()
+        scout = self.slots.window.scout
         self.slots.window.looked(
             job.id,
             status.phase,
             now=self.clock.monotonic(),
             at_work=status.inference_seconds,
         )
+        if self.slots.window.scout not in {None, scout}:
+            self.waiter.looks.again()
         if status.phase is not Phase.COMPLETED:
             self.slots.admit()
         elif not self.streak.close_to_its_end:

@@ -57,14 +57,15 @@ class Waiter:
         *,
         on_status: Callable[[RemoteStatus], None] = lambda _: None,
         on_silence: Callable[[str, float], None] = lambda _reason, _since: None,
-        is_scout: Callable[[], bool] = lambda: False,
+        scout_since: Callable[[], float | None] = lambda: None,
         turn: Callable[[], float] = lambda: -inf,
     ) -> Outcome:
         """Return what became of a job that is ``submitted``.
 
         ``on_status`` sees every look; ``on_silence`` hears why one that began at that time
-        (``Clock.monotonic``) was not answered. While it ``is_scout``, it is looked at early;
-        ``turn`` tells since when no others are served first, as far as is known now.
+        (``Clock.monotonic``) was not answered. ``scout_since`` tells since when it is to be
+        looked at early, if it is; ``turn`` since when no others are served first, as far as is
+        known now.
 
         Raises ``LaneRefused`` where the key does not open the request, and ``Unreadable`` where
         its end, or its result, can't be had for now.
@@ -78,7 +79,7 @@ class Waiter:
             await self._pause(max(0.0, pause))
         while True:
             if finished_at is None:
-                await self._until_due(sight, turn, is_scout)
+                await self._until_due(sight, turn, scout_since)
             waited = (self.clock.now() - job.accepted_at).total_seconds()
             began = self.clock.monotonic()
             try:
@@ -110,22 +111,23 @@ class Waiter:
         return self.looks.rhythm.sight(kind, accepted=now - max(0.0, waited), now=now)
 
     async def _until_due(
-        self, sight: Sight, turn: Callable[[], float], is_scout: Callable[[], bool]
+        self, sight: Sight, turn: Callable[[], float], scout_since: Callable[[], float | None]
     ) -> None:
         """Return when the next look is due; of one behind others that changes with its turn."""
 
         def due() -> float:
             sight.turn = turn()
-            return self._scouted(sight) if is_scout() else self.looks.rhythm.due(sight)
+            since = scout_since()
+            return self.looks.rhythm.due(sight) if since is None else self._scouted(sight, since)
 
         await self.looks.due(due)
         while sight.waits and due() > self.clock.monotonic():
             await self.looks.due(due)
 
-    def _scouted(self, sight: Sight) -> float:
+    def _scouted(self, sight: Sight, since: float) -> float:
         """Return when to look at a request that shows whether the newest ones have to wait."""
-        if sight.looked is None:
-            return sight.accepted
+        if sight.looked is None or sight.looked < since:
+            return since
         due = self.looks.rhythm.due(sight)
         if sight.looks >= SCOUT_LOOKS:
             return due
