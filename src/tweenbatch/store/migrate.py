@@ -1,13 +1,23 @@
 """Bring a database to the schema that this program speaks.
 
-The version found is compared with a constant first: Alembic takes half a second to import
-and is only needed when something has to be done.
+Where nothing is there yet, the tables are made as they are described, and only those of an
+earlier release migrated: Alembic takes as long to import as all else that a start needs.
 """
 
 from importlib.resources import files
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    insert,
+    inspect,
+    text,
+)
 
 from tweenbatch.errors import TableMissing, TableTooNew, TableUnusable
 from tweenbatch.store.engine import Database, table_path
@@ -33,8 +43,12 @@ def bring_up_to_date(database: Database, *, create: bool) -> None:
         database.one_at_a_time(connection)
         # Another process may have been faster while we waited.
         if not _is_current(database, connection, create=create):
-            _keep_copy(database, found_version(connection))
-            _upgrade(connection)
+            found = found_version(connection)
+            if found is None:
+                _create(connection)
+            else:
+                _keep_copy(database, found)
+                _upgrade(connection)
 
     database.write(migrate)
 
@@ -85,10 +99,25 @@ def _refuse_foreign_tables(database: Database, connection: Connection) -> None:
         )
 
 
-def _keep_copy(database: Database, found: str | None) -> None:
+def _create(connection: Connection) -> None:
+    """Make the tables, and the one in which Alembic looks which version they are."""
+    from tweenbatch.store.indexes import metadata as described
+
+    described.create_all(connection, checkfirst=False)
+    version = Table(
+        VERSION_TABLE,
+        MetaData(),
+        Column("version_num", String(32), nullable=False),
+        PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),
+    )
+    version.create(connection, checkfirst=False)
+    connection.execute(insert(version).values(version_num=HEAD))
+
+
+def _keep_copy(database: Database, found: str) -> None:
     """Copy a file that holds a table, now that the transaction keeps every writer out."""
     path = table_path(database.url)
-    if path is not None and found is not None:
+    if path is not None:
         table = path.resolve()
         first = REVISIONS[REVISIONS.index(found) + 1]
         try:

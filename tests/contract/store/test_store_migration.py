@@ -112,6 +112,13 @@ def test_work_goes_on_in_an_earlier_table(old: str) -> None:
 
 def shape(connection: Connection) -> dict[str, Any]:
     look = inspect(connection)
+    # The order in an index is told by its text alone.
+    source = (
+        "SELECT tbl_name, sql FROM sqlite_master WHERE type = 'index'"
+        if connection.dialect.name == "sqlite"
+        else "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = current_schema()"
+    )
+    definitions = connection.exec_driver_sql(source).all()
 
     def facts(table: str) -> dict[str, Any]:
         lists: dict[str, list[Any]] = {
@@ -127,6 +134,7 @@ def shape(connection: Connection) -> dict[str, Any]:
                 for index in look.get_indexes(table)
             ],
             "primary": [look.get_pk_constraint(table)],
+            "definitions": [index for index in definitions if index[0] == table],
         }
         return {kind: sorted(map(str, found)) for kind, found in lists.items()}
 

@@ -1,19 +1,14 @@
-"""The schema itself refuses what can't be, whoever writes; and it is the one the code speaks."""
+"""The schema itself refuses what can't be, whoever writes."""
 
 import pytest
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from support.jobtable import Table, row
 from tweenbatch.states import State
-from tweenbatch.store import Store
-from tweenbatch.store.indexes import metadata
 from tweenbatch.store.migrate import HEAD, REVISIONS, script_location
-from tweenbatch.store.schema import VERSION_TABLE
 
 
 @pytest.mark.parametrize(
@@ -105,33 +100,3 @@ def test_the_newest_migration_is_the_one_that_the_program_looks_for() -> None:
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [HEAD]
     assert tuple(step.revision for step in scripts.walk_revisions())[::-1] == REVISIONS
-
-
-def test_the_migrations_lead_to_the_schema_that_the_code_speaks(store: Store) -> None:
-    def difference(connection: Connection) -> list[object]:
-        options = {"version_table": VERSION_TABLE, "compare_type": True}
-        context = MigrationContext.configure(connection, opts=options)
-        return list(compare_metadata(context, metadata))
-
-    assert store._database.read(difference) == []
-
-
-def test_the_migrations_refuse_the_rows_that_the_code_says_are_impossible(store: Store) -> None:
-    """Alembic does not compare checks; here both ways of making the tables are compared."""
-
-    def checks(connection: Connection) -> dict[str, dict[str, str]]:
-        look = inspect(connection)
-        return {
-            name: {str(c["name"]): c["sqltext"] for c in look.get_check_constraints(name)}
-            for name in metadata.tables
-        }
-
-    migrated = store._database.read(checks)
-
-    def start_again(connection: Connection) -> dict[str, dict[str, str]]:
-        metadata.drop_all(connection)
-        metadata.create_all(connection)
-        return checks(connection)
-
-    assert store._database.write(start_again) == migrated
-    assert sum(map(len, migrated.values())) == 22
