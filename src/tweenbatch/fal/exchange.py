@@ -5,8 +5,10 @@ what went wrong is told in the ``Reply``.
 """
 
 import asyncio
+import os
 import ssl
 from dataclasses import dataclass, field
+from functools import cache
 
 import httpx
 
@@ -41,6 +43,12 @@ class Reply:
 
 def trust() -> ssl.SSLContext:
     """Return httpx's own TLS settings: SSL_CERT_FILE, SSL_CERT_DIR, else certifi's roots."""
+    return _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+@cache
+def _trust(_file: str | None, _folder: str | None) -> ssl.SSLContext:
+    """Read the certificates once: it takes as long as forty requests."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from tweenbatch.errors import Problem
 from tweenbatch.preflight.concerns import Kind
 from tweenbatch.records import Asked
+from tweenbatch.repeated import any_repeated
 
 _LETTERS_DROPPED = (string.whitespace + string.punctuation).encode()
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
@@ -47,7 +48,7 @@ class Repeats:
 
     def warnings(self) -> Iterator[Problem]:
         """Yield each row that is nearly an earlier one; rows that are the same are none."""
-        if len(self._loose) < 2:  # noqa: PLR2004 - it takes two to be alike
+        if not any_repeated(self._loose):
             return
         import numpy as np
 

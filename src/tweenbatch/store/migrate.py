@@ -101,9 +101,9 @@ def _refuse_foreign_tables(database: Database, connection: Connection) -> None:
 
 def _create(connection: Connection) -> None:
     """Make the tables, and the one in which Alembic looks which version they are."""
-    from tweenbatch.store.indexes import metadata as described
+    from tweenbatch.store.indexes import described
 
-    described.create_all(connection, checkfirst=False)
+    described(connection.dialect.name).create_all(connection, checkfirst=False)
     version = Table(
         VERSION_TABLE,
         MetaData(),

@@ -16,6 +16,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from tweenbatch.filenames import slug
 from tweenbatch.records import Columns, JobKind, Manifest, canonical_json
+from tweenbatch.repeated import any_repeated
 from tweenbatch.store import engine
 from tweenbatch.store.statements import imports
 from tweenbatch.store.statements.staged import (
@@ -145,10 +146,7 @@ class _Stage:
     @property
     def may_repeat(self) -> bool:
         """Whether two rows may ask for one content: the beginnings of two keys are the same."""
-        import numpy as np
-
-        ordered = np.sort(np.frombuffer(self._digests, np.uint64))
-        return bool((ordered[1:] == ordered[:-1]).any())
+        return any_repeated(self._digests)
 
     def _columns(self, of: Columns, count: int) -> dict[str, Iterable[Any]]:
         """Return the columns of the table, but for those of the manifest."""

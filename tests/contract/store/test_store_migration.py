@@ -18,9 +18,8 @@ from tweenbatch.records import Money
 from tweenbatch.states import State
 from tweenbatch.store import Store
 from tweenbatch.store.engine import Database, parse_url
-from tweenbatch.store.indexes import metadata
 from tweenbatch.store.migrate import HEAD, REVISIONS
-from tweenbatch.store.schema import VERSION_TABLE
+from tweenbatch.store.schema import VERSION_TABLE, metadata
 
 GOLDEN = Path(__file__).with_name("golden")
 RELEASED = REVISIONS[:-1]
