@@ -168,8 +168,8 @@ class Database:
     def together(self, calls: Sequence[Callable[[], Any]]) -> list[Told]:
         """Carry calls out that read and write here, in one transaction; return how each ended.
 
-        One that raises changes nothing and disturbs no other. Whatever the database itself can't
-        do for all of them at once is done for each alone. A commit that fails fails them all.
+        Where one of them raises, each is carried out once more, alone: what raises changes
+        nothing and disturbs no other. A commit that fails fails them all.
         """
         if len(calls) == 1:
             return [_told(calls[0])]
@@ -192,28 +192,15 @@ class Database:
             group.connection = None
 
     def _joined(self, work: Callable[[Connection], T]) -> T:
-        """Do the work in a savepoint of the group's transaction."""
+        """Do the work in the group's transaction."""
         connection = self._group.connection
         assert connection is not None
         try:
-            connection.exec_driver_sql("SAVEPOINT one_call")
-            result = work(connection)
-            connection.exec_driver_sql("RELEASE SAVEPOINT one_call")
+            return work(connection)
         except Exception as error:
             if isinstance(error, DBAPIError) and refusals.is_busy(error):
                 raise
-            reason = refusals.reason(error, self.name)
-            if isinstance(reason, TableUnusable):
-                raise _GroupBroken(reason) from error
-            try:
-                connection.exec_driver_sql("ROLLBACK TO SAVEPOINT one_call")
-            except DBAPIError as lost:
-                # What is full, or refuses a row harder than it should, ends the whole transaction.
-                raise _GroupBroken(reason) from lost
-            if reason is error:
-                raise
-            raise reason from error
-        return result
+            raise _GroupBroken(error) from error
 
     def one_at_a_time(self, connection: Connection) -> None:
         """Let no other process pass here until the transaction ends.
