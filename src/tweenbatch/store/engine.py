@@ -111,6 +111,10 @@ def make_room(connection: Connection) -> None:
         connection.exec_driver_sql(f"PRAGMA cache_size = -{IMPORT_CACHE_KIBIBYTES}")
 
 
+_ALONE = "BEGIN IMMEDIATE"
+"""How a transaction begins in a SQLite file beside which none may write."""
+
+
 class _Group(threading.local):
     """The transaction that a thread's calls share, if they do, and what is to be done after it."""
 
@@ -139,7 +143,6 @@ class Database:
                 f"{self.name}: PostgreSQL needs the extra 'postgres':"
                 ' pip install "tweenbatch[postgres]"'
             ) from error
-        self._writer = self._engine.execution_options(tweenbatch_begin="BEGIN IMMEDIATE")
         self._group = _Group()
 
     def close(self) -> None:
@@ -148,7 +151,7 @@ class Database:
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Return what the work makes of one consistent view of the database."""
-        return self._joined(work) if self._group.connection else self._whole(self._engine, work)
+        return self._joined(work) if self._group.connection else self._whole("BEGIN", work)
 
     def write(self, work: Callable[[Connection], T]) -> T:
         """Return what the work returns once it is committed; it may run more than once.
@@ -156,7 +159,7 @@ class Database:
         Only a failure that proves that nothing was committed repeats the work. In a group it is
         not committed when this returns: the group's callers hear nothing before it is.
         """
-        return self._joined(work) if self._group.connection else self._whole(self._writer, work)
+        return self._joined(work) if self._group.connection else self._whole(_ALONE, work)
 
     def after_commit(self, then: Callable[[], None]) -> None:
         """Do something once what was written so far is committed: now, or with the group."""
@@ -174,7 +177,7 @@ class Database:
         if len(calls) == 1:
             return [_told(calls[0])]
         try:
-            told = self._whole(self._writer, partial(self._as_group, calls))
+            told = self._whole(_ALONE, partial(self._as_group, calls))
         except _GroupBroken as broken:
             log.info("group_broken calls=%d: %s", len(calls), broken)
             return [_told(call) for call in calls]
@@ -210,10 +213,12 @@ class Database:
         if not self.is_sqlite:
             connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
 
-    def _whole(self, engine: Engine, work: Callable[[Connection], T]) -> T:
+    def _whole(self, begin: str, work: Callable[[Connection], T]) -> T:
         for remaining in reversed(range(TRIES)):
             try:
-                with engine.begin() as connection:
+                with self._engine.begin() as connection:
+                    if self.is_sqlite:
+                        connection.exec_driver_sql(begin)
                     return work(connection)
             except StatementError as error:
                 if not isinstance(error, DBAPIError) or not refusals.is_busy(error):
@@ -249,7 +254,6 @@ def _engine(url: URL, *, busy_seconds: float) -> Engine:
         engine = create_engine(url, **options)
         mode = journal_mode(sqlite3.sqlite_version_info, filesystem.network_type(path))
         event.listen(engine, "connect", partial(_prepare_sqlite, mode))
-        event.listen(engine, "begin", _begin_sqlite)
         return engine
     # Whatever the server's default: what is read after waiting for a lock must be read anew.
     engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", **options)
@@ -266,16 +270,12 @@ def journal_mode(version: tuple[int, ...], network: str | None) -> str:
 
 
 def _prepare_sqlite(mode: str, connection: sqlite3.Connection, _record: object) -> None:
-    # The driver's own BEGIN would come too late and be a deferred one.
+    # Ours: the driver's would come too late and be a deferred one.
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
     connection.execute(f"PRAGMA journal_mode = {mode}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("tweenbatch_begin", "BEGIN"))
 
 
 def _prepare_postgres(connection: Any, _record: object) -> None:

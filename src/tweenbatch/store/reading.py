@@ -40,8 +40,12 @@ SLOWEST = 3
 """How many of the clips that took longest are told of."""
 
 
-def job_of(row: Any) -> Job:
-    """Return the job; what its attempt says counts only while the job is not waiting for one."""
+def job_of(row: Any, attempt: Any = None) -> Job:
+    """Return the job; what its attempt says counts only while the job is not waiting for one.
+
+    Without an ``attempt`` of its own the row tells of both.
+    """
+    attempt = row if attempt is None else attempt
     tried = row.state is not State.PENDING
     return Job(
         id=row.id,
@@ -54,14 +58,14 @@ def job_of(row: Any) -> Job:
         tries=row.tries,
         fence=row.fence,
         not_before=row.not_before,
-        arguments=json.loads(row.payload) if tried and row.payload is not None else None,
-        request=_request_of(row) if tried else None,
-        accepted_at=row.accepted_at if tried else None,
-        video=_video_of(row) if tried else None,
-        attempt_id=row.attempt_id if tried else None,
-        sent_at=row.started_at if tried else None,
-        key_fingerprint=row.key_fingerprint if tried else None,
-        billed=row.billed if tried else None,
+        arguments=json.loads(attempt.payload) if tried and attempt.payload is not None else None,
+        request=_request_of(attempt) if tried else None,
+        accepted_at=attempt.accepted_at if tried else None,
+        video=_video_of(attempt) if tried else None,
+        attempt_id=attempt.attempt_id if tried else None,
+        sent_at=attempt.started_at if tried else None,
+        key_fingerprint=attempt.key_fingerprint if tried else None,
+        billed=attempt.billed if tried else None,
     )
 
 

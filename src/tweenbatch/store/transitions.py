@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
 from tweenbatch.errors import BudgetReached, LeaseLost
@@ -54,8 +54,8 @@ def begin_attempt(
         "error_message": None,
         "updated_at": now,
     }
-    _move(connection, job, run_id=run_id, values=values)
-    if connection.execute(runs.reserve(run_id, intent.price_usd)).rowcount != 1:
+    moved = _move(connection, job, run_id=run_id, values=values)
+    if connection.execute(*runs.reserve(run_id, intent.price_usd)).rowcount != 1:
         raise BudgetReached(
             f"the next submission costs ${intent.price_usd} and would pass this run's limit",
             option="--max-cost",
@@ -63,8 +63,8 @@ def begin_attempt(
     for period in periods:
         _refuse_beyond(connection, period, intent.price_usd)
     digest = hashlib.sha256(intent.payload.encode()).hexdigest()
-    connection.execute(*work.open_attempt(job, intent, digest=digest, run_id=run_id, now=now))
-    return read_job(connection, job.id)
+    opened = work.open_attempt(job, intent, digest=digest, run_id=run_id, now=now)
+    return job_of(moved, connection.execute(*opened).one())
 
 
 def _refuse_beyond(connection: Connection, period: PeriodLimit, price_usd: Decimal) -> None:
@@ -86,10 +86,10 @@ def record(
     if outcome.event is Event.REOPENED:
         raise ImpossibleTransition("a failed job is reopened from outside of any run")
     values = _told(job, outcome, now=now)
-    _move(connection, job, run_id=run_id, values=values)
-    if job.state in AT_FAL:
-        _record_attempt(connection, job, outcome, now=now)
-    return read_job(connection, job.id)
+    moved = _move(connection, job, run_id=run_id, values=values)
+    if job.state not in AT_FAL:
+        return read_job(connection, job.id)
+    return job_of(moved, _record_attempt(connection, job, outcome, now=now))
 
 
 def adopt(
@@ -154,11 +154,13 @@ def _refuse_half_told(outcome: Outcome) -> None:
         raise ValueError(f"{outcome.event} needs its {fact}")
 
 
-def _move(connection: Connection, job: Job, *, run_id: int, values: dict[str, Any]) -> None:
-    if connection.execute(*work.move_job(job, run_id=run_id, values=values)).rowcount != 1:
+def _move(connection: Connection, job: Job, *, run_id: int, values: dict[str, Any]) -> Row[Any]:
+    moved = connection.execute(*work.move_job(job, run_id=run_id, values=values)).one_or_none()
+    if moved is None:
         raise LeaseLost(
             f"job {job.id} is no longer {job.state} under fence {job.fence} of run {run_id}"
         )
+    return moved
 
 
 def _job_values(job: Job, outcome: Outcome, target: State, *, now: datetime) -> dict[str, Any]:
@@ -182,12 +184,14 @@ def _job_values(job: Job, outcome: Outcome, target: State, *, now: datetime) -> 
     return values
 
 
-def _record_attempt(connection: Connection, job: Job, outcome: Outcome, *, now: datetime) -> None:
+def _record_attempt(
+    connection: Connection, job: Job, outcome: Outcome, *, now: datetime
+) -> Row[Any]:
     attempt = connection.execute(*work.latest_attempt(job)).one()
     billed = billed_after(outcome.event, outcome.failure, attempt.billed)
     values = _attempt_values(outcome, billed, now=now)
     try:
-        connection.execute(*work.record_attempt(attempt.id, values))
+        recorded = connection.execute(*work.record_attempt(attempt.id, values)).one()
     except IntegrityError as error:
         if outcome.request is None or not is_duplicate(error):
             raise
@@ -199,6 +203,7 @@ def _record_attempt(connection: Connection, job: Job, outcome: Outcome, *, now: 
         connection.execute(*kept)
     if billed is Billed.NO and attempt.billed is not Billed.NO:
         connection.execute(runs.give_back(attempt.run_id, attempt.price_micro))
+    return recorded
 
 
 def _attempt_values(outcome: Outcome, billed: Billed | None, *, now: datetime) -> dict[str, Any]:

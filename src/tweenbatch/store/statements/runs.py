@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     Update,
     and_,
+    bindparam,
     false,
     func,
     insert,
@@ -175,17 +176,21 @@ def doubt_attempt(job_id: int, number: int) -> Update:
     )
 
 
-def reserve(run_id: int, price_usd: Decimal) -> Update:
-    """Commit an amount under the run's limit; touches no row where it would pass it."""
-    committed = runs.c.committed_micro + price_usd
-    return (
-        update(runs)
-        .where(
-            runs.c.id == run_id,
-            or_(runs.c.max_cost_micro.is_(None), committed <= runs.c.max_cost_micro),
-        )
-        .values(committed_micro=committed)
+_COMMITTED = runs.c.committed_micro + bindparam("price", type_=Dollars)
+# Put together once: every clip needs it.
+_RESERVE = (
+    update(runs)
+    .where(
+        runs.c.id == bindparam("of_run"),
+        or_(runs.c.max_cost_micro.is_(None), runs.c.max_cost_micro >= _COMMITTED),
     )
+    .values(committed_micro=_COMMITTED)
+)
+
+
+def reserve(run_id: int, price_usd: Decimal) -> tuple[Update, dict[str, Any]]:
+    """Commit an amount under the run's limit; touches no row where it would pass it."""
+    return _RESERVE, {"of_run": run_id, "price": price_usd}
 
 
 def committed_since(since: datetime) -> Select[Decimal | None]:

@@ -117,6 +117,24 @@ def _asked_for(state: State, manifests: Collection[int] | None) -> list[ColumnEl
     return [exists().where(rows.c.job_id == jobs.c.id)] if state is State.PENDING else []
 
 
+_OF_ATTEMPT = (
+    attempts.c.id.label("attempt_id"),
+    attempts.c.payload,
+    attempts.c.started_at,
+    attempts.c.key_fingerprint,
+    attempts.c.billed,
+    attempts.c.request_id,
+    attempts.c.status_url,
+    attempts.c.response_url,
+    attempts.c.cancel_url,
+    attempts.c.accepted_at,
+    attempts.c.video_url,
+    attempts.c.video_bytes,
+    attempts.c.video_content_type,
+)
+"""What is read of an attempt beside its job."""
+
+
 @cache
 def jobs_with_attempt() -> Select[Any]:
     """Read the jobs of ``job_ids`` with their latest attempt, the most urgent first.
@@ -145,37 +163,26 @@ def waiting(endpoint: str, prompts: Collection[str]) -> Select[Any]:
 def _with_attempt() -> Select[Any]:
     latest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     return (
-        select(
-            jobs,
-            attempts.c.id.label("attempt_id"),
-            attempts.c.payload,
-            attempts.c.started_at,
-            attempts.c.key_fingerprint,
-            attempts.c.billed,
-            attempts.c.request_id,
-            attempts.c.status_url,
-            attempts.c.response_url,
-            attempts.c.cancel_url,
-            attempts.c.accepted_at,
-            attempts.c.video_url,
-            attempts.c.video_bytes,
-            attempts.c.video_content_type,
-        )
+        select(jobs, *_OF_ATTEMPT)
         .select_from(jobs.outerjoin(attempts, latest))
         .order_by(jobs.c.priority.desc(), jobs.c.id)
     )
 
 
-_AS_KNOWN = update(jobs).where(
-    jobs.c.id == bindparam("of_job"),
-    jobs.c.state == bindparam("from_state"),
-    jobs.c.fence == bindparam("under_fence"),
+_AS_KNOWN = (
+    update(jobs)
+    .where(
+        jobs.c.id == bindparam("of_job"),
+        jobs.c.state == bindparam("from_state"),
+        jobs.c.fence == bindparam("under_fence"),
+    )
+    .returning(jobs)
 )
 _MOVE_HELD = _AS_KNOWN.where(jobs.c.leased_by == bindparam("held_by"))
 
 
 def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Told[Update]:
-    """Change a job that is as we know it and leased to us; touches no row otherwise.
+    """Change a job that is as we know it and leased to us, and return it; no row otherwise.
 
     A job in a final state is nobody's: the table's own constraint.
     """
@@ -262,18 +269,18 @@ def fresh_start(now: datetime) -> dict[str, Any]:
     }
 
 
-_ATTEMPT = insert(attempts)
+_ATTEMPT = insert(attempts).returning(*_OF_ATTEMPT)
 _ATTEMPT_SO_FAR = select(
     attempts.c.id, attempts.c.run_id, attempts.c.price_micro, attempts.c.billed
 ).where(attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_number"))
-_RECORD = update(attempts).where(attempts.c.id == bindparam("of_attempt"))
+_RECORD = update(attempts).where(attempts.c.id == bindparam("of_attempt")).returning(*_OF_ATTEMPT)
 _ARTIFACT = insert(artifacts)
 
 
 def open_attempt(
     job: Job, intent: Intent, *, digest: str, run_id: int, now: datetime
 ) -> Told[Insert]:
-    """Record an intent."""
+    """Record an intent, and return it."""
     return _ATTEMPT, {
         "job_id": job.id,
         "number": job.attempt + 1,
@@ -318,7 +325,7 @@ def requests_since(endpoint: str, since: datetime) -> Select[Any]:
 
 
 def record_attempt(attempt_id: int, values: Mapping[str, Any]) -> Told[Update]:
-    """Write down what became of an attempt."""
+    """Write down what became of an attempt, and return it."""
     return _RECORD, {"of_attempt": attempt_id, **values}
 
 
