@@ -127,6 +127,10 @@ class Rhythm:
             fresh=now - accepted < FRESH_SECONDS,
         )
 
+    def knows(self, sight: Sight) -> bool:
+        """Tell whether a request of this kind was seen to end in this run."""
+        return sight.kind in self._times
+
     def due(self, sight: Sight) -> float:
         """Return when to look next; what has passed means at once.
 

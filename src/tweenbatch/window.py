@@ -209,7 +209,10 @@ class Window:
         if self._ceiling < self.most and now >= self._ceiling_until:
             self._ceiling += max(1, self._ceiling // 8)
         if self._doubling:
-            self._widen(2 * (ahead + 1))
+            self._widen(round(2 * (ahead + 1) / WORTH_A_LOOK))
+            newest = max(self._at_fal, key=lambda each: self._at_fal[each].place)
+            if self._limit is None and newest != number:
+                self._send(newest, now)
         else:
             self._without_queue = 0
             self._widen(self._width + max(1, self._width // 8))

@@ -62,6 +62,9 @@ PARK_BASE_SECONDS = 30.0
 PARK_CAP_SECONDS = 240.0
 """Less than a run with nothing else to do waits for what is laid aside (``--settle``)."""
 
+GIVE_WAY_SECONDS = 0.5
+"""No result waits longer for submissions, however many there are."""
+
 KEY_TROUBLE = frozenset({401, 403})
 FRAME_REFUSED = frozenset({400, 413, 415, 422})
 """What fal's storage answers to a file that it will not take."""
@@ -312,6 +315,7 @@ class Worker:
                     on_silence=self._unanswered,
                     scout_since=lambda: self.slots.window.scouts_since(job.id),
                     turn=lambda: self.slots.window.turn(job.id),
+                    give_way=self._give_way,
                 ),
             )
         except LaneRefused as error:
@@ -323,6 +327,14 @@ class Worker:
         after = await self._record(job, outcome)
         self._leave_slot(job)
         return after
+
+    async def _give_way(self) -> None:
+        """Let submissions go first: each fills a slot at fal, and a result can be read later."""
+        until = self.clock.monotonic() + GIVE_WAY_SECONDS
+        # Whoever was given a slot just now is on its way after one turn of the loop.
+        await asyncio.sleep(0)
+        while self.posts and (left := until - self.clock.monotonic()) > 0:
+            await asyncio.wait(self.posts, timeout=left)
 
     def _leave_slot(self, job: Job) -> None:
         self.slots.leave(job.id)

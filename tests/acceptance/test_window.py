@@ -125,3 +125,25 @@ def test_the_next_submission_waits_for_neither_result_nor_download(tmp_path: Pat
             assert (second - first).total_seconds() < 10
 
     virtually(body)
+
+
+@pytest.mark.parametrize(
+    ("takes_seconds", "read_first"),
+    [
+        pytest.param(0.2, False, id="a result gives way"),
+        pytest.param(5.0, True, id="and not for long"),
+    ],
+)
+def test_a_submission_that_fills_a_slot_goes_before_a_result(
+    tmp_path: Path, takes_seconds: float, read_first: bool
+) -> None:
+    async def body() -> None:
+        async with world(tmp_path, rows=3, fal_settings=Settings(seconds=5.0)) as here:
+            here.script({"on": "submit", "do": "delay", "seconds": takes_seconds})
+            assert (await here.run(concurrency=1)).exit_code is ExitCode.SUCCEEDED
+            # How long the first takes is news that is not kept back.
+            _, second, third = here.ledger()["accepted"]
+            accepted = datetime.fromisoformat(third["at"])
+            assert (seen_done(here)[second["request_id"]] < accepted) == read_first
+
+    virtually(body)

@@ -74,6 +74,43 @@ def test_a_request_that_waits_a_moment_only_is_no_limit() -> None:
     assert window.width == 8
 
 
+def follow_scouts(window: Window, *, slots: int, now: float) -> int:
+    """Let fal answer the looks at whoever is the scout; return how many there were."""
+    looks = 0
+    while window.scout is not None:
+        place = numbers(window).index(window.scout)
+        phase = Phase.RUNNING if place < slots else Phase.QUEUED
+        window.looked(window.scout, phase, now=now)
+        fill(window, now=now)
+        now += 1.0
+        looks += 1
+    return looks
+
+
+@pytest.mark.parametrize("slots", [*range(1, 48, 5), 40, 47])
+def test_a_few_scouts_find_the_limit_to_the_number(slots: int) -> None:
+    window = Window(most=48)
+    fill(window, now=0.0)
+    window.looked(1, Phase.RUNNING, now=0.01)
+    assert follow_scouts(window, slots=slots, now=0.02) <= 20
+    waiting = [number for number in numbers(window) if window.turn(number) == inf]
+    assert waiting == [number for number in numbers(window) if number > slots]
+
+
+def test_who_waits_much_longer_than_others_did_waits_for_a_slot() -> None:
+    window = Window(most=48)
+    fill(window, now=0.0)
+    for _ in range(3):
+        assert window.scout is not None
+        window.looked(window.scout, Phase.RUNNING, now=0.05)
+        fill(window, now=0.05)
+    assert window.scout is not None
+    window.looked(window.scout, Phase.QUEUED, now=0.2)
+    assert max(window.turn(number) for number in numbers(window)) < inf
+    window.looked(window.scout, Phase.QUEUED, now=0.5)
+    assert max(window.turn(number) for number in numbers(window)) == inf
+
+
 def test_it_narrows_on_trouble_and_does_not_soon_try_again_what_was_too_many() -> None:
     window = Window(most=48)
     fill(window, now=0.0)

@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf
@@ -41,6 +41,10 @@ STUCK_QUEUED = timedelta(hours=12)
 """From then on a request holds no slot any more; it is looked at now and then."""
 
 
+async def _at_once() -> None:
+    """Give way to nobody."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiter:
     """Looks at requests until they end."""
@@ -59,13 +63,14 @@ class Waiter:
         on_silence: Callable[[str, float], None] = lambda _reason, _since: None,
         scout_since: Callable[[], float | None] = lambda: None,
         turn: Callable[[], float] = lambda: -inf,
+        give_way: Callable[[], Awaitable[None]] = _at_once,
     ) -> Outcome:
         """Return what became of a job that is ``submitted``.
 
         ``on_status`` sees every look; ``on_silence`` hears why one that began at that time
         (``Clock.monotonic``) was not answered. ``scout_since`` tells since when it is to be
         looked at early, if it is; ``turn`` since when no others are served first, as far as is
-        known now.
+        known now. ``give_way`` returns when a result may be read that nobody waits for.
 
         Raises ``LaneRefused`` where the key does not open the request, and ``Unreadable`` where
         its end, or its result, can't be had for now.
@@ -88,7 +93,11 @@ class Waiter:
                 _refuse_to_wait_for_ever(status, waited)
                 if status.phase is Phase.COMPLETED:
                     finished_at = finished_at or self.clock.now()
-                    return await self._conclude(job, status, sight)
+                    ended = self.clock.monotonic()
+                    # The first clip's time is news that all others wait for.
+                    if self.looks.rhythm.knows(sight):
+                        await give_way()
+                    return await self._conclude(job, status, sight, ended=ended)
                 waiting = status.phase is Phase.QUEUED
                 sight.unfinished(self.clock.monotonic(), waiting=waiting)
                 continue
@@ -147,11 +156,12 @@ class Waiter:
             rng=self.rng,
         )
 
-    async def _conclude(self, job: Job, status: RemoteStatus, sight: Sight) -> Outcome:
+    async def _conclude(
+        self, job: Job, status: RemoteStatus, sight: Sight, *, ended: float
+    ) -> Outcome:
         """Read the result: its HTTP status is the truth, whatever the status said."""
         request = job.request
         assert request is not None
-        ended = self.clock.monotonic()
         try:
             result = await reading(lambda: self.fal.result(request), clock=self.clock, rng=self.rng)
         except Answered as answer:
