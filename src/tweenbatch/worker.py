@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -120,6 +121,8 @@ class Worker:
     budget_reached: BudgetReached | None = None
     """The limit of money that the last submission would have passed."""
     broken_table: Exception | None = None
+    _all_posted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the last submission that was on its way has ended."""
     _expired: Counter[int] = field(default_factory=Counter)
     _parkings: Counter[int] = field(default_factory=Counter)
     _lines_shown: Counter[int] = field(default_factory=Counter)
@@ -188,7 +191,8 @@ class Worker:
             return None
         post = asyncio.create_task(self._post(job, intent), name=f"post-{job.id}")
         self.posts.add(post)
-        post.add_done_callback(self.posts.discard)
+        self._all_posted.clear()
+        post.add_done_callback(self._posted)
         post.add_done_callback(_note_error)
         try:
             return await asyncio.shield(post)
@@ -330,11 +334,17 @@ class Worker:
 
     async def _give_way(self) -> None:
         """Let submissions go first: each fills a slot at fal, and a result can be read later."""
-        until = self.clock.monotonic() + GIVE_WAY_SECONDS
         # Whoever was given a slot just now is on its way after one turn of the loop.
         await asyncio.sleep(0)
-        while self.posts and (left := until - self.clock.monotonic()) > 0:
-            await asyncio.wait(self.posts, timeout=left)
+        if self.posts:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_WAY_SECONDS):
+                    await self._all_posted.wait()
+
+    def _posted(self, post: asyncio.Task[Job]) -> None:
+        self.posts.discard(post)
+        if not self.posts:
+            self._all_posted.set()
 
     def _leave_slot(self, job: Job) -> None:
         self.slots.leave(job.id)
