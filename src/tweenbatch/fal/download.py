@@ -13,11 +13,11 @@ import httpx
 from tweenbatch.errors import DownloadFailed, Unintelligible, UrlExpired
 from tweenbatch.fal.addresses import Addresses, admitted, is_media
 from tweenbatch.fal.errors import clean
-from tweenbatch.fal.exchange import http_client
+from tweenbatch.fal.pools import Pools
 from tweenbatch.fal.transport import Deadlines
 
 MAX_REDIRECTS = 3
-KEPT_ALIVE = 20
+DOWNLOADS_AT_ONCE = 8
 
 _GONE = frozenset({403, 404, 410})
 
@@ -62,11 +62,11 @@ class Downloader:
     ) -> None:
         self._addresses = addresses
         self._deadlines = deadlines
-        self._client = http_client(addresses, context, keepalive_connections=KEPT_ALIVE)
+        self._clients = Pools(addresses, context, at_once=DOWNLOADS_AT_ONCE)
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._clients.aclose()
 
     @asynccontextmanager
     async def open(
@@ -74,8 +74,11 @@ class Downloader:
     ) -> AsyncIterator[Download]:
         """Open the file at a URL, from ``offset`` on if the server proves that it is the same."""
         try:
-            async with asyncio.timeout(self._deadlines.download_seconds) as limit:
-                response, begins = await self._from(url, offset, etag, total)
+            async with (
+                self._clients.client() as client,
+                asyncio.timeout(self._deadlines.download_seconds) as limit,
+            ):
+                response, begins = await self._from(client, url, offset, etag, total)
                 async with aclosing(response):
                     yield _download(response, begins)
         except TimeoutError as error:
@@ -85,22 +88,29 @@ class Downloader:
             raise DownloadFailed(f"not finished within {seconds:g} seconds") from error
 
     async def _from(
-        self, url: str, offset: int, etag: str | None, total: int | None
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        offset: int,
+        etag: str | None,
+        total: int | None,
     ) -> tuple[httpx.Response, int]:
         """Return the open answer and where its part, should it be one, must begin."""
         if offset:
             headers = {"Range": f"bytes={offset}-"} | ({"If-Range": etag} if etag else {})
-            response = await self._get(url, headers)
+            response = await self._get(client, url, headers)
             if _goes_on(response, offset, etag, total):
                 return response, offset
             await response.aclose()
-        return await self._get(url, {}), 0
+        return await self._get(client, url, {}), 0
 
-    async def _get(self, url: str, headers: Mapping[str, str]) -> httpx.Response:
+    async def _get(
+        self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]
+    ) -> httpx.Response:
         """Return the open answer behind all redirects."""
         for _ in range(MAX_REDIRECTS + 1):
             target = self._media(url)
-            response = await self._send(target, headers)
+            response = await self._send(client, target, headers)
             if not response.has_redirect_location:
                 return response
             await response.aclose()
@@ -122,8 +132,10 @@ class Downloader:
         except httpx.InvalidURL:
             raise DownloadFailed("redirected to an unreadable address") from None
 
-    async def _send(self, target: httpx.URL, headers: Mapping[str, str]) -> httpx.Response:
-        request = self._client.build_request(
+    async def _send(
+        self, client: httpx.AsyncClient, target: httpx.URL, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        request = client.build_request(
             "GET",
             self._addresses.wire(target),
             headers={**headers, "Accept-Encoding": "identity"},
@@ -132,7 +144,7 @@ class Downloader:
             ),
         )
         try:
-            return await self._client.send(request, stream=True)
+            return await client.send(request, stream=True)
         except (httpx.HTTPError, OSError) as error:
             raise DownloadFailed(_text(f"{target.host} did not answer", error)) from error
 
