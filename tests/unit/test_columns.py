@@ -9,7 +9,7 @@ from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
 from tweenbatch.manifest import Reading
 from tweenbatch.records import Manifest, Row
-from tweenbatch.report import text
+from tweenbatch.report import planned
 
 ROW = {
     "prompt": "Snow melts.",
@@ -53,16 +53,16 @@ def test_a_column_of_another_name_means_the_same_and_is_shown(
     found = read(tmp_path, renamed(**{name: other}))
     assert [row.spec.key for row in found.rows] == [same.spec.key]
     assert found.mapped == {other: name}
-    assert text.column_lines([found]) == [f"  columns: {other} → {name}"]
+    assert planned.column_lines([found]) == [f"  columns: {other} → {name}"]
 
 
 def test_nothing_is_shown_where_all_columns_have_their_own_names(tmp_path: Path) -> None:
-    assert text.column_lines([read(tmp_path, {**ROW, "order": "1"})]) == []
+    assert planned.column_lines([read(tmp_path, {**ROW, "order": "1"})]) == []
 
 
 def test_columns_that_mean_nothing_here_are_shown(tmp_path: Path) -> None:
     found = read(tmp_path, {**ROW, "Length": "10", "order": "1", "note": "x"})
-    assert text.column_lines([found]) == ["  carried through to the results: Length, note"]
+    assert planned.column_lines([found]) == ["  carried through to the results: Length, note"]
 
 
 @pytest.mark.parametrize("name", ["title", "id", "filename"])

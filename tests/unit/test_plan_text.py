@@ -9,7 +9,7 @@ from support.jobtable import row
 from tweenbatch.pace import Estimate, estimate
 from tweenbatch.plan import Group, Plan, PlannedRow
 from tweenbatch.records import Took
-from tweenbatch.report import text
+from tweenbatch.report import planned, text
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def guess(clips: int, *took: Took, concurrency: int = 8) -> Estimate:
 
 def test_the_median_tells_the_pace_whatever_one_clip_took_overnight() -> None:
     took = [Took(endpoint="kling", seconds=each) for each in (118, 110, 30_000)]
-    assert text.time_it_takes(guess(100, *took)) == (
+    assert planned.time_it_takes(guess(100, *took)) == (
         "about 25 min at 8 at a time (clips took 118 s lately)"
     )
 
@@ -60,7 +60,7 @@ def plan_of(*reasons: str, count: int = 1) -> list[str]:
         )
         for number in range(2, 2 + count)
     ]
-    return text.plan_lines(
+    return planned.lines(
         Plan(manifests=(Path("/jobs/m.csv"),), here={}, elsewhere={}, told=tuple(rows))
     )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 
 from tweenbatch.cli.options import table_options, table_url
-from tweenbatch.report import text
+from tweenbatch.report import standing
 from tweenbatch.store import Store
 
 
@@ -24,4 +24,4 @@ def command(*, db: str, rehearse: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"paused_since": since.isoformat()}))
         return
-    click.echo(text.paused(since).strip())
+    click.echo(standing.paused(since).strip())

@@ -13,7 +13,7 @@ from tweenbatch.cli import streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
 from tweenbatch.cli.options import concurrency_option, output_option, table_options, table_url
 from tweenbatch.errors import ManifestError, OutputUnusable
-from tweenbatch.report import shapes, text
+from tweenbatch.report import planned, text
 from tweenbatch.settings import ASSUMED_CONCURRENCY
 from tweenbatch.store import Store
 
@@ -46,7 +46,7 @@ def command(
         read, _ = asked.read(output, url, writes=False)
     except ManifestError as error:
         if as_json:
-            click.echo(json.dumps(shapes.problems(error)))
+            click.echo(json.dumps(planned.problems(error)))
         raise
     store = Store.find(url)
     try:
@@ -72,22 +72,22 @@ def command(
         click.echo(
             json.dumps(
                 {
-                    **shapes.plan(made),
-                    "mapped": shapes.mapped(read),
-                    "fitted": shapes.fitted(read),
-                    "disk": shapes.room(room),
+                    **planned.shape(made),
+                    "mapped": planned.mapped(read),
+                    "fitted": planned.fitted(read),
+                    "disk": planned.room(room),
                 }
             )
         )
         return
-    click.echo(streams.visible_line(text.title(made)))
-    warned = text.warning_lines(made.warnings)
+    click.echo(streams.visible_line(planned.title(made)))
+    warned = planned.warning_lines(made.warnings)
     if shortage:
         warned.append(f"  warning: {shortage}")
     for line in (
-        *text.column_lines(read),
-        *text.fitted_lines(read),
-        *text.plan_lines(made),
+        *planned.column_lines(read),
+        *planned.fitted_lines(read),
+        *planned.lines(made),
         *warned,
     ):
         click.echo(streams.visible_line(line))

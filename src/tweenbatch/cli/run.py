@@ -37,7 +37,7 @@ from tweenbatch.fal import Fal
 from tweenbatch.inbox import DONE, Inbox
 from tweenbatch.jobfile import Job
 from tweenbatch.morning import Morning
-from tweenbatch.report import before, results, shapes, summary, text
+from tweenbatch.report import before, results, standing, summary, text
 from tweenbatch.report.digest import Digest
 from tweenbatch.runner import table_failed
 from tweenbatch.settings import (
@@ -336,7 +336,7 @@ def _close(
         where = f"not written to {where} ({error.strerror}); `tweenbatch export` makes it again"
     money, attention = store.money(), store.attention()
     if settings.json_output:
-        shape = shapes.status(result.counts, money, attention)
+        shape = standing.shape(result.counts, money, attention)
         click.echo(json.dumps({**shape, "exit_code": int(result.exit_code)}))
     for line in summary.lines(result, money, attention, rehearsal=settings.rehearse):
         say(line)

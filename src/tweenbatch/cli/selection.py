@@ -10,7 +10,7 @@ import click
 
 from tweenbatch.errors import UsageError
 from tweenbatch.records import Attention, Selection
-from tweenbatch.report import text
+from tweenbatch.report import standing
 from tweenbatch.states import State
 from tweenbatch.store import Store
 
@@ -69,7 +69,7 @@ def agreed(found: Sequence[Attention], meaning: Sequence[str], *, yes: bool) -> 
 
     Raises ``UsageError`` where nobody agrees.
     """
-    for line in (*text.attention_lines(found), *(f"  {each}" for each in meaning)):
+    for line in (*standing.attention_lines(found), *(f"  {each}" for each in meaning)):
         click.echo(line, err=True)
     if yes:
         return

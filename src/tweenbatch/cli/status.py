@@ -7,7 +7,7 @@ from contextlib import suppress
 import click
 
 from tweenbatch.cli.options import table_options, table_url
-from tweenbatch.report import shapes, text
+from tweenbatch.report import standing
 from tweenbatch.store import Store
 
 LOOK_SECONDS = 1.0
@@ -31,12 +31,12 @@ def command(db: str, rehearse: bool, as_json: bool, watch: bool) -> None:
     finally:
         store.close()
     if as_json:
-        click.echo(json.dumps(shapes.status(counts, money, attention)))
+        click.echo(json.dumps(standing.shape(counts, money, attention)))
         return
-    for line in text.status_lines(counts, money, attention):
+    for line in standing.lines(counts, money, attention):
         click.echo(line)
     if paused_since is not None:
-        click.echo(text.paused(paused_since))
+        click.echo(standing.paused(paused_since))
 
 
 def _watch(store: Store, *, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def _watch(store: Store, *, as_json: bool) -> None:
             began = time.monotonic()
             counts, money = store.counts(), store.money()
             progress.seen(counts, money.spent + money.reserved + money.uncertain)
-            shape = json.dumps(shapes.status(counts, money, store.attention())) if as_json else ""
+            shape = json.dumps(standing.shape(counts, money, store.attention())) if as_json else ""
             if shape != said:
                 click.echo(shape)
                 said = shape

@@ -6,7 +6,7 @@ from tweenbatch import places
 from tweenbatch.batch import Batch
 from tweenbatch.models import Rise
 from tweenbatch.plan import Plan
-from tweenbatch.report import text
+from tweenbatch.report import planned, standing, text
 from tweenbatch.settings import RunSettings
 
 
@@ -17,7 +17,7 @@ def lines(batch: Batch, settings: RunSettings) -> list[str]:
 
 def risen(rises: Sequence[Rise]) -> str:
     """Say why what was agreed to would cost more now."""
-    return text.risen(rises) or "fal asks more by now than when these rows were imported"
+    return planned.risen(rises) or "fal asks more by now than when these rows were imported"
 
 
 def too_dear(why: str, *, known: Batch, now: Batch) -> str:
@@ -33,13 +33,13 @@ def _asked_for(batch: Batch) -> list[str]:
     asked = batch.asked
     if isinstance(asked, Plan):
         return [
-            text.title(asked),
-            *text.column_lines(batch.manifests),
-            *text.fitted_lines(batch.manifests),
-            *text.plan_lines(asked),
-            *text.warning_lines(asked.warnings),
+            planned.title(asked),
+            *planned.column_lines(batch.manifests),
+            *planned.fitted_lines(batch.manifests),
+            *planned.lines(asked),
+            *planned.warning_lines(asked.warnings),
         ]
-    return ["resuming all unfinished work", *text.status_lines(asked.counts, asked.money, [])]
+    return ["resuming all unfinished work", *standing.lines(asked.counts, asked.money, [])]
 
 
 def _comes_to(batch: Batch, settings: RunSettings) -> list[str]:
