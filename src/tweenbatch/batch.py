@@ -12,7 +12,8 @@ from tweenbatch import pace, plan
 from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.plan import Group, Plan
-from tweenbatch.records import LastImport, Manifest, Money, SeenFrame
+from tweenbatch.records import Money, SeenFrame
+from tweenbatch.rows import LastImport, Manifest
 from tweenbatch.settings import ASSUMED_CONCURRENCY, RunSettings
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store

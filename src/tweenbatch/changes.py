@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Protocol
 
 from tweenbatch.places import FITTED
-from tweenbatch.records import EarlierRow, Frame, JobSpec, Row
+from tweenbatch.records import EarlierRow, Frame, JobSpec
+from tweenbatch.rows import Row
 
 SIMILAR = 0.5
 """Of the words of two prompts, the part that they share when one is an edit of the other."""

@@ -14,7 +14,8 @@ from tweenbatch import changes, pace
 from tweenbatch.errors import Problem
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.pace import Estimate
-from tweenbatch.records import EarlierRow, JobKind, Manifest, OldFailures, Row
+from tweenbatch.records import EarlierRow, OldFailures
+from tweenbatch.rows import JobKind, Manifest, Row
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
 from tweenbatch.store.comparing import Comparison, Contents, Gone, Standing

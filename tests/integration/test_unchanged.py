@@ -18,7 +18,7 @@ from tweenbatch.errors import TableBusy
 from tweenbatch.fitting import Fit, Way
 from tweenbatch.manifest import Naming, Reading
 from tweenbatch.models import ENDPOINTS, find
-from tweenbatch.records import Manifest
+from tweenbatch.rows import Manifest
 from tweenbatch.states import State
 from tweenbatch.store import Store
 

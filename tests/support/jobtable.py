@@ -11,20 +11,17 @@ from typing import Any
 from tweenbatch.manifest.spool import Spool
 from tweenbatch.records import (
     Artifact,
-    Columns,
     Failure,
     Frame,
     Imported,
     Intent,
     Job,
-    JobKind,
     JobSpec,
-    Manifest,
     Outcome,
     RemoteVideo,
     Request,
-    Row,
 )
+from tweenbatch.rows import Columns, JobKind, Manifest, Row
 from tweenbatch.states import Event, State
 from tweenbatch.store import Store
 

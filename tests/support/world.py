@@ -23,7 +23,8 @@ from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.fal import Fal
 from tweenbatch.models import KLING_O1
-from tweenbatch.records import Frame, Job, JobSpec, Manifest, Row
+from tweenbatch.records import Frame, Job, JobSpec
+from tweenbatch.rows import Manifest, Row
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store

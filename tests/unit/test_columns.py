@@ -8,8 +8,8 @@ from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
 from tweenbatch.manifest import Reading
-from tweenbatch.records import Manifest, Row
 from tweenbatch.report import planned
+from tweenbatch.rows import Manifest, Row
 
 ROW = {
     "prompt": "Snow melts.",

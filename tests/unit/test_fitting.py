@@ -16,7 +16,8 @@ from tweenbatch.errors import ManifestError, OutputUnusable
 from tweenbatch.fitting import Fit, Way
 from tweenbatch.manifest import Reading
 from tweenbatch.models import KLING_O1, USUAL_LIMITS
-from tweenbatch.records import Frame, Manifest, Row
+from tweenbatch.records import Frame
+from tweenbatch.rows import Manifest, Row
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 

@@ -16,7 +16,8 @@ from tweenbatch.frames import FrameFacts
 from tweenbatch.manifest import Reading
 from tweenbatch.memory import LOOKER, TICK_NS, Memory
 from tweenbatch.preflight import Look
-from tweenbatch.records import Manifest, SeenFrame
+from tweenbatch.records import SeenFrame
+from tweenbatch.rows import Manifest
 
 SECOND = 1_000_000_000
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from support.jobtable import changed, row
 from tweenbatch import changes
-from tweenbatch.records import EarlierRow, Frame, Row
+from tweenbatch.records import EarlierRow, Frame
+from tweenbatch.rows import Row
 from tweenbatch.states import State
 
 A, B, C = (Frame(source=f"/frames/{name}.png", sha256=name * 64) for name in "abc")

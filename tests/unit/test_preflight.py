@@ -16,7 +16,7 @@ from tweenbatch.errors import ManifestError
 from tweenbatch.manifest import Reading
 from tweenbatch.preflight import concerns, pictures
 from tweenbatch.preflight.repeats import bare_words
-from tweenbatch.records import Manifest
+from tweenbatch.rows import Manifest
 
 SEASONS = Path(__file__).parents[2] / "jobs" / "seasons"
 SIZE = (640, 360)

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from support.jobtable import changed, columns_of, row
 from tweenbatch.manifest.spool import IN_MEMORY, PART, Spool
-from tweenbatch.records import Frame, Row
+from tweenbatch.records import Frame
+from tweenbatch.rows import Row
 
 SOME = 700
 

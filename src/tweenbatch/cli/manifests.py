@@ -19,8 +19,9 @@ from tweenbatch.inbox import Inbox
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
 from tweenbatch.memory import Memory
 from tweenbatch.models import DEFAULT, find
-from tweenbatch.records import Manifest, OldFailures
+from tweenbatch.records import OldFailures
 from tweenbatch.report import problems
+from tweenbatch.rows import Manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
 

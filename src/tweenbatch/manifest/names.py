@@ -15,7 +15,7 @@ from tweenbatch.errors import ManifestError, Problem, UsageError
 from tweenbatch.filenames import slug
 from tweenbatch.manifest import templates
 from tweenbatch.manifest.columns import Header
-from tweenbatch.records import Manifest, Row
+from tweenbatch.rows import Manifest, Row
 
 SUFFIX = ".mp4"
 MAX_CHARS = 200

@@ -22,7 +22,7 @@ from tweenbatch.manifest.spool import Spool
 from tweenbatch.memory import Memory
 from tweenbatch.models import DEFAULT, ENDPOINTS, USUAL_LIMITS, Endpoint
 from tweenbatch.preflight import Preflight, is_hint
-from tweenbatch.records import LastImport, Manifest
+from tweenbatch.rows import LastImport, Manifest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -20,7 +20,8 @@ from tweenbatch.manifest.sheet import Block
 from tweenbatch.models import Endpoint
 from tweenbatch.models.parameter import without_zeros
 from tweenbatch.preflight import Preflight
-from tweenbatch.records import Asked, Columns, Row, content_key, identity, quoted, rows_of
+from tweenbatch.records import content_key, identity, quoted
+from tweenbatch.rows import Asked, Columns, Row, rows_of
 
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000

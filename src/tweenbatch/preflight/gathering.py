@@ -17,7 +17,7 @@ from tweenbatch.frames import MAX_BYTES, FrameFacts
 from tweenbatch.preflight.concerns import Kind, Seen, of_frame, of_pair, same_frame
 from tweenbatch.preflight.pictures import AT_ONCE, Look, look_into
 from tweenbatch.preflight.repeats import Repeats
-from tweenbatch.records import Asked
+from tweenbatch.rows import Asked
 
 T = TypeVar("T", bound=Hashable)
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from tweenbatch.errors import Problem
 from tweenbatch.preflight.concerns import Kind
-from tweenbatch.records import Asked
 from tweenbatch.repeated import any_repeated
+from tweenbatch.rows import Asked
 
 _LETTERS_DROPPED = (string.whitespace + string.punctuation).encode()
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())

@@ -10,8 +10,8 @@ from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.models import Rise
 from tweenbatch.pace import Estimate
 from tweenbatch.plan import Clips, Group, Plan, PlannedRow, Removed
-from tweenbatch.records import Manifest
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
+from tweenbatch.rows import Manifest
 
 _GROUPS = {
     Group.NEW: "new",

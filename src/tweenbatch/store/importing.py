@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tweenbatch.errors import TableBusy
-from tweenbatch.records import Imported, LastImport, Manifest
+from tweenbatch.records import Imported
+from tweenbatch.rows import LastImport, Manifest
 from tweenbatch.store.staging import CHUNK, Staged, stage
 from tweenbatch.store.statements import imports, staged
 

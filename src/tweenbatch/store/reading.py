@@ -17,12 +17,10 @@ from tweenbatch.records import (
     FileState,
     Frame,
     Job,
-    JobKind,
     JobSpec,
     Money,
     RemoteVideo,
     Request,
-    Row,
     Run,
     SeenFrame,
     Slow,
@@ -30,6 +28,7 @@ from tweenbatch.records import (
     Took,
     Unpaid,
 )
+from tweenbatch.rows import JobKind, Row
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
 

@@ -15,8 +15,9 @@ from sqlalchemy import Connection
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
 from tweenbatch.filenames import slug
-from tweenbatch.records import Columns, JobKind, Manifest, canonical_json
+from tweenbatch.records import canonical_json
 from tweenbatch.repeated import any_repeated
+from tweenbatch.rows import Columns, JobKind, Manifest
 from tweenbatch.store import engine
 from tweenbatch.store.statements import imports
 from tweenbatch.store.statements.staged import (

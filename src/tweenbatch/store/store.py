@@ -22,8 +22,6 @@ from tweenbatch.records import (
     Intent,
     Job,
     Known,
-    LastImport,
-    Manifest,
     Money,
     Night,
     OldFailures,
@@ -41,6 +39,7 @@ from tweenbatch.records import (
     Unpaid,
     Work,
 )
+from tweenbatch.rows import LastImport, Manifest
 from tweenbatch.states import Event, ImpossibleTransition, State, advance
 from tweenbatch.store import filesystem, importing, reading, retaking, transitions
 from tweenbatch.store.comparing import Comparison

@@ -9,7 +9,7 @@ from support.jobtable import PATHS, PRICE, Table, changed, manifest, row
 from tweenbatch import plan
 from tweenbatch.models import AS_KNOWN
 from tweenbatch.plan import Clips, Group, Plan, PlannedRow, RemovedRow
-from tweenbatch.records import Manifest, Row
+from tweenbatch.rows import Manifest, Row
 from tweenbatch.states import Event, State
 
 OTHER = "/jobs/other.csv"
