@@ -181,10 +181,12 @@ def test_a_table_that_stays_locked_is_told_to_all(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
     calls = [partial(of_file.begin, job) for job in of_file.claim()]
+    read: list[Any] = []
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(TableBusy):
-            of_file.store.together(calls)
+            of_file.store.together([lambda: read.append(of_file.store.counts()), *calls])
+    assert not read, "what is read in order to write must be read alone"
     assert seen_from_outside(file) == {"pending": 3}
 
 
