@@ -90,8 +90,7 @@ def test_a_writer_is_alone_from_its_first_moment_on(file: Path) -> None:
 def test_a_locked_table_is_waited_for_and_the_work_is_done_once(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tweenbatch.store.engine.BUSY_SECONDS", 0)
-    store = Store.open(at(file))
+    store = Store.open(at(file), busy_seconds=0)
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     monkeypatch.setattr("time.sleep", lambda _seconds: other.rollback())
@@ -103,9 +102,8 @@ def test_a_locked_table_is_waited_for_and_the_work_is_done_once(
 def test_a_table_that_stays_locked_is_an_error_in_the_end(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tweenbatch.store.engine.BUSY_SECONDS", 0)
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    store = Store.open(at(file))
+    store = Store.open(at(file), busy_seconds=0)
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(TableBusy, match=r"tweenbatch\.db is locked by another program"):
