@@ -175,8 +175,8 @@ class Store:
         """Say that the run lives; its leases hold for another 60 s."""
 
         def beat(connection: Connection) -> None:
-            connection.execute(runs.beat(run_id, now=now))
-            connection.execute(runs.extend_leases(run_id, until=now + LEASE))
+            connection.execute(*runs.beat(run_id, now=now))
+            connection.execute(*runs.extend_leases(run_id, until=now + LEASE))
 
         self._database.write(beat)
         self._remember(now)
@@ -467,7 +467,7 @@ class Store:
                     manifests=manifests,
                     only=only,
                 )
-                ids = connection.execute(claim).scalars().all()
+                ids = connection.execute(*claim).scalars().all()
                 if ids:
                     taken = connection.execute(work.jobs_with_attempt(), {"job_ids": ids})
                     jobs += map(reading.job_of, taken)
@@ -621,7 +621,7 @@ class Store:
 
         def look(connection: Connection) -> datetime | None:
             found = [
-                connection.execute(work.earliest_due(state, now=now, manifests=manifests)).scalar()
+                connection.execute(*work.earliest_due(state, now=now, manifests=manifests)).scalar()
                 for state in states
             ]
             return min((instant for instant in found if instant is not None), default=None)

@@ -146,7 +146,7 @@ def test_a_claim_passes_by_what_another_claim_has_in_its_hands(table: Table, url
             manifests=None,
             only=None,
         )
-        ids = list(connection.execute(mine).scalars())
+        ids = list(connection.execute(*mine).scalars())
         theirs = pool.submit(other.claim, table.run_id, [State.PENDING], limit=9, now=table.now)
         return ids + [job.id for job in theirs.result(timeout=10)]
 

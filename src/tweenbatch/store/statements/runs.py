@@ -1,4 +1,7 @@
-"""Statements about runs: their beginning and end, their heartbeat, their money, their dead."""
+"""Statements about runs: their beginning and end, their heartbeat, their money, their dead.
+
+Those that a run needs again and again are put together once, as in ``work``.
+"""
 
 from datetime import datetime
 from decimal import Decimal
@@ -26,6 +29,9 @@ from tweenbatch.states import FINAL, IDENTIFIED, Event, State, advance
 from tweenbatch.store.attempts import AFTER, AttemptOutcome
 from tweenbatch.store.schema import attempts, jobs, runs
 from tweenbatch.store.types import Dollars
+
+Told = tuple[Update, dict[str, Any]]
+"""A statement, and what it is to say this time."""
 
 RUNNER_DIED = "runner_died"
 RUNNER_DIED_MESSAGE = "the run ended after the submission may have left and before its answer came"
@@ -81,14 +87,19 @@ def reach() -> Select[Any]:
     )
 
 
-def beat(run_id: int, *, now: datetime) -> Update:
+_OF_RUN = runs.c.id == bindparam("of_run")
+_BEAT = update(runs).where(_OF_RUN)
+_EXTEND = update(jobs).where(jobs.c.leased_by == bindparam("of_run"))
+
+
+def beat(run_id: int, *, now: datetime) -> Told:
     """Say that the run lives."""
-    return update(runs).where(runs.c.id == run_id).values(heartbeat_at=now)
+    return _BEAT, {"of_run": run_id, "heartbeat_at": now}
 
 
-def extend_leases(run_id: int, *, until: datetime) -> Update:
+def extend_leases(run_id: int, *, until: datetime) -> Told:
     """Prolong every lease of the run."""
-    return update(jobs).where(jobs.c.leased_by == run_id).values(lease_until=until)
+    return _EXTEND, {"of_run": run_id, "lease_until": until}
 
 
 def finish_run(run_id: int, *, now: datetime, exit_code: int, note: str) -> Update:
@@ -177,18 +188,17 @@ def doubt_attempt(job_id: int, number: int) -> Update:
 
 
 _COMMITTED = runs.c.committed_micro + bindparam("price", type_=Dollars)
-# Put together once: every clip needs it.
 _RESERVE = (
     update(runs)
     .where(
-        runs.c.id == bindparam("of_run"),
+        _OF_RUN,
         or_(runs.c.max_cost_micro.is_(None), runs.c.max_cost_micro >= _COMMITTED),
     )
     .values(committed_micro=_COMMITTED)
 )
 
 
-def reserve(run_id: int, price_usd: Decimal) -> tuple[Update, dict[str, Any]]:
+def reserve(run_id: int, price_usd: Decimal) -> Told:
     """Commit an amount under the run's limit; touches no row where it would pass it."""
     return _RESERVE, {"of_run": run_id, "price": price_usd}
 

@@ -1,7 +1,7 @@
 """Statements that move jobs: claim, compare-and-set, the attempt's own record.
 
-Those that every clip needs several times are put together once: to do that takes longer than to
-carry them out. They come as ``Told``: the statement, and what it is to say this time.
+Those that are needed again and again are put together once: to do that takes longer than to carry
+them out. They come as ``Told``: the statement, and what it is to say this time.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Insert,
     Select,
@@ -46,11 +47,20 @@ def claim(
     until: datetime,
     manifests: Collection[int] | None,
     only: Collection[int] | None,
-) -> Update:
+) -> Told[Update]:
     """Lease jobs that are due, the most urgent first; gives their ids, in no order.
 
     SQLite has no row locks and drops the lock clause: there the whole transaction is alone.
     """
+    told = {"run": run_id, "most": limit, "now": now, "until": until}
+    told |= _named(manifests=manifests, only=only)
+    return _claim(state, of_manifests=manifests is not None, of_few=only is not None), told
+
+
+@cache
+def _claim(state: State, *, of_manifests: bool, of_few: bool) -> Update:
+    run: BindParameter[int] = bindparam("run")
+    now: BindParameter[datetime] = bindparam("now")
     due = (
         select(jobs.c.id)
         .where(
@@ -60,20 +70,22 @@ def claim(
             # A lease of our own that ran out (the clock jumped, the machine slept) is still held.
             or_(
                 jobs.c.leased_by.is_(None),
-                and_(jobs.c.lease_until <= now, jobs.c.leased_by != run_id),
+                and_(jobs.c.lease_until <= now, jobs.c.leased_by != run),
             ),
-            *_asked_for(state, manifests),
-            *([] if only is None else [jobs.c.id.in_(sorted(only))]),
+            *_asked_for(state, _MANIFESTS if of_manifests else None),
+            *([jobs.c.id.in_(bindparam("only", expanding=True))] if of_few else []),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
-        .limit(limit)
+        .limit(bindparam("most"))
         .with_for_update(skip_locked=True, of=jobs)
         .cte("due")
     )
     return (
         update(jobs)
         .where(jobs.c.id.in_(select(due.c.id)))
-        .values(leased_by=run_id, lease_until=until, fence=jobs.c.fence + 1, updated_at=now)
+        .values(
+            leased_by=run, lease_until=bindparam("until"), fence=jobs.c.fence + 1, updated_at=now
+        )
         .returning(jobs.c.id)
     )
 
@@ -93,24 +105,40 @@ def waiting_in_order(manifests: Collection[int] | None) -> Select[int]:
 
 def earliest_due(
     state: State, *, now: datetime, manifests: Collection[int] | None
-) -> Select[datetime]:
+) -> Told[Select[datetime]]:
     """Find when the next free job of that state falls due, if that lies ahead."""
+    told = {"now": now, **_named(manifests=manifests)}
+    return _earliest_due(state, of_manifests=manifests is not None), told
+
+
+@cache
+def _earliest_due(state: State, *, of_manifests: bool) -> Select[datetime]:
     return (
         select(jobs.c.not_before)
         .where(
             jobs.c.state == state,
             jobs.c.finished_at.is_(None),
             jobs.c.not_before.is_not(None),
-            jobs.c.not_before > now,
+            jobs.c.not_before > bindparam("now"),
             jobs.c.leased_by.is_(None),
-            *_asked_for(state, manifests),
+            *_asked_for(state, _MANIFESTS if of_manifests else None),
         )
         .order_by(jobs.c.not_before)
         .limit(1)
     )
 
 
-def _asked_for(state: State, manifests: Collection[int] | None) -> list[ColumnElement[bool]]:
+_MANIFESTS: BindParameter[Any] = bindparam("manifests", expanding=True)
+
+
+def _named(**collections: Collection[int] | None) -> dict[str, list[int]]:
+    """Return what a statement is to be told of those collections that there are."""
+    return {name: sorted(ids) for name, ids in collections.items() if ids is not None}
+
+
+def _asked_for(
+    state: State, manifests: Collection[int] | BindParameter[Any] | None
+) -> list[ColumnElement[bool]]:
     """Return the condition that a row still asks for the job: only new work needs it."""
     if manifests is not None:
         return [exists().where(rows.c.job_id == jobs.c.id, rows.c.manifest_id.in_(manifests))]
@@ -144,6 +172,7 @@ def jobs_with_attempt() -> Select[Any]:
     return _with_attempt().where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
 
 
+@cache
 def jobs_in(state: State) -> Select[Any]:
     """Read all jobs of a state with their latest attempt, whoever holds them."""
     return _with_attempt().where(jobs.c.state == state, jobs.c.finished_at.is_(None))
