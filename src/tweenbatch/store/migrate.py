@@ -36,19 +36,18 @@ def bring_up_to_date(database: Database, *, create: bool) -> None:
     All steps are one transaction. Of a SQLite file a copy is kept beside it before the first.
     Raises ``TableTooNew``, or ``TableUnusable`` where other tables, or none, are found.
     """
-    if database.read(lambda connection: _is_current(database, connection, create=create)):
+    if database.read(lambda connection: _version(database, connection, create=create)) == HEAD:
         return
 
     def migrate(connection: Connection) -> None:
         database.one_at_a_time(connection)
         # Another process may have been faster while we waited.
-        if not _is_current(database, connection, create=create):
-            found = found_version(connection)
-            if found is None:
-                _create(connection)
-            else:
-                _keep_copy(database, found)
-                _upgrade(connection)
+        found = _version(database, connection, create=create)
+        if found is None:
+            _create(connection)
+        elif found != HEAD:
+            _keep_copy(database, found)
+            _upgrade(connection)
 
     database.write(migrate)
 
@@ -59,18 +58,14 @@ def script_location() -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[3] / "migrations"
 
 
-def found_version(connection: Connection) -> str | None:
-    """Return the version that the database says it has; None where there is no table yet."""
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
-    return None if found is None else str(found)
-
-
-def _is_current(database: Database, connection: Connection, *, create: bool) -> bool:
-    found = found_version(connection)
+def _version(database: Database, connection: Connection, *, create: bool) -> str | None:
+    """Return the version of the tables that there are; None: they are to be made."""
+    # One look: between two of them another process could make our tables on a server.
+    there = set(inspect(connection).get_table_names())
+    number = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant
+    found = connection.execute(number).scalar() if VERSION_TABLE in there else None
     if found is None:
-        _refuse_foreign_tables(database, connection)
+        _refuse_foreign_tables(database, there)
         if not create:
             raise no_table_yet(database.name)
     elif found not in REVISIONS:
@@ -78,7 +73,7 @@ def _is_current(database: Database, connection: Connection, *, create: bool) -> 
             f"{database.name} was written by a newer tweenbatch (its schema is {found}, this"
             f' program knows up to {HEAD}): pip install --upgrade "tweenbatch"'
         )
-    return found == HEAD
+    return found
 
 
 def no_table_yet(name: str) -> TableMissing:
@@ -88,10 +83,9 @@ def no_table_yet(name: str) -> TableMissing:
     )
 
 
-def _refuse_foreign_tables(database: Database, connection: Connection) -> None:
+def _refuse_foreign_tables(database: Database, there: set[str]) -> None:
     """A file belongs to us alone; a server's schema may hold tables of others under other names."""
-    found = set(inspect(connection).get_table_names()) - {VERSION_TABLE}
-    strangers = found if database.is_sqlite else found & set(metadata.tables)
+    strangers = there - {VERSION_TABLE} if database.is_sqlite else there & set(metadata.tables)
     if strangers:
         raise TableUnusable(
             f"{database.name} holds tables of another program ({', '.join(sorted(strangers)[:3])});"

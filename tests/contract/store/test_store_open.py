@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
 
 from support.jobtable import NOON, changed, manifest, row
 from tweenbatch.batch import look
@@ -235,6 +235,23 @@ def test_a_table_of_a_newer_program_is_refused_with_what_to_do(url: str) -> None
 def test_a_table_in_memory_needs_no_file() -> None:
     store = Store.open("sqlite:///:memory:")
     assert store.import_manifest(manifest(row()), now=NOON).new == 1
+    store.close()
+
+
+# In a SQLite file nobody can write while another reads.
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_tables_that_another_process_makes_between_two_statements_are_not_foreign(url: str) -> None:
+    looked_at: list[str] = []
+
+    def be_faster(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "pg_class" in statement and not looked_at:
+            looked_at.append(statement)
+            Store.open(url).close()
+
+    event.listen(Engine, "after_cursor_execute", be_faster)
+    store = Store.open(url)
+    event.remove(Engine, "after_cursor_execute", be_faster)
+    assert sum(store.counts().values()) == 0
     store.close()
 
 
