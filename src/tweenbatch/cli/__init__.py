@@ -3,6 +3,7 @@
 Commands are loaded when they are called, so that ``--help`` answers at once.
 """
 
+import atexit
 import gc
 import importlib
 import logging
@@ -93,6 +94,8 @@ def main() -> None:
     # Rows by the million form no circles for the collector to find, and it looks at them again and
     # again: a third of the time that a large manifest takes.
     gc.set_threshold(50_000, 20, 100)
+    # Nor does a process that ends have any to look for, which would take a sixth of a short one.
+    atexit.register(gc.freeze)
     streams.hold_standard_descriptors()
     streams.never_fail(streams.STDERR)
     logs = logging.StreamHandler()
