@@ -26,18 +26,18 @@ def no_key_anywhere(
         canary.refuse_below(folder)
 
 
-@pytest.fixture
-def fal() -> Iterator[Server]:
-    """A fresh stand-in for fal with an empty ledger."""
-    with server() as running:
-        yield running
-
-
 @pytest.fixture(scope="session")
 def zygote() -> Iterator[Zygote]:
     """What forked runs come from."""
     with Zygote() as warm:
         yield warm
+
+
+@pytest.fixture
+def fal(zygote: Zygote) -> Iterator[Server]:
+    """A fresh stand-in for fal with an empty ledger."""
+    with server(zygote) as running:
+        yield running
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def three_clips(tmp_path: Path) -> None:
 @pytest.fixture
 def narrow(tmp_path: Path, zygote: Zygote) -> Iterator[tuple[Server, Command]]:
     """A fal that works on one clip at a time and has a second one in its queue; a third waits."""
-    with server("--slots", "1") as fal:
+    with server(zygote, "--slots", "1") as fal:
         tweenbatch = Forked(folder=tmp_path, connect_to=fal.url, zygote=zygote)
         fal.script(HELD)
         with tweenbatch.started(*RUN, "--concurrency", "2") as run:

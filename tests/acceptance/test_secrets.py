@@ -10,8 +10,9 @@ import pytest
 
 from support import canary, manifests
 from support.command import Command
-from support.fal import Server, server
+from support.fal import Server
 from support.terminal import terminal
+from tweenbatch.emulator.process import emulator
 
 RUN = ("run", "manifest.csv", "--yes")
 
@@ -91,8 +92,8 @@ def test_prompts_and_addresses_are_for_their_owner_and_what_is_handed_on_for_all
 ) -> None:
     manifests.project(tmp_path, 1)
     ours = set(tmp_path.iterdir())
-    with server(state=tmp_path / "state") as fal:
-        assert Command(folder=tmp_path, connect_to=fal.url)(*RUN).returncode == 0
+    with emulator(state=tmp_path / "state", options=("--no-render", "--seconds", "0")) as url:
+        assert Command(folder=tmp_path, connect_to=url)(*RUN).returncode == 0
         modes = {
             str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777
             for path in tmp_path.rglob("*")

@@ -1,6 +1,9 @@
 """fal's stand-in for tests that run the installed command: the emulator, over HTTP only."""
 
 import json
+import os
+import socket
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -10,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tweenbatch.emulator.process import EmulatorProcess
+from support.forked import Child, Zygote
+from tweenbatch.emulator.process import LISTENING
 
 WAIT_SECONDS = 60.0
 
@@ -60,8 +64,26 @@ class Server:
 
 
 @contextmanager
-def server(*options: str, state: Path | None = None) -> Iterator[Server]:
-    """Run an emulator that answers at once and draws nothing."""
-    usual = ("--no-render", "--seconds", "0.2")
-    with EmulatorProcess(state=state, options=(*usual, *options)) as process:
-        yield Server(process.url)
+def server(zygote: Zygote, *options: str) -> Iterator[Server]:
+    """Fork an emulator that answers at once and draws nothing; it ends with its input."""
+    usual = ("--exit-with-stdin", "--port", "0", "--no-render", "--seconds", "0.2")
+    keep = {name: value for name, value in os.environ.items() if name != "FAL_KEY"}
+    ours, theirs = socket.socketpair()
+    with tempfile.TemporaryFile() as errors, ours, ours.makefile() as said:
+        with theirs:
+            child = Child(
+                zygote,
+                ["emulator", *usual, *options],
+                folder=Path.cwd(),
+                environment=keep,
+                streams=[theirs.fileno(), theirs.fileno(), errors.fileno()],
+            )
+        line = said.readline()
+        if not line.startswith(LISTENING):
+            errors.seek(0)
+            raise AssertionError(f"the emulator did not start: {line}{errors.read().decode()}")
+        try:
+            yield Server(line.removeprefix(LISTENING).strip())
+        finally:
+            ours.shutdown(socket.SHUT_WR)
+            child.code()

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -69,42 +69,64 @@ class Zygote:
         return dict(json.loads(answer))
 
 
-class Run:
-    """A run that goes on; ``fileno`` becomes readable when it ends, however it ends."""
+class Child:
+    """``tweenbatch``, forked; ``fileno`` becomes readable when it ends, however it ends."""
 
-    def __init__(self, zygote: Zygote, command: Command, arguments: Sequence[str]) -> None:
-        self._zygote = zygote
+    def __init__(
+        self,
+        zygote: Zygote,
+        arguments: Sequence[str],
+        *,
+        folder: Path,
+        environment: Mapping[str, str],
+        streams: Sequence[int],
+    ) -> None:
         self.arguments = arguments
+        self._zygote = zygote
         self._held, theirs = socket.socketpair()
-        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``wait``
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``wait``
+        self._code: int | None = None
         with theirs:
-            started = zygote.order(
-                {
-                    "argv": list(arguments),
-                    "cwd": str(command.folder),
-                    "env": command.environ(),
-                },
-                [theirs.fileno(), self._output.fileno(), self._errors.fileno()],
-            )
-        self.pid: int = started["pid"]
-        self._ended: subprocess.CompletedProcess[str] | None = None
+            order = {"argv": list(arguments), "cwd": str(folder), "env": dict(environment)}
+            self.pid: int = zygote.order(order, [theirs.fileno(), *streams])["pid"]
 
     def fileno(self) -> int:
         return self._held.fileno()
 
     def kill(self) -> None:
-        """End it as a power cut would; does nothing to a run that has ended."""
-        if self._ended is None:
+        """End it as a power cut would; does nothing to one that has ended."""
+        if self._code is None:
             os.kill(self.pid, signal.SIGKILL)
+
+    def code(self) -> int:
+        """Return its exit code, once it has ended."""
+        if self._code is None:
+            ended, _, _ = select.select([self._held], [], [], TIMEOUT)
+            assert ended, f"still running after {TIMEOUT:g} s: {self.arguments}"
+            self._code = self._zygote.order({"wait": self.pid})["code"]
+            self._held.close()
+        return self._code
+
+
+class Run(Child):
+    """A run that goes on, and what it says."""
+
+    def __init__(self, zygote: Zygote, command: Command, arguments: Sequence[str]) -> None:
+        self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``wait``
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``wait``
+        self._ended: subprocess.CompletedProcess[str] | None = None
+        with Path(os.devnull).open() as nothing:
+            super().__init__(
+                zygote,
+                arguments,
+                folder=command.folder,
+                environment=command.environ(),
+                streams=[each.fileno() for each in (nothing, self._output, self._errors)],
+            )
 
     def wait(self) -> subprocess.CompletedProcess[str]:
         """Return how it ended and what it said, once it has."""
         if self._ended is None:
-            ended, _, _ = select.select([self._held], [], [], TIMEOUT)
-            assert ended, f"still running after {TIMEOUT:g} s: {self.arguments}"
-            code = self._zygote.order({"wait": self.pid})["code"]
-            self._held.close()
+            code = self.code()
             said = [_read(file) for file in (self._output, self._errors)]
             self._ended = subprocess.CompletedProcess(self.arguments, code, *said)
             canary.refuse("".join(said), where=f"the output of {self.arguments}")

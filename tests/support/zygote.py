@@ -3,11 +3,12 @@
     python zygote.py DESCRIPTOR
 
 Orders come as lines of JSON over the socket of that number, each answered with a line:
-``{"argv": […], "cwd": …, "env": {…}}`` with three descriptors (one that the run only holds, so
-that its end shows, standard output, standard error) starts a run and tells its ``pid``;
+``{"argv": […], "cwd": …, "env": {…}}`` with four descriptors (one that the run only holds, so
+that its end shows, standard input, output and error) starts a run and tells its ``pid``;
 ``{"wait": pid}`` tells how it ended. The process ends with the socket.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -25,11 +26,12 @@ WARM = (
     *("alembic.config", "sqlalchemy.dialects.sqlite.pysqlite", "multiprocessing.synchronize"),
     *("fal_client", "httpcore", "av", "av.subtitles.stream", "pandas.io.formats.csvs"),
     *("PIL.PngImagePlugin", "PIL.JpegImagePlugin"),
+    *("tweenbatch.cli.emulator", "tweenbatch.emulator.serving"),
 )
 """What every run loads sooner or later; none of it opens anything or starts a thread."""
 
 LONGEST_ORDER = 1_000_000
-DESCRIPTORS = 3
+DESCRIPTORS = 4
 
 
 def warm_up() -> None:
@@ -70,9 +72,9 @@ def serve(control: socket.socket) -> dict[str, Any] | None:
         control.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def take_place(order: dict[str, Any], _held: int, output: int, errors: int) -> None:
+def take_place(order: dict[str, Any], _held: int, *streams: int) -> None:
     """Make this process look as if it had been started with the order."""
-    for descriptor, number in ((os.open(os.devnull, os.O_RDONLY), 0), (output, 1), (errors, 2)):
+    for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.chdir(order["cwd"])
@@ -82,8 +84,18 @@ def take_place(order: dict[str, Any], _held: int, output: int, errors: int) -> N
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def leave(ended: list[int]) -> None:
+    """End without taking all modules down, of which a fork has more than the command ever loads."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(ended[-1])
+
+
 def main() -> None:
     """Wait for orders; a fork runs the command, as the installed script does."""
+    ended = [0]
+    # The first is the last to be called, after everything that the libraries do at the end.
+    atexit.register(leave, ended)
     # Ctrl-C in a terminal is for whoever gives the orders.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warm_up()
@@ -92,7 +104,13 @@ def main() -> None:
     if order is not None:
         from tweenbatch.cli import main as command
 
-        sys.exit(command())  # type: ignore[func-returns-value]  # as pip's script does
+        ended.append(1)  # what an exception that nobody catches comes to
+        try:
+            command()
+        except SystemExit as left:
+            ended.append(int(left.code or 0))
+        else:
+            ended.append(0)
 
 
 if __name__ == "__main__":
