@@ -3,10 +3,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support import canary
 from support.fal import Server, server
 from support.forked import Forked, Zygote
+
+# How long an example takes depends on the machine and on what else it does.
+settings.register_profile("tweenbatch", deadline=None)
+settings.load_profile("tweenbatch")
 
 
 @pytest.fixture(autouse=True)
