@@ -4,7 +4,7 @@ Methods that many wait for at the same time may share one: ``Store.together``.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -774,10 +774,10 @@ class Store:
         It reads page by page: a reader that takes its time never keeps a runner waiting.
         """
         for manifest_id in self._all(views.manifest_ids()):
-            position = -1
-            while page := self._all(views.export_page(manifest_id.id, position, limit=PAGE)):
+            wanted = {"of": manifest_id.id, "after": -1, "most": PAGE}
+            while page := self._all(views.export_page(), wanted):
                 yield from reading.export_rows_of(page)
-                position = page[-1].position
+                wanted["after"] = page[-1].position
 
     def extra_columns(self) -> list[str]:
         """Return the names that the ``extra`` of the export's rows may have.
@@ -789,5 +789,5 @@ class Store:
         inputs = {name for each in asked for name in each} - {"duration"}
         return list(dict.fromkeys((*names, *sorted(inputs))))
 
-    def _all(self, query: Select[Any]) -> Sequence[Any]:
-        return self._database.read(lambda connection: connection.execute(query).all())
+    def _all(self, query: Select[Any], told: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        return self._database.read(lambda connection: connection.execute(query, told).all())

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
+    bindparam,
     case,
     cast,
     exists,
@@ -190,8 +192,9 @@ def latest_clips(*, limit: int) -> Select[Any]:
     )
 
 
-def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
-    """Read the manifest's next rows after a position, in order."""
+@cache
+def export_page() -> Select[Any]:
+    """Read at most ``most`` rows of the manifest ``of`` after the position ``after``, in order."""
     # An attempt of unknown outcome counts as paid here, as in every sum that a person sees.
     unsettled = and_(attempts.c.billed.is_(None), attempts.c.outcome == AttemptOutcome.UNKNOWN)
     each = attempts.alias("each")
@@ -224,9 +227,9 @@ def export_page(manifest_id: int, after: int, *, limit: int) -> Select[Any]:
             .outerjoin(attempts, _LATEST)
             .outerjoin(artifacts, artifacts.c.attempt_id == attempts.c.id)
         )
-        .where(rows.c.manifest_id == manifest_id, rows.c.position > after)
+        .where(rows.c.manifest_id == bindparam("of"), rows.c.position > bindparam("after"))
         .order_by(rows.c.position)
-        .limit(limit)
+        .limit(bindparam("most"))
     )
 
 
