@@ -24,7 +24,7 @@ from tweenbatch.errors import (
     Unreachable,
     UrlExpired,
 )
-from tweenbatch.fal import Fal, request_of
+from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal, request_of
 from tweenbatch.fal.addresses import serves_files
 from tweenbatch.models import find
 from tweenbatch.records import Intent, Job, PastRequest
@@ -38,9 +38,6 @@ from tweenbatch.store import Store
 from tweenbatch.table import TableThread
 
 log = logging.getLogger(__name__)
-
-DOWNLOADS = 8
-"""Frames that are looked at at one time."""
 
 EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -198,7 +195,7 @@ class LostAndFound:
 
     async def _see(self, urls: Collection[str]) -> None:
         """Read the frames that fal serves; raises ``Unreachable`` where one can't be had now."""
-        room = asyncio.Semaphore(DOWNLOADS)
+        room = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
         async def see(url: str) -> str | Unreachable | None:
             async with room:

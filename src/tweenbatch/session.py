@@ -20,7 +20,7 @@ from pathlib import Path
 from tweenbatch import __version__, disk, filenames, logs, restored, witness
 from tweenbatch.clock import Clock
 from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
-from tweenbatch.fal import Fal
+from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal
 from tweenbatch.intents import Intents
 from tweenbatch.lane import Lane
 from tweenbatch.lost import LostAndFound
@@ -42,9 +42,6 @@ from tweenbatch.witness import Witness
 from tweenbatch.worker import Watcher, Worker
 
 log = logging.getLogger(__name__)
-
-DOWNLOADS = 8
-"""Clips that come home at one time."""
 
 
 class ExitCode(IntEnum):
@@ -311,7 +308,7 @@ def _runner(
         waiter=waiter,
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output),
         watcher=watcher,
-        downloads=asyncio.Semaphore(DOWNLOADS),
+        downloads=asyncio.Semaphore(DOWNLOADS_AT_ONCE),
         period_limits=settings.period_limits,
         streak=Streak(None if settings.keep_going else settings.same_failures),
         doubted=doubted,

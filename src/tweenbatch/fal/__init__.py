@@ -4,7 +4,7 @@ It knows HTTP, hosts, keys and fal's forms; nothing of tables, runs or retries.
 """
 
 from tweenbatch.fal.client import Fal, request_of, video_of
-from tweenbatch.fal.download import Download
+from tweenbatch.fal.download import DOWNLOADS_AT_ONCE, Download
 from tweenbatch.fal.transport import Deadlines
 
-__all__ = ["Deadlines", "Download", "Fal", "request_of", "video_of"]
+__all__ = ["DOWNLOADS_AT_ONCE", "Deadlines", "Download", "Fal", "request_of", "video_of"]

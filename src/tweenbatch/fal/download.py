@@ -18,6 +18,7 @@ from tweenbatch.fal.transport import Deadlines
 
 MAX_REDIRECTS = 3
 DOWNLOADS_AT_ONCE = 8
+"""Each over a connection of its own: who asks for more waits."""
 
 _GONE = frozenset({403, 404, 410})
 
