@@ -69,6 +69,7 @@ def server(zygote: Zygote, *options: str) -> Iterator[Server]:
     usual = ("--exit-with-stdin", "--port", "0", "--no-render", "--seconds", "0.2")
     keep = {name: value for name, value in os.environ.items() if name != "FAL_KEY"}
     ours, theirs = socket.socketpair()
+    ours.settimeout(WAIT_SECONDS)
     with tempfile.TemporaryFile() as errors, ours, ours.makefile() as said:
         with theirs:
             child = Child(

@@ -91,7 +91,7 @@ def csv(
             _as_texts(values) if name in _NO_TEXTS else _quoted(shown(_texts(values)))
             for name, values in _columns(page, own)
         ]
-        file.write("\n".join(map(",".join, zip(*columns, strict=True))) + "\n")
+        file.writelines(",".join(cells) + "\n" for cells in zip(*columns, strict=True))
         count += len(page)
     return count
 
@@ -104,13 +104,11 @@ def _columns(page: Iterable[ExportRow], own: Iterable[str]) -> Iterator[tuple[st
         yield name, [extra.get(name) for extra in extras]
 
 
-def _as_texts(values: Sequence[Any]) -> list[str]:
-    if None not in values:
-        return list(map(str, values))
+def _as_texts(values: Iterable[Any]) -> list[str]:
     return ["" if value is None else str(value) for value in values]
 
 
-def _texts(values: Sequence[str | None]) -> list[str]:
+def _texts(values: Iterable[str | None]) -> list[str]:
     return [value or "" for value in values]
 
 

@@ -56,7 +56,17 @@ from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
 from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
 from tweenbatch.store.staging import chunks, stage
-from tweenbatch.store.statements import digests, frames, imports, pauses, retakes, runs, views, work
+from tweenbatch.store.statements import (
+    claims,
+    digests,
+    frames,
+    imports,
+    pauses,
+    retakes,
+    runs,
+    views,
+    work,
+)
 from tweenbatch.store.transitions import LEASE
 
 PAGE = 2_000
@@ -458,7 +468,7 @@ class Store:
             for state in TAKEN_UP_IN_ORDER:
                 if state not in states or len(jobs) >= limit:
                     continue
-                claim = work.claim(
+                claim = claims.claim(
                     run_id,
                     state,
                     limit=limit - len(jobs),
@@ -479,7 +489,7 @@ class Store:
         """Return so many of the jobs that wait to be paid for: the first, the last, and between."""
 
         def choose(connection: Connection) -> list[int]:
-            waiting = connection.execute(work.waiting_in_order(manifests)).scalars().all()
+            waiting = connection.execute(*claims.waiting_in_order(manifests)).scalars().all()
             last = len(waiting) - 1
             steps = max(count - 1, 1)
             places = {round(last * n / steps) for n in range(count)} if waiting else set()
@@ -621,7 +631,9 @@ class Store:
 
         def look(connection: Connection) -> datetime | None:
             found = [
-                connection.execute(*work.earliest_due(state, now=now, manifests=manifests)).scalar()
+                connection.execute(
+                    *claims.earliest_due(state, now=now, manifests=manifests)
+                ).scalar()
                 for state in states
             ]
             return min((instant for instant in found if instant is not None), default=None)
@@ -774,10 +786,10 @@ class Store:
         It reads page by page: a reader that takes its time never keeps a runner waiting.
         """
         for manifest_id in self._all(views.manifest_ids()):
-            wanted = {"of": manifest_id.id, "after": -1, "most": PAGE}
-            while page := self._all(views.export_page(), wanted):
+            position = -1
+            while page := self._all(*views.export_page(manifest_id.id, position, limit=PAGE)):
                 yield from reading.export_rows_of(page)
-                wanted["after"] = page[-1].position
+                position = page[-1].position
 
     def extra_columns(self) -> list[str]:
         """Return the names that the ``extra`` of the export's rows may have.

@@ -249,8 +249,11 @@ def test_tables_that_another_process_makes_between_two_statements_are_not_foreig
             Store.open(url).close()
 
     event.listen(Engine, "after_cursor_execute", be_faster)
-    store = Store.open(url)
-    event.remove(Engine, "after_cursor_execute", be_faster)
+    try:
+        store = Store.open(url)
+    finally:
+        event.remove(Engine, "after_cursor_execute", be_faster)
+    assert looked_at
     assert sum(store.counts().values()) == 0
     store.close()
 

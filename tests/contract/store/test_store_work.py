@@ -14,7 +14,7 @@ from tweenbatch.errors import BudgetReached, LeaseLost
 from tweenbatch.records import Billed, Failure, Intent, Job, Outcome
 from tweenbatch.states import FINAL, TRANSITIONS, UNFINISHED, Event, ImpossibleTransition, State
 from tweenbatch.store import Store
-from tweenbatch.store.statements import work
+from tweenbatch.store.statements import claims
 
 CLAIMABLE = sorted(UNFINISHED - {State.SUBMITTING})
 IMPOSSIBLE = [
@@ -137,7 +137,7 @@ def test_a_claim_passes_by_what_another_claim_has_in_its_hands(table: Table, url
     other = Store.open(url)
 
     def claim_while_another_does(connection: Connection) -> list[int]:
-        mine = work.claim(
+        mine = claims.claim(
             table.run_id,
             State.PENDING,
             limit=1,

@@ -1,7 +1,4 @@
-"""Statements about runs: their beginning and end, their heartbeat, their money, their dead.
-
-Those that a run needs again and again are put together once, as in ``work``.
-"""
+"""Statements about runs: their beginning and end, their heartbeat, their money, their dead."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -28,10 +25,8 @@ from tweenbatch.records import Billed, Night
 from tweenbatch.states import FINAL, IDENTIFIED, Event, State, advance
 from tweenbatch.store.attempts import AFTER, AttemptOutcome
 from tweenbatch.store.schema import attempts, jobs, runs
+from tweenbatch.store.statements.prepared import Prepared
 from tweenbatch.store.types import Dollars
-
-Told = tuple[Update, dict[str, Any]]
-"""A statement, and what it is to say this time."""
 
 RUNNER_DIED = "runner_died"
 RUNNER_DIED_MESSAGE = "the run ended after the submission may have left and before its answer came"
@@ -92,12 +87,12 @@ _BEAT = update(runs).where(_OF_RUN)
 _EXTEND = update(jobs).where(jobs.c.leased_by == bindparam("of_run"))
 
 
-def beat(run_id: int, *, now: datetime) -> Told:
+def beat(run_id: int, *, now: datetime) -> Prepared[Update]:
     """Say that the run lives."""
     return _BEAT, {"of_run": run_id, "heartbeat_at": now}
 
 
-def extend_leases(run_id: int, *, until: datetime) -> Told:
+def extend_leases(run_id: int, *, until: datetime) -> Prepared[Update]:
     """Prolong every lease of the run."""
     return _EXTEND, {"of_run": run_id, "lease_until": until}
 
@@ -198,7 +193,7 @@ _RESERVE = (
 )
 
 
-def reserve(run_id: int, price_usd: Decimal) -> Told:
+def reserve(run_id: int, price_usd: Decimal) -> Prepared[Update]:
     """Commit an amount under the run's limit; touches no row where it would pass it."""
     return _RESERVE, {"of_run": run_id, "price": price_usd}
 

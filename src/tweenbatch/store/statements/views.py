@@ -28,6 +28,7 @@ from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
 from tweenbatch.store.statements import retakes
+from tweenbatch.store.statements.prepared import Prepared
 from tweenbatch.store.statements.upsert import upsert
 from tweenbatch.store.types import Word
 
@@ -192,9 +193,13 @@ def latest_clips(*, limit: int) -> Select[Any]:
     )
 
 
+def export_page(manifest_id: int, after: int, *, limit: int) -> Prepared[Select[Any]]:
+    """Read the manifest's next rows after a position, in order."""
+    return _export_page(), {"of": manifest_id, "after": after, "most": limit}
+
+
 @cache
-def export_page() -> Select[Any]:
-    """Read at most ``most`` rows of the manifest ``of`` after the position ``after``, in order."""
+def _export_page() -> Select[Any]:
     # An attempt of unknown outcome counts as paid here, as in every sum that a person sees.
     unsettled = and_(attempts.c.billed.is_(None), attempts.c.outcome == AttemptOutcome.UNKNOWN)
     each = attempts.alias("each")

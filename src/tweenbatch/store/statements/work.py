@@ -1,16 +1,11 @@
-"""Statements that move jobs: claim, compare-and-set, the attempt's own record.
-
-Those that are needed again and again are put together once: to do that takes longer than to carry
-them out. They come as ``Told``: the statement, and what it is to say this time.
-"""
+"""Statements that move jobs: compare-and-set, the attempt's own record."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Insert,
     Select,
@@ -18,9 +13,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    exists,
     insert,
-    or_,
     select,
     update,
 )
@@ -28,121 +21,12 @@ from sqlalchemy import (
 from tweenbatch.records import Artifact, Intent, Job
 from tweenbatch.states import FINAL, Event, State, advance
 from tweenbatch.store.attempts import AttemptOutcome
-from tweenbatch.store.schema import artifacts, attempts, jobs, rows
-
-S = TypeVar("S")
-
-Told = tuple[S, dict[str, Any]]
+from tweenbatch.store.schema import artifacts, attempts, jobs
+from tweenbatch.store.statements.claims import asked_for
+from tweenbatch.store.statements.prepared import Prepared
 
 CANCELLED = "cancelled"
 CANCELLED_MESSAGE = "a person did not want it any more"
-
-
-def claim(
-    run_id: int,
-    state: State,
-    *,
-    limit: int,
-    now: datetime,
-    until: datetime,
-    manifests: Collection[int] | None,
-    only: Collection[int] | None,
-) -> Told[Update]:
-    """Lease jobs that are due, the most urgent first; gives their ids, in no order.
-
-    SQLite has no row locks and drops the lock clause: there the whole transaction is alone.
-    """
-    told = {"run": run_id, "most": limit, "now": now, "until": until}
-    told |= _named(manifests=manifests, only=only)
-    return _claim(state, of_manifests=manifests is not None, of_few=only is not None), told
-
-
-@cache
-def _claim(state: State, *, of_manifests: bool, of_few: bool) -> Update:
-    run: BindParameter[int] = bindparam("run")
-    now: BindParameter[datetime] = bindparam("now")
-    due = (
-        select(jobs.c.id)
-        .where(
-            jobs.c.state == state,
-            jobs.c.finished_at.is_(None),
-            or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
-            # A lease of our own that ran out (the clock jumped, the machine slept) is still held.
-            or_(
-                jobs.c.leased_by.is_(None),
-                and_(jobs.c.lease_until <= now, jobs.c.leased_by != run),
-            ),
-            *_asked_for(state, _MANIFESTS if of_manifests else None),
-            *([jobs.c.id.in_(bindparam("only", expanding=True))] if of_few else []),
-        )
-        .order_by(jobs.c.priority.desc(), jobs.c.id)
-        .limit(bindparam("most"))
-        .with_for_update(skip_locked=True, of=jobs)
-        .cte("due")
-    )
-    return (
-        update(jobs)
-        .where(jobs.c.id.in_(select(due.c.id)))
-        .values(
-            leased_by=run, lease_until=bindparam("until"), fence=jobs.c.fence + 1, updated_at=now
-        )
-        .returning(jobs.c.id)
-    )
-
-
-def waiting_in_order(manifests: Collection[int] | None) -> Select[int]:
-    """Read the jobs that wait to be paid for and that a row asks for, in order of their import."""
-    return (
-        select(jobs.c.id)
-        .where(
-            jobs.c.state == State.PENDING,
-            jobs.c.finished_at.is_(None),
-            *_asked_for(State.PENDING, manifests),
-        )
-        .order_by(jobs.c.id)
-    )
-
-
-def earliest_due(
-    state: State, *, now: datetime, manifests: Collection[int] | None
-) -> Told[Select[datetime]]:
-    """Find when the next free job of that state falls due, if that lies ahead."""
-    told = {"now": now, **_named(manifests=manifests)}
-    return _earliest_due(state, of_manifests=manifests is not None), told
-
-
-@cache
-def _earliest_due(state: State, *, of_manifests: bool) -> Select[datetime]:
-    return (
-        select(jobs.c.not_before)
-        .where(
-            jobs.c.state == state,
-            jobs.c.finished_at.is_(None),
-            jobs.c.not_before.is_not(None),
-            jobs.c.not_before > bindparam("now"),
-            jobs.c.leased_by.is_(None),
-            *_asked_for(state, _MANIFESTS if of_manifests else None),
-        )
-        .order_by(jobs.c.not_before)
-        .limit(1)
-    )
-
-
-_MANIFESTS: BindParameter[Any] = bindparam("manifests", expanding=True)
-
-
-def _named(**collections: Collection[int] | None) -> dict[str, list[int]]:
-    """Return what a statement is to be told of those collections that there are."""
-    return {name: sorted(ids) for name, ids in collections.items() if ids is not None}
-
-
-def _asked_for(
-    state: State, manifests: Collection[int] | BindParameter[Any] | None
-) -> list[ColumnElement[bool]]:
-    """Return the condition that a row still asks for the job: only new work needs it."""
-    if manifests is not None:
-        return [exists().where(rows.c.job_id == jobs.c.id, rows.c.manifest_id.in_(manifests))]
-    return [exists().where(rows.c.job_id == jobs.c.id)] if state is State.PENDING else []
 
 
 _OF_ATTEMPT = (
@@ -185,7 +69,7 @@ def waiting(endpoint: str, prompts: Collection[str]) -> Select[Any]:
         jobs.c.finished_at.is_(None),
         jobs.c.endpoint == endpoint,
         jobs.c.prompt.in_(prompts),
-        *_asked_for(State.PENDING, None),
+        *asked_for(State.PENDING),
     )
 
 
@@ -210,7 +94,7 @@ _AS_KNOWN = (
 _MOVE_HELD = _AS_KNOWN.where(jobs.c.leased_by == bindparam("held_by"))
 
 
-def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Told[Update]:
+def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Prepared[Update]:
     """Change a job that is as we know it and leased to us, and return it; no row otherwise.
 
     A job in a final state is nobody's: the table's own constraint.
@@ -308,7 +192,7 @@ _ARTIFACT = insert(artifacts)
 
 def open_attempt(
     job: Job, intent: Intent, *, digest: str, run_id: int, now: datetime
-) -> Told[Insert]:
+) -> Prepared[Insert]:
     """Record an intent, and return it."""
     return _ATTEMPT, {
         "job_id": job.id,
@@ -325,7 +209,7 @@ def open_attempt(
     }
 
 
-def latest_attempt(job: Job) -> Told[Select[Any]]:
+def latest_attempt(job: Job) -> Prepared[Select[Any]]:
     """Read what has become of the job's latest attempt so far, and who paid for it."""
     return _ATTEMPT_SO_FAR, {"of_job": job.id, "of_number": job.attempt}
 
@@ -353,14 +237,14 @@ def requests_since(endpoint: str, since: datetime) -> Select[Any]:
     )
 
 
-def record_attempt(attempt_id: int, values: Mapping[str, Any]) -> Told[Update]:
+def record_attempt(attempt_id: int, values: Mapping[str, Any]) -> Prepared[Update]:
     """Write down what became of an attempt, and return it."""
     return _RECORD, {"of_attempt": attempt_id, **values}
 
 
 def keep_artifact(
     artifact: Artifact, *, job_id: int, attempt_id: int, now: datetime
-) -> Told[Insert]:
+) -> Prepared[Insert]:
     """Record a clip on disk."""
     return _ARTIFACT, {
         "job_id": job_id,
