@@ -78,6 +78,27 @@ def test_a_heartbeat_keeps_the_leases_alive(table: Table) -> None:
     assert len(table.another_run().claim()) == 1
 
 
+def test_a_heartbeat_is_for_its_own_run_and_leases_alone(table: Table) -> None:
+    table.load(row())
+    table.claim_one()
+    other = table.another_run()
+    table.store.heartbeat(other.run_id, now=other.later(50))
+    silent, alive = (table.store.run(each.run_id) for each in (table, other))
+    assert silent is not None
+    assert alive is not None
+    assert alive.heartbeat_at - silent.heartbeat_at == timedelta(seconds=50)
+    other.later(11)
+    assert len(other.claim()) == 1
+
+
+def test_a_lease_of_our_own_that_ran_out_is_still_held(table: Table) -> None:
+    """The clock jumped, or the machine slept: the job is at work here."""
+    table.load(row())
+    table.claim_one()
+    table.later(61)
+    assert table.claim() == []
+
+
 def test_a_waiting_job_that_no_row_asks_for_is_not_claimed(table: Table) -> None:
     table.load(row())
     job = table.walk(*PATHS[State.SUBMITTED])
@@ -93,6 +114,16 @@ def test_a_claim_for_some_manifests_leaves_the_others_alone(table: Table) -> Non
     jobs = table.store.claim(table.run_id, [State.PENDING], limit=9, now=table.now, manifests=[two])
     assert [job.spec.prompt for job in jobs] == ["prompt 3"]
     assert table.store.counts([two])[State.PENDING] == 1
+
+
+def test_those_that_go_first_are_of_these_manifests_and_claimed_alone(table: Table) -> None:
+    table.load(row(2), row(3), path="/jobs/one.csv")
+    two = table.load(row(4), row(5), row(6), path="/jobs/two.csv").manifest_id
+    first = table.store.canaries([two], 2)
+    jobs = table.store.claim(
+        table.run_id, [State.PENDING], limit=9, now=table.now, manifests=[two], only=first
+    )
+    assert [job.spec.prompt for job in jobs] == ["prompt 4", "prompt 6"]
 
 
 def test_a_resting_job_is_claimed_only_when_it_is_due(table: Table) -> None:
