@@ -26,8 +26,10 @@ _NO_TEXTS = frozenset(
 )
 """Columns of numbers and instants, which need neither a guard nor quotes."""
 
-PAGE = 1_000
-"""How many rows of a CSV file are made into cells together, column by column."""
+PAGE = 500
+"""How many rows of a CSV file are made into cells together, column by column.
+
+Of more the cells do not stay in a core's cache."""
 
 Writer = Callable[[Iterable[ExportRow], TextIO], int]
 

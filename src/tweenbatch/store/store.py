@@ -69,7 +69,8 @@ from tweenbatch.store.statements import (
 )
 from tweenbatch.store.transitions import LEASE
 
-PAGE = 2_000
+PAGE = 1_000
+"""How many rows of the export are read together: no more than a core's cache holds."""
 
 PACE_CLIPS = 200
 """How many of the latest clips tell how long the next ones will take."""
