@@ -17,7 +17,7 @@ from tweenbatch.models import DEFAULT
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store
-from tweenbatch.store.engine import FIRST_WAL_SAFE, Database, parse_url
+from tweenbatch.store.engine import FIRST_WAL_SAFE, PAGE_BYTES, Database, parse_url
 from tweenbatch.store.schema import VERSION_TABLE
 
 
@@ -60,16 +60,16 @@ def test_a_new_table_and_its_folder_are_made_and_the_file_is_its_owner_s(tmp_pat
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_sqlite_commits_to_the_disk_and_keeps_its_references(file: Path) -> None:
+def test_sqlite_commits_to_the_disk_in_large_pages_and_keeps_its_references(file: Path) -> None:
     store = Store.open(at(file))
 
     def pragmas(connection: Connection) -> list[object]:
-        names = ("synchronous", "foreign_keys", "busy_timeout", "journal_mode")
+        names = ("synchronous", "foreign_keys", "busy_timeout", "journal_mode", "page_size")
         return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
 
     wal_is_safe = sqlite3.sqlite_version_info >= FIRST_WAL_SAFE
     journal = "wal" if wal_is_safe else "truncate"
-    assert store._database.read(pragmas) == [2, 1, 30_000, journal]
+    assert store._database.read(pragmas) == [2, 1, 30_000, journal, PAGE_BYTES]
     store.close()
 
 
