@@ -236,6 +236,38 @@ def test_an_export_that_can_not_be_written_is_refused_in_one_line(
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize("name", ["manifest.csv", "notes.jsonl"])
+def test_an_export_writes_over_results_and_over_nothing_else_unless_told_to(
+    tweenbatch: Command, name: str
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    tweenbatch(*RUN)
+    (tweenbatch.folder / "notes.jsonl").write_text('{"a": "note"}\n')
+    file = tweenbatch.folder / name
+    own = file.read_bytes()
+    refused = tweenbatch("export", "-o", name)
+    assert refused.returncode == 2
+    assert f"-o {name}: is there already" in refused.stderr
+    assert file.read_bytes() == own
+    assert tweenbatch("export", "-o", name, "--force").returncode == 0
+    assert file.read_bytes() != own
+    for results in (name, "empty.csv"):
+        (tweenbatch.folder / "empty.csv").touch()
+        again = tweenbatch("export", "-o", results)
+        assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("db", ["sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_table_that_would_forget_what_was_paid_for_is_refused(
+    tweenbatch: Command, fal: Server, db: str
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    refused = tweenbatch(*RUN, "--db", db)
+    assert refused.returncode == 2
+    assert "a table in memory forgets what was paid for; name a file" in refused.stderr
+    assert not fal.ledger()["posts"]
+
+
 def test_an_unreachable_service_is_said_and_costs_no_attempt(tweenbatch: Command) -> None:
     manifests.project(tweenbatch.folder, 0)
     url = "https://example.com/frame.png"

@@ -34,13 +34,19 @@ from tweenbatch.store import Store
     is_flag=True,
     help="Leave prompts, frames, addresses, request ids and messages empty: a file to share.",
 )
+@click.option("--force", is_flag=True, help="Write over a file that is no results file.")
 @table_options
 def command(
-    *, target: str, raw: bool, redact: bool, db: str, rehearse: bool, as_json: bool
+    *, target: str, raw: bool, redact: bool, force: bool, db: str, rehearse: bool, as_json: bool
 ) -> None:
     """Write one line for each manifest row: state, request, files, cost, error."""
     if Path(target).suffix not in (".csv", ".jsonl") and target != "-":
         raise UsageError(f"-o {target}: expected a name that ends in .csv or .jsonl, or -")
+    if target != "-" and not force and not results.may_be_overwritten(Path(target)):
+        raise UsageError(
+            f"-o {target}: is there already and is no results file; choose another name, or add "
+            "--force to write over it"
+        )
     store = Store.open(table_url(db, rehearse=rehearse), create=False)
     try:
         as_json = as_json if target == "-" else target.endswith(".jsonl")

@@ -16,7 +16,8 @@ COLUMNS = ExportRow._fields[:-1]
 REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "error_message")
 """What a shared file must not tell: what was asked for, and addresses that anybody may open."""
 
-_BEGINNING = ",".join(COLUMNS[:4])
+_BEGINNINGS = (",".join(COLUMNS[:4]), f'{{"{COLUMNS[0]}": ')
+"""Of the first line of a results file, as CSV and as JSON lines."""
 
 _NO_TEXTS = frozenset(
     {
@@ -43,10 +44,11 @@ def own_columns(extra: Iterable[str]) -> list[str]:
 
 
 def may_be_overwritten(path: Path) -> bool:
-    """Tell whether the file is ours, or there is none; a person's own is worth something."""
+    """Tell whether the file is ours, or there is nothing in it; a person's is worth something."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return file.readline().startswith(_BEGINNING)
+            first = file.readline()
+            return not first or first.startswith(_BEGINNINGS)
     except FileNotFoundError:
         return True
     except (OSError, UnicodeDecodeError):

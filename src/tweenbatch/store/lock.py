@@ -31,11 +31,18 @@ class RunnerLock:
     kernel lets go when the process ends, however it ends. A server's table needs no lock.
 
     ``seen`` is how far a run of this place had brought the table; None: nobody knows.
+
+    Raises ``TableUnusable`` for a table in memory: the next run would pay for everything anew.
     """
 
     def __init__(self, url: str) -> None:
-        self.table = table_path(parse_url(url))
-        """The file as it was named; None for a table without one."""
+        parsed = parse_url(url)
+        self.table = table_path(parsed)
+        """The file as it was named; None for a server's table."""
+        if self.table is None and parsed.get_backend_name() == "sqlite":
+            raise TableUnusable(
+                f"{url}: a table in memory forgets what was paid for; name a file: sqlite:///FILE"
+            )
         self.seen: Reach | None = None
         self._holder = ""
         self._file: int | None = None
