@@ -32,7 +32,7 @@ def shell(script: str, folder: Path, **environment: str) -> tuple[int, str]:
     clean = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("FAL_", "TWEENBATCH_", "VIRTUAL_ENV", "PYTHON"))
+        if not name.startswith(("FAL_", "TWEENBATCH_", "VIRTUAL_ENV", "PYTHON", "XDG_"))
     }
     said = folder / "said.txt"
     with said.open("w") as file:
@@ -73,6 +73,8 @@ def test_the_other_commands_work_one_after_the_other(clone: Path, fal: Server, s
     code, said = shell(
         script,
         clone,
+        # What is remembered of the models is not to be a person's own.
+        HOME=str(clone),
         PATH=f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
         TWEENBATCH_CONNECT_TO=fal.url,
     )
