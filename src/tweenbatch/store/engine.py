@@ -89,7 +89,10 @@ def prepare_file(path: Path, *, mode: int = 0o600) -> None:
     except FileExistsError as error:
         raise TableUnusable(f"{path}: a file stands where a folder is needed") from error
     except OSError as error:
-        raise TableUnusable(f"{path}: {error.strerror}") from error
+        raise TableUnusable(
+            f"{path} can't be made ({error.strerror}); let {path.parent} be written to, or choose "
+            "another place"
+        ) from error
 
 
 PAGE_BYTES = 8_192
