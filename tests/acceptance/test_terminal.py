@@ -20,6 +20,34 @@ def test_typing_the_amount_spends_it(tweenbatch: Command, fal: Server) -> None:
     assert fal.ledger()["posts"] == 2
 
 
+@pytest.mark.parametrize(
+    ("limits", "said", "posts"),
+    [
+        (("--limit", "2"), ("$1.68; this run submits 2 at most", "$1.68"), 2),
+        (("--max-cost", "1.20"), ("$1.68; this run spends $1.20 at most", "$1.20"), 2),
+        (
+            ("--limit", "1", "--max-cost", "1.20"),
+            ("$1.68; this run submits 1 and spends $1.20 at most", "$1.20"),
+            1,
+        ),
+        (("--limit", "3", "--max-cost", "9"), ("$1.68", "$1.68"), 3),
+        # The run goes on the next day.
+        (("--max-cost-per-day", "1.20"), ("$1.68", "$1.68"), 2),
+    ],
+)
+def test_what_is_agreed_to_is_no_more_than_the_run_may_spend(
+    tweenbatch: Command, fal: Server, limits: tuple[str, ...], said: tuple[str, str], posts: int
+) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    comes_to, most = said
+    with terminal(tweenbatch, "run", "manifest.csv", *limits, columns=200) as shown:
+        shown.read_until(f"Type {most} to spend it")
+        assert f"To submit: 3 clips for {comes_to}. Videos" in shown.screen
+        shown.type(most)
+        shown.end()
+    assert fal.ledger()["posts"] == posts
+
+
 @pytest.mark.parametrize("answer", ["", "y", "yes", "1.1", "11.2"])
 def test_anything_else_spends_nothing_and_imports_nothing(
     tweenbatch: Command, fal: Server, answer: str

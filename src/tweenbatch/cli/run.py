@@ -263,6 +263,7 @@ def _confirm(batch: Batch, settings: RunSettings) -> None:
             f"{text.clips(batch.to_pay)} for {amount} would be submitted and there is no terminal "
             "to ask on; add --yes to agree. Nothing was submitted"
         )
+    amount = text.usd(before.most_to_spend(batch, settings))
     answer = click.prompt(f"Type {amount} to spend it", default="", show_default=False, err=True)
     if answer.strip().removeprefix("$") != amount.removeprefix("$"):
         raise UsageError("not confirmed; nothing was imported and nothing was submitted")

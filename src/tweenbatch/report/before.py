@@ -1,6 +1,7 @@
 """What is said before a run: what is asked for, what it comes to, and where the videos go."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from tweenbatch import places
 from tweenbatch.batch import Batch
@@ -59,8 +60,25 @@ def _comes_to(batch: Batch, settings: RunSettings) -> list[str]:
         made = f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0"
         said.append(f"{made}; on fal this would cost {amount}. {where}")
     else:
+        amount += _at_most(batch, settings)
         said.append(f"To submit: {text.clips(batch.to_pay)} for {amount}. {where}")
     return said
+
+
+def most_to_spend(batch: Batch, settings: RunSettings) -> Decimal:
+    """Return what a run can't spend more than, in US dollars; a day's limit it may meet twice."""
+    most = settings.max_cost
+    return batch.usd_to_pay if most is None else min(most, batch.usd_to_pay)
+
+
+def _at_most(batch: Batch, settings: RunSettings) -> str:
+    """Say how much less than all of it the limits of this run leave."""
+    limits = []
+    if settings.limit is not None and settings.limit < batch.to_pay:
+        limits.append(f"submits {settings.limit}")
+    if most_to_spend(batch, settings) < batch.usd_to_pay:
+        limits.append(f"spends {text.usd(most_to_spend(batch, settings))}")
+    return f"; this run {' and '.join(limits)} at most" if limits else ""
 
 
 def _resting(**counts: int) -> str:
