@@ -104,3 +104,13 @@ def test_only_what_is_meant_is_shown_with_its_price_before_it_is_queued(
     assert "2 clips will be paid anew, $1.12" in asked.stderr
     assert "clip-2" in asked.stderr
     assert "clip-1" not in asked.stderr
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel", "retake", "resolve"])
+def test_who_names_a_clip_where_a_number_belongs_is_told_of_both(
+    tweenbatch: Command, verb: str
+) -> None:
+    refused = tweenbatch(verb, "clip-1")
+    assert refused.returncode == 2
+    assert "'clip-1' is not understood" in refused.stderr
+    assert "--name NAME" in refused.stderr

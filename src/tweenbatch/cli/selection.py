@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from tweenbatch.cli.options import Parsed
 from tweenbatch.errors import UsageError
 from tweenbatch.records import Attention, Selection
 from tweenbatch.report import standing
@@ -17,10 +18,16 @@ from tweenbatch.store import Store
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("a job has a number, see `tweenbatch show NAME`; or use --name NAME")
+    return int(text)
+
+
 def selection_options(command: F) -> F:
     """Add the argument JOBS and the options that narrow what is meant."""
     for option in (
-        click.argument("jobs", nargs=-1, type=int),
+        click.argument("jobs", nargs=-1, type=Parsed("job", _number)),
         click.option(
             "--manifest",
             "manifests",
