@@ -300,3 +300,14 @@ def test_past_runs_are_listed_and_told(tweenbatch: Command, fal: Server) -> None
     unknown = tweenbatch("runs", "show", "9")
     assert unknown.returncode == 2
     assert "there is no run 9" in unknown.stderr
+
+
+def test_what_is_next_depends_on_who_started_the_run_and_whether_it_works(
+    tweenbatch: Command, fal: Server
+) -> None:
+    killed(tweenbatch, fal)
+    shown = tweenbatch("runs", "show", "1").stdout
+    assert "nothing while it works; if it was killed, the next night, or running" in shown
+    more = ("run", "jobs/manifest.csv", "--takes", "2", "--limit", "1", "--yes")
+    assert tweenbatch(*more).returncode == 3
+    assert "next      tweenbatch run goes on from here" in tweenbatch("runs", "show", "2").stdout

@@ -26,7 +26,6 @@ _NEXT = {
     ExitCode.SUCCEEDED: "tweenbatch export -o results.csv  (every clip and its cost)",
     ExitCode.FAILED: "tweenbatch retry  (queues the failed ones again)",
     ExitCode.USAGE: "mend that, and run again",
-    ExitCode.TROUBLE: "mend that; the next night, or running the job file again, goes on from here",
     ExitCode.NEEDS_A_PERSON: "tweenbatch status  (names them), and tweenbatch resolve JOB",
     ExitCode.TABLE_BUSY: "nothing, if the other run is wanted",
 }
@@ -175,10 +174,14 @@ def shape(digest: Digest) -> dict[str, Any]:
 
 
 def _next(digest: Digest) -> str:
-    go_on = "the next night goes on from here; so does running the job file again"
+    by_hand = digest.run is not None and digest.run.job is None
+    again = "tweenbatch run" if by_hand else "the next night, or running the job file again,"
+    goes_on = f"{again} goes on from here"
     if digest.exit_code is None:
-        return go_on
-    return _NEXT.get(ExitCode(digest.exit_code), go_on)
+        return f"nothing while it works; if it was killed, {goes_on}" if digest.lives else goes_on
+    if digest.exit_code == ExitCode.TROUBLE:
+        return f"mend that; {goes_on}"
+    return _NEXT.get(ExitCode(digest.exit_code), goes_on)
 
 
 def _time(instant: datetime) -> str:
