@@ -48,9 +48,10 @@ class Reconciler:
     looks: int = 0
     settled: bool = False
     """Whether jobs were settled: there is something to take up, or money to spend again."""
+    doubt: str = ""
+    """Why submissions were still uncertain after the last look; "" where none was."""
     _hopeful: bool = True
     _absent_since: dict[int, float] = field(default_factory=dict)
-    _said: set[str] = field(default_factory=set)
 
     @property
     def hopeful(self) -> bool:
@@ -86,6 +87,7 @@ class Reconciler:
         """Read one list for each endpoint and settle what it proves; tell whether doubt is left."""
         doubts = sorted(await self.table(self.store.uncertain), key=lambda job: job.spec.endpoint)
         hopeful = in_doubt = False
+        doubt = ""
         for endpoint, jobs in groupby(doubts, key=lambda job: job.spec.endpoint):
             of_endpoint = list(jobs)
             for job, judgement in await self._judged(endpoint, of_endpoint):
@@ -94,7 +96,8 @@ class Reconciler:
                     continue
                 in_doubt = True
                 hopeful = hopeful or judgement.verdict is not Verdict.UNPROVEN
-        self._hopeful = hopeful
+                doubt = judgement.reason
+        self._hopeful, self.doubt = hopeful, doubt
         return in_doubt
 
     async def _judged(self, endpoint: str, jobs: Sequence[Job]) -> Sequence[tuple[Job, Judgement]]:
@@ -113,7 +116,6 @@ class Reconciler:
         log.warning("history not read: %s", error)
         if not isinstance(error, Answered) or is_worth_repeating(error):
             return Judgement(verdict=Verdict.TOO_EARLY, reason=reason)
-        self._say_once(f"{reason}; uncertain submissions stay uncertain")
         return Judgement(verdict=Verdict.UNPROVEN, reason=reason)
 
     async def _evidence(self, endpoint: str, jobs: Sequence[Job]) -> Evidence:
@@ -165,8 +167,3 @@ class Reconciler:
             log.warning("proven absent job=%d", job.id)
             self.notice(f"{job.output_name}: fal never had it; it goes back into the queue")
         return True
-
-    def _say_once(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
-            self.notice(message)

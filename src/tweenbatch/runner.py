@@ -132,6 +132,8 @@ class Runner:
             worker.table.close()
         if worker.broken_table is not None:
             raise table_failed(worker.broken_table) from worker.broken_table
+        if self.reconciler.doubt:
+            worker.watcher.notice(f"what is uncertain stays so for now: {self.reconciler.doubt}")
         limit = self._limit_reached()
         return Ended(
             interrupted=self._interrupted,

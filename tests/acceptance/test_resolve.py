@@ -24,6 +24,26 @@ def in_doubt(tweenbatch: Command, fal: Server) -> int:
     return int(attention["job"])
 
 
+@pytest.mark.parametrize(
+    ("history", "why"),
+    [
+        ((), "it may still be running at fal"),
+        ((NO_HISTORY,), "fal's list of past requests can't be read (HTTP 403)"),
+    ],
+)
+def test_why_a_submission_stays_uncertain_is_said_at_the_end(
+    tweenbatch: Command, fal: Server, history: tuple[dict[str, object], ...], why: str
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script({"on": "submit", "do": "reset", "at": "arrival", "nth": 1}, *history)
+    assert tweenbatch(*RUN, "--settle", "0").returncode == 5
+    # What an earlier run left is looked for, however short the time.
+    ended = tweenbatch("run", "--settle", "0")
+    assert ended.returncode == 5
+    assert ended.stderr.count("what is uncertain stays so for now: ") == 1
+    assert f"what is uncertain stays so for now: {why}" in ended.stderr
+
+
 def test_an_adopted_request_is_collected_and_not_paid_again(
     tweenbatch: Command, fal: Server, in_doubt: int
 ) -> None:

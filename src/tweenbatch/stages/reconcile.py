@@ -150,7 +150,7 @@ class _Proof:
             return Judgement(verdict=Verdict.ABSENT)
         if self._lacks(now - BETWEEN_LISTINGS):
             return _too_early("fal's list of past requests is behind")
-        reason = "no later request of this table shows how far fal's list goes"
+        reason = "no later request ended late enough to show how far fal's list goes"
         return Judgement(verdict=Verdict.UNPROVEN, reason=reason)
 
     def _obstacle(self, job: Job, *, twin: bool) -> str:
