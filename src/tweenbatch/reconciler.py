@@ -96,7 +96,7 @@ class Reconciler:
                     continue
                 in_doubt = True
                 hopeful = hopeful or judgement.verdict is not Verdict.UNPROVEN
-                doubt = judgement.reason
+                doubt = judgement.reason or doubt
         self._hopeful, self.doubt = hopeful, doubt
         return in_doubt
 
