@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tweenbatch.clock import local_day, local_month
-from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT
+from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT
 from tweenbatch.records import Night, OldFailures, PeriodLimit
 
 ASSUMED_CONCURRENCY = 8

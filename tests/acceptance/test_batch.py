@@ -9,7 +9,7 @@ import pytest
 from support import manifests
 from support.command import KEY, Command
 from support.fal import Server
-from tweenbatch import mp4, video
+from tweenbatch.clips import mp4, video
 
 
 def results(folder: Path) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ import pytest
 from support.virtual import seeds, virtually
 from support.world import World, world
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.session import ExitCode
+from tweenbatch.run.session import ExitCode
 
 FIRST_NIGHT = 5
 EACH_NIGHT = 1

@@ -8,8 +8,8 @@ from support import manifests
 from support.command import Command
 from support.fal import Server
 from tweenbatch import manifest
+from tweenbatch.frames.cache import Memory
 from tweenbatch.manifest import Reading
-from tweenbatch.memory import Memory
 from tweenbatch.store import Store
 
 SEASONS = Path(__file__).parents[2] / "jobs" / "seasons" / "manifest.csv"

@@ -6,7 +6,7 @@ from pathlib import Path
 from support import manifests
 from support.command import Command
 from support.fal import Server
-from tweenbatch import mp4
+from tweenbatch.clips import mp4
 
 NAME = "{sequence}/{row:04}-{name}-t{take}"
 

@@ -10,7 +10,7 @@ from PIL import Image
 from support import manifests
 from support.command import Command
 from support.fal import Server
-from tweenbatch import disk
+from tweenbatch.files import space as disk
 
 
 @pytest.fixture

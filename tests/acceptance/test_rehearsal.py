@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from support.command import Command, until
-from tweenbatch import mp4, video
+from tweenbatch.clips import mp4, video
 
 SEASONS = Path(__file__).parents[2] / "jobs" / "seasons"
 RUN = ("run", "seasons/manifest.csv", "--rehearse")

@@ -218,7 +218,7 @@ def test_without_the_extra_the_command_names_what_to_install(
     script = (
         "import importlib.util as util; find = util.find_spec\n"
         f"util.find_spec = lambda name, *rest: None if name == {absent!r} else find(name, *rest)\n"
-        f"from tweenbatch.cli.emulator import command; command([{option!r}])"
+        f"from tweenbatch.cli.commands.emulator import command; command([{option!r}])"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert ended.returncode == code

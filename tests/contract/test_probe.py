@@ -14,7 +14,7 @@ from support import manifests
 from support.command import Command
 from support.fal import Server
 from support.wire import Behaviour, Seen, Wire, answer, drips, says, sends, wire
-from tweenbatch import probe
+from tweenbatch.frames import urls as probe
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(200)
 MOST = 10_000_000

@@ -14,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from support import systemd
-from tweenbatch.schedule import Kind, Schedule, units
+from tweenbatch.nights.schedule import Kind, Schedule, units
 
 SEEN = "import json, os, sys; print(json.dumps([os.getcwd(), os.environ['KEY'], *sys.argv[1:]]))"
 names = st.one_of(

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tweenbatch import plan
 from tweenbatch.manifest import Reading, read_all
-from tweenbatch.plan import Group, Plan
+from tweenbatch.plan import planner as plan
+from tweenbatch.plan.planner import Group, Plan
 from tweenbatch.records import Imported
 from tweenbatch.store import Store
 

@@ -66,8 +66,10 @@ def test_pictures_clips_and_the_table_are_none_of_the_loops_work(
     ran = set(report(tmp_path, fal, "rooms")["ran"])
     rooms = f"{Path(tweenbatch.__file__).parent}/"
     ours = {name.removeprefix(rooms) for name in ran if name.startswith(rooms)}
-    assert {"worker.py", "stages/upload.py", "stages/fetch.py"} <= ours
-    assert not ours & {"frames.py", "mp4.py", "video.py", "witness.py"}
-    assert not {name for name in ours if name.startswith("store/")}
+    assert {"run/worker.py", "stages/upload.py", "stages/fetch.py"} <= ours
+    assert not ours & {"frames/inspect.py", "recovery/witness.py"}
+    assert not {name for name in ours if name.startswith(("clips/", "store/"))} - {
+        "store/thread.py"
+    }
     assert not {name for name in ran if "/PIL/" in name or "/av/" in name}
     assert not ran & {"posix.fsync", "posix.replace", "posix.link", "time.sleep"}

@@ -13,7 +13,7 @@ from support.command import KEY
 from support.jobs import job
 from support.jumping import Jumping
 from support.wire import Behaviour, Seen, answer, says, wire
-from tweenbatch.emulator.clip import tiny_clip
+from tweenbatch.emulator.model.clip import tiny_clip
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.errors import DiskTrouble, DownloadFailed

@@ -19,7 +19,7 @@ import os, signal, sys
 from pathlib import Path
 from support.jobtable import NOON, columns_of, row
 from tweenbatch.manifest.spool import Spool
-from tweenbatch.rows import Manifest
+from tweenbatch.records.manifest import Manifest
 from tweenbatch.store import Store
 
 class Deadly(Spool):

@@ -14,17 +14,18 @@ import pytest
 from support import manifests
 from support.command import KEY
 from support.fal import Server
-from tweenbatch import manifest, session
+from tweenbatch import manifest
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableFailed
 from tweenbatch.fal import Fal
 from tweenbatch.manifest import Reading
 from tweenbatch.records import Job
-from tweenbatch.session import ExitCode, Result
+from tweenbatch.recovery.witness import heard
+from tweenbatch.run import session
+from tweenbatch.run.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store
-from tweenbatch.witness import heard
 
 BUSY_SECONDS = 0.05
 

@@ -15,11 +15,12 @@ from support import manifests
 from support.command import KEY
 from support.fal import Server
 from support.zones import local_zone
-from tweenbatch import manifest, session
+from tweenbatch import manifest
 from tweenbatch.clock import SystemClock
 from tweenbatch.fal import Fal
 from tweenbatch.manifest import Reading
 from tweenbatch.records import Job
+from tweenbatch.run import session
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store
@@ -64,7 +65,7 @@ class AtTheLimit(logging.Handler):
 
 @contextmanager
 def at_the_limit(handler: AtTheLimit) -> Iterator[None]:
-    logger = logging.getLogger("tweenbatch.worker")
+    logger = logging.getLogger("tweenbatch.run.worker")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     yield

@@ -8,7 +8,7 @@ import pytest
 
 from support.jobtable import NOON
 from tweenbatch.records import Reach
-from tweenbatch.restored import KEPT, doubt, noted_doubt, settled
+from tweenbatch.recovery.stale_table import KEPT, doubt, noted_doubt, settled
 from tweenbatch.store import RunnerLock, Store
 
 HOUR = timedelta(hours=1)

@@ -13,12 +13,13 @@ import pytest
 
 from support.jobtable import NOON, PATHS, Table
 from support.manifests import frame
-from tweenbatch import manifest, plan
+from tweenbatch import manifest
 from tweenbatch.errors import TableBusy
-from tweenbatch.fitting import Fit, Way
+from tweenbatch.frames.fit import Fit, Way
 from tweenbatch.manifest import Naming, Reading
 from tweenbatch.models import ENDPOINTS, find
-from tweenbatch.rows import Manifest
+from tweenbatch.plan import planner as plan
+from tweenbatch.records.manifest import Manifest
 from tweenbatch.states import State
 from tweenbatch.store import Store
 

@@ -14,8 +14,8 @@ from tweenbatch.errors import Unreadable
 from tweenbatch.fal import Fal, request_of
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Job
-from tweenbatch.rhythm import Rhythm
-from tweenbatch.stages.looks import Looks
+from tweenbatch.stages.poll_schedule import Looks
+from tweenbatch.stages.poll_timing import Rhythm
 from tweenbatch.stages.wait import RESULT_GRACE, Waiter
 
 

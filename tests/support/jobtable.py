@@ -21,7 +21,7 @@ from tweenbatch.records import (
     RemoteVideo,
     Request,
 )
-from tweenbatch.rows import Columns, JobKind, Manifest, Row
+from tweenbatch.records.manifest import Columns, JobKind, Manifest, Row
 from tweenbatch.states import Event, State
 from tweenbatch.store import Store
 

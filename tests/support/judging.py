@@ -12,7 +12,7 @@ from typing import Any
 
 from support.command import Command, until
 from support.fal import Server
-from tweenbatch import mp4
+from tweenbatch.clips import mp4
 from tweenbatch.errors import BrokenVideo
 
 PRICE_USD = Decimal("0.56")

@@ -18,13 +18,13 @@ from typing import Any
 from support.command import KEY
 from support.jobtable import row_for, spooled
 from support.virtual import VirtualClock
-from tweenbatch import session
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.fal import Fal
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Frame, Job, JobSpec
-from tweenbatch.rows import Manifest, Row
+from tweenbatch.records.manifest import Manifest, Row
+from tweenbatch.run import session
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store

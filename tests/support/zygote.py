@@ -20,13 +20,14 @@ from pathlib import Path
 from typing import Any
 
 WARM = (
-    *("tweenbatch.cli.run", "tweenbatch.cli.status", "tweenbatch.cli.export"),
-    *("tweenbatch.cli.resolve", "tweenbatch.fal.client", "tweenbatch.store.migrate"),
+    *("tweenbatch.cli.commands.run", "tweenbatch.cli.commands.status"),
+    *("tweenbatch.cli.commands.export", "tweenbatch.cli.commands.resolve"),
+    *("tweenbatch.fal.client", "tweenbatch.store.migrate"),
     *("alembic.command", "alembic.runtime.environment", "anyio._backends._asyncio"),
     *("alembic.config", "sqlalchemy.dialects.sqlite.pysqlite", "multiprocessing.synchronize"),
     *("fal_client", "httpcore", "av", "av.subtitles.stream", "pandas.io.formats.csvs"),
     *("PIL.PngImagePlugin", "PIL.JpegImagePlugin"),
-    *("tweenbatch.cli.emulator", "tweenbatch.emulator.serving"),
+    *("tweenbatch.cli.commands.emulator", "tweenbatch.emulator.serving"),
 )
 """What every run loads sooner or later; none of it opens anything or starts a thread."""
 

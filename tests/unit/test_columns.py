@@ -8,8 +8,8 @@ from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
 from tweenbatch.manifest import Reading
-from tweenbatch.report import planned
-from tweenbatch.rows import Manifest, Row
+from tweenbatch.records.manifest import Manifest, Row
+from tweenbatch.report import plan as planned
 
 ROW = {
     "prompt": "Snow melts.",

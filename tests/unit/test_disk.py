@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tweenbatch import disk, session
 from tweenbatch.errors import OutputUnusable
+from tweenbatch.files import space as disk
+from tweenbatch.run import session
 
 
 def test_a_disk_with_room_is_no_trouble(tmp_path: Path) -> None:

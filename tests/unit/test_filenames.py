@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tweenbatch.filenames import make_folder_of, publish, slug, with_suffix
+from tweenbatch.files.names import make_folder_of, publish, slug, with_suffix
 
 DEVICES = {
     "con",

@@ -11,13 +11,14 @@ import pytest
 from PIL import Image, ImageCms
 
 from support import manifests
-from tweenbatch import frames, manifest
+from tweenbatch import manifest
 from tweenbatch.errors import ManifestError, OutputUnusable
-from tweenbatch.fitting import Fit, Way
+from tweenbatch.frames import inspect as frames
+from tweenbatch.frames.fit import Fit, Way
 from tweenbatch.manifest import Reading
 from tweenbatch.models import KLING_O1, USUAL_LIMITS
 from tweenbatch.records import Frame
-from tweenbatch.rows import Manifest, Row
+from tweenbatch.records.manifest import Manifest, Row
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 

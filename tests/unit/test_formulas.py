@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tweenbatch.formulas import all_guarded, bare, guarded
+from tweenbatch.files.csv_injection import all_guarded, bare, guarded
 
 BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0", "＝", "＋", "－", "＠")
 

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from tweenbatch import frames
 from tweenbatch.errors import UnreadableFrame
-from tweenbatch.frames import FrameFacts, digest, inspect, problems
+from tweenbatch.frames import inspect as frames
+from tweenbatch.frames.inspect import FrameFacts, digest, inspect, problems
 from tweenbatch.models import KLING_O1, ImageLimits
 
 LIMITS = ImageLimits(max_bytes=10_000_000, min_side=300, min_aspect=0.40, max_aspect=2.50)

@@ -73,7 +73,7 @@ def test_an_image_bomb_stays_closed_in_little_memory(tmp_path: Path, data: bytes
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from PIL import Image, PngImagePlugin, JpegImagePlugin, WebPImagePlugin\n"
-        "from tweenbatch.frames import inspect\n"
+        "from tweenbatch.frames.inspect import inspect\n"
         "from tweenbatch.errors import UnreadableFrame\n"
         "used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
         f"resource.setrlimit(resource.RLIMIT_AS, 2 * (used + {BOMB_MEMORY},))\n"

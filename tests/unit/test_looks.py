@@ -5,8 +5,8 @@ import random
 from datetime import UTC, datetime
 
 from support.virtual import VirtualClock, virtually
-from tweenbatch.rhythm import Rhythm
-from tweenbatch.stages.looks import Looks
+from tweenbatch.stages.poll_schedule import Looks
+from tweenbatch.stages.poll_timing import Rhythm
 
 
 def schedule() -> Looks:

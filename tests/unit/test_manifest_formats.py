@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.manifest import Reading, from_dataframe, read, read_all
 from tweenbatch.manifest.rows import LEFTOVERS
-from tweenbatch.rows import Manifest
+from tweenbatch.records.manifest import Manifest
 
 A, B = "https://example.com/a.png", "https://example.com/b.png"
 COLUMNS = ["prompt", "start_image", "end_image", "duration", "note"]

@@ -12,12 +12,12 @@ from PIL import Image
 from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
-from tweenbatch.frames import FrameFacts
+from tweenbatch.frames.cache import LOOKER, TICK_NS, Memory
+from tweenbatch.frames.inspect import FrameFacts
+from tweenbatch.frames.look import Look
 from tweenbatch.manifest import Reading
-from tweenbatch.memory import LOOKER, TICK_NS, Memory
-from tweenbatch.preflight import Look
 from tweenbatch.records import SeenFrame
-from tweenbatch.rows import Manifest
+from tweenbatch.records.manifest import Manifest
 
 SECOND = 1_000_000_000
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tweenbatch.emulator import catalog
-from tweenbatch.emulator.openapi import openapi
+from tweenbatch.emulator.api.openapi import openapi
+from tweenbatch.emulator.model import catalog
 from tweenbatch.manifest import columns
 from tweenbatch.models import ENDPOINTS, KLING_O1
 from tweenbatch.models.parameter import Kind

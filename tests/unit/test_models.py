@@ -20,7 +20,7 @@ from tweenbatch.models import (
     find,
 )
 from tweenbatch.models.data import data_of, endpoint_of
-from tweenbatch.rows import Row
+from tweenbatch.records.manifest import Row
 
 START, END = "https://example.com/a.png", "https://example.com/b.png"
 ROW = {"prompt": "@Image1 becomes @Image2", "start_image": START, "end_image": END}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tweenbatch import mp4
+from tweenbatch.clips import mp4
 from tweenbatch.errors import BrokenVideo
 
 LAYOUTS = {

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError, UsageError
-from tweenbatch.filenames import MAX_STEM_BYTES
+from tweenbatch.files.names import MAX_STEM_BYTES
 from tweenbatch.manifest import Naming, Reading
-from tweenbatch.manifest.names import MAX_CHARS
+from tweenbatch.manifest.clip_names import MAX_CHARS
 
 FRAMES = {
     "start_image": "https://example.com/shots/Ice%20cave.png",

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.manifests import frame
-from tweenbatch import filenames, manifest, pairs
+from tweenbatch import manifest
 from tweenbatch.errors import UsageError
-from tweenbatch.manifest import Reading
-from tweenbatch.pairs import KeyFrame, Pair, Wish
+from tweenbatch.files import names as filenames
+from tweenbatch.manifest import Reading, pairs
+from tweenbatch.manifest.pairs import KeyFrame, Pair, Wish
 
 
 def drawn(folder: Path, *names: str) -> list[Path]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tweenbatch.places import frame_roots
+from tweenbatch.paths import frame_roots
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.jobtable import changed, row
-from tweenbatch import changes
+from tweenbatch.plan import diff as changes
 from tweenbatch.records import EarlierRow, Frame
-from tweenbatch.rows import Row
+from tweenbatch.records.manifest import Row
 from tweenbatch.states import State
 
 A, B, C = (Frame(source=f"/frames/{name}.png", sha256=name * 64) for name in "abc")

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from support.jobtable import row
-from tweenbatch.pace import Estimate, estimate
-from tweenbatch.plan import Group, Plan, PlannedRow
+from tweenbatch.plan.estimate import Estimate, estimate
+from tweenbatch.plan.planner import Group, Plan, PlannedRow
 from tweenbatch.records import Took
-from tweenbatch.report import planned, text
+from tweenbatch.report import plan as planned
+from tweenbatch.report import text
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tweenbatch import policy
 from tweenbatch.records import Failure
+from tweenbatch.stages import policy
 from tweenbatch.states import Event
 
 NOW = datetime(2026, 3, 1, 4, 15, tzinfo=UTC)

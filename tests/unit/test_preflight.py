@@ -13,10 +13,11 @@ from PIL import Image
 from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
+from tweenbatch.frames import look as pictures
+from tweenbatch.frames import warnings as concerns
 from tweenbatch.manifest import Reading
-from tweenbatch.preflight import concerns, pictures
-from tweenbatch.preflight.repeats import bare_words
-from tweenbatch.rows import Manifest
+from tweenbatch.manifest.near_duplicates import bare_words
+from tweenbatch.records.manifest import Manifest
 
 SEASONS = Path(__file__).parents[2] / "jobs" / "seasons"
 SIZE = (640, 360)

@@ -15,9 +15,9 @@ import pytest
 from av.video.frame import PictureType
 from PIL import Image, UnidentifiedImageError
 
-from tweenbatch.emulator import preview
-from tweenbatch.emulator.alignment import Similarity, align, find_camera
-from tweenbatch.emulator.morph import Frame, Morph, Picture, ease, push_in
+from tweenbatch.emulator.model import preview
+from tweenbatch.emulator.model.alignment import Similarity, align, find_camera
+from tweenbatch.emulator.model.morph import Frame, Morph, Picture, ease, push_in
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]

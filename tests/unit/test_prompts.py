@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
 from tweenbatch.manifest import Reading
-from tweenbatch.prompts import problems
+from tweenbatch.manifest.prompts import problems
 
 ANY = st.text(st.characters(), min_size=1, max_size=20)
 

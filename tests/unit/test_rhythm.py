@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from tweenbatch.rhythm import ENOUGH, MANY_LOOKS, Rhythm, Sight
+from tweenbatch.stages.poll_timing import ENOUGH, MANY_LOOKS, Rhythm, Sight
 
 KIND = ("kling", "5")
 

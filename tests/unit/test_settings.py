@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from support.zones import local_zone
-from tweenbatch import places
+from tweenbatch import paths as places
 from tweenbatch.settings import RunSettings, duration, next_occurrence, next_time, window
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -4,9 +4,9 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
-from tweenbatch.lane import Lane
-from tweenbatch.slots import MOST_AHEAD, Slots
-from tweenbatch.window import Window
+from tweenbatch.run.throttle.adaptive_limit import Window
+from tweenbatch.run.throttle.gate import Lane
+from tweenbatch.run.throttle.slots import MOST_AHEAD, Slots
 
 
 @dataclass

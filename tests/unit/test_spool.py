@@ -6,7 +6,7 @@ from decimal import Decimal
 from support.jobtable import changed, columns_of, row
 from tweenbatch.manifest.spool import IN_MEMORY, PART, Spool
 from tweenbatch.records import Frame
-from tweenbatch.rows import Row
+from tweenbatch.records.manifest import Row
 
 SOME = 700
 

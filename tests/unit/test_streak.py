@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from support.jobs import job
 from tweenbatch.records import Failure, Outcome
+from tweenbatch.run.throttle.failure_streak import Streak
 from tweenbatch.states import Event, State
-from tweenbatch.streak import Streak
 
 BROKEN = Outcome(
     event=Event.GAVE_UP,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tweenbatch.table import MOST_TOGETHER, TableThread
+from tweenbatch.store.thread import MOST_TOGETHER, TableThread
 
 
 class Recorder:

@@ -10,7 +10,7 @@ from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
 from tweenbatch.manifest import Reading, templates
-from tweenbatch.rows import Row
+from tweenbatch.records.manifest import Row
 
 FRAMES = {"start_image": "https://example.com/a.png", "end_image": "https://example.com/b.png"}
 

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tweenbatch import video
+from tweenbatch.clips import video
 from tweenbatch.errors import BrokenVideo
 
 FPS = 24
@@ -244,5 +244,5 @@ def test_a_missing_file_is_not_called_broken(tmp_path: Path) -> None:
 
 
 def test_the_module_is_imported_without_pyav() -> None:
-    code = "import sys, tweenbatch.video; sys.exit('av' in sys.modules)"
+    code = "import sys, tweenbatch.clips.video; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

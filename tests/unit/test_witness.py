@@ -12,9 +12,18 @@ import pytest
 
 from support.jobtable import NOON, Table, row
 from tweenbatch.records import Job, Request
+from tweenbatch.recovery.witness import (
+    SIZE,
+    Note,
+    Witness,
+    adopt,
+    dismiss,
+    heard,
+    left_behind,
+    place,
+)
 from tweenbatch.states import Event, State
 from tweenbatch.store import Store
-from tweenbatch.witness import SIZE, Note, Witness, adopt, dismiss, heard, left_behind, place
 
 AT = "https://queue.fal.run/fal-ai/kling-video/requests/r-1"
 REQUEST = Request(

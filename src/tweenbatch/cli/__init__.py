@@ -53,7 +53,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"tweenbatch.cli.{cmd_name}")
+        module = importlib.import_module(f"tweenbatch.cli.commands.{cmd_name}")
         command: click.Command = module.command
         return command
 

@@ -9,19 +9,20 @@ from typing import Any, TypeVar
 
 import click
 
-from tweenbatch import manifest, places
-from tweenbatch.batch import last_import, recall_frames
+from tweenbatch import manifest
+from tweenbatch import paths as places
 from tweenbatch.cli import streams
 from tweenbatch.cli.progress import LookingAtFrames
 from tweenbatch.errors import ManifestError, UsageError
-from tweenbatch.fitting import Fit, Way
-from tweenbatch.inbox import Inbox
+from tweenbatch.frames.cache import Memory
+from tweenbatch.frames.fit import Fit, Way
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
-from tweenbatch.memory import Memory
+from tweenbatch.manifest import problems_file as problems
 from tweenbatch.models import DEFAULT, find
+from tweenbatch.nights.inbox import Inbox
+from tweenbatch.plan.batch import last_import, recall_frames
 from tweenbatch.records import OldFailures
-from tweenbatch.report import problems
-from tweenbatch.rows import Manifest
+from tweenbatch.records.manifest import Manifest
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,7 +52,7 @@ def _or_job_file(
             f"{named[0]}: a job file names its manifests itself; give it alone, or the manifests "
             "without it"
         )
-    from tweenbatch import jobfile
+    from tweenbatch.nights import jobfile
 
     job = jobfile.read(named[0], now=datetime.now(UTC))
     ctx.default_map = {**(ctx.default_map or {}), **job.options}

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db
+from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db
 
 F = TypeVar("F", bound=Callable[..., Any])
 

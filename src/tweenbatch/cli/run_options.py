@@ -11,7 +11,7 @@ import click
 
 from tweenbatch import logs
 from tweenbatch.cli.options import Parsed, concurrency_option
-from tweenbatch.notify import Target
+from tweenbatch.nights.notify import Target
 from tweenbatch.settings import (
     DEFAULT_GRACE,
     DEFAULT_IN_FLIGHT,

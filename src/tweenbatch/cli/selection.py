@@ -11,7 +11,7 @@ import click
 from tweenbatch.cli.options import Parsed
 from tweenbatch.errors import UsageError
 from tweenbatch.records import Attention, Selection
-from tweenbatch.report import standing
+from tweenbatch.report import status as standing
 from tweenbatch.states import State
 from tweenbatch.store import Store
 

@@ -12,23 +12,23 @@ from aiohttp import web
 
 from tweenbatch.clock import Clock, SystemClock
 from tweenbatch.emulator.addresses import Host
-from tweenbatch.emulator.control_api import ControlApi
-from tweenbatch.emulator.download_api import DownloadApi
-from tweenbatch.emulator.faults import parse
-from tweenbatch.emulator.files import Storage
-from tweenbatch.emulator.generation import Generator
-from tweenbatch.emulator.journal import Journal
-from tweenbatch.emulator.ledger import Ledger
-from tweenbatch.emulator.platform_api import PlatformApi
-from tweenbatch.emulator.queue import Queue
-from tweenbatch.emulator.queue_api import QueueApi
-from tweenbatch.emulator.restoring import restore, resume
-from tweenbatch.emulator.script import Script
+from tweenbatch.emulator.api.control import ControlApi
+from tweenbatch.emulator.api.download import DownloadApi
+from tweenbatch.emulator.api.platform import PlatformApi
+from tweenbatch.emulator.api.queue import QueueApi
+from tweenbatch.emulator.api.storage import StorageApi
+from tweenbatch.emulator.api.submit import SubmitApi
+from tweenbatch.emulator.faults.script import Script
+from tweenbatch.emulator.faults.vocabulary import parse
+from tweenbatch.emulator.model.generation import Generator
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.emulator.site import Names, Site
-from tweenbatch.emulator.statement import statement
-from tweenbatch.emulator.storage_api import StorageApi
-from tweenbatch.emulator.submit_api import SubmitApi
+from tweenbatch.emulator.state.files import Storage
+from tweenbatch.emulator.state.journal import Journal
+from tweenbatch.emulator.state.ledger import Ledger
+from tweenbatch.emulator.state.queue import Queue
+from tweenbatch.emulator.state.restoring import restore, resume
+from tweenbatch.emulator.state.statement import statement
 
 MAX_BODY_BYTES = 128 * 1024 * 1024
 SHUTDOWN_SECONDS = 0.2

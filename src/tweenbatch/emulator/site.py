@@ -10,14 +10,14 @@ from functools import lru_cache
 from aiohttp import web
 
 from tweenbatch.emulator.addresses import Host
-from tweenbatch.emulator.exchange import Answer, refusal
-from tweenbatch.emulator.files import Storage, safe_name
-from tweenbatch.emulator.journal import Journal
-from tweenbatch.emulator.ledger import Ledger
-from tweenbatch.emulator.queue import Queue
-from tweenbatch.emulator.requests import FalRequest
-from tweenbatch.emulator.script import Script
+from tweenbatch.emulator.api.exchange import Answer, refusal
+from tweenbatch.emulator.faults.script import Script
 from tweenbatch.emulator.settings import Settings
+from tweenbatch.emulator.state.files import Storage, safe_name
+from tweenbatch.emulator.state.journal import Journal
+from tweenbatch.emulator.state.ledger import Ledger
+from tweenbatch.emulator.state.queue import Queue
+from tweenbatch.emulator.state.requests import FalRequest
 
 _ANIMALS = ("koala", "rabbit", "tiger", "zebra", "panda", "lion", "monkey", "penguin", "elephant")
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"

@@ -11,7 +11,7 @@ from tweenbatch.errors import UsageError
 from tweenbatch.manifest.columns import MODEL, ignored
 from tweenbatch.models import ENDPOINTS, Endpoint, find
 from tweenbatch.records import common_part
-from tweenbatch.rows import JobKind
+from tweenbatch.records.manifest import JobKind
 
 MOST_KEPT = 10_000
 """Of different choices; a column may hold another value in every row."""

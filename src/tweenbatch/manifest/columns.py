@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from tweenbatch.errors import Problem
-from tweenbatch.formulas import bare
+from tweenbatch.files.csv_injection import bare
 from tweenbatch.models import ENDPOINTS, Endpoint
 
 MEANINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(

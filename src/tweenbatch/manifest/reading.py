@@ -7,22 +7,28 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tweenbatch import __version__, places
+from tweenbatch import __version__
+from tweenbatch import paths as places
 from tweenbatch.errors import ManifestError, Problem
-from tweenbatch.fitting import Fit, Fitting
-from tweenbatch.manifest import delimited, documents, finding, shape, source, tables
+from tweenbatch.frames.cache import Memory
+from tweenbatch.frames.fit import Fit, Fitting
+from tweenbatch.frames.warnings import is_hint
+from tweenbatch.manifest import files as finding
+from tweenbatch.manifest import shape
 from tweenbatch.manifest.choices import Choices
+from tweenbatch.manifest.clip_names import Naming, refuse_clashes
 from tweenbatch.manifest.columns import MODEL, Header
-from tweenbatch.manifest.names import Naming, refuse_clashes
-from tweenbatch.manifest.pictures import Pictures
+from tweenbatch.manifest.formats import delimited, source
+from tweenbatch.manifest.formats import json_rows as documents
+from tweenbatch.manifest.formats import typed_tables as tables
+from tweenbatch.manifest.formats.sheet import Sheet
+from tweenbatch.manifest.formats.source import Format, Source
+from tweenbatch.manifest.frame_lookup import Pictures
+from tweenbatch.manifest.preflight import Preflight
 from tweenbatch.manifest.rows import RowReader
-from tweenbatch.manifest.sheet import Sheet
-from tweenbatch.manifest.source import Format, Source
 from tweenbatch.manifest.spool import Spool
-from tweenbatch.memory import Memory
 from tweenbatch.models import DEFAULT, ENDPOINTS, USUAL_LIMITS, Endpoint
-from tweenbatch.preflight import Preflight, is_hint
-from tweenbatch.rows import LastImport, Manifest
+from tweenbatch.records.manifest import LastImport, Manifest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,20 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tweenbatch import prompts
 from tweenbatch.errors import Problem
-from tweenbatch.formulas import bare
-from tweenbatch.manifest import templates
+from tweenbatch.files.csv_injection import bare
+from tweenbatch.manifest import prompts, templates
 from tweenbatch.manifest.choices import Choice, Choices
+from tweenbatch.manifest.clip_names import Naming
 from tweenbatch.manifest.columns import REQUIRED, Header
-from tweenbatch.manifest.names import Naming
-from tweenbatch.manifest.pictures import Pictures
-from tweenbatch.manifest.sheet import Block
+from tweenbatch.manifest.formats.sheet import Block
+from tweenbatch.manifest.frame_lookup import Pictures
+from tweenbatch.manifest.preflight import Preflight
 from tweenbatch.models import Endpoint
 from tweenbatch.models.parameter import without_zeros
-from tweenbatch.preflight import Preflight
 from tweenbatch.records import content_key, identity, quoted
-from tweenbatch.rows import Asked, Columns, Row, rows_of
+from tweenbatch.records.manifest import Asked, Columns, Row, rows_of
 
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000

@@ -8,7 +8,7 @@ from itertools import islice
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
-from tweenbatch.manifest.sheet import Block, Line, Sheet
+from tweenbatch.manifest.formats.sheet import Block, Line, Sheet
 
 BLOCK = 1_000
 """Rows that are checked together, and whose frames are recalled at once."""

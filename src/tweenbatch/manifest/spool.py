@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterator
 from typing import IO, Any
 
-from tweenbatch.rows import Columns, Row, rows_of
+from tweenbatch.records.manifest import Columns, Row, rows_of
 
 IN_MEMORY = 5_000
 """From so many rows on, those that wait in memory are written; fewer never are."""

@@ -1,8 +1,8 @@
 """Endpoints as data: how a transition is asked for, what is allowed, what it costs.
 
 ``catalogue.toml`` is what is known of each; ``remembered`` what somebody had read from fal since
-then; ``schema`` makes the one out of fal's own description. Nothing here talks to fal, and
-nothing here knows of manifests or tables.
+then; ``schema`` makes the one out of fal's own description, which ``update`` asks for. Nothing
+here knows of manifests or tables.
 """
 
 from tweenbatch.models.catalogue import DEFAULT, ENDPOINTS, KLING_O1, USUAL_LIMITS, find

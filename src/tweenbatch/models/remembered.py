@@ -17,7 +17,7 @@ from urllib.parse import quote
 from tweenbatch.errors import UsageError
 from tweenbatch.models.data import data_of, endpoint_of
 from tweenbatch.models.endpoint import Endpoint
-from tweenbatch.places import models_folder
+from tweenbatch.paths import models_folder
 
 FORMAT = 1
 

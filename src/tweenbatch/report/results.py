@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from tweenbatch.formulas import all_guarded
+from tweenbatch.files.csv_injection import all_guarded
 from tweenbatch.records import ExportRow
 
 COLUMNS = ExportRow._fields[:-1]

@@ -3,12 +3,12 @@
 import shlex
 from collections.abc import Sequence
 
-from tweenbatch.places import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
+from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
 from tweenbatch.records import Attention, Money
-from tweenbatch.report.standing import attention_lines
+from tweenbatch.report.status import attention_lines
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
-from tweenbatch.runner import PAUSED
-from tweenbatch.session import ExitCode, Result
+from tweenbatch.run.runner import PAUSED
+from tweenbatch.run.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 

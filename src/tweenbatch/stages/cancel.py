@@ -13,9 +13,9 @@ from tweenbatch.clock import Clock
 from tweenbatch.errors import Answered, FalError
 from tweenbatch.fal import Fal
 from tweenbatch.fal.errors import failure_of
-from tweenbatch.policy import CLIENT_CANCELLED
+from tweenbatch.fal.retrying import reading
 from tweenbatch.records import Failure, Job, Phase
-from tweenbatch.retrying import reading
+from tweenbatch.stages.policy import CLIENT_CANCELLED
 
 AT_ONE_TIME = 8
 LOOKS = 5

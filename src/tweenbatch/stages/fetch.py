@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from tweenbatch import filenames, mp4, policy, video
+from tweenbatch.clips import mp4, video
 from tweenbatch.clock import Clock
 from tweenbatch.errors import BrokenVideo, DownloadFailed, Unreadable, UrlExpired
 from tweenbatch.fal import Fal
+from tweenbatch.files import names as filenames
 from tweenbatch.records import Artifact, Job, Outcome, RemoteVideo
+from tweenbatch.stages import policy
 from tweenbatch.stages.history import History
-from tweenbatch.stages.part import Part, writing_to
+from tweenbatch.stages.part_file import Part, writing_to
 from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from tweenbatch.clock import Clock
 from tweenbatch.errors import Answered, Unintelligible, Unreachable, Unreadable
 from tweenbatch.fal import Fal, video_of
+from tweenbatch.fal.retrying import is_worth_repeating, reading
 from tweenbatch.records import Job, PastRequest, RemoteVideo
-from tweenbatch.retrying import is_worth_repeating, reading
 
 MARGIN = timedelta(minutes=30)
 """How much earlier than a submission the list is read from: fal's clock is not ours."""

@@ -3,13 +3,13 @@
 import asyncio
 from pathlib import Path
 
-from tweenbatch import frames
 from tweenbatch.clock import Clock
 from tweenbatch.errors import FrameChanged, UnreadableFrame
 from tweenbatch.fal import Fal
-from tweenbatch.frames import FrameFacts
+from tweenbatch.fal.retrying import reading
+from tweenbatch.frames import inspect as frames
+from tweenbatch.frames.inspect import FrameFacts
 from tweenbatch.records import Frame
-from tweenbatch.retrying import reading
 
 
 async def upload(frame: Frame, *, fal: Fal, clock: Clock) -> tuple[str, int]:

@@ -8,16 +8,16 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any
 
-from tweenbatch import policy
 from tweenbatch.clock import Clock
 from tweenbatch.errors import Answered, LaneRefused, Unintelligible, Unreachable, Unreadable
 from tweenbatch.fal import Fal, video_of
 from tweenbatch.fal.errors import failure_of, failure_of_status, shown
+from tweenbatch.fal.retrying import is_worth_repeating, reading
 from tweenbatch.records import Billed, Failure, Job, Outcome, Phase, RemoteStatus
-from tweenbatch.retrying import is_worth_repeating, reading
-from tweenbatch.rhythm import Sight
+from tweenbatch.stages import policy
 from tweenbatch.stages.history import History
-from tweenbatch.stages.looks import Looks
+from tweenbatch.stages.poll_schedule import Looks
+from tweenbatch.stages.poll_timing import Sight
 from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Select
 
 from tweenbatch.records import EarlierRow
-from tweenbatch.rows import JobKind, Manifest, Row
+from tweenbatch.records.manifest import JobKind, Manifest, Row
 from tweenbatch.states import State
 from tweenbatch.store import reading
 from tweenbatch.store.staging import chunks

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from tweenbatch.errors import TableBusy
 from tweenbatch.records import Imported
-from tweenbatch.rows import LastImport, Manifest
+from tweenbatch.records.manifest import LastImport, Manifest
 from tweenbatch.store.staging import CHUNK, Staged, stage
 from tweenbatch.store.statements import imports, staged
 

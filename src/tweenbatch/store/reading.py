@@ -28,7 +28,7 @@ from tweenbatch.records import (
     Took,
     Unpaid,
 )
-from tweenbatch.rows import JobKind, Row
+from tweenbatch.records.manifest import JobKind, Row
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
 

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.schema import CreateIndex, CreateTable, DropTable
 
-from tweenbatch.filenames import slug
+from tweenbatch.files.names import slug
 from tweenbatch.records import canonical_json
-from tweenbatch.repeated import any_repeated
-from tweenbatch.rows import Columns, JobKind, Manifest
+from tweenbatch.records.duplicates import any_repeated
+from tweenbatch.records.manifest import Columns, JobKind, Manifest
 from tweenbatch.store import engine
 from tweenbatch.store.statements import imports
 from tweenbatch.store.statements.staged import (

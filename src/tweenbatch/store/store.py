@@ -39,7 +39,7 @@ from tweenbatch.records import (
     Unpaid,
     Work,
 )
-from tweenbatch.rows import LastImport, Manifest
+from tweenbatch.records.manifest import LastImport, Manifest
 from tweenbatch.states import Event, ImpossibleTransition, State, advance
 from tweenbatch.store import filesystem, importing, reading, retaking, transitions
 from tweenbatch.store.comparing import Comparison

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from support.jobtable import NOON, PATHS, PRICE, Table, changed, manifest, row
 from tweenbatch.records import Frame
-from tweenbatch.rows import Row
+from tweenbatch.records.manifest import Row
 from tweenbatch.states import Event, State
 from tweenbatch.store import Store
 from tweenbatch.store.staging import CHUNK

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from support.jobtable import NOON, changed, manifest, row
-from tweenbatch.batch import look
 from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
 from tweenbatch.models import DEFAULT
+from tweenbatch.plan.batch import look
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from support.jobtable import PATHS, PRICE, Table, changed, manifest, row
-from tweenbatch import plan
 from tweenbatch.models import AS_KNOWN
-from tweenbatch.plan import Clips, Group, Plan, PlannedRow, RemovedRow
-from tweenbatch.rows import Manifest, Row
+from tweenbatch.plan import planner as plan
+from tweenbatch.plan.planner import Clips, Group, Plan, PlannedRow, RemovedRow
+from tweenbatch.records.manifest import Manifest, Row
 from tweenbatch.states import Event, State
 
 OTHER = "/jobs/other.csv"

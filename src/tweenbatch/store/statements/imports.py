@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from tweenbatch.rows import Manifest
+from tweenbatch.records.manifest import Manifest
 from tweenbatch.states import State
 from tweenbatch.store.schema import jobs, manifests, rows
 from tweenbatch.store.statements import work

@@ -1,0 +1,159 @@
+"""``tweenbatch schedule``: units that start a job file every night; it installs nothing."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+import click
+
+from tweenbatch import paths as places
+from tweenbatch.cli import streams
+from tweenbatch.cli.options import Parsed
+from tweenbatch.errors import UsageError
+from tweenbatch.nights import jobfile
+from tweenbatch.nights import schedule as scheduling
+from tweenbatch.nights.schedule import Kind, Schedule
+
+
+def _clock_time(text: str) -> time:
+    return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of every day
+
+
+@click.command(short_help="Print or write what starts a job file every night.")
+@click.argument("jobfile_", metavar="JOBFILE", type=click.Path(path_type=Path))
+@click.option("--systemd", is_flag=True, help="A service and a timer.")
+@click.option("--cron", is_flag=True, help="Lines for a crontab.")
+@click.option("--kubernetes", is_flag=True, help="A CronJob.")
+@click.option("--launchd", is_flag=True, help="An agent of macOS.")
+@click.option(
+    "--at",
+    metavar="HH:MM",
+    type=Parsed("time", _clock_time),
+    default="04:15",
+    show_default=True,
+    help="When, by the clocks of the job file's window.timezone, or this machine's.",
+)
+@click.option(
+    "--env-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=Path("~/.config/tweenbatch/env"),
+    show_default=True,
+    help="Holds the line FAL_KEY=…; only you should be able to read it.",
+)
+@click.option("--image", metavar="NAME", default="tweenbatch:latest", show_default=True)
+@click.option(
+    "--write",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write the files there instead of printing them, and say what installs them.",
+)
+@click.option("--force", is_flag=True, help="Replace files that are there and differ.")
+def command(
+    *,
+    jobfile_: Path,
+    at: time,
+    env_file: Path,
+    image: str,
+    write: Path | None,
+    force: bool,
+    **kinds: bool,
+) -> None:
+    """Print what starts JOBFILE every night from this folder, or write it with --write."""
+    asked = [Kind(name) for name, said in kinds.items() if said]
+    if len(asked) != 1:
+        raise UsageError("for whom? Say one of --systemd, --cron, --kubernetes, --launchd")
+    job = _read(jobfile_)
+    schedule = Schedule(
+        jobfile=_as_it_lies(jobfile_),
+        folder=Path.cwd(),
+        program=_program(),
+        env_file=_as_it_lies(env_file.expanduser()),
+        at=at,
+        zone=job.zone,
+        image=image,
+    )
+    try:
+        made = scheduling.units(asked[0], schedule)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    for line in _warnings(job, schedule, made.warning):
+        click.echo(streams.visible_line(f"warning: {line}"), err=True)
+    if write is None:
+        for name, text in made.files.items():
+            # One file alone is printed as it is, to be piped.
+            click.echo(f"# {name}\n{text}" if len(made.files) > 1 else text, nl=False)
+    else:
+        _write(write, made.files, force=force)
+        click.echo("to install:", err=True)
+        for line in (*_key(schedule.env_file), f"cd {_quoted(write)}", *made.install):
+            click.echo(streams.visible_line(f"  {line}"), err=True)
+
+
+def _warnings(job: jobfile.Job, schedule: Schedule, warning: str | None) -> Iterator[str]:
+    """Return what would be otherwise at night than it is said, or than it is here."""
+    if not job.options.get("yes"):
+        yield (
+            f"{job.path} has no `yes = true`; where nobody is there to be asked, the run will "
+            "refuse to spend"
+        )
+    here = sorted(name for name in os.environ if name.startswith("TWEENBATCH_"))
+    if here:
+        yield (
+            f"{', '.join(here)}: set here, but not at night; another table or folder could be "
+            f"paid for anew. Put it into {schedule.env_file}, or into the job file"
+        )
+    if warning is not None:
+        yield warning
+
+
+def _key(env_file: Path) -> Iterator[str]:
+    """Return what makes the file with the key, where there is none."""
+    if not env_file.exists():
+        yield f"mkdir -p {_quoted(env_file.parent)}"
+        yield f"(umask 077; echo FAL_KEY=your-key > {_quoted(env_file)})"
+    elif env_file.stat().st_mode & 0o077:
+        yield f"chmod 600 {_quoted(env_file)}  # others can read the key"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path.absolute()))
+
+
+def _as_it_lies(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100 - without "..", and links as they are
+
+
+def _read(path: Path) -> jobfile.Job:
+    if path.suffix.lower() != jobfile.SUFFIX:
+        raise UsageError(f"{path} is no job file; its name ends with {jobfile.SUFFIX}")
+    return jobfile.read(path, now=datetime.now(UTC))
+
+
+def _program() -> tuple[str, ...]:
+    """Return how this program is called without a PATH."""
+    script = Path(sys.executable).with_name("tweenbatch")
+    return (str(script),) if script.is_file() else (sys.executable, "-m", "tweenbatch")
+
+
+def _write(folder: Path, files: Mapping[str, str], *, force: bool) -> None:
+    try:
+        different = [name for name, text in files.items() if _differs(folder / name, text)]
+        if different and not force:
+            raise UsageError(
+                f"{folder}: {', '.join(different)} there already, and different; --force replaces "
+                "it. Nothing was written"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
+            click.echo(f"wrote {places.short(folder / name)}")
+    except OSError as error:
+        raise UsageError(f"can't write to {folder} ({error.strerror or error})") from error
+
+
+def _differs(path: Path, text: str) -> bool:
+    return path.exists() and path.read_bytes() != text.encode()

@@ -1,0 +1,59 @@
+"""``tweenbatch status``: counts, money, and what needs a person."""
+
+import json
+import time
+from contextlib import suppress
+
+import click
+
+from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.report import status as standing
+from tweenbatch.store import Store
+
+LOOK_SECONDS = 1.0
+LOOK_SHARE = 20.0
+LATEST_RUNS = 20
+
+
+@click.command(short_help="Show counts and money.")
+@click.option("--watch", is_flag=True, help="Follow the runs that are going, to their end.")
+@table_options
+def command(db: str, rehearse: bool, as_json: bool, watch: bool) -> None:
+    """Show how the jobs stand, where the money is, and what needs a person."""
+    url = table_url(db, rehearse=rehearse)
+    store = Store.open(url, create=False)
+    try:
+        if watch:
+            with suppress(KeyboardInterrupt):
+                _watch(store, as_json=as_json)
+        counts, money, attention = store.counts(), store.money(), store.attention()
+        paused_since = store.paused_since()
+    finally:
+        store.close()
+    if as_json:
+        click.echo(json.dumps(standing.shape(counts, money, attention)))
+        return
+    for line in standing.lines(counts, money, attention):
+        click.echo(line)
+    if paused_since is not None:
+        click.echo(standing.paused(paused_since))
+
+
+def _watch(store: Store, *, as_json: bool) -> None:
+    """Show the bar of the runs that are going until none is."""
+    from tweenbatch.cli.commands.runs import lives
+    from tweenbatch.cli.progress import Progress
+
+    said = ""
+    with Progress(total=sum(store.counts().values())) as progress:
+        while any(lives(run) for run in store.runs(limit=LATEST_RUNS)):
+            began = time.monotonic()
+            counts, money = store.counts(), store.money()
+            progress.seen(counts, money.spent + money.reserved + money.uncertain)
+            shape = json.dumps(standing.shape(counts, money, store.attention())) if as_json else ""
+            if shape != said:
+                click.echo(shape)
+                said = shape
+            # A large table is looked at less often: what runs on it comes first.
+            took = time.monotonic() - began
+            time.sleep(max(LOOK_SECONDS, LOOK_SHARE * took))

@@ -1,0 +1,208 @@
+"""``queue.fal.run``: status, stream, result, cancel."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+
+from tweenbatch.emulator.addresses import Host
+from tweenbatch.emulator.api.exchange import Answer, json_answer, play, refusal, send
+from tweenbatch.emulator.faults.script import Subject
+from tweenbatch.emulator.faults.vocabulary import Call
+from tweenbatch.emulator.model import catalog
+from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
+from tweenbatch.emulator.state.files import StoredFile
+from tweenbatch.emulator.state.ledger import EventName
+from tweenbatch.emulator.state.requests import FalRequest, Phase
+
+STREAM_COMMENT_SECONDS = 15.0
+_TRUE = frozenset({"1", "true", "True"})
+
+
+class QueueApi:
+    """Handlers of the queue's host."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes under the host's path."""
+        one = f"/{Host.QUEUE}/{{app:.+?}}/requests/{{request_id}}"
+        return [
+            web.get(f"{one}/status/stream", self.stream),
+            web.get(f"{one}/status", self.status),
+            web.put(f"{one}/cancel", self.cancel),
+            web.get(one, self.result),
+        ]
+
+    def _find(self, request: web.Request) -> tuple[str | None, FalRequest | None]:
+        account = account_of(request)
+        found = self._site.queue.requests.get(request.match_info["request_id"])
+        app = "/".join(request.match_info["app"].split("/")[:2])
+        if found is not None and (found.account != account or found.app != app):
+            found = None
+        return account, found
+
+    def _subject(self, request: web.Request, account: str | None) -> Subject:
+        request_id = request.match_info["request_id"]
+        known = self._site.queue.requests.get(request_id)
+        return Subject(
+            account=account or "",
+            request_id=request_id,
+            prompt=known.prompt if known else "",
+        )
+
+    async def _read(
+        self,
+        request: web.Request,
+        call: Call,
+        event: EventName,
+        answer: Callable[[web.Request, FalRequest], Answer],
+    ) -> web.StreamResponse:
+        site = self._site
+        site.ledger.calls[call.value] += 1
+        account, found = self._find(request)
+        facts: dict[str, Any] = {
+            "call": call.value,
+            "request_id": request.match_info["request_id"],
+        }
+
+        def act() -> Answer:
+            if account is None:
+                return unauthorized()
+            if found is None:
+                return json_answer({"detail": "Request not found", "status": "NOT_FOUND"}, 404)
+            return answer(request, found)
+
+        plan = site.script.plan(call, self._subject(request, account))
+        played = await play(request, plan, act, ledger=site.ledger, facts=facts)
+        site.ledger.note(
+            event, http_status=played.http_status, sent=played.sent, effect=played.effect, **facts
+        )
+        return played.response
+
+    async def status(self, request: web.Request) -> web.StreamResponse:
+        """Tell where a request stands."""
+        return await self._read(request, Call.STATUS, EventName.STATUS_READ, self._status)
+
+    async def result(self, request: web.Request) -> web.StreamResponse:
+        """Replay what the model answered."""
+        return await self._read(request, Call.RESULT, EventName.RESULT_READ, self._result)
+
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
+        """End a request that has not begun."""
+        return await self._read(request, Call.CANCEL, EventName.CANCEL_ASKED, self._cancel)
+
+    def _status(self, request: web.Request, found: FalRequest) -> Answer:
+        found.status_reads += 1
+        logs = request.query.get("logs") in _TRUE
+        http_status = 200 if found.phase is Phase.COMPLETED else 202
+        return json_answer(self._shown(found, logs), http_status, identity(found))
+
+    def _shown(self, found: FalRequest, logs: bool) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "status": found.phase.value,
+            **follow_ups(self._site, found),
+            "logs": list(found.logs) if logs else None,
+            "metrics": {},
+        }
+        if found.phase is Phase.IN_QUEUE:
+            shown["queue_position"] = self._site.queue.position(found)
+        if found.phase is Phase.COMPLETED:
+            assert found.outcome is not None
+            shown["metrics"] = {"inference_time": round(found.inference_seconds, 6)}
+            if found.outcome.error is not None and found.outcome.announced:
+                shown["error"] = found.outcome.error
+                if found.outcome.error_type is not None:
+                    shown["error_type"] = found.outcome.error_type
+        return shown
+
+    def _result(self, _request: web.Request, found: FalRequest) -> Answer:
+        found.result_reads += 1
+        outcome = found.outcome
+        if outcome is None:
+            return refusal(400, "Request is still in progress")
+        headers = identity(found)
+        if outcome.error_type is not None:
+            headers["X-Fal-Error-Type"] = outcome.error_type
+        if outcome.retryable is not None:
+            headers["X-Fal-Retryable"] = "true" if outcome.retryable else "false"
+        if outcome.timeout_type is not None:
+            headers["X-Fal-Request-Timeout-Type"] = outcome.timeout_type
+        endpoint = catalog.ENDPOINTS.get(found.endpoint_id)
+        if outcome.billed_usd and endpoint is not None:
+            payload = found.payload if isinstance(found.payload, dict) else {}
+            units = outcome.billed_usd / endpoint.unit_usd(payload)
+            headers["X-Fal-Billable-Units"] = f"{units.normalize():f}"
+        body = self._video(found) if outcome.body is None else outcome.body
+        return json_answer(body, outcome.http_status, headers)
+
+    def _video(self, found: FalRequest) -> dict[str, Any]:
+        storage = self._site.storage
+        file = storage.find(found.video_path)
+        assert file is not None, "a finished clip has a file"
+        if storage.expired(file.path) is not None:
+            file = storage.name(
+                StoredFile(
+                    path=self._site.names.path("output.mp4"),
+                    sha256=file.sha256,
+                    size=file.size,
+                    content_type=file.content_type,
+                    request_id=file.request_id,
+                )
+            )
+            found.video_path = file.path
+        return {
+            "video": {
+                "file_size": file.size,
+                "file_name": "output.mp4",
+                "content_type": file.content_type,
+                "url": self._site.address(Host.CDN_B, file.path),
+            }
+        }
+
+    def _cancel(self, _request: web.Request, found: FalRequest) -> Answer:
+        if found.phase is Phase.COMPLETED:
+            return json_answer({"status": "ALREADY_COMPLETED"}, 400, identity(found))
+        self._site.queue.cancel(found)
+        return json_answer({"status": "CANCELLATION_REQUESTED"}, 202, identity(found))
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        """Send the status at each change as server-sent events until the end."""
+        site = self._site
+        site.ledger.calls["stream"] += 1
+        account, found = self._find(request)
+        if account is None:
+            return (await send(request, unauthorized())).response
+        if found is None:
+            return (await send(request, refusal(404, "Request not found"))).response
+        logs = request.query.get("logs") in _TRUE
+        response = web.StreamResponse(
+            headers={
+                **identity(found),
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-cache",
+            }
+        )
+        changed = asyncio.Event()
+        found.watchers.add(changed)
+        try:
+            await response.prepare(request)
+            while True:
+                changed.clear()
+                data = json.dumps(self._shown(found, logs))
+                await response.write(f"data: {data}\n\n".encode())
+                if found.phase is Phase.COMPLETED:
+                    break
+                while not changed.is_set():
+                    try:
+                        async with asyncio.timeout(STREAM_COMMENT_SECONDS):
+                            await changed.wait()
+                    except TimeoutError:
+                        await response.write(b": ping\n\n")
+            await response.write_eof()
+        finally:
+            found.watchers.discard(changed)
+        return response

@@ -1,0 +1,135 @@
+"""``queue.fal.run``: submissions, the one call that costs money."""
+
+import json
+from typing import Any
+
+from aiohttp import web
+
+from tweenbatch.emulator.addresses import Host, file_name
+from tweenbatch.emulator.api.exchange import Answer, Played, json_answer, play, refusal
+from tweenbatch.emulator.faults.script import Subject
+from tweenbatch.emulator.faults.vocabulary import Call
+from tweenbatch.emulator.model import catalog
+from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
+from tweenbatch.emulator.state.ledger import EventName, Post, PostReply
+from tweenbatch.emulator.state.requests import FalRequest, Phase, fingerprint
+
+_START_TIMEOUT_HEADERS = ("X-Fal-Request-Start-Timeout", "X-Fal-Request-Timeout")
+
+
+class SubmitApi:
+    """The handler of submissions. Webhooks are not called: the emulator dials nobody."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the route under the host's path."""
+        return [web.post(f"/{Host.QUEUE}/{{endpoint:.+}}", self.submit)]
+
+    async def submit(self, request: web.Request) -> web.StreamResponse:
+        """Accept whatever comes: the input is looked at when the work begins."""
+        site = self._site
+        body = await request.read()
+        site.ledger.calls["submit"] += 1
+        endpoint_id = request.match_info["endpoint"]
+        account = account_of(request)
+        try:
+            payload = json.loads(body)
+        except ValueError:
+            payload = body[:4000].decode(errors="replace")
+            refused: Answer | None = refusal(
+                422, [{"loc": ["body"], "msg": "JSON decode error", "type": "json_invalid"}]
+            )
+        else:
+            refused = None
+        post = site.ledger.post_arrived(
+            account=account or "", endpoint_id=endpoint_id, payload=payload
+        )
+        app = "/".join(endpoint_id.split("/")[:2])
+        if account is None:
+            refused = unauthorized()
+        elif app not in catalog.APPS:
+            refused = refusal(404, f"Application '{app}' not found")
+        prompt = str(payload.get("prompt", "")) if isinstance(payload, dict) else ""
+        plan = site.script.plan(Call.SUBMIT, Subject(account=account or "", prompt=prompt))
+        post.faults = plan.fault_ids
+        facts: dict[str, Any] = {"call": "submit", "post": post.n}
+
+        def act() -> Answer:
+            if refused is not None or account is None:
+                return refused or unauthorized()
+            accepted = self._accept(request, post, account, app)
+            facts["request_id"] = accepted.request_id
+            return json_answer(_handle(site, accepted), headers=identity(accepted))
+
+        played = await play(request, plan, act, ledger=site.ledger, facts=facts)
+        self._close_post(post, played, facts)
+        return played.response
+
+    def _accept(self, request: web.Request, post: Post, account: str, app: str) -> FalRequest:
+        site = self._site
+        request_id = site.names.request_id()
+        while request_id in site.queue.requests:
+            request_id = site.names.request_id()
+        endpoint = catalog.ENDPOINTS.get(post.endpoint_id)
+        payload = post.input
+        accepted = FalRequest(
+            request_id=request_id,
+            account=account,
+            endpoint_id=post.endpoint_id,
+            app=app,
+            payload=payload,
+            fingerprint=fingerprint(account, post.endpoint_id, self._canonical(payload)),
+            price_usd=endpoint.price_usd(payload if isinstance(payload, dict) else {})
+            if endpoint
+            else next(iter(catalog.ENDPOINTS.values())).price_usd({}),
+            accepted_at=site.ledger.now(),
+            stored=request.headers.get("X-Fal-Store-IO") != "0",
+            start_within_seconds=_start_timeout(request),
+        )
+        post.request_id = request_id
+        site.queue.accept(accepted, post.shown())
+        return accepted
+
+    def _canonical(self, value: Any) -> Any:
+        """Return an input with the URLs of stored files replaced by their content."""
+        if isinstance(value, dict):
+            return {key: self._canonical(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._canonical(item) for item in value]
+        if isinstance(value, str) and value.startswith("http"):
+            file = self._site.storage.find(file_name(value))
+            return value if file is None else f"sha256:{file.sha256}"
+        return value
+
+    def _close_post(self, post: Post, played: Played, facts: dict[str, Any]) -> None:
+        site = self._site
+        post.effect = played.effect
+        post.http_status = played.http_status
+        post.reply = PostReply.SENT if played.sent else PostReply.LOST
+        if post.request_id is None:
+            site.journal.write("refused", post=post.shown())
+            site.ledger.note(EventName.REFUSED, http_status=played.http_status, **facts)
+        name = EventName.REPLY_SENT if played.sent else EventName.REPLY_LOST
+        site.ledger.note(name, http_status=played.http_status, **facts)
+
+
+def _handle(site: Site, accepted: FalRequest) -> dict[str, Any]:
+    waiting = accepted.phase is Phase.IN_QUEUE
+    return {
+        "status": Phase.IN_QUEUE.value,
+        **follow_ups(site, accepted),
+        "logs": None,
+        "metrics": {},
+        "queue_position": site.queue.position(accepted) if waiting else 0,
+    }
+
+
+def _start_timeout(request: web.Request) -> float | None:
+    for name in _START_TIMEOUT_HEADERS:
+        try:
+            return float(request.headers[name])
+        except (KeyError, ValueError):
+            continue
+    return None

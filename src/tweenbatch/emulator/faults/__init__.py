@@ -1,0 +1,1 @@
+"""Scripted faults: what can go wrong, and when it does."""

@@ -1,0 +1,204 @@
+"""The faults that are in force: which of them concern a call, how often each has fired.
+
+It decides and counts; it plays nothing.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tweenbatch.emulator.faults.vocabulary import Call, Delay, Fault, Hold, Lag, Lock, Omit, Range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a call is about, as far as a fault may ask for it."""
+
+    account: str = ""
+    request_id: str = ""
+    prompt: str = ""
+    ranged: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return what the call is about in words that stay the same in each run."""
+        return self.prompt or self.request_id
+
+
+@dataclass(slots=True)
+class Live:
+    """A fault in force, with its counts. An open ``gate`` holds nobody back."""
+
+    fault: Fault
+    seen: Counter[str] = field(default_factory=Counter)
+    fired: Counter[str] = field(default_factory=Counter)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    held: int = 0
+    locked: set[str] = field(default_factory=set)
+    drawings: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def id(self) -> str:
+        """Return the fault's name."""
+        return self.fault.id
+
+    def concerns(self, subject: Subject) -> bool:
+        """Return whether the fault is about this request at all."""
+        fault = self.fault
+        return (
+            (fault.request_id is None or fault.request_id == subject.request_id)
+            and (fault.prompt_contains is None or fault.prompt_contains in subject.prompt)
+            and (not isinstance(fault, Range) or subject.ranged)
+        )
+
+    def strikes(self, subject: Subject) -> bool:
+        """Count the call and return whether the fault would strike it."""
+        fault = self.fault
+        if isinstance(fault, Lock) and subject.account in self.locked:
+            return True
+        if not self.concerns(subject):
+            return False
+        key = self._counted_under(subject)
+        self.seen[key] += 1
+        number = self.seen[key]
+        wanted = (fault.nth,) if isinstance(fault.nth, int) else fault.nth
+        return (
+            (wanted is None or number in wanted)
+            and (fault.from_nth is None or number >= fault.from_nth)
+            and (fault.times is None or self.fired[key] < fault.times)
+            and self._drawn(f"{subject.name}/{self._drawings(subject.name)}")
+        )
+
+    def fire(self, subject: Subject) -> None:
+        """Count that the fault is played on this call."""
+        self.fired[self._counted_under(subject)] += 1
+        if isinstance(self.fault, Lock):
+            self.locked.add(subject.account)
+
+    def _counted_under(self, subject: Subject) -> str:
+        return (subject.request_id or subject.name) if self.fault.per_request else ""
+
+    def _drawings(self, name: str) -> int:
+        """Count by what the call is about: concurrency must not change who is struck."""
+        if self.fault.probability is not None:
+            self.drawings[name] += 1
+        return self.drawings[name]
+
+    def chooses(self, subject: Subject) -> bool:
+        """Return whether an item of the history is struck: the same answer each time."""
+        return self.concerns(subject) and self._drawn(subject.request_id)
+
+    def _drawn(self, salt: str) -> bool:
+        probability = self.fault.probability
+        if probability is None:
+            return True
+        draw = random.Random(f"{self.fault.seed}/{self.id}/{salt}").random()  # noqa: S311 - a die
+        return draw < probability
+
+    def shown(self) -> dict[str, Any]:
+        """Return the fault as it was written, and its counts."""
+        return {
+            **self.fault.model_dump(mode="json", exclude_unset=True),
+            "id": self.id,
+            "seen": self.seen.total(),
+            "fired": self.fired.total(),
+            "held": self.held,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the script has in store for one call."""
+
+    pauses: tuple[Live, ...] = ()
+    deed: Live | None = None
+
+    @property
+    def fault_ids(self) -> list[str]:
+        """Return the names of all faults that strike this call."""
+        return [live.id for live in (*self.pauses, *((self.deed,) if self.deed else ()))]
+
+
+_NOTHING = Plan()
+
+
+class Script:
+    """All faults in force, in the order in which they were set."""
+
+    def __init__(self) -> None:
+        self._live: list[Live] = []
+        self._numbered = 0
+
+    def set(self, faults: list[Fault]) -> list[str]:
+        """Replace the script and return the faults' names."""
+        self.clear()
+        return self.add(faults)
+
+    def add(self, faults: list[Fault]) -> list[str]:
+        """Append to the script and return the names of the new faults."""
+        for fault in faults:
+            self._numbered += 1
+            named = fault.id or f"fault-{self._numbered}"
+            self._live.append(Live(fault.model_copy(update={"id": named})))
+        return [live.id for live in self._live[len(self._live) - len(faults) :]]
+
+    def clear(self, fault_id: str | None = None) -> int:
+        """Take one fault or all of them out of force; who was held goes on."""
+        gone = [live for live in self._live if fault_id in (None, live.id)]
+        for live in gone:
+            live.gate.set()
+        self._live = [live for live in self._live if live not in gone]
+        return len(gone)
+
+    def release(self, name: str | None = None) -> int:
+        """Open holds for good, by fault or by point; all of them without a name.
+
+        Returns how many calls were waiting there.
+        """
+        freed = 0
+        for live in self._live:
+            if isinstance(live.fault, Hold) and name in (None, live.id, live.fault.point):
+                freed += live.held
+                live.gate.set()
+        return freed
+
+    def plan(self, call: Call, subject: Subject) -> Plan:
+        """Count this call with every fault that concerns it and say what happens to it."""
+        if not self._live:
+            return _NOTHING
+        pauses: list[Live] = []
+        deed: Live | None = None
+        for live in self._live:
+            fault = live.fault
+            if fault.on is not call or isinstance(fault, Lag | Omit):
+                continue
+            if not live.strikes(subject):
+                continue
+            if isinstance(fault, Hold | Delay):
+                pauses.append(live)
+            elif deed is None:
+                deed = live
+            else:
+                continue
+            live.fire(subject)
+        return Plan(tuple(pauses), deed)
+
+    def hides(self, subject: Subject, seconds_since_end: float) -> bool:
+        """Return whether the history keeps quiet about a request."""
+        for live in self._live:
+            fault = live.fault
+            if isinstance(fault, Omit) and live.chooses(subject):
+                return True
+            if (
+                isinstance(fault, Lag)
+                and seconds_since_end < fault.seconds
+                and live.chooses(subject)
+            ):
+                return True
+        return False
+
+    def shown(self) -> list[dict[str, Any]]:
+        """Return every fault with its counts."""
+        return [live.shown() for live in self._live]

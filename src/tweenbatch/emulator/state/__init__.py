@@ -1,0 +1,1 @@
+"""What the emulator remembers: requests, files and the ledger that judges the tests."""

@@ -1,0 +1,82 @@
+"""The folder of prepared copies: each is written once, whole or not at all, and then kept.
+
+A copy that is there is used as it is: a job's content must not change because some library
+writes images otherwise by now.
+"""
+
+import os
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tweenbatch.errors import OutputUnusable, UnreadableFrame
+from tweenbatch.frames import inspect as frames
+from tweenbatch.frames.fit.pixels import paint
+from tweenbatch.frames.fit.recipe import Recipe
+from tweenbatch.frames.inspect import FrameFacts
+from tweenbatch.records import Frame
+
+MAX_ORIGINAL_BYTES = 200_000_000
+SUFFIXES = (".png", ".jpg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A prepared copy, which need not have been written."""
+
+    frame: Frame
+    facts: FrameFacts
+
+
+@dataclass(slots=True, kw_only=True)
+class Copies:
+    """The copies below one folder; without ``writes`` they are made, and thrown away."""
+
+    folder: Path
+    writes: bool
+    _made: dict[str, Copy] = field(default_factory=dict)
+
+    def copy(self, original: Path, facts: FrameFacts, recipe: Recipe) -> Copy:
+        """Return the copy of an image; raises ``UnreadableFrame``, ``OutputUnusable``, OSError."""
+        stem = recipe.stem(facts.sha256)
+        if stem not in self._made:
+            self._made[stem] = self._kept(stem) or self._new(original, stem, recipe)
+        return self._made[stem]
+
+    def _kept(self, stem: str) -> Copy | None:
+        for suffix in SUFFIXES:
+            path = self.folder / (stem + suffix)
+            with suppress(OSError, UnreadableFrame):
+                facts = frames.inspect(path)
+                return Copy(frame=Frame(source=str(path), sha256=facts.sha256), facts=facts)
+        return None
+
+    def _new(self, original: Path, stem: str, recipe: Recipe) -> Copy:
+        file, suffix = paint(frames.read(original, max_bytes=MAX_ORIGINAL_BYTES), recipe)
+        path = self.folder / (stem + suffix)
+        if self.writes:
+            _write(file, path)
+        facts = frames.inspect(file)
+        return Copy(frame=Frame(source=str(path), sha256=facts.sha256), facts=facts)
+
+
+def _write(data: bytes, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Two runs may make the same copy at one time: each has a file of its own until it is whole.
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
+            try:
+                part.write(data)
+                part.flush()
+                os.fsync(part.fileno())
+                Path(part.name).replace(path)
+            except BaseException:
+                with suppress(OSError):
+                    Path(part.name).unlink()
+                raise
+    except OSError as error:
+        raise OutputUnusable(
+            f"can't write the fitted frame {path} ({error.strerror or error}); make room, make it "
+            "writable or choose another folder with --output; nothing was submitted"
+        ) from error

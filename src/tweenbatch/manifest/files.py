@@ -1,0 +1,35 @@
+"""Which files are meant: by name, by a pattern, or the standard input."""
+
+from collections.abc import Iterable
+from glob import glob, has_magic
+from pathlib import Path
+
+from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.files.names import natural
+from tweenbatch.manifest.formats.source import STDIN
+from tweenbatch.paths import PROBLEMS
+
+
+def files(paths: Iterable[Path]) -> list[Path]:
+    """Return the manifests, each once, those of a pattern in natural order.
+
+    The list of the problems of one is none: a shell that fills in ``*.csv`` names both. Raises
+    ``ManifestError`` where a pattern names none.
+    """
+    found: dict[Path, Path] = {}
+    for path in paths:
+        for each in _files_of(path):
+            found.setdefault(each if each == STDIN else each.resolve(), each)
+    lists = {path.with_name(path.name + PROBLEMS) for path in found}
+    return [each for path, each in found.items() if path not in lists]
+
+
+def _files_of(path: Path) -> list[Path]:
+    if path == STDIN or not has_magic(str(path)) or path.exists():
+        return [path]
+    matches = [Path(each) for each in glob(str(path), recursive=True)]  # noqa: PTH207 - the pattern may be absolute
+    files = [each for each in matches if each.is_file() and not each.name.endswith(PROBLEMS)]
+    if not files:
+        message = "no file matches this pattern; check the path"
+        raise ManifestError(path, [Problem(message=message)])
+    return sorted(files, key=natural)

@@ -1,0 +1,162 @@
+"""Tables whose cells are more than text become sheets: Parquet, workbooks, pandas' DataFrames.
+
+Their libraries are imported here and nowhere on the way of a text file: pandas alone costs half
+a second.
+"""
+
+import hashlib
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tweenbatch.errors import Problem
+from tweenbatch.manifest import columns
+from tweenbatch.manifest.formats import values as cells
+from tweenbatch.manifest.formats.sheet import Line, Sheet
+from tweenbatch.manifest.formats.source import Format, Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADER_ROW = 1
+PART = 5_000
+"""Rows that are read at once."""
+
+_LABELS = re.compile(r"__index_level_\d+__")
+
+
+class Table(NamedTuple):
+    """A header and its numbered rows."""
+
+    header: Sequence[str]
+    rows: Iterator[tuple[int, Sequence[Any]]]
+    warnings: Sequence[Problem] = ()
+
+
+def load(source: Source) -> Sheet:
+    """Return what the file holds; raise ``ManifestError``."""
+    read = _parquet if source.format is Format.PARQUET else _workbook
+    try:
+        table = read(source)
+    except ImportError as error:
+        raise source.refuse(
+            f"{source.format} needs more than is installed: pip install 'tweenbatch[tables]'"
+        ) from error
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise source.refuse(f"can't be read as {source.format} ({said})") from error
+    return _sheet(source.path, source.sha256, table)
+
+
+def of_dataframe(frame: "pd.DataFrame", path: Path) -> Sheet:
+    """Return what a DataFrame holds; its first row counts as row 2, below the header."""
+    import pandas as pd
+
+    digest = hashlib.sha256(repr(list(frame.columns)).encode())
+    digest.update(pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy().tobytes())
+    values = frame.astype(object)
+    rows = values.where(frame.notna(), None).itertuples(index=False, name=None)
+    header = [str(name) for name in frame.columns]
+    return _sheet(path, digest.hexdigest(), Table(header, enumerate(rows, HEADER_ROW + 1)))
+
+
+def _parquet(source: Source) -> Table:
+    """Read in parts: a file of a million rows is never whole in memory."""
+    from pyarrow import parquet  # type: ignore[import-untyped]
+
+    file = parquet.ParquetFile(source.file)
+    # pandas writes the labels of rows as one more column.
+    names = [name for name in file.schema_arrow.names if not _LABELS.fullmatch(name)]
+    rows = (
+        tuple(item.values())
+        for part in file.iter_batches(batch_size=PART, columns=names)
+        for item in part.to_pylist()
+    )
+    return Table(names, enumerate(rows, HEADER_ROW + 1))
+
+
+def _workbook(source: Source) -> Table:
+    """Read the first sheet that has a header with our columns, or else the first filled one.
+
+    What a person has hidden is not bought.
+    """
+    import openpyxl
+
+    values = openpyxl.load_workbook(source.file, read_only=True, data_only=True)
+    source.file.seek(0)
+    formulas = openpyxl.load_workbook(source.file, read_only=True)
+    found: dict[str, Table] = {}
+    for name in values.sheetnames:
+        if values[name].sheet_state == "visible":
+            rows = _told(values[name], formulas[name])
+            header = next((row for _, row in rows if any(map(_filled, row))), None)
+            if header is not None:
+                found[name] = Table([cells.text_of(value, "") for value in header], rows)
+    if not found:
+        raise source.refuse("there is nothing in the workbook that can be seen")
+    name = next(filter(lambda each: _is_ours(found[each]), found), next(iter(found)))
+    table = found.pop(name)
+    return table._replace(warnings=list(_left_out(name, found)))
+
+
+def _is_ours(table: Table) -> bool:
+    return any(columns.canonical(name) in columns.REQUIRED for name in table.header)
+
+
+def _left_out(read: str, others: Mapping[str, Table]) -> Iterator[Problem]:
+    """Say which sheets are not read; one without our columns may well be there for people."""
+    if others:
+        names = ", ".join(f"'{name}'" for name in others)
+        kind = "sheets" if any(map(_is_ours, others.values())) else "hint: sheets"
+        message = f"sheet '{read}' is read, and not {names}; a manifest is one sheet"
+        yield Problem(message=message, kind=kind)
+
+
+def _told(values: Any, formulas: Any) -> "Iterator[tuple[int, Sequence[Any]]]":
+    """Yield numbered rows; a formula that was never worked out stays a formula."""
+    if not hasattr(values, "iter_rows"):  # a sheet that is one picture
+        return
+    pairs = zip(
+        values.iter_rows(values_only=True), formulas.iter_rows(values_only=True), strict=False
+    )
+    for number, (row, written) in enumerate(pairs, 1):
+        yield (
+            number,
+            tuple(
+                cells.Unworked() if value is None and str(formula or "").startswith("=") else value
+                for value, formula in zip(row, written, strict=False)
+            ),
+        )
+
+
+def _filled(value: object) -> bool:
+    return value is not None and bool(str(value).strip())
+
+
+def _sheet(path: Path, sha256: str, table: Table) -> Sheet:
+    problems: list[Problem] = []
+    return Sheet(
+        path=path,
+        sha256=sha256,
+        header=tuple(table.header),
+        lines=_lines(table.header, table.rows, problems),
+        problems=problems,
+        warnings=table.warnings,
+    )
+
+
+def _lines(
+    header: Sequence[str], rows: "Iterator[tuple[int, Sequence[Any]]]", problems: list[Problem]
+) -> Iterator[Line]:
+    for number, row in rows:
+        texts, good = [], True
+        for name, value in zip(header, row, strict=True):
+            try:
+                texts.append(cells.text_of(value, name))
+            except cells.NotText as error:
+                problems.append(cells.problem(error, name, row=number, line=None))
+                good = False
+        if good:
+            yield Line(number, None, texts)

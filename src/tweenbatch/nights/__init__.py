@@ -1,0 +1,1 @@
+"""Scheduled work: job files, the inbox, digests, notifications and schedules. Submits nothing."""

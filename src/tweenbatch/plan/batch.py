@@ -1,0 +1,145 @@
+"""What lies before a run: what its manifests ask for or, without any, all unfinished work.
+
+It counts and prices, and changes nothing; how that is told is no concern of its.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
+from tweenbatch.models import AS_KNOWN, Prices
+from tweenbatch.plan import estimate as pace
+from tweenbatch.plan import planner as plan
+from tweenbatch.plan.planner import Group, Plan
+from tweenbatch.records import Money, SeenFrame
+from tweenbatch.records.manifest import LastImport, Manifest
+from tweenbatch.settings import ASSUMED_CONCURRENCY, RunSettings
+from tweenbatch.states import IDENTIFIED, State
+from tweenbatch.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where all jobs of the table stand, and their money."""
+
+    counts: Mapping[State, int]
+    money: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The work of a run that has not begun."""
+
+    manifests: Sequence[Manifest]
+    asked: Plan | Standing
+    """The plan of the manifests; without any, where the table stands."""
+    to_pay: int
+    usd_to_pay: Decimal
+    endpoints: frozenset[str]
+    """Those that something is to be paid for."""
+    names: frozenset[str]
+    """A name in each folder in which a clip that is to be paid for would lie."""
+    prices: Prices
+    at_fal: int
+    in_doubt: int
+    """Submissions of unknown outcome, to be looked up."""
+    failed: int
+    cancelled: int
+
+    @property
+    def total(self) -> int:
+        """How many jobs there is something to be done for."""
+        return self.to_pay + self.at_fal + self.in_doubt
+
+
+def look(
+    manifests: Sequence[Manifest],
+    settings: RunSettings,
+    prices: Prices = AS_KNOWN,
+) -> Batch:
+    """Hold what was asked for against the table, which need not exist yet."""
+    if not manifests:
+        with closing(Store.open(settings.db, create=False)) as store:
+            return _unfinished(store, prices)
+    found = Store.find(settings.db)
+    if found is None:
+        return _planned(manifests, None, settings, prices)
+    with closing(found) as store:
+        return _planned(manifests, store, settings, prices)
+
+
+def recall_frames(db: str, paths: Iterable[str]) -> Mapping[str, SeenFrame]:
+    """Return what the table remembers of frames, if there is one.
+
+    What is wrong with a table is told by whoever needs it for more than a memory.
+    """
+    try:
+        with closing(Store.open(db, create=False)) as store:
+            return store.remembered_frames(paths)
+    except (TableBusy, TableTooNew, TableUnusable):
+        return {}
+
+
+def last_import(db: str) -> LastImport | None:
+    """Return what the table says of the import that came last, if there is one."""
+    try:
+        with closing(Store.open(db, create=False)) as store:
+            return store.last_import()
+    except (TableBusy, TableTooNew, TableUnusable):
+        return None
+
+
+def _planned(
+    manifests: Sequence[Manifest], store: Store | None, settings: RunSettings, prices: Prices
+) -> Batch:
+    # How long fal takes is nothing that a rehearsal could tell.
+    at_once = settings.concurrency or ASSUMED_CONCURRENCY
+    made = plan.make(
+        manifests,
+        store,
+        prices=prices,
+        concurrency=None if settings.rehearse else at_once,
+        old_failures=settings.old_failures,
+    )
+    if settings.concurrency is None:
+        made = replace(made, estimate=pace.assumed(made.estimate))
+    return Batch(
+        manifests=manifests,
+        asked=made,
+        to_pay=made.clips_to_pay,
+        usd_to_pay=made.usd_to_pay,
+        endpoints=made.endpoints_to_pay,
+        names=made.names_to_pay,
+        prices=prices,
+        at_fal=made.count(Group.AT_FAL),
+        in_doubt=made.count(Group.UNCERTAIN),
+        failed=made.count(Group.FAILED),
+        cancelled=made.count(Group.CANCELLED),
+    )
+
+
+def _unfinished(store: Store, prices: Prices) -> Batch:
+    counts = store.counts()
+    unpaid = store.unpaid()
+    usd_to_pay = sum(
+        (
+            each.jobs * prices.clip_usd(each.endpoint, each.parameters, known=each.price_usd)
+            for each in unpaid
+        ),
+        Decimal(0),
+    )
+    return Batch(
+        manifests=(),
+        asked=Standing(counts=counts, money=store.money()),
+        to_pay=sum(each.jobs for each in unpaid),
+        usd_to_pay=usd_to_pay,
+        endpoints=frozenset(each.endpoint for each in unpaid),
+        names=frozenset(),
+        prices=prices,
+        at_fal=sum(counts[state] for state in IDENTIFIED),
+        in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
+        failed=counts[State.FAILED],
+        cancelled=counts[State.CANCELLED],
+    )

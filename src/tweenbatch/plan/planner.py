@@ -1,0 +1,427 @@
+"""What a run would do: rows held against the table, and the price of the difference.
+
+Reads only. The same plan is shown by ``plan`` and asked about by ``run``.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+
+from tweenbatch.errors import Problem
+from tweenbatch.models import AS_KNOWN, Prices
+from tweenbatch.plan import diff as changes
+from tweenbatch.plan import estimate as pace
+from tweenbatch.plan.estimate import Estimate
+from tweenbatch.records import EarlierRow, OldFailures
+from tweenbatch.records.manifest import JobKind, Manifest, Row
+from tweenbatch.states import IDENTIFIED, State
+from tweenbatch.store import Store
+from tweenbatch.store.comparing import Comparison, Contents, Gone, Standing
+
+
+class Group(StrEnum):
+    """Where a row stands before the run."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    WAITING = "waiting"
+    AT_FAL = "at_fal"
+    UNCERTAIN = "uncertain"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TO_PAY = frozenset({Group.NEW, Group.CHANGED, Group.WAITING})
+"""What the run will submit, and pay for."""
+
+MADE = frozenset({Group.DONE, Group.AT_FAL})
+"""What is paid for."""
+
+_BY_STATE = {
+    State.PENDING: Group.WAITING,
+    State.SUBMITTING: Group.UNCERTAIN,
+    State.UNCERTAIN: Group.UNCERTAIN,
+    State.SUCCEEDED: Group.DONE,
+    State.FAILED: Group.FAILED,
+    State.CANCELLED: Group.CANCELLED,
+    **dict.fromkeys(IDENTIFIED, Group.AT_FAL),
+}
+
+_MADE_STATES = frozenset(state for state, group in _BY_STATE.items() if group in MADE)
+_TO_PAY_STATES = frozenset(state for state, group in _BY_STATE.items() if group in TO_PAY)
+
+WITHDRAWN = "withdrawn"
+"""Error type of a job that was cancelled because its last row went away."""
+
+
+LISTED = 10_000
+"""Of rows with something to say so many are listed; all are counted."""
+
+COMPARED = 50_000
+"""So many new contents are held against as many that are gone, to tell which was edited."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clips:
+    """How many clips, for how many US dollars."""
+
+    clips: int = 0
+    usd: Decimal = Decimal(0)
+
+    def __add__(self, other: "Clips") -> "Clips":
+        return Clips(clips=self.clips + other.clips, usd=self.usd + other.usd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRow:
+    """A row about which there is something to say.
+
+    ``reasons`` say why a row runs again, or why one that is new is there; ``was`` is what the
+    same row asked for in the last import. ``elsewhere`` names another manifest, for which the
+    clip was paid, where this one never asked for it.
+    """
+
+    manifest: Path
+    row: Row
+    group: Group
+    price_usd: Decimal
+    reasons: tuple[str, ...] = ()
+    was: EarlierRow | None = None
+    elsewhere: Path | None = None
+
+    @property
+    def reason(self) -> str:
+        """All reasons in one line."""
+        return "; ".join(self.reasons)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovedRow:
+    """A row that went away, with what its clip cost or may have cost in US dollars.
+
+    A run withdraws it where it waits and nobody else asks for it.
+    """
+
+    manifest: Path
+    earlier: EarlierRow
+    cost_usd: Decimal
+    withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """The rows that went away: all counted, the first ones listed; each content's cost once."""
+
+    listed: tuple[RemovedRow, ...] = ()
+    rows: int = 0
+    usd: Decimal = Decimal(0)
+    withdrawn: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the manifests ask for, each content once, and how that stands before the run."""
+
+    manifests: tuple[Path, ...]
+    here: Mapping[Group, Clips]
+    """The contents that are not ``elsewhere``."""
+    elsewhere: Mapping[Group, Clips]
+    """Those that are made, or paid for, but were never asked for by their own file."""
+    told: tuple[PlannedRow, ...] = ()
+    """Rows with something to say, in the order of the files."""
+    untold: int = 0
+    """How many more there are than are listed."""
+    removed: Removed = Removed()
+    repeated: int = 0
+    """Rows that ask for the content of another row; they share its clip."""
+    endpoints_to_pay: frozenset[str] = frozenset()
+    """Which endpoints the run would submit to."""
+    names_to_pay: frozenset[str] = frozenset()
+    """A name in each folder in which a clip of the run would lie."""
+    retakes: Clips = Clips()
+    """Further takes that a person asked for, and that wait to be paid for."""
+    again: Clips = Clips()
+    """Old failures that are tried again."""
+    warnings: tuple[tuple[Path, Problem], ...] = ()
+    estimate: Estimate | None = None
+    """How long the run takes; None where nobody asked, or nothing is to be submitted."""
+
+    def count(self, *groups: Group) -> int:
+        """Return the number of clips in these groups, of all groups without any."""
+        return sum(self._of(group).clips for group in groups or Group)
+
+    def usd(self, *groups: Group) -> Decimal:
+        """Return the price of these groups in US dollars."""
+        return sum((self._of(group).usd for group in groups), Decimal(0))
+
+    def _of(self, group: Group) -> Clips:
+        return self.here.get(group, Clips()) + self.elsewhere.get(group, Clips())
+
+    @property
+    def clips_to_pay(self) -> int:
+        """How many clips the run would submit."""
+        return self.count(*TO_PAY) + self.retakes.clips + self.again.clips
+
+    @property
+    def usd_to_pay(self) -> Decimal:
+        """What the run would spend if every clip succeeds at once, in US dollars."""
+        return self.usd(*TO_PAY) + self.retakes.usd + self.again.usd
+
+
+def make(
+    manifests: Sequence[Manifest],
+    store: Store | None,
+    *,
+    prices: Prices = AS_KNOWN,
+    concurrency: int | None = None,
+    old_failures: OldFailures | None = None,
+) -> Plan:
+    """Hold the manifests against the table; None stands for a table that does not exist yet.
+
+    ``prices`` are those that hold for what has still to be paid; with ``concurrency``, clips at
+    fal at one time, the plan says how long the run takes.
+    """
+    made = (
+        store.compare(manifests, lambda held: _Planner(held, prices).plan())
+        if store
+        else _all_new(manifests, prices)
+    )
+    if store:
+        made = _with_retakes(made, store, prices)
+        if old_failures is not None:
+            made = _with_old_failures(made, store, prices, old_failures)
+    if concurrency is None or not made.clips_to_pay:
+        return made
+    return replace(
+        made,
+        estimate=pace.estimate(
+            made.clips_to_pay,
+            endpoints=made.endpoints_to_pay,
+            latest=store.latest_clips() if store else (),
+            concurrency=concurrency,
+        ),
+    )
+
+
+def _with_retakes(made: Plan, store: Store, prices: Prices) -> Plan:
+    unpaid = store.unpaid(store.retakes_of(made.manifests))
+    usd = sum(
+        (
+            each.jobs * prices.clip_usd(each.endpoint, each.parameters, known=each.price_usd)
+            for each in unpaid
+        ),
+        Decimal(0),
+    )
+    return replace(
+        made,
+        retakes=Clips(clips=sum(each.jobs for each in unpaid), usd=usd),
+        endpoints_to_pay=made.endpoints_to_pay | {each.endpoint for each in unpaid},
+    )
+
+
+def _with_old_failures(made: Plan, store: Store, prices: Prices, which: OldFailures) -> Plan:
+    jobs = store.to_try_again(made.manifests, which)
+    usd = (
+        prices.clip_usd(job.spec.endpoint, job.spec.parameters, known=job.price_usd) for job in jobs
+    )
+    return replace(
+        made,
+        again=Clips(clips=len(jobs), usd=sum(usd, Decimal(0))),
+        endpoints_to_pay=made.endpoints_to_pay | {job.spec.endpoint for job in jobs},
+    )
+
+
+def _all_new(manifests: Sequence[Manifest], prices: Prices) -> Plan:
+    """Plan for a table that does not exist yet: each content is new, and counted once."""
+    seen: set[bytes] = set()
+    kinds: Counter[JobKind] = Counter()
+    folders: dict[str, str] = {}
+    for manifest in manifests:
+        for some in manifest.rows.columns():
+            # Rows by the thousand share the object, and to hash one takes its time.
+            shared = {id(kind): kind for kind in some["kind"]}
+            of_shared: Counter[int] = Counter()
+            for key, kind, output in zip(some["key"], some["kind"], some["output"], strict=True):
+                # Half of the digest, packed: a set of a million texts would not be small.
+                content = bytes.fromhex(key[:32])
+                if content in seen:
+                    continue
+                seen.add(content)
+                of_shared[id(kind)] += 1
+                folder, slash, _ = output.rpartition("/")
+                if slash:
+                    folders.setdefault(folder, output)
+            for each, count in of_shared.items():
+                kinds[shared[each]] += count
+    usd = sum((count * _price(kind, prices) for kind, count in kinds.items()), Decimal(0))
+    return Plan(
+        manifests=tuple(each.path for each in manifests),
+        here={Group.NEW: Clips(clips=len(seen), usd=usd)} if seen else {},
+        elsewhere={},
+        repeated=sum(each.row_count for each in manifests) - len(seen),
+        endpoints_to_pay=frozenset(kind.endpoint for kind in kinds),
+        names_to_pay=frozenset(folders.values()),
+        warnings=_warnings(manifests),
+    )
+
+
+def _price(kind: JobKind, prices: Prices) -> Decimal:
+    return prices.clip_usd(kind.endpoint, kind.parameters, known=kind.price_usd)
+
+
+def _warnings(manifests: Iterable[Manifest]) -> tuple[tuple[Path, Problem], ...]:
+    return tuple((each.path, problem) for each in manifests for problem in each.warnings)
+
+
+class _Planner:
+    """Makes the plan of one comparison."""
+
+    def __init__(self, held: Comparison, prices: Prices) -> None:
+        self._held = held
+        self._prices = prices
+        self._here: dict[Group, Clips] = {}
+        self._elsewhere: dict[Group, Clips] = {}
+        self._told: list[tuple[int, PlannedRow]] = []
+
+    def plan(self) -> Plan:
+        """Return what the comparison comes to."""
+        contents = self._held.contents(_MADE_STATES)
+        endpoints = self._count(contents)
+        if any(each.state is State.FAILED for each in contents):
+            for standing in self._held.failed(limit=LISTED):
+                self._tell(standing, reasons=(f"failed before ({standing.error_type})",))
+        if self._elsewhere:
+            for standing, path in self._held.abroad(_MADE_STATES, limit=LISTED):
+                self._tell(standing, elsewhere=path)
+        earlier = self._held.earlier_jobs()
+        asked = sum(each.clips for each in contents if each.asked)
+        fresh = bool(earlier) and not all(each.asked for each in contents)
+        removed = Removed()
+        if fresh or asked != earlier:
+            removed = self._look_back()
+        made = Plan(
+            manifests=tuple(each.path for each in self._held.manifests),
+            here=self._here,
+            elsewhere=self._elsewhere,
+            told=tuple(row for _, row in sorted(self._told, key=lambda told: told[0])),
+            removed=removed,
+            endpoints_to_pay=endpoints,
+            names_to_pay=self._held.folders(_TO_PAY_STATES),
+            warnings=_warnings(self._held.manifests),
+        )
+        return replace(
+            made,
+            repeated=self._held.rows() - made.count(),
+            untold=max(made.count(Group.FAILED) - LISTED, 0),
+        )
+
+    def _count(self, contents: Iterable[Contents]) -> frozenset[str]:
+        """Count all contents; return the endpoints of those that are to be paid."""
+        endpoints = set()
+        for each in contents:
+            group = _group(each.state, withdrawn=each.withdrawn)
+            usd = each.price_usd or Decimal(0)
+            if group in TO_PAY:
+                usd = each.clips * _price(each.kind, self._prices)
+                endpoints.add(each.kind.endpoint)
+            where = self._elsewhere if each.abroad else self._here
+            where[group] = where.get(group, Clips()) + Clips(clips=each.clips, usd=usd)
+        return frozenset(endpoints)
+
+    def _tell(
+        self,
+        standing: Standing,
+        *,
+        group: Group | None = None,
+        reasons: tuple[str, ...] = (),
+        was: EarlierRow | None = None,
+        elsewhere: Path | None = None,
+    ) -> PlannedRow:
+        row = standing.row
+        group = group or _group(standing.state, withdrawn=standing.error_type == WITHDRAWN)
+        price = standing.job_price_usd
+        if price is None or group in TO_PAY:
+            price = _price(row.kind, self._prices)
+        told = PlannedRow(
+            manifest=self._held.manifests[standing.place].path,
+            row=row,
+            group=group,
+            price_usd=price,
+            reasons=reasons,
+            was=was,
+            elsewhere=elsewhere,
+        )
+        self._told.append((standing.position, told))
+        return told
+
+    def _look_back(self) -> Removed:
+        """Tell which contents are edited ones of the last imports; return what is left of those."""
+        fresh = self._held.fresh(limit=COMPARED)
+        gone = self._held.gone(limit=COMPARED)
+        # Of what was asked for twice, the copy that is gone may be what a new content was.
+        now, before = self._held.copies() if fresh else ([], [])
+        facts = {each.earlier.key: each for each in gone}
+        left: list[RemovedRow] = []
+        for place, manifest in enumerate(self._held.manifests):
+            rows = [each for each in (*fresh, *now) if each.place == place]
+            rows.sort(key=lambda each: each.position)
+            earlier = [each.earlier for each in gone if each.manifest == manifest.path]
+            earlier += [old for path, old in before if path == manifest.path]
+            earlier.sort(key=lambda old: (old.number, old.take))
+            matched = changes.match(earlier, [each.row for each in rows])
+            self._tell_changed(rows, matched.was)
+            left += [
+                RemovedRow(
+                    manifest=manifest.path,
+                    earlier=old,
+                    cost_usd=facts[old.key].cost_usd,
+                    withdrawn=facts[old.key].withdrawn,
+                )
+                for old in matched.left
+                if old.key in facts
+            ]
+        return self._removed(gone, left)
+
+    def _removed(self, gone: Sequence[Gone], left: Sequence[RemovedRow]) -> Removed:
+        costs = {each.earlier.key: each for each in left}
+        usd = sum((each.cost_usd for each in costs.values()), Decimal(0))
+        withdrawn = sum(each.withdrawn for each in costs.values())
+        rows = len(left)
+        if len(gone) == COMPARED:
+            every = self._held.all_gone()
+            listed = {each.earlier.key: each for each in gone}
+            rows += every.rows - len(gone)
+            usd += every.cost_usd - sum((each.cost_usd for each in listed.values()), Decimal(0))
+            withdrawn += every.withdrawn - sum(each.withdrawn for each in listed.values())
+        return Removed(listed=tuple(left[:LISTED]), rows=rows, usd=usd, withdrawn=withdrawn)
+
+    def _tell_changed(self, rows: Sequence[Standing], earlier: Sequence[EarlierRow | None]) -> None:
+        """Tell of the new contents which are edited ones, and which are one more take."""
+        stayed = {
+            each.row.number for each, was in zip(rows, earlier, strict=True) if was or each.stayed
+        }
+        for each, was in zip(rows, earlier, strict=True):
+            if each.state is not None and each.error_type != WITHDRAWN:
+                continue
+            if was is not None and was.key != each.row.key:
+                told = self._tell(
+                    each, group=Group.CHANGED, reasons=changes.reasons(was, each.row), was=was
+                )
+                self._move(told.price_usd, Group.NEW, Group.CHANGED)
+            elif was is None and each.row.number in stayed:
+                self._tell(each, group=Group.NEW, reasons=(f"take {each.row.take} is new",))
+
+    def _move(self, usd: Decimal, before: Group, after: Group) -> None:
+        """Count a clip in another group."""
+        self._here[before] += Clips(clips=-1, usd=-usd)
+        if not self._here[before].clips:
+            del self._here[before]
+        self._here[after] = self._here.get(after, Clips()) + Clips(clips=1, usd=usd)
+
+
+def _group(state: State | None, *, withdrawn: bool) -> Group:
+    return Group.NEW if state is None or withdrawn else _BY_STATE[state]

@@ -1,0 +1,1 @@
+"""What was paid for and the table does not know: found and written down. It submits nothing."""

@@ -1,0 +1,73 @@
+"""What is about to be submitted: a job's frames as addresses, its input, its price.
+
+Each content is uploaded once, whoever asks first, and remembered in the table.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tweenbatch.clock import Clock
+from tweenbatch.fal import Fal
+from tweenbatch.models import Prices, find
+from tweenbatch.records import Frame, Intent, Job
+from tweenbatch.stages.upload import upload
+from tweenbatch.store import Store
+from tweenbatch.store.thread import TableThread
+
+UPLOAD_VALID = timedelta(days=6)
+"""fal keeps files at least 7 days; an older upload is made again."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Intents:
+    """Makes intents; it costs nothing and may be broken off at any moment."""
+
+    store: Store
+    table: TableThread
+    fal: Fal
+    clock: Clock
+    prices: Prices
+    _uploads: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+
+    async def of(self, job: Job) -> Intent:
+        """Return what to submit for a job; raises what ``upload`` raises."""
+        spec = job.spec
+        start_url = await self._frame_url(spec.start)
+        end_url = await self._frame_url(spec.end) if spec.end else None
+        return Intent(
+            arguments=find(spec.endpoint).arguments(
+                prompt=spec.prompt,
+                start_url=start_url,
+                end_url=end_url,
+                parameters=spec.parameters,
+            ),
+            price_usd=self.prices.clip_usd(spec.endpoint, spec.parameters, known=job.price_usd),
+            key_fingerprint=self.fal.key_fingerprint,
+            host=self.fal.host,
+        )
+
+    async def _frame_url(self, frame: Frame) -> str:
+        if frame.sha256 is None:
+            return frame.source
+        task = self._uploads.get(frame.sha256)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.create_task(self._uploaded(frame, frame.sha256))
+            self._uploads[frame.sha256] = task
+        return await asyncio.shield(task)
+
+    async def _uploaded(self, frame: Frame, sha256: str) -> str:
+        fingerprint = self.fal.key_fingerprint
+        since = self.clock.now() - UPLOAD_VALID
+        url = await self.table(self.store.upload_url, sha256, fingerprint, since=since)
+        if url is None:
+            url, size = await upload(frame, fal=self.fal, clock=self.clock)
+            await self.table(
+                self.store.remember_upload,
+                sha256=sha256,
+                key_fingerprint=fingerprint,
+                url=url,
+                bytes=size,
+                now=self.clock.now(),
+            )
+        return url

@@ -1,0 +1,419 @@
+"""Who works on what: jobs are claimed while there is room, until nothing is left to do.
+
+The runner decides when a job may start; the worker does it and writes it down.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tweenbatch.errors import BudgetReached, TableBusy, TableFailed, TableUnusable
+from tweenbatch.records import Job
+from tweenbatch.recovery.reconciler import Reconciler
+from tweenbatch.run.worker import Worker
+from tweenbatch.states import FINAL, IDENTIFIED, State
+
+MAX_JOBS_AT_HAND = 2000
+"""Tasks at one time: a bound for memory, far above what an account can have in flight."""
+
+HEARTBEAT_SECONDS = 15.0
+
+ASLEEP_SECONDS = 30.0
+"""A heartbeat so late says that the network must be felt for before money goes out."""
+
+A_MOMENT = timedelta(milliseconds=1)
+"""Less than a microsecond is nothing to a date: a wait for it would never end."""
+
+OUT_OF_TIME = "--max-duration or --stop-at"
+PAUSED = "tweenbatch pause"
+CANARY_FAILED = "--canary: not all of those that went first succeeded"
+NOT_AGREED = "--canary: nobody agreed to the rest"
+
+COLLECTS_ONLY = (
+    "what is at fal is collected, and nothing is submitted; `tweenbatch resume` lifts it"
+)
+
+PAUSE_LOOK_SECONDS = 3.0
+"""How long it takes at most until a pause is heard of, or its end."""
+
+IDLE_SECONDS = 60.0
+"""The longest wait before the table is looked at again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """When to stop submitting; what is in the air is collected all the same."""
+
+    submissions: int | None = None
+    opens: datetime | None = None
+    """Before this nothing is submitted."""
+    until: datetime | None = None
+    grace: timedelta | None = None
+    """How long what is at fal is waited for once that time is over; None: until it ends."""
+    canaries: Collection[int] = ()
+    """Jobs that have to succeed before any other is submitted."""
+    agree: Callable[[int], bool] = lambda _: True
+    """Tells, once they have, whether so many others may follow; called in a thread."""
+    settle: timedelta = timedelta(0)
+    """How long a run that has nothing else to do waits for what is uncertain or laid aside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Why a run came to its end; nothing set: there was nothing left to do."""
+
+    interrupted: bool = False
+    trouble: str | None = None
+    """What stopped the submissions, in the words of the account, the service or the disk."""
+    same_failure: str | None = None
+    """One row after another failed alike, in the words of the last."""
+    limit: str | None = None
+    """The option, or the command, that stopped the submissions."""
+
+
+def table_failed(error: Exception) -> TableFailed:
+    """Return what trouble of the table means once money may have been spent."""
+    return TableFailed(
+        f"the job table failed in the middle of the run: {error}; "
+        "once that is mended, run again: it goes on from what is recorded"
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class Runner:
+    """One run over one table. ``manifests`` bounds what is submitted, never what is collected."""
+
+    worker: Worker
+    reconciler: Reconciler
+    limits: Limits
+    manifests: Collection[int] | None = None
+    disk_trouble: Callable[[], str | None] = lambda: None
+    """Tells why nothing more should be submitted that would have to be written to a disk."""
+    _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _idle_since: datetime | None = None
+    _began: datetime | None = None
+    _interrupted: bool = False
+    _canaries: frozenset[int] = frozenset()
+    """Those that hold up all others."""
+    _canaries_say: str | None = None
+    _paused: bool = False
+    _began_paused: bool = False
+
+    async def run(self) -> Ended:
+        """Work until nothing is left to do, or as far as the limits allow.
+
+        Raises ``TableFailed`` where the table did not hold out.
+        """
+        worker = self.worker
+        self._began = worker.clock.now()
+        self._canaries = frozenset(self.limits.canaries)
+        try:
+            await self._look_for_a_pause()
+            self._began_paused = self._paused
+            if self._paused:
+                worker.watcher.notice(f"paused: {COLLECTS_ONLY}")
+            async with asyncio.TaskGroup() as group:
+                helpers = [
+                    group.create_task(self._heartbeat(), name="heartbeat"),
+                    group.create_task(self._obey(), name="pauses"),
+                    group.create_task(self.reconciler.run(), name="reconciler"),
+                ]
+                worker.slots.over = self._none_goes
+                await self._dispatch(group)
+                await self._wind_up()
+                for helper in helpers:
+                    helper.cancel()
+        except* (TableUnusable, TableBusy) as failures:
+            worker.broken_table = failures.exceptions[0]
+        finally:
+            if worker.posts:
+                await asyncio.wait(worker.posts)
+            worker.table.close()
+        if worker.broken_table is not None:
+            raise table_failed(worker.broken_table) from worker.broken_table
+        if self.reconciler.doubt:
+            worker.watcher.notice(f"what is uncertain stays so for now: {self.reconciler.doubt}")
+        limit = self._limit_reached()
+        return Ended(
+            interrupted=self._interrupted,
+            # Time that ran out at a closed gate was taken by the trouble, not by the work.
+            trouble=worker.lane.closed or (worker.lane.paused if limit == OUT_OF_TIME else None),
+            same_failure=worker.streak.stop,
+            limit=limit,
+        )
+
+    def stop(self) -> None:
+        """Submit nothing more, finish what must not be cut off, and come to the end."""
+        self._interrupted = True
+        self._leave()
+
+    def _leave(self) -> None:
+        self.worker.stopping = True
+        self.worker.wake.set()
+
+    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
+        worker = self.worker
+        more_to_collect, collect_at = True, worker.clock.now()
+        while not worker.stopping:
+            worker.wake.clear()
+            if self._grace_is_over():
+                self._leave()
+                return
+            if worker.parked:
+                worker.parked = False
+                collect_at = min(collect_at, await self._next_collection())
+            if self.reconciler.settled:
+                self.reconciler.settled = False
+                worker.budget_reached = None
+                more_to_collect = True
+            if more_to_collect or worker.clock.now() >= collect_at:
+                space = MAX_JOBS_AT_HAND - len(self._tasks)
+                more_to_collect = await self._hand_out(group, IDENTIFIED, space) == space
+                collect_at = await self._next_collection()
+            if self._canaries:
+                await self._hear_the_canaries()
+            room = self._room()
+            worker.slots.admit()
+            handed_out = await self._hand_out(group, {State.PENDING}, room, self.manifests)
+            if room and handed_out == room:
+                continue
+            pause = await self._pause(collect_at, room)
+            if pause is None:
+                return
+            try:
+                async with asyncio.timeout(pause):
+                    await worker.wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _hear_the_canaries(self) -> None:
+        """Let all others follow once those that go first have succeeded, and somebody agrees."""
+        worker = self.worker
+        jobs = await worker.table(worker.store.jobs, self._canaries)
+        if any(job.state not in FINAL for job in jobs) or self._canaries_say is not None:
+            return
+        if any(job.state is not State.SUCCEEDED for job in jobs):
+            self._canaries_say = CANARY_FAILED
+            return
+        left = await worker.table(worker.store.unpaid, self.manifests)
+        count = sum(each.jobs for each in left)
+        if count and not await asyncio.to_thread(self.limits.agree, count):
+            self._canaries_say = NOT_AGREED
+            return
+        self._canaries = frozenset()
+
+    async def _next_collection(self) -> datetime:
+        """Return when there may be paid work again that nobody holds."""
+        idle = self.worker.clock.now() + timedelta(seconds=IDLE_SECONDS)
+        due = await self._next_due(IDENTIFIED)
+        return idle if due is None else min(due, idle)
+
+    async def _hand_out(
+        self,
+        group: asyncio.TaskGroup,
+        states: Collection[State],
+        limit: int,
+        manifests: Collection[int] | None = None,
+    ) -> int:
+        """Claim at most so many jobs and set them going; return how many there were."""
+        if limit <= 0:
+            return 0
+        worker = self.worker
+        jobs = await worker.table.first(
+            worker.store.claim,
+            worker.run_id,
+            states,
+            limit=limit,
+            now=worker.clock.now(),
+            manifests=manifests,
+            only=self._canaries if states == {State.PENDING} and self._canaries else None,
+        )
+        for job in jobs:
+            if job.state is State.PENDING:
+                worker.starting.add(job.id)
+            elif job.state is State.SUBMITTED:
+                worker.collect(job)
+            task = group.create_task(self._work(job), name=f"job-{job.id}")
+            self._tasks[job.id] = task
+        return len(jobs)
+
+    async def _work(self, job: Job) -> None:
+        try:
+            await self.worker.work(job)
+        finally:
+            if self._tasks.get(job.id) is asyncio.current_task():
+                del self._tasks[job.id]
+
+    def _room(self) -> int:
+        """Return how many submissions may be made ready now."""
+        if self._submissions_over() or self._held_back():
+            return 0
+        worker = self.worker
+        rooms = [
+            worker.slots.room(preparing=worker.preparing),
+            MAX_JOBS_AT_HAND - len(self._tasks),
+        ]
+        if self.limits.submissions is not None:
+            begun = worker.submissions + len(worker.starting)
+            rooms.append(self.limits.submissions - begun)
+        room = max(0, min(rooms))
+        if room:
+            self._look_at_the_disk()
+        return 0 if worker.lane.closed else room
+
+    def _none_goes(self) -> bool:
+        """Tell whether who stands in line need not wait: no submission goes any more."""
+        if self.worker.slots.free and not self._submissions_over():
+            self._look_at_the_disk()
+        return self._submissions_over() or self._held_back()
+
+    def _held_back(self) -> bool:
+        """Tell whether submissions have to wait, though not for ever."""
+        opens = self.limits.opens
+        return self._paused or (opens is not None and self.worker.clock.now() < opens)
+
+    def _ends_waiting(self) -> datetime | None:
+        """Return until when to wait for what is at fal, if there is such a time."""
+        until, grace = self.limits.until, self.limits.grace
+        if until is None or grace is None or self._began is None:
+            return None
+        return max(until, self._began) + grace
+
+    def _grace_is_over(self) -> bool:
+        ends = self._ends_waiting()
+        return ends is not None and self.worker.clock.now() >= ends
+
+    def _look_at_the_disk(self) -> None:
+        trouble = self.disk_trouble()
+        if trouble is not None:
+            self.worker.refuse_to_submit(trouble)
+
+    def _submissions_over(self) -> bool:
+        worker = self.worker
+        stopped = worker.lane.closed or worker.streak.stop or self._limit_reached()
+        return worker.stopping or stopped is not None
+
+    def _limit_reached(self) -> str | None:
+        limits = self.limits
+        budget = self.worker.budget_reached
+        if budget is not None and not self._open_again(budget):
+            return budget.option
+        if limits.submissions is not None and self.worker.submissions >= limits.submissions:
+            return "--limit"
+        if limits.until is not None and self.worker.clock.now() >= limits.until:
+            return OUT_OF_TIME
+        if self._paused and self._began_paused:
+            return PAUSED
+        return self._canaries_say
+
+    def _open_again(self, budget: BudgetReached) -> bool:
+        return budget.until is not None and self.worker.clock.now() >= budget.until
+
+    async def _pause(self, collect_at: datetime, room: int) -> float | None:
+        """Return the seconds until there may be something to hand out; None: nothing is left.
+
+        What was due is handed out already, as far as there was room: with enough in line for the
+        slots, only a job that ends makes a difference, or a lane that opens.
+        """
+        worker = self.worker
+        now = worker.clock.now()
+        if collect_at <= now:
+            return 0.0
+        times = [collect_at]
+        opens = worker.lane.wait_seconds()
+        if worker.slots.in_line and opens:
+            times.append(now + timedelta(seconds=opens) + A_MOMENT)
+        if not worker.slots.full(preparing=worker.preparing):
+            paid = await self._next_due(IDENTIFIED)
+            unpaid = None if self._submissions_over() else await self._unpaid_due(now, room)
+            times += [time for time in (paid, unpaid) if time is not None]
+            if unpaid is None and not self._tasks:
+                # A job may have come to rest while the table was asked.
+                if worker.wake.is_set():
+                    return 0.0
+                settled_by = self._settled_by(now, laid_aside=paid is not None)
+                if settled_by is None:
+                    return None
+                times.append(settled_by)
+            else:
+                self._idle_since = None
+        ends = (self.limits.until, self._ends_waiting())
+        times += [end for end in ends if end is not None and end > now]
+        # Not longer, for the clock may be set back meanwhile.
+        return min(IDLE_SECONDS, max(0.0, (min(times) - now).total_seconds()))
+
+    def _settled_by(self, now: datetime, *, laid_aside: bool) -> datetime | None:
+        """Return until when to wait for what nobody works on; None: not any more."""
+        if not laid_aside and not self.reconciler.hopeful:
+            return None
+        self._idle_since = self._idle_since or now
+        until = self._idle_since + self.limits.settle
+        if now < until:
+            return until
+        # What an earlier run left is looked for once, however short the time.
+        return None if self.reconciler.looks else now + timedelta(seconds=IDLE_SECONDS)
+
+    async def _unpaid_due(self, now: datetime, room: int) -> datetime | None:
+        """Return when the next submission may go, were there a slot."""
+        times = [await self._next_due({State.PENDING}, self.manifests)]
+        if not room:
+            times.append(await self._opens(now))
+        return min((time for time in times if time is not None), default=None)
+
+    async def _opens(self, now: datetime) -> datetime | None:
+        """Return when those may go that only wait for the lane, their hour or a pause's end."""
+        worker = self.worker
+        pause = worker.lane.wait_seconds()
+        waits = [] if pause is None else [now + timedelta(seconds=pause) + A_MOMENT]
+        if self.limits.opens is not None and self.limits.opens > now:
+            waits.append(self.limits.opens)
+        if self._paused:
+            waits.append(now + timedelta(seconds=IDLE_SECONDS))
+        if not waits or not await worker.table(worker.store.unpaid, self.manifests):
+            return None
+        return max(waits)
+
+    async def _next_due(
+        self, states: Collection[State], manifests: Collection[int] | None = None
+    ) -> datetime | None:
+        worker = self.worker
+        return await worker.table(
+            worker.store.next_due, states, now=worker.clock.now(), manifests=manifests
+        )
+
+    async def _wind_up(self) -> None:
+        """Leave what can wait, finish what must not be cut off."""
+        for job_id in self.worker.interruptible & self._tasks.keys():
+            self._tasks[job_id].cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+    async def _obey(self) -> None:
+        """Hear of a pause, and of its end, within seconds."""
+        while True:
+            await self.worker.clock.sleep(PAUSE_LOOK_SECONDS)
+            before = self._paused
+            try:
+                await self._look_for_a_pause()
+            except TableBusy:
+                continue
+            if self._paused is not before:
+                self.worker.watcher.notice(
+                    f"paused: {COLLECTS_ONLY}" if self._paused else "resumed: submissions go on"
+                )
+                self.worker.wake.set()
+
+    async def _look_for_a_pause(self) -> None:
+        worker = self.worker
+        self._paused = await worker.table(worker.store.paused_since) is not None
+
+    async def _heartbeat(self) -> None:
+        worker = self.worker
+        while True:
+            before = worker.clock.now()
+            await worker.clock.sleep(HEARTBEAT_SECONDS)
+            slept = (worker.clock.now() - before).total_seconds() - HEARTBEAT_SECONDS
+            if slept > ASLEEP_SECONDS:
+                worker.trouble(f"this machine was asleep, or its clock jumped by {slept:.0f} s")
+            await worker.table(worker.store.heartbeat, worker.run_id, now=worker.clock.now())

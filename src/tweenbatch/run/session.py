@@ -1,0 +1,368 @@
+"""One run, from the opened table to its exit code: the rooms put together."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import IntEnum
+from functools import partial
+from pathlib import Path
+
+from tweenbatch import __version__, logs
+from tweenbatch.clock import Clock
+from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
+from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal
+from tweenbatch.files import names as filenames
+from tweenbatch.files import space as disk
+from tweenbatch.models import AS_KNOWN, Prices
+from tweenbatch.recovery import stale_table as restored
+from tweenbatch.recovery import witness
+from tweenbatch.recovery.adopt_lost import LostAndFound
+from tweenbatch.recovery.reconciler import Reconciler
+from tweenbatch.recovery.witness import Witness
+from tweenbatch.run.intents import Intents
+from tweenbatch.run.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
+from tweenbatch.run.throttle.adaptive_limit import Window
+from tweenbatch.run.throttle.failure_streak import Streak
+from tweenbatch.run.throttle.gate import Lane
+from tweenbatch.run.throttle.slots import Slots
+from tweenbatch.run.worker import Watcher, Worker
+from tweenbatch.settings import RunSettings
+from tweenbatch.stages.fetch import Fetcher
+from tweenbatch.stages.poll_schedule import Looks
+from tweenbatch.stages.poll_timing import Rhythm
+from tweenbatch.stages.wait import Waiter
+from tweenbatch.states import UNFINISHED, State
+from tweenbatch.store import RunnerLock, Store
+from tweenbatch.store.thread import TableThread
+
+log = logging.getLogger(__name__)
+
+
+class ExitCode(IntEnum):
+    """What the command says to whoever started it."""
+
+    SUCCEEDED = 0
+    FAILED = 1
+    USAGE = 2
+    LIMIT = 3
+    TROUBLE = 4
+    NEEDS_A_PERSON = 5
+    TABLE_BUSY = 75
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """How a run ended and how the jobs that it was asked for stand now."""
+
+    ended: Ended
+    counts: Mapping[State, int]
+    rejected: tuple[str, ...] = ()
+    """Manifests that could not be read."""
+    spent_usd: Decimal
+    """What fal billed, or may have billed, during this run."""
+
+    @property
+    def unfinished(self) -> int:
+        """How many of the jobs are not at their end."""
+        return sum(self.counts[state] for state in UNFINISHED)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The most urgent of what there is to say."""
+        if self.ended.interrupted:
+            return ExitCode.INTERRUPTED
+        if self.ended.trouble is not None and self.unfinished:
+            return ExitCode.TROUBLE
+        if self.ended.same_failure is not None or self.ended.limit == CANARY_FAILED:
+            return ExitCode.FAILED
+        if self.counts[State.UNCERTAIN]:
+            return ExitCode.NEEDS_A_PERSON
+        if self.unfinished:
+            return ExitCode.LIMIT
+        failed = self.counts[State.FAILED] or self.rejected
+        return ExitCode.FAILED if failed else ExitCode.SUCCEEDED
+
+    @property
+    def note(self) -> str:
+        """Why it ended as it did, for whoever looks back."""
+        ended = self.ended
+        notes = [ended.trouble or ended.same_failure or ended.limit or ""]
+        if self.rejected:
+            notes.append(f"rejected: {', '.join(self.rejected)}")
+        return "; ".join(filter(None, notes))
+
+
+def check_output(folder: Path, names: Iterable[str] = ()) -> None:
+    """Make the folder and prove that files can be written to it; raises ``OutputUnusable``.
+
+    The same for the folders below it in which files of these ``names`` will lie.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for each in {folder, *(filenames.make_folder_of(folder, name) for name in names)}:
+            with tempfile.TemporaryFile(dir=each) as probe:
+                probe.write(b"tweenbatch")
+    except OSError as error:
+        raise OutputUnusable(
+            f"can't write to the output folder {folder} ({error.strerror}); "
+            "make it writable or choose another with --output; nothing was submitted"
+        ) from error
+
+
+def check_room(folders: Iterable[Path], room: disk.Room | None = None) -> None:
+    """Prove that there is room for what will be submitted; raises ``OutputUnusable``."""
+    trouble = disk.trouble(folders) or (room.shortage if room else None)
+    if trouble is not None:
+        raise OutputUnusable(f"{trouble}; nothing was submitted")
+
+
+async def run(
+    settings: RunSettings,
+    *,
+    store: Store,
+    fal: Callable[[], Fal] | None,
+    watcher: Watcher,
+    manifests: Collection[int] | None,
+    on_stop: Callable[[], None],
+    clock: Clock,
+    agree: Callable[[int], bool] = lambda _: True,
+    prices: Prices = AS_KNOWN,
+    lock: RunnerLock | None = None,
+    rng: random.Random | None = None,
+) -> Result:
+    """Work on the table, which this process owns, and return how it ended.
+
+    ``fal`` connects, inside the event loop; None: there is nothing to do at fal. ``on_stop`` is
+    called at the first interrupt; the second one ends the process at once, which loses nothing.
+    ``agree`` is asked, in a thread, whether so many clips may follow the canaries that succeeded.
+    ``prices`` are those that hold for what is submitted. ``lock`` is the one by which this process
+    owns the table; it knows whether that is older than what was done here. ``rng`` spreads the
+    pauses.
+    """
+    started = clock.now()
+    doubt = None
+    if lock is not None and not settings.rehearse:
+        doubt = restored.noted_doubt(store, lock, now=started)
+    run_id = store.begin_run(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=__version__,
+        now=started,
+        max_cost_usd=settings.max_cost,
+        night=settings.night,
+        asked=settings.asked,
+    )
+    logs.of_run(run_id)
+    log.info("run %d begins: %s", run_id, settings.asked or "all unfinished work")
+    if lock is not None and doubt is None:
+        store.remember_in(lock)
+    spent_before = store.money().spent
+    own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
+    limits = Limits(
+        submissions=settings.limit,
+        opens=settings.not_before,
+        until=settings.submits_until(started),
+        grace=settings.grace,
+        canaries=store.canaries(manifests, settings.canary) if settings.canary else (),
+        agree=agree,
+        settle=settings.settle,
+    )
+    # A run that breaks off here is found and closed by the next one.
+    ended = Ended()
+    if fal is not None:
+        async with fal() as connected:
+            with own_witness:
+                runner = _runner(
+                    settings,
+                    store=store,
+                    run_id=run_id,
+                    fal=connected,
+                    clock=clock,
+                    watcher=watcher,
+                    limits=limits,
+                    manifests=manifests,
+                    own_witness=own_witness,
+                    prices=prices,
+                    rng=rng or random.Random(),  # noqa: S311 - jitter, not secrets
+                )
+                with _signals(runner.stop, on_stop):
+                    await _look_back(settings, runner.worker, lock, doubt)
+                    ended = await runner.run()
+    try:
+        result = Result(
+            ended=ended,
+            rejected=settings.rejected,
+            counts=store.counts(manifests),
+            spent_usd=store.money().spent - spent_before,
+        )
+        store.end_run(run_id, now=clock.now(), exit_code=result.exit_code, note=result.note)
+    except (TableUnusable, TableBusy) as error:
+        raise table_failed(error) from error
+    said = f" ({result.note})" if result.note else ""
+    log.info("run %d ends with %d%s, $%s spent", run_id, result.exit_code, said, result.spent_usd)
+    return result
+
+
+def _take_over(
+    settings: RunSettings, store: Store, watcher: Watcher, run_id: int, *, now: datetime
+) -> Path:
+    """Settle what runs that died left, as far as can be; return where our witness is to be."""
+    if store.network is not None:
+        watcher.notice(
+            f"{store.file} lies on a network file system ({store.network}), where SQLite's locks "
+            "are not to be relied on: keep it on a disk of this machine, or use PostgreSQL"
+        )
+    recovered = store.recover(run_id, now=now)
+    place = witness.place(store.file, settings.output, run_id)
+    doubted = recovered.uncertain - _hear_witnesses(place, store, watcher, now=now)
+    if doubted > 0:
+        watcher.notice(
+            f"{doubted} submission(s) of a run that died have an unknown outcome; "
+            "they are looked up, and not sent again"
+        )
+    return place
+
+
+def _hear_witnesses(own: Path, store: Store, watcher: Watcher, *, now: datetime) -> int:
+    """Take over what runs that died could tell a witness only; return how many requests."""
+    adopted = 0
+    for path in witness.left_behind(own, shared=store.file is None):
+        notes = witness.heard(path)
+        for job in witness.adopt(notes, store, now=now):
+            adopted += 1
+            watcher.moved(job, State.UNCERTAIN)
+            watcher.notice(
+                f"{job.output_name}: fal had accepted it, as a run noted that could not write to "
+                "the table; it is collected, not paid again"
+            )
+        witness.dismiss(path, notes, store)
+    return adopted
+
+
+async def _look_back(
+    settings: RunSettings, worker: Worker, lock: RunnerLock | None, doubt: restored.Doubt | None
+) -> None:
+    """Let an older table find out what it lacks, or see to it that nothing is submitted."""
+    if not settings.trust_table or settings.rehearse:
+        if doubt is not None:
+            worker.refuse_to_submit(f"{doubt.reason}; nothing is submitted")
+        return
+    lost = LostAndFound(
+        store=worker.store,
+        table=worker.table,
+        fal=worker.fal,
+        clock=worker.clock,
+        notice=worker.watcher.notice,
+        moved=worker.watcher.moved,
+    )
+    try:
+        obstacle = await lost.look(doubt)
+        if obstacle is not None:
+            worker.refuse_to_submit(obstacle)
+        elif lock is not None:
+            await worker.table(restored.settled, worker.store, lock)
+    except (TableUnusable, TableBusy) as error:
+        raise table_failed(error) from error
+
+
+def _runner(
+    settings: RunSettings,
+    *,
+    store: Store,
+    run_id: int,
+    fal: Fal,
+    clock: Clock,
+    watcher: Watcher,
+    limits: Limits,
+    manifests: Collection[int] | None,
+    own_witness: Witness,
+    prices: Prices,
+    rng: random.Random,
+) -> Runner:
+    looks = Looks(clock=clock, rhythm=Rhythm(rng))
+    looks.rhythm.seen_before(took.seconds for took in store.latest_clips())
+    waiter = Waiter(fal=fal, clock=clock, rng=rng, looks=looks, with_logs=settings.logs)
+    slots = Slots(
+        window=Window(most=settings.max_in_flight, fixed=settings.concurrency),
+        lane=Lane(monotonic=clock.monotonic, rng=rng),
+        # A budget is known to hold only when it comes to paying: until then nothing is uploaded.
+        ahead=settings.most_usd is None,
+    )
+    doubted = asyncio.Event()
+    table = TableThread(store.together)
+    worker = Worker(
+        store=store,
+        table=table,
+        run_id=run_id,
+        fal=fal,
+        clock=clock,
+        slots=slots,
+        intents=Intents(store=store, table=table, fal=fal, clock=clock, prices=prices),
+        waiter=waiter,
+        fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output),
+        watcher=watcher,
+        downloads=asyncio.Semaphore(DOWNLOADS_AT_ONCE),
+        period_limits=settings.period_limits,
+        streak=Streak(None if settings.keep_going else settings.same_failures),
+        doubted=doubted,
+        witness=own_witness,
+    )
+    try:
+        own_witness.prepare(notes=slots.window.widest)
+    except OSError as error:
+        worker.refuse_to_submit(
+            f"{own_witness.path} can't be written ({error.strerror or error}), which would keep "
+            "request ids if the table failed; mend that, and run again"
+        )
+    reconciler = Reconciler(
+        store=store,
+        table=table,
+        fal=fal,
+        clock=clock,
+        notice=watcher.notice,
+        moved=watcher.moved,
+        looked=worker.wake.set,
+        doubted=doubted,
+        rng=rng,
+    )
+    written_to = [settings.output, *([store.file.parent] if store.file else [])]
+    return Runner(
+        worker=worker,
+        reconciler=reconciler,
+        limits=limits,
+        manifests=manifests,
+        disk_trouble=partial(disk.trouble, written_to),
+    )
+
+
+def _signals(stop: Callable[[], None], on_stop: Callable[[], None]) -> ExitStack:
+    """Let the first SIGINT or SIGTERM wind the run up, and the second end the process."""
+    loop = asyncio.get_running_loop()
+    stopped = False
+
+    def handle() -> None:
+        nonlocal stopped
+        if stopped:
+            sys.stderr.write("\nleaving at once; the next run goes on from here\n")
+            sys.stderr.flush()
+            os._exit(ExitCode.INTERRUPTED)
+        stopped = True
+        on_stop()
+        stop()
+
+    stack = ExitStack()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, handle)
+        stack.callback(loop.remove_signal_handler, number)
+    return stack

@@ -1,0 +1,52 @@
+"""The same failure on one row after another: a class of failures, found before all are bought.
+
+It counts what is given up; it knows nothing of submissions and lanes.
+"""
+
+from dataclasses import dataclass, field
+
+from tweenbatch.records import Failure, Job, Outcome
+from tweenbatch.stages.policy import MODERATION
+from tweenbatch.states import Event, State
+
+
+@dataclass(slots=True)
+class Streak:
+    """Rows in a row that were given up for one reason; ``limit`` None: they are not counted."""
+
+    limit: int | None
+    stop: str | None = None
+    """Why no more should be bought, once the limit is reached."""
+    _reason: tuple[str, int | None] | None = None
+    _jobs: set[int] = field(default_factory=set)
+
+    @property
+    def close_to_its_end(self) -> bool:
+        """Tell whether what the next request comes to may matter for the one after it."""
+        return self.limit is not None and (self.limit == 1 or bool(self._jobs))
+
+    def ended_in(self, outcome: Outcome, job: Job) -> None:
+        """Count a row that was given up after its submission; a moderator's refusal says nothing.
+
+        Type and HTTP status make failures the same, never their words.
+        """
+        failure = outcome.failure
+        given_up = outcome.event is Event.GAVE_UP and job.state is not State.PENDING
+        if failure is None or not given_up or failure.type in MODERATION:
+            return
+        reason = (failure.type, failure.http_status)
+        if reason != self._reason:
+            self._reason = reason
+            self._jobs.clear()
+        self._jobs.add(job.id)
+        if self.limit is not None and len(self._jobs) >= self.limit:
+            self.stop = self.stop or _words(failure, len(self._jobs))
+
+    def broken_by_a_clip(self) -> None:
+        """Begin anew: a clip came home."""
+        self._reason = None
+        self._jobs.clear()
+
+
+def _words(failure: Failure, count: int) -> str:
+    return f"{count} rows in a row failed alike ({failure.type}: {failure.message})"

@@ -1,0 +1,471 @@
+"""One job from stage to stage, and each outcome into the table before the next stage begins.
+
+The worker records; what a stage does is not known here, nor which job comes next.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from tweenbatch import logs
+from tweenbatch.clock import Clock
+from tweenbatch.errors import (
+    Answered,
+    BudgetReached,
+    DiskTrouble,
+    DownloadFailed,
+    FalError,
+    FrameChanged,
+    LaneRefused,
+    LeaseLost,
+    NotSent,
+    TableBusy,
+    TableUnusable,
+    TweenbatchError,
+    Unreadable,
+    UnreadableFrame,
+)
+from tweenbatch.fal import Fal
+from tweenbatch.records import (
+    Billed,
+    Failure,
+    Intent,
+    Job,
+    Outcome,
+    PeriodLimit,
+    Phase,
+    RemoteStatus,
+    Request,
+)
+from tweenbatch.recovery.witness import Note, Witness
+from tweenbatch.run.intents import Intents
+from tweenbatch.run.throttle.failure_streak import Streak
+from tweenbatch.run.throttle.gate import Lane
+from tweenbatch.run.throttle.slots import Slots
+from tweenbatch.stages.fetch import Fetcher
+from tweenbatch.stages.submit import not_accepted, submit
+from tweenbatch.stages.wait import Waiter
+from tweenbatch.states import Event, ImpossibleTransition, State
+from tweenbatch.store import Store
+from tweenbatch.store.thread import TableThread
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PARK_BASE_SECONDS = 30.0
+PARK_CAP_SECONDS = 240.0
+"""Less than a run with nothing else to do waits for what is laid aside (``--settle``)."""
+
+GIVE_WAY_SECONDS = 0.5
+"""No result waits longer for submissions, however many there are."""
+
+KEY_TROUBLE = frozenset({401, 403})
+FRAME_REFUSED = frozenset({400, 413, 415, 422})
+"""What fal's storage answers to a file that it will not take."""
+
+
+class Watcher(Protocol):
+    """Whoever wants to see how the run goes."""
+
+    def moved(self, job: Job, before: State) -> None:
+        """A job went from ``before`` to ``job.state``, and the table has it."""
+
+    def model_log(self, job: Job, line: str) -> None:
+        """The model said something about a job."""
+
+    def notice(self, message: str) -> None:
+        """Something happened that a person should know now."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Worker:
+    """Works on the jobs that it is given, many at a time, and says what it holds."""
+
+    store: Store
+    table: TableThread
+    run_id: int
+    fal: Fal
+    clock: Clock
+    slots: Slots
+    intents: Intents
+    waiter: Waiter
+    fetcher: Fetcher
+    watcher: Watcher
+    downloads: asyncio.Semaphore
+    streak: Streak
+    doubted: asyncio.Event
+    """To be set when the outcome of a submission becomes unknown."""
+    witness: Witness
+    """Takes the id of a request that the table can't take."""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever there may be something new to hand out."""
+    starting: set[int] = field(default_factory=set)
+    """Jobs that were handed out to be submitted and have not come to it yet."""
+    interruptible: set[int] = field(default_factory=set)
+    """Jobs that are only waiting or reading: they may be left at any moment."""
+    posts: set[asyncio.Task[Job]] = field(default_factory=set)
+    """Submissions with the write of their outcome: they are never cut off."""
+    submissions: int = 0
+    stopping: bool = False
+    parked: bool = False
+    """A job was laid aside for a while: there is something to collect later."""
+    period_limits: Callable[[datetime], Sequence[PeriodLimit]] = lambda _: ()
+    """Tells the limits that hold at an instant over all runs of the table."""
+    budget_reached: BudgetReached | None = None
+    """The limit of money that the last submission would have passed."""
+    broken_table: Exception | None = None
+    _all_posted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the last submission that was on its way has ended."""
+    _expired: Counter[int] = field(default_factory=Counter)
+    _parkings: Counter[int] = field(default_factory=Counter)
+    _lines_shown: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def lane(self) -> Lane:
+        """Return the gate before all submissions."""
+        return self.slots.lane
+
+    def collect(self, job: Job) -> None:
+        """Count a request of an earlier run, which holds a slot as any other."""
+        now = self.clock.monotonic()
+        assert job.accepted_at is not None
+        waited = max(0.0, (self.clock.now() - job.accepted_at).total_seconds())
+        self.slots.taken.add(job.id)
+        self.slots.window.accepted(job.id, at=now - waited, now=now)
+
+    @property
+    def preparing(self) -> int:
+        """Return how many jobs are made ready for a slot, or stand in line for one."""
+        return len(self.starting - self.slots.taken)
+
+    async def work(self, job: Job) -> None:
+        """Take a job as far as this run may; whatever happens stays with this job."""
+        try:
+            await self._through_the_stages(job)
+        except LeaseLost as error:
+            log.warning("lease lost job=%d: %s", job.id, error)
+        except asyncio.CancelledError:
+            log.debug("left for the next run job=%d", job.id)
+        except (TableUnusable, TableBusy) as error:
+            self.broken_table = self.broken_table or error
+            self.stopping = True
+        except Exception:
+            log.exception("left for the next run job=%d", job.id)
+            self.watcher.notice(f"{job.output_name}: left for the next run, see the log")
+        finally:
+            for held in (self.starting, self.interruptible):
+                held.discard(job.id)
+            self.slots.leave(job.id)
+            self.wake.set()
+
+    async def _through_the_stages(self, job: Job) -> None:
+        """The state says which stage comes next; a job that must rest comes back as None."""
+        stages = {
+            State.PENDING: self._submit,
+            State.SUBMITTED: self._wait,
+            State.READY: self._fetch,
+        }
+        going: Job | None = job
+        while going is not None and going.state in stages and not self.stopping:
+            logs.of_job(going.id, going.request.request_id if going.request else None)
+            going = await stages[going.state](going)
+            if going is not None and going.state is State.PENDING:
+                return
+
+    # Stages
+
+    async def _submit(self, job: Job) -> Job | None:
+        try:
+            intent = await self._interruptibly(job, self.intents.of(job))
+        except (FrameChanged, UnreadableFrame, FalError) as error:
+            return await self._without_frames(job, error)
+        if not await self._interruptibly(job, self.slots.turn(job.id)):
+            await self._rest(job)
+            return None
+        post = asyncio.create_task(self._post(job, intent), name=f"post-{job.id}")
+        self.posts.add(post)
+        self._all_posted.clear()
+        post.add_done_callback(self._posted)
+        post.add_done_callback(_note_error)
+        try:
+            return await asyncio.shield(post)
+        except BudgetReached as error:
+            log.info("budget reached job=%d: %s", job.id, error)
+            await self._rest(job)
+            return None
+
+    async def _without_frames(self, job: Job, error: TweenbatchError) -> Job | None:
+        """Blame the row, the account or the way to fal for frames that are not there."""
+        status = error.http_status if isinstance(error, Answered) else None
+        if status in FRAME_REFUSED or isinstance(error, FrameChanged | UnreadableFrame):
+            failure = Failure(
+                type="frame_unusable",
+                message=f"fal does not take a frame ({error})" if status else str(error),
+                http_status=status,
+                billed=Billed.NO,
+            )
+            return await self._record(job, Outcome(event=Event.GAVE_UP, failure=failure))
+        if status in KEY_TROUBLE or isinstance(error, LaneRefused):
+            self.lane.close(f"fal does not take frames from this key ({error})")
+        else:
+            self.trouble(f"frames can't be uploaded: {error}")
+        await self._rest(job)
+        return None
+
+    async def _post(self, job: Job, intent: Intent) -> Job:
+        """Intent, one POST, outcome: the part that nothing may cut in two."""
+        job = await self._begin(job, intent)
+        try:
+            outcome = await submit(job, fal=self.fal)
+        except NotSent as error:
+            self.submissions -= 1
+            self.trouble(
+                str(error),
+                retry_after_seconds=error.retry_after_seconds,
+                too_many=error.reached,
+            )
+            outcome = not_accepted(error)
+        except LaneRefused as error:
+            self.submissions -= 1
+            self.lane.close(str(error))
+            outcome = not_accepted(error, http_status=error.http_status)
+        except BaseException as error:
+            self.lane.abandoned()
+            failure = Failure(type="outcome_unknown", message=f"{type(error).__name__}")
+            await self._record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
+            raise
+        else:
+            if outcome.event is Event.OUTCOME_UNKNOWN:
+                self.trouble("the outcome of a submission is unknown")
+            else:
+                self.lane.got_through()
+                if outcome.request is not None:
+                    now = self.clock.monotonic()
+                    self.slots.window.accepted(job.id, at=now, now=now)
+                self.slots.admit()
+                self.wake.set()
+        try:
+            return await self._record(job, outcome)
+        except (TableUnusable, TableBusy):
+            if outcome.request is not None:
+                await self._keep(job, outcome.request)
+            raise
+        except ImpossibleTransition as error:
+            # An equal input that was uncertain has been given this very request meanwhile.
+            failure = Failure(type="outcome_unknown", message=str(error))
+            return await self._record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
+
+    async def _keep(self, job: Job, request: Request) -> None:
+        """Tell the witness, or else whoever looks on, what the table could not be told."""
+        note = Note(
+            key=job.key,
+            attempt=job.attempt,
+            endpoint=job.spec.endpoint,
+            request=request,
+            accepted_at=self.clock.now(),
+        )
+        log.error("accepted and not in the table job=%d request=%s", job.id, request.request_id)
+        try:
+            await asyncio.to_thread(self.witness.keep, note)
+        except OSError as error:
+            self.watcher.notice(
+                f"{job.output_name}: fal accepted it and its request id can't be written anywhere "
+                f"({error.strerror or error}); keep this: tweenbatch resolve {job.id} --adopt "
+                f"{request.request_id}"
+            )
+        else:
+            self.watcher.notice(
+                f"{job.output_name}: fal accepted it, and the table can't be written to; the next "
+                f"run reads its request id from {self.witness.path}"
+            )
+
+    async def _begin(self, job: Job, intent: Intent) -> Job:
+        now = self.clock.now()
+        try:
+            begun = await self.table.first(
+                self.store.begin_attempt,
+                job,
+                intent,
+                run_id=self.run_id,
+                now=now,
+                periods=self.period_limits(now),
+            )
+        except BaseException as error:
+            self.lane.abandoned()
+            if isinstance(error, BudgetReached):
+                # Noted before anything that the table does later can lift it.
+                self.budget_reached = error
+            raise
+        self.submissions += 1
+        log.info("submits %s for $%s job=%d", job.output_name, intent.price_usd, job.id)
+        self.starting.discard(job.id)
+        self.watcher.moved(begun, job.state)
+        return begun
+
+    async def _wait(self, job: Job) -> Job | None:
+        try:
+            outcome = await self._interruptibly(
+                job,
+                self.waiter.wait(
+                    job,
+                    on_status=partial(self._looked, job),
+                    on_silence=self._unanswered,
+                    scout_since=lambda: self.slots.window.scouts_since(job.id),
+                    turn=lambda: self.slots.window.turn(job.id),
+                    give_way=self._give_way,
+                ),
+            )
+        except LaneRefused as error:
+            self.lane.close(str(error))
+            return None
+        except Unreadable as error:
+            await self._park(job, f"can't be had for now ({error})")
+            return None
+        after = await self._record(job, outcome)
+        self._leave_slot(job)
+        return after
+
+    async def _give_way(self) -> None:
+        """Let submissions go first: each fills a slot at fal, and a result can be read later."""
+        # Whoever was given a slot just now is on its way after one turn of the loop.
+        await asyncio.sleep(0)
+        if self.posts:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GIVE_WAY_SECONDS):
+                    await self._all_posted.wait()
+
+    def _posted(self, post: asyncio.Task[Job]) -> None:
+        self.posts.discard(post)
+        if not self.posts:
+            self._all_posted.set()
+
+    def _leave_slot(self, job: Job) -> None:
+        self.slots.leave(job.id)
+        self.wake.set()
+
+    async def _fetch(self, job: Job) -> Job | None:
+        async with self.downloads:
+            if self.stopping:
+                return None
+            try:
+                outcome = await self.fetcher.fetch(job, expired_rounds=self._expired[job.id])
+            except DownloadFailed as error:
+                await self._park(job, f"paid, but not yet here ({error})")
+                return None
+            except DiskTrouble as error:
+                self.refuse_to_submit(str(error))
+                return None
+        if outcome.event is Event.URL_EXPIRED:
+            self._expired[job.id] += 1
+        return await self._record(job, outcome)
+
+    # Writing down
+
+    async def _record(self, job: Job, outcome: Outcome) -> Job:
+        """Write an outcome down; once begun it is carried out, whoever is cancelled."""
+        # What fal has accepted is known to nobody else until it is written.
+        write = self.table.first if outcome.event is Event.ACCEPTED else self.table
+        writing = asyncio.ensure_future(
+            write(self.store.transition, job, outcome, run_id=self.run_id, now=self.clock.now())
+        )
+        writing.add_done_callback(_note_error)
+        after = await asyncio.shield(writing)
+        if outcome.failure is not None:
+            log.warning(
+                "%s job=%d: %s: %s",
+                outcome.event,
+                job.id,
+                outcome.failure.type,
+                outcome.failure.message,
+            )
+            self.streak.ended_in(outcome, job)
+            if outcome.failure.billed is Billed.NO:
+                self.budget_reached = None
+        else:
+            log.info("%s %s job=%d%s", outcome.event, job.output_name, job.id, _at_fal(after))
+        if outcome.event is Event.FETCHED:
+            self.streak.broken_by_a_clip()
+        if outcome.event is Event.OUTCOME_UNKNOWN:
+            self.doubted.set()
+        self.watcher.moved(after, job.state)
+        return after
+
+    def trouble(
+        self, reason: str, *, retry_after_seconds: float | None = None, too_many: bool = False
+    ) -> None:
+        """Pause the lane and say so, once for all the jobs that wait at it."""
+        before = self.lane.wait_seconds()
+        pause = self.lane.trouble(reason, retry_after_seconds=retry_after_seconds)
+        if not before:
+            self.slots.window.narrow(now=self.clock.monotonic(), too_many=too_many)
+            self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
+
+    def refuse_to_submit(self, reason: str) -> None:
+        """Close the lane and say so, once; what is in the air is collected as far as it goes."""
+        if self.lane.closed is None:
+            self.watcher.notice(reason)
+        self.lane.close(reason)
+
+    def _unanswered(self, reason: str, since: float) -> None:
+        """Pause the lane where all looks fail; one request that can't be read is no outage."""
+        if self.lane.is_silent(since=since):
+            self.trouble(reason)
+
+    async def _park(self, job: Job, why: str) -> None:
+        """Lay a paid job aside, longer each time: its reads are made again, never its purchase."""
+        pause = timedelta(
+            seconds=min(PARK_CAP_SECONDS, PARK_BASE_SECONDS * 2.0 ** self._parkings[job.id])
+        )
+        self._parkings[job.id] += 1
+        self.watcher.notice(f"{job.output_name}: {why}; again in {pause.seconds} s")
+        now = self.clock.now()
+        await self.table(self.store.release, job, now=now, not_before=now + pause)
+        self.parked = True
+
+    async def _rest(self, job: Job) -> None:
+        """Give a job back as it is; it may be taken up again at once."""
+        await self.table(self.store.release, job, now=self.clock.now())
+
+    async def _interruptibly(self, job: Job, doing: Coroutine[Any, Any, T]) -> T:
+        self.interruptible.add(job.id)
+        try:
+            return await doing
+        finally:
+            self.interruptible.discard(job.id)
+
+    def _looked(self, job: Job, status: RemoteStatus) -> None:
+        """Note how far fal is, and pass on the model's lines that were not shown yet."""
+        self.lane.read_through()
+        scout = self.slots.window.scout
+        self.slots.window.looked(
+            job.id,
+            status.phase,
+            now=self.clock.monotonic(),
+            at_work=status.inference_seconds,
+        )
+        if self.slots.window.scout not in {None, scout}:
+            self.waiter.looks.again()
+        if status.phase is not Phase.COMPLETED:
+            self.slots.admit()
+        elif not self.streak.close_to_its_end:
+            self._leave_slot(job)
+        for line in status.logs[self._lines_shown[job.id] :]:
+            self.watcher.model_log(job, line)
+        self._lines_shown[job.id] = max(self._lines_shown[job.id], len(status.logs))
+
+
+def _at_fal(job: Job) -> str:
+    return f" request={job.request.request_id}" if job.request else ""
+
+
+def _note_error(task: "asyncio.Task[Job]") -> None:
+    """See an error that nobody waits for any more: the trouble of the table is told once."""
+    if not task.cancelled() and task.exception() is not None:
+        log.debug("nobody waited: %s", task.exception())

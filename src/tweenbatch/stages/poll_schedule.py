@@ -1,0 +1,70 @@
+"""One schedule for the looks at all requests: each comes when it is due, the earliest first.
+
+How many are in the air at one time is bounded where they go out (``fal.transport``), and those
+that are due stand in line there in this order.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import count
+
+from tweenbatch.clock import Clock
+from tweenbatch.stages.poll_timing import Rhythm
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    at: float
+    number: int
+    when: Callable[[], float]
+    done: asyncio.Future[None]
+
+    def __lt__(self, other: "_Entry") -> bool:
+        return (self.at, self.number) < (other.at, other.number)
+
+
+@dataclass(slots=True, kw_only=True)
+class Looks:
+    """Lets each caller go on when its look is due."""
+
+    clock: Clock
+    rhythm: Rhythm
+    _heap: list[_Entry] = field(default_factory=list)
+    _numbers: "count[int]" = field(default_factory=count)
+    _alarm: asyncio.Task[None] | None = None
+    _alarm_at: float = float("inf")
+
+    async def due(self, when: Callable[[], float]) -> None:
+        """Return at the ``Clock.monotonic`` that ``when`` says, which ``again`` asks anew."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._heap, _Entry(when(), next(self._numbers), when, done))
+        self._go_on()
+        await done
+
+    def again(self) -> None:
+        """Ask all that wait when they are due: much has been learned."""
+        for entry in self._heap:
+            entry.at = entry.when()
+        heapq.heapify(self._heap)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Let those go whose time has come, and set the alarm for the next one."""
+        now = self.clock.monotonic()
+        while self._heap and self._heap[0].at <= now:
+            done = heapq.heappop(self._heap).done
+            if not done.cancelled():
+                done.set_result(None)
+        if self._alarm is not None and not (self._heap and self._alarm_at <= self._heap[0].at):
+            self._alarm.cancel()
+            self._alarm = None
+        if self._heap and self._alarm is None:
+            self._alarm_at = self._heap[0].at
+            self._alarm = asyncio.create_task(self._ring(self._alarm_at - now), name="looks")
+
+    async def _ring(self, seconds: float) -> None:
+        await self.clock.sleep(seconds)
+        self._alarm = None
+        self._go_on()
