@@ -12,7 +12,7 @@ from support.fal import Server
 from tweenbatch.models import ENDPOINTS, KLING_O1, find
 
 A, B = "https://example.com/a.png", "https://example.com/b.png"
-UNPRICED = ("o3", "kling3", "kling3-standard", "pixverse", "hailuo")
+UNPRICED = ("o3", "kling3", "kling3-standard", "hailuo")
 
 
 def write(folder: Path, **cells: str) -> None:
@@ -72,9 +72,9 @@ def test_rows_of_several_models_are_each_sent_what_their_model_takes(
     assert {"first_frame_url", "last_frame_url"} < set(veo)
     assert posts[find("wan").id]["num_frames"] == 90
     assert sum(float(each["billed_usd"]) for each in accepted) == pytest.approx(
-        1.12 + 0.35 + 0.8 + 0.4
+        1.12 + 0.35 + 0.8 + 0.5
     )
-    assert "spent $2.67" in ran.stdout
+    assert "spent $2.77" in ran.stdout
 
 
 def test_every_model_makes_a_clip_of_a_row_that_says_nothing_else(
@@ -82,7 +82,8 @@ def test_every_model_makes_a_clip_of_a_row_that_says_nothing_else(
 ) -> None:
     for name in UNPRICED:
         assert project("models", "update", name).returncode == 0
-    assert project("models", "update", "seedance", "--price-per-clip", "0.62").returncode == 0
+    for name in ("seedance", "pixverse"):
+        assert project("models", "update", name, "--price-per-clip", "0.62").returncode == 0
     row = {"start_image": "a.png", "end_image": "b.png"}
     rows = [{**row, "prompt": name, "model": name} for name in ENDPOINTS]
     manifests.write(project.folder / "manifest.csv", rows)
@@ -152,3 +153,15 @@ def test_a_price_that_depends_on_an_input_is_not_lost_to_the_one_of_the_list(
     assert learned.returncode == 0
     assert "what it costs depends on generate_audio" in learned.stderr
     assert "$0.14 (generate_audio true), $0.07 (generate_audio false) a second" in learned.stdout
+
+
+def test_one_price_of_the_list_is_not_taken_for_all_resolutions(project: Command) -> None:
+    write(project.folder, model="pixverse")
+    learned = project("models", "update", "pixverse")
+    assert learned.returncode == 0
+    assert "fal lists $0.3 a clip, and what it costs may depend on resolution" in learned.stderr
+    assert project("plan", "manifest.csv").returncode == 2
+    assert project("models", "update", "pixverse", "--price-per-clip", "1.65").returncode == 0
+    assert "for $1.65" in project("plan", "manifest.csv").stdout
+    assert "the price that you named stays" in project("models", "update", "pixverse").stderr
+    assert "for $1.65" in project("plan", "manifest.csv").stdout

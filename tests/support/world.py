@@ -25,6 +25,7 @@ from tweenbatch.models import KLING_O1
 from tweenbatch.records import Frame, Job, JobSpec
 from tweenbatch.records.manifest import Manifest, Row
 from tweenbatch.run import session
+from tweenbatch.run.price_watch import AS_KNOWN, PriceAgreement
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store
@@ -105,7 +106,13 @@ class World:
         manifest = Manifest(path=self.folder / "manifest.csv", sha256="f" * 64, rows=spooled(rows))
         self.store.import_manifest(manifest, now=self.clock.now())
 
-    async def run(self, *, connect_to: str | None = None, **settings: Any) -> session.Result:
+    async def run(
+        self,
+        *,
+        connect_to: str | None = None,
+        agreement: PriceAgreement = AS_KNOWN,
+        **settings: Any,
+    ) -> session.Result:
         """Run until nothing is left to do, as ``tweenbatch run`` would with these options."""
         url = connect_to or f"http://127.0.0.1:{self.port}"
         return await session.run(
@@ -116,6 +123,7 @@ class World:
             manifests=None,
             on_stop=lambda: None,
             clock=self.clock,
+            agreement=agreement,
             rng=self._dice,
         )
 

@@ -51,8 +51,8 @@ MAY_USE: dict[str, set[str]] = {
         "tweenbatch",
     },
     "run": {
-        *("clock", "errors", "fal", "files", "logs", "models", "records", "recovery", "settings"),
-        *("stages", "states", "store", "tweenbatch"),
+        *("clock", "errors", "fal", "files", "logs", "models", "plan", "records", "recovery"),
+        *("settings", "stages", "states", "store", "tweenbatch"),
     },
     "report": {
         *("errors", "files", "models", "paths", "plan", "records", "run", "settings", "states"),

@@ -5,6 +5,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support import manifests
 from tweenbatch import manifest
@@ -16,8 +18,11 @@ from tweenbatch.models import (
     ENDPOINTS,
     KLING_O1,
     Endpoint,
+    Price,
     Prices,
+    Unit,
     find,
+    listed_price,
 )
 from tweenbatch.models.data import data_of, endpoint_of
 from tweenbatch.records.manifest import Row
@@ -90,6 +95,12 @@ def test_o1_is_the_default_with_the_durations_of_its_page() -> None:
             "o3-standard",
             {"duration": "15"},
             {"image_url": "s", "end_image_url": "e", "duration": "15"},
+            "1.68",
+        ),
+        (
+            "o3-standard",
+            {"duration": "15", "generate_audio": "no"},
+            {"image_url": "s", "end_image_url": "e", "duration": "15", "generate_audio": False},
             "1.26",
         ),
         (
@@ -141,9 +152,26 @@ def test_o1_is_the_default_with_the_durations_of_its_page() -> None:
             "wan",
             {"resolution": "480p"},
             {"start_image_url": "s", "end_image_url": "e", "resolution": "480p"},
-            "0.20",
+            "0.25",
         ),
-        ("luma", {}, {"image_url": "s", "end_image_url": "e", "duration": "5s"}, "0.50"),
+        (
+            "wan",
+            {"resolution": "480p", "num_frames": "82"},
+            {
+                "start_image_url": "s",
+                "end_image_url": "e",
+                "resolution": "480p",
+                "num_frames": 82,
+            },
+            "0.25",
+        ),
+        ("luma", {}, {"image_url": "s", "end_image_url": "e", "duration": "5s"}, "2.00"),
+        (
+            "luma",
+            {"resolution": "540p"},
+            {"image_url": "s", "end_image_url": "e", "duration": "5s", "resolution": "540p"},
+            "0.50",
+        ),
     ],
 )
 def test_a_row_becomes_the_input_and_the_price_of_its_model(
@@ -257,14 +285,61 @@ def test_no_two_models_share_a_name() -> None:
     assert len(names) == len(set(names))
 
 
-def test_the_price_of_today_holds_for_seconds_and_leaves_other_prices_alone() -> None:
-    now = Prices(per_second_usd={find(name).id: Decimal(1) for name in ("o1", "kling2.6", "wan")})
-    known = Decimal("0.5")
-    five = {"duration": "5", "generate_audio": "true"}
-    assert now.clip_usd(KLING_O1.id, five, known=known) == 5
-    assert now.clip_usd(find("kling2.6").id, five, known=known) == known
-    assert now.clip_usd(find("wan").id, {"resolution": "480p"}, known=known) == known
-    assert AS_KNOWN.clip_usd(KLING_O1.id, five, known=known) == known
+@pytest.mark.parametrize(
+    ("model", "unit", "usd", "costs"),
+    [
+        pytest.param("o1", Unit.SECOND, "1", "5", id="dearer by the second"),
+        pytest.param("o1", Unit.SECOND, "0.113", "0.565", id="a little dearer"),
+        pytest.param("o1", Unit.SECOND, "0.112", "0.56", id="as known"),
+        pytest.param("o1", Unit.SECOND, "0.05", "0.56", id="cheaper"),
+        pytest.param("o1", Unit.CLIP, "5", "5", id="dearer by the clip"),
+        pytest.param("o1", Unit.CLIP, "0.55", "0.56", id="cheaper by the clip"),
+        pytest.param("o1", Unit.SECOND, "0.1120000001", "0.560001", id="rounded up"),
+        pytest.param("kling2.6", Unit.SECOND, "0.14", "0.56", id="no dearer than its dearest"),
+        pytest.param("kling2.6", Unit.SECOND, "0.20", "1", id="dearer than its dearest"),
+        pytest.param("wan", Unit.CLIP, "0.50", "0.56", id="no dearer than its longest"),
+        pytest.param("wan", Unit.CLIP, "0.60", "0.60", id="dearer than its longest"),
+    ],
+)
+def test_a_price_of_fals_list_counts_where_it_is_more_than_what_is_known(
+    model: str, unit: Unit, usd: str, costs: str
+) -> None:
+    endpoint = find(model)
+    now = Prices(listed={endpoint.id: Price(unit=unit, usd=Decimal(usd))})
+    parameters = {"duration": "5", "generate_audio": "true"}
+    known = Decimal("0.56")
+    assert now.clip_usd(endpoint.id, parameters, known=known) == Decimal(costs)
+    assert AS_KNOWN.clip_usd(endpoint.id, parameters, known=known) == known
+
+
+@pytest.mark.parametrize(
+    ("unit", "ours", "usd"),
+    [
+        *((unit, Unit.SECOND, "0.3") for unit in ("second", "seconds", "Seconds", " per second ")),
+        *((unit, Unit.SECOND, "0.005") for unit in ("minute", "Minutes", "per minute")),
+        *(
+            (unit, Unit.CLIP, "0.3")
+            for unit in ("video", "videos", "Clip", "generation", "request")
+        ),
+    ],
+)
+def test_what_fal_charges_for_is_read_in_its_words(unit: str, ours: Unit, usd: str) -> None:
+    assert listed_price(unit, Decimal("0.3")) == Price(unit=ours, usd=Decimal(usd))
+
+
+@pytest.mark.parametrize(
+    "unit", ["", "s", "1m tokens", "compute seconds", "frame", "image", "megapixel", "5 seconds"]
+)
+def test_what_is_no_unit_of_ours_has_no_price(unit: str) -> None:
+    assert listed_price(unit, Decimal("0.3")) is None
+
+
+@given(st.decimals("0.000001", "999", places=6))
+def test_a_price_by_the_minute_is_never_rounded_down(usd: Decimal) -> None:
+    price = listed_price("minutes", usd)
+    assert price is not None
+    assert price.usd is not None
+    assert price.usd * 60 >= usd
 
 
 def priced(price: dict[str, object], **parameters: dict[str, object]) -> Endpoint:

@@ -121,7 +121,7 @@ _OPTIONS = (
     click.option(
         "--accept-price",
         is_flag=True,
-        help="With --yes: pay also where fal asks more by now than is known here.",
+        help="With --yes: pay also where fal asks more than is known here, or in other words.",
     ),
     click.option(
         "--trust-table",

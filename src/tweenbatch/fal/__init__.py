@@ -5,6 +5,15 @@ It knows HTTP, hosts, keys and fal's forms; nothing of tables, runs or retries.
 
 from tweenbatch.fal.client import Fal, request_of, video_of
 from tweenbatch.fal.download import DOWNLOADS_AT_ONCE, Download
+from tweenbatch.fal.pricing import ListedPrice
 from tweenbatch.fal.transport import Deadlines
 
-__all__ = ["DOWNLOADS_AT_ONCE", "Deadlines", "Download", "Fal", "request_of", "video_of"]
+__all__ = [
+    "DOWNLOADS_AT_ONCE",
+    "Deadlines",
+    "Download",
+    "Fal",
+    "ListedPrice",
+    "request_of",
+    "video_of",
+]

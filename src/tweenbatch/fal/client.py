@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -32,6 +31,7 @@ from tweenbatch.fal.addresses import QUEUE, Addresses, admitted, is_media
 from tweenbatch.fal.download import Download, Downloader
 from tweenbatch.fal.errors import clean, json_of, map_exception
 from tweenbatch.fal.exchange import trust
+from tweenbatch.fal.pricing import ListedPrice
 from tweenbatch.fal.protocol import Client, Handle, remote_status
 from tweenbatch.fal.submission import is_request_id
 from tweenbatch.fal.transport import Deadlines, FalTransport
@@ -162,23 +162,13 @@ class Fal:
         answer = self._addresses.canonical_in(json_of(response.content))
         return history.page(answer, endpoint)
 
-    async def prices(self, endpoints: Collection[str]) -> dict[str, Decimal]:
-        """Return what a second of video costs now in US dollars, where fal charges by it.
+    async def price_list(self, endpoints: Collection[str]) -> dict[str, ListedPrice]:
+        """Return what fal's price list says of endpoints now.
 
         Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
         """
-        return pricing.seconds_priced(await self._price_list(endpoints))
-
-    async def unit_prices(self, endpoints: Collection[str]) -> dict[str, tuple[str, Decimal]]:
-        """Return what fal charges for, in its words, and the US dollars for each unit.
-
-        Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
-        """
-        return pricing.unit_prices(await self._price_list(endpoints))
-
-    async def _price_list(self, endpoints: Collection[str]) -> Any:
         response = await _translated(self._client.http.get(pricing.list_url(endpoints)))
-        return json_of(response.content)
+        return pricing.price_list(json_of(response.content))
 
     async def refuses_key(self, endpoint: str) -> bool:
         """Tell whether the queue does not know our key; False also where it can't be asked.

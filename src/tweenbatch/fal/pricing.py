@@ -1,9 +1,11 @@
-"""fal's price list: how it is asked, and what of its answer is believed.
+"""fal's price list: how it is asked, and what of its answer is a number of US dollars.
 
+What fal charges for is left in its words: what they mean for a clip is judged by the models.
 Source: fal's platform API, ``/v1/models/pricing``.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -11,12 +13,24 @@ import httpx
 
 from tweenbatch.errors import Unintelligible
 from tweenbatch.fal.addresses import API
+from tweenbatch.fal.errors import clean
 
 URL = f"https://{API}/v1/models/pricing"
 HIGHEST_USD = 1_000
-"""More than a second of any clip costs: what says so is no price."""
+"""More than a unit of any clip costs: what says so is no price."""
 
-_SECOND = frozenset({"second", "seconds"})
+_KEPT = 40
+"""Characters of one of fal's words that are shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedPrice:
+    """One entry of the list; ``usd`` is None where no price in US dollars can be read in it."""
+
+    unit: str
+    usd: Decimal | None
+    words: str
+    """The entry as fal wrote it, such as ``0.112 USD per second``."""
 
 
 def list_url(endpoints: Collection[str]) -> httpx.URL:
@@ -24,36 +38,41 @@ def list_url(endpoints: Collection[str]) -> httpx.URL:
     return httpx.URL(URL, params={"endpoint_id": sorted(endpoints)})
 
 
-def seconds_priced(answer: Any) -> dict[str, Decimal]:
-    """Return what a second of video costs in US dollars, by endpoint.
+def price_list(answer: Any) -> dict[str, ListedPrice]:
+    """Return what the list says of each endpoint that it names.
 
-    A price in another currency or for another unit is left out. Raises ``Unintelligible`` for
-    an answer that is no price list.
-    """
-    return {name: usd for name, (unit, usd) in unit_prices(answer).items() if unit in _SECOND}
-
-
-def unit_prices(answer: Any) -> dict[str, tuple[str, Decimal]]:
-    """Return by endpoint what is charged for, in fal's words, and the US dollars for each.
-
-    A price in another currency is left out. Raises ``Unintelligible`` like ``seconds_priced``.
+    Of entries that contradict each other none is a price. Raises ``Unintelligible`` for an
+    answer that is no price list.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("prices"), list):
         raise Unintelligible("a price list that is none")
-    return dict(found for entry in answer["prices"] if (found := _price(entry)) is not None)
+    found: dict[str, ListedPrice] = {}
+    for entry in answer["prices"]:
+        name = entry.get("endpoint_id") if isinstance(entry, Mapping) else None
+        if isinstance(name, str):
+            listed = _listed(entry)
+            before = found.get(name, listed)
+            found[name] = listed if before == listed else _contradiction(before, listed)
+    return found
 
 
-def _price(entry: Any) -> tuple[str, tuple[str, Decimal]] | None:
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("endpoint_id"), str):
-        return None
+def _listed(entry: Mapping[str, Any]) -> ListedPrice:
     unit, currency, amount = (entry.get(name) for name in ("unit", "currency", "unit_price"))
-    if not isinstance(unit, str) or currency != "USD" or isinstance(amount, bool):
+    words = " ".join(clean(str(part), _KEPT) for part in (amount, currency, "per", unit))
+    usd = _usd(amount) if currency == "USD" and isinstance(unit, str) else None
+    return ListedPrice(unit=unit if isinstance(unit, str) else "", usd=usd, words=words)
+
+
+def _usd(amount: Any) -> Decimal | None:
+    if isinstance(amount, bool):
         return None
     try:
         # By way of its digits: a float's own value is not the price that was meant.
         price = Decimal(str(amount))
     except InvalidOperation:
         return None
-    if not price.is_finite() or not 0 < price < HIGHEST_USD:
-        return None
-    return entry["endpoint_id"], (unit, price)
+    return price if price.is_finite() and 0 < price < HIGHEST_USD else None
+
+
+def _contradiction(one: ListedPrice, other: ListedPrice) -> ListedPrice:
+    return ListedPrice(unit="", usd=None, words=f"{one.words}; {other.words}")

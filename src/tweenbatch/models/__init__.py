@@ -8,8 +8,15 @@ here knows of manifests or tables.
 from tweenbatch.models.catalogue import DEFAULT, ENDPOINTS, KLING_O1, USUAL_LIMITS, find
 from tweenbatch.models.endpoint import Endpoint, ImageLimits
 from tweenbatch.models.parameter import Kind, Parameter
-from tweenbatch.models.price import Price, Unit
-from tweenbatch.models.prices import AS_KNOWN, Prices, Rise
+from tweenbatch.models.price import Longer, Price, Unit, listed_price
+from tweenbatch.models.prices import (
+    AS_KNOWN,
+    PriceDoubt,
+    Prices,
+    Rise,
+    is_comparable,
+    may_be_dearer,
+)
 from tweenbatch.models.remembered import remember
 
 __all__ = [
@@ -21,11 +28,16 @@ __all__ = [
     "Endpoint",
     "ImageLimits",
     "Kind",
+    "Longer",
     "Parameter",
     "Price",
+    "PriceDoubt",
     "Prices",
     "Rise",
     "Unit",
     "find",
+    "is_comparable",
+    "listed_price",
+    "may_be_dearer",
     "remember",
 ]

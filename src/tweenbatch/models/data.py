@@ -8,7 +8,7 @@ from typing import Any
 
 from tweenbatch.models.endpoint import Endpoint, ImageLimits
 from tweenbatch.models.parameter import Kind, Parameter
-from tweenbatch.models.price import Price, Unit, length
+from tweenbatch.models.price import Longer, Price, Unit, length
 
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, InvalidOperation)
 
@@ -44,7 +44,15 @@ def data_of(endpoint: Endpoint) -> dict[str, Any]:
             "usd": _text(price.usd),
             "by": price.by,
             "rates": {value: str(usd) for value, usd in price.rates.items()},
+            "longer": None
+            if price.longer is None
+            else {
+                "by": price.longer.by,
+                "above": str(price.longer.above),
+                "times": str(price.longer.times),
+            },
         },
+        "listed_when_named": endpoint.listed_when_named,
         "parameters": {
             name: {
                 "kind": str(each.kind),
@@ -76,6 +84,7 @@ def _endpoint(data: Mapping[str, Any]) -> Endpoint:
         image_limits=None if limits is None else ImageLimits(**limits),
         max_prompt_chars=_count(data.get("max_prompt_chars")),
         price=None if data.get("price") is None else _price(data["price"]),
+        listed_when_named=_optional(data.get("listed_when_named")),
         names_images=data.get("names_images", False) is True,
         note=_string(data.get("note", "")),
     )
@@ -100,6 +109,7 @@ def _price(data: Mapping[str, Any]) -> Price:
         usd=_decimal(data.get("usd")),
         by=_string(data.get("by", "")),
         rates=MappingProxyType(rates),
+        longer=None if data.get("longer") is None else _longer(data["longer"]),
     )
     amounts = [*rates.values(), *([] if price.usd is None else [price.usd])]
     if not amounts or not all(usd.is_finite() and usd > 0 for usd in amounts):
@@ -107,34 +117,59 @@ def _price(data: Mapping[str, Any]) -> Price:
     return price
 
 
+def _longer(data: Mapping[str, Any]) -> Longer:
+    longer = Longer(
+        by=_string(data["by"]), above=Decimal(data["above"]), times=Decimal(data["times"])
+    )
+    if not (longer.above.is_finite() and longer.times.is_finite() and longer.times > 1):
+        raise ValueError("a price that is no amount")
+    return longer
+
+
 def refuse_unpriceable(made: Endpoint) -> None:
     """Raise ``ValueError`` where a row that passes would have no price.
 
     It must have one by every allowed value of what decides it.
     """
-    if made.price is None:
+    price = made.price
+    if price is None:
         return
-    if made.price.usd is None:
-        parameter = made.parameters.get(made.price.by)
-        if parameter is None:
-            raise ValueError(f"its price depends on {made.price.by}, which is no input of it")
-        values = set(parameter.allowed or ("true", "false"))
-        if not parameter.default or not values <= set(made.price.rates):
-            raise ValueError(f"there are values of {made.price.by} without a price")
-    if made.price.unit is Unit.SECOND:
-        duration = made.parameters.get("duration")
-        if duration is None:
-            raise ValueError("it is charged by the second and has no input 'duration'")
-        for text in (*duration.allowed, *([] if duration.required else [duration.default])):
-            length(text)
-        if not duration.allowed and duration.kind is not Kind.WHOLE:
-            raise ValueError("a duration that may be anything has no price")
+    if price.usd is None:
+        _refuse_unrated(made, price)
+    if price.longer is not None:
+        counted = made.parameters.get(price.longer.by)
+        if counted is None or counted.kind not in (Kind.WHOLE, Kind.NUMBER):
+            raise ValueError(f"its price depends on {price.longer.by}, which is no number")
+    if price.unit is Unit.SECOND:
+        _refuse_unmeasured(made)
+
+
+def _refuse_unrated(made: Endpoint, price: Price) -> None:
+    parameter = made.parameters.get(price.by)
+    if parameter is None:
+        raise ValueError(f"its price depends on {price.by}, which is no input of it")
+    if not set(parameter.allowed or ("true", "false")) <= set(price.rates):
+        raise ValueError(f"there are values of {price.by} without a price")
+
+
+def _refuse_unmeasured(made: Endpoint) -> None:
+    duration = made.parameters.get("duration")
+    if duration is None:
+        raise ValueError("it is charged by the second and has no input 'duration'")
+    for text in (*duration.allowed, *([] if duration.required else [duration.default])):
+        length(text)
+    if not duration.allowed and duration.kind is not Kind.WHOLE:
+        raise ValueError("a duration that may be anything has no price")
 
 
 def _string(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None else _string(value)
 
 
 def _count(value: Any) -> int | None:

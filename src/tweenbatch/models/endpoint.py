@@ -7,7 +7,7 @@ from typing import Any
 
 from tweenbatch.errors import UsageError
 from tweenbatch.models.parameter import Parameter
-from tweenbatch.models.price import Price, Unit, seconds
+from tweenbatch.models.price import Price, seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +40,13 @@ class Endpoint:
     """In code points, as fal counts; None: not known, and not checked."""
     price: Price | None
     """None: not known; then nothing can be planned with this endpoint."""
+    listed_when_named: str | None = None
+    """What fal's price list said, in its words, when a person named the price; "" where it had no
+    entry. None: no person named the price."""
     names_images: bool = False
     """Whether prompts may say @Image1 and @Image2."""
     note: str = ""
     """What else somebody should know, as a sentence."""
-
-    @property
-    def price_per_second_usd(self) -> Decimal | None:
-        """What a second costs; None where that depends on parameters, or clips are charged for."""
-        by_second = self.price is not None and self.price.unit is Unit.SECOND
-        return self.price.usd if self.price is not None and by_second else None
 
     @property
     def links(self) -> Mapping[str, str]:

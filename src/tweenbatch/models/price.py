@@ -1,6 +1,6 @@
 """What a clip costs: by the second or by the clip, alike for all or by the value of a parameter.
 
-Amounts are US dollars.
+Amounts are US dollars. A price is never too low: what a row leaves open counts at the dearest.
 """
 
 import re
@@ -21,6 +21,20 @@ class Unit(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Longer:
+    """A clip whose parameter ``by`` is above ``above`` costs ``times`` as much."""
+
+    by: str
+    above: Decimal
+    times: Decimal
+
+    def factor(self, parameters: Mapping[str, str]) -> Decimal:
+        """Return what the price is multiplied by; a row that leaves the length open pays most."""
+        value = parameters.get(self.by)
+        return self.times if value is None or Decimal(value) > self.above else Decimal(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
     """``usd`` for each unit or, where a parameter decides, ``rates`` by the value of ``by``."""
 
@@ -28,14 +42,26 @@ class Price:
     usd: Decimal | None = None
     by: str = ""
     rates: Mapping[str, Decimal] = field(default_factory=dict)
+    longer: Longer | None = None
+
+    @property
+    def dearest_usd(self) -> Decimal:
+        """The most that a unit can cost, in US dollars."""
+        usd = max(self.rates.values()) if self.usd is None else self.usd
+        return usd if self.longer is None else usd * self.longer.times
 
     def clip_usd(self, parameters: Mapping[str, str]) -> Decimal:
         """Return what one clip with these parameters costs, to a millionth of a dollar.
 
-        Raises ``ValueError`` for a duration that is no number of seconds.
+        A parameter that decides and is not given counts at its dearest value. Raises
+        ``ValueError`` for a duration that is no number of seconds.
         """
-        rate = self.rates[parameters[self.by]] if self.usd is None else self.usd
+        rate = self.usd
+        if rate is None:
+            rate = self.rates.get(parameters.get(self.by, ""), max(self.rates.values()))
         price = rate * seconds(parameters) if self.unit is Unit.SECOND else rate
+        if self.longer is not None:
+            price *= self.longer.factor(parameters)
         # A table keeps no less, and is never to show less than fal takes.
         return price if price == round(price, 6) else price.quantize(_MICRO, ROUND_CEILING)
 
@@ -51,3 +77,26 @@ def length(duration: str) -> int:
     if found is None or not int(found[1]):
         raise ValueError(f"'{duration}' is no number of seconds")
     return int(found[1])
+
+
+_UNITS: Mapping[str, tuple[Unit, int]] = {
+    **dict.fromkeys(("second", "sec"), (Unit.SECOND, 1)),
+    **dict.fromkeys(("minute", "min"), (Unit.SECOND, 60)),
+    **dict.fromkeys(("clip", "video", "generation", "request"), (Unit.CLIP, 1)),
+}
+"""fal's words for what it charges for, in the singular, and how many of our units they hold."""
+
+
+def listed_price(unit: str, usd: Decimal) -> Price | None:
+    """Return what ``usd`` for each ``unit``, in fal's words, comes to; None: no price by our units.
+
+    Case, white space and the plural make no difference ("Seconds", "per video").
+    """
+    word = unit.strip().lower().removeprefix("per ").strip()
+    ours, held = _UNITS.get(word) or _UNITS.get(word.removesuffix("s")) or (None, 1)
+    if ours is None:
+        return None
+    each = usd / held
+    if each != round(each, 9):
+        each = each.quantize(Decimal("0.000000001"), ROUND_CEILING)
+    return Price(unit=ours, usd=each)

@@ -2,40 +2,62 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 
 from tweenbatch.models.catalogue import ENDPOINTS
+from tweenbatch.models.endpoint import Endpoint
+from tweenbatch.models.price import Price, Unit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
     """What clips cost: as was known, or more where fal asks more by now."""
 
-    per_second_usd: Mapping[str, Decimal] = field(default_factory=dict)
-    """What fal says now, by endpoint."""
+    listed: Mapping[str, Price] = field(default_factory=dict)
+    """What fal's list says now, by endpoint: one price for each."""
 
     def clip_usd(self, endpoint: str, parameters: Mapping[str, str], *, known: Decimal) -> Decimal:
         """Return the price of a clip that was priced at ``known``; it never falls."""
-        now = self.per_second_usd.get(endpoint)
-        if now is None:
+        listed, model = self.listed.get(endpoint), ENDPOINTS.get(endpoint)
+        if listed is None or model is None or not may_be_dearer(model, listed):
             return known
-        model = ENDPOINTS.get(endpoint)
-        # fal's list has one price for each endpoint: of one that has several it says too little.
-        if model is None or model.price_per_second_usd is None:
-            return known
-        # A table keeps a millionth of a dollar, and no less than fal takes.
-        price = (now * model.seconds(parameters)).quantize(Decimal("0.000001"), ROUND_CEILING)
-        return max(known, price)
+        return max(known, listed.clip_usd(parameters))
 
 
 AS_KNOWN = Prices()
 """The prices that are known here."""
 
 
+def may_be_dearer(model: Endpoint, listed: Price) -> bool:
+    """Tell whether a price of fal's list can be more than what is known of an endpoint.
+
+    The list has one price for each endpoint: of one that has several it tells something only
+    where it is above them all.
+    """
+    known = model.price
+    if known is None or listed.usd is None:
+        return False
+    return listed.unit is not known.unit or listed.usd > known.dearest_usd
+
+
+def is_comparable(model: Endpoint, listed: Price) -> bool:
+    """Tell whether each row of an endpoint has a price by what fal's list says."""
+    return listed.unit is Unit.CLIP or "duration" in model.parameters
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rise:
-    """An endpoint that has become dearer; US dollars for each second of video."""
+    """An endpoint whose price in fal's list is above the one known here, or by another unit."""
 
     endpoint: str
-    known_usd: Decimal
-    now_usd: Decimal
+    known: Price
+    now: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceDoubt:
+    """An endpoint whose entry in fal's list can't be compared with the price known here."""
+
+    endpoint: str
+    words: str
+    """The entry in fal's words, such as ``5 EUR per minute``."""

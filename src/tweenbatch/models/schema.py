@@ -87,6 +87,7 @@ def endpoint_of(
         max_prompt_chars=_count(fields["prompt"].get("maxLength"))
         or (known.max_prompt_chars if known else None),
         price=known.price if known else None,
+        listed_when_named=known.listed_when_named if known else None,
         names_images=known.names_images if known else False,
         note=known.note if known else "",
     )

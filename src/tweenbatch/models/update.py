@@ -6,24 +6,33 @@ sense. What somebody says of the price counts more than what fal's list says.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from tweenbatch.errors import Answered, FalError, MissingKey, UsageError
-from tweenbatch.fal import Fal
+from tweenbatch.fal import Fal, ListedPrice
 from tweenbatch.fal.schemas import schema as schema_of
-from tweenbatch.models import ENDPOINTS, Endpoint, Price, Unit, remember
+from tweenbatch.models import (
+    ENDPOINTS,
+    Endpoint,
+    Price,
+    Unit,
+    is_comparable,
+    listed_price,
+    remember,
+)
 from tweenbatch.models.data import refuse_unpriceable
 from tweenbatch.models.price import length
 from tweenbatch.models.schema import SchemaUseless, endpoint_of
 
-_UNITS = {
-    **dict.fromkeys(("second", "seconds"), Unit.SECOND),
-    **dict.fromkeys(("clip", "clips", "video", "videos", "generation", "request"), Unit.CLIP),
-}
-"""fal's words for what it charges for."""
+_MAY_DECIDE = frozenset(
+    {
+        *("audio", "generate_audio", "with_audio", "resolution", "quality", "mode", "size"),
+        *("num_frames", "frames_per_second", "fps"),
+    }
+)
+"""Inputs that change the price of some endpoint of fal's; its list has one price for each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +73,13 @@ async def learn(
         )
     except SchemaUseless as error:
         raise UsageError(f"fal's schema of {name} can't be used: {error}") from error
-    price, notices = (wish.price, []) if wish.price else await _price(made, connect)
-    made = _with_seconds(replace(made, price=price))
+    entry, notices = await _listed(made, connect)
+    if wish.price:
+        words = entry.words if entry else ""
+        made, notices = replace(made, price=wish.price, listed_when_named=words), []
+    elif entry is not None:
+        made, notices = _priced(made, entry)
+    made = _with_seconds(made)
     try:
         refuse_unpriceable(made)
     except ValueError as error:
@@ -102,26 +116,54 @@ async def _schema(name: str, connect_to: str | None) -> Any:
         raise UsageError(f"fal has no endpoint '{name}'; check its name on fal.ai") from error
 
 
-async def _price(made: Endpoint, connect: Callable[[], Fal]) -> tuple[Price | None, list[str]]:
-    """Return today's price, or what was known before with the reason."""
+async def _listed(
+    made: Endpoint, connect: Callable[[], Fal]
+) -> tuple[ListedPrice | None, list[str]]:
+    """Return the endpoint's entry in fal's price list, or why there is none."""
     kept = "" if made.price is None else "; what was known before stays"
     try:
         async with connect() as fal:
-            listed = (await fal.unit_prices([made.id])).get(made.id)
+            entry = (await fal.price_list([made.id])).get(made.id)
     except MissingKey:
-        return made.price, [f"the price was not asked for: there is no key{kept}"]
+        return None, [f"the price was not asked for: there is no key{kept}"]
     except FalError as error:
-        return made.price, [f"the price could not be read ({error}){kept}"]
-    if listed is None:
-        return made.price, [f"fal's price list does not have it in US dollars{kept}"]
-    unit_name, usd = listed
-    unit = _UNITS.get(unit_name)
-    if unit is None:
-        return made.price, [
-            f"fal charges ${usd:f} for {unit_name}, which no row can be priced by{kept}"
+        return None, [f"the price could not be read ({error}){kept}"]
+    return entry, [] if entry else [f"fal's price list does not have it{kept}"]
+
+
+def _priced(made: Endpoint, entry: ListedPrice) -> tuple[Endpoint, list[str]]:
+    """Return the endpoint with the price of fal's list, where that is the price of every row."""
+    kept = "" if made.price is None else "; what was known before stays"
+    if entry.usd is None:
+        return made, [
+            f'fal\'s price list says "{entry.words}", which is no price in US dollars{kept}'
         ]
-    if made.price is not None and made.price.by:
+    price = listed_price(entry.unit, entry.usd)
+    if price is None or not is_comparable(made, price):
+        return made, [
+            f"fal charges ${entry.usd:f} for {entry.unit}, which no row can be priced by{kept}"
+        ]
+    lists = f"fal lists ${price.usd:f} a {price.unit}, and what it costs"
+    known = made.price
+    deciding = known and (known.by or (known.longer and known.longer.by))
+    if deciding:
         # The list has one price for each endpoint: of one that has several it says too little.
-        depends = f"and what it costs depends on {made.price.by}"
-        return made.price, [f"fal lists ${usd:f} a {unit}, {depends}{kept}"]
-    return Price(unit=unit, usd=Decimal(usd)), []
+        return made, [f"{lists} depends on {deciding}{kept}"]
+    if open_to := " or ".join(_deciding(made)):
+        if made.listed_when_named is not None:
+            return made, [f"{lists} may depend on {open_to}; the price that you named stays"]
+        notice = (
+            f"{lists} may depend on {open_to}: name the dearest price with `tweenbatch models "
+            f"update {made.id} --price-per-second USD` or --price-per-clip"
+        )
+        return replace(made, price=None), [notice]
+    return replace(made, price=price, listed_when_named=None), []
+
+
+def _deciding(made: Endpoint) -> list[str]:
+    """Return the inputs by which a row could ask for something dearer."""
+    return sorted(
+        name
+        for name, each in made.parameters.items()
+        if name in _MAY_DECIDE and len(each.allowed) != 1
+    )

@@ -1,12 +1,22 @@
 """What fal says before anything is spent: whether it knows the key, and what it asks today."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 from tweenbatch.errors import Answered, FalError, KeyRefused
-from tweenbatch.fal import Fal
-from tweenbatch.models import AS_KNOWN, Prices, Rise, find
+from tweenbatch.fal import Fal, ListedPrice
+from tweenbatch.models import (
+    AS_KNOWN,
+    Endpoint,
+    Price,
+    PriceDoubt,
+    Prices,
+    Rise,
+    find,
+    is_comparable,
+    listed_price,
+    may_be_dearer,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +25,8 @@ class Quote:
 
     prices: Prices = AS_KNOWN
     risen: tuple[Rise, ...] = ()
+    doubts: tuple[PriceDoubt, ...] = ()
+    """Entries that can't be compared with what is known here: unreadable is not unchanged."""
     unread: str | None = None
     """Why fal's price list is not known; then the prices are those known before."""
 
@@ -22,14 +34,13 @@ class Quote:
 async def ask(connect: Callable[[], Fal], endpoints: Collection[str]) -> Quote:
     """Return what these endpoints cost now; raise ``KeyRefused`` where the key is no good.
 
-    A price list that can't be read is no reason to stop: fal may not show it to every key. The
-    list has one price for each endpoint, so that of one with several by its parameters, or by
-    the clip, is left alone. Raises ``UsageError`` for an endpoint that is not known here.
+    A price list that can't be read is no reason to stop: fal may not show it to every key. Raises
+    ``UsageError`` for an endpoint that is not known here.
     """
     models = [find(name) for name in sorted(endpoints)]
     async with connect() as fal:
         try:
-            now = await fal.prices(endpoints)
+            entries = await fal.price_list(endpoints)
         except FalError as error:
             if _doubts_key(error) and await fal.refuses_key(min(endpoints)):
                 raise KeyRefused(
@@ -37,13 +48,34 @@ async def ask(connect: Callable[[], Fal], endpoints: Collection[str]) -> Quote:
                     "https://fal.ai/dashboard/keys. Nothing was submitted"
                 ) from error
             return Quote(unread=str(error))
+    return judged(models, entries)
+
+
+def judged(models: Collection[Endpoint], entries: Mapping[str, ListedPrice]) -> Quote:
+    """Return what the entries of fal's list mean for these endpoints."""
+    listed: dict[str, Price] = {}
+    doubts = []
+    for model in models:
+        entry = entries.get(model.id)
+        if entry is None:
+            continue
+        price = None if entry.usd is None else listed_price(entry.unit, entry.usd)
+        if price is not None and is_comparable(model, price):
+            listed[model.id] = price
+        elif entry.words != model.listed_when_named:
+            doubts.append(PriceDoubt(endpoint=model.id, words=entry.words))
     risen = tuple(
-        Rise(endpoint=model.id, known_usd=known, now_usd=now[model.id])
+        Rise(endpoint=model.id, known=model.price, now=listed[model.id])
         for model in models
-        if (known := model.price_per_second_usd) is not None
-        and now.get(model.id, Decimal(0)) > known
+        if model.id in listed and model.price and may_be_dearer(model, listed[model.id])
     )
-    return Quote(prices=Prices(per_second_usd=now), risen=risen)
+    missing = sorted(model.id for model in models if model.id not in entries)
+    return Quote(
+        prices=Prices(listed=listed),
+        risen=risen,
+        doubts=tuple(doubts),
+        unread=f"it does not have {', '.join(missing)}" if missing else None,
+    )
 
 
 def _doubts_key(error: FalError) -> bool:

@@ -1,12 +1,12 @@
 """What is said before a run: what is asked for, what it comes to, and where the videos go."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 from tweenbatch import paths as places
-from tweenbatch.models import Rise
+from tweenbatch.models import ENDPOINTS
 from tweenbatch.plan.batch import Batch
 from tweenbatch.plan.planner import Plan
+from tweenbatch.plan.quote import Quote
 from tweenbatch.report import plan as planned
 from tweenbatch.report import status as standing
 from tweenbatch.report import text
@@ -18,13 +18,23 @@ def lines(batch: Batch, settings: RunSettings) -> list[str]:
     return [*_asked_for(batch), *_comes_to(batch, settings)]
 
 
-def risen(rises: Sequence[Rise]) -> str:
-    """Say why what was agreed to would cost more now."""
-    return planned.risen(rises) or "fal asks more by now than when these rows were imported"
+def risen(quote: Quote) -> str:
+    """Say why what was agreed to costs more now, or may."""
+    doubted = planned.doubted(quote.doubts, ENDPOINTS)
+    risen = planned.risen(quote.risen)
+    reasons = [reason for reason in (risen, doubted) if reason]
+    return "; ".join(reasons) or "fal asks more by now than when these rows were imported"
 
 
 def too_dear(why: str, *, known: Batch, now: Batch) -> str:
     """Say that nobody has agreed to the price of today."""
+    if now.usd_to_pay == known.usd_to_pay:
+        return (
+            f"{why}, so that {text.clips(now.to_pay)} may cost more than "
+            f"{text.usd(known.usd_to_pay)}; add --accept-price to submit at the price known here, "
+            "or name the right one with `tweenbatch models update --price-per-second` (or "
+            "--price-per-clip). Nothing was submitted"
+        )
     return (
         f"{why}, so that {text.clips(now.to_pay)} would cost {text.usd(now.usd_to_pay)} and "
         f"not {text.usd(known.usd_to_pay)}; add --accept-price to pay that. "

@@ -16,10 +16,13 @@ def price(known: Price | None) -> str:
         return "?"
     unit = "a second" if known.unit is Unit.SECOND else "a clip"
     if known.usd is not None:
-        return f"{usd(known.usd)} {unit}"
-    return ", ".join(f"{usd(rate)} ({known.by} {value})" for value, rate in known.rates.items()) + (
-        f" {unit}"
-    )
+        told = usd(known.usd)
+    else:
+        told = ", ".join(f"{usd(rate)} ({known.by} {value})" for value, rate in known.rates.items())
+    if known.longer is None:
+        return f"{told} {unit}"
+    longer = known.longer
+    return f"{told} {unit}, × {longer.times} where {longer.by} is above {longer.above} or not given"
 
 
 def table(endpoints: Iterable[Endpoint], default: Endpoint) -> list[str]:

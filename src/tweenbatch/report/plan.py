@@ -1,16 +1,17 @@
 """What a plan says: in lines, and as the JSON that programs read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tweenbatch import paths as places
 from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.files.space import Room
-from tweenbatch.models import Rise
+from tweenbatch.models import Endpoint, PriceDoubt, Rise
 from tweenbatch.plan.estimate import Estimate
 from tweenbatch.plan.planner import Clips, Group, Plan, PlannedRow, Removed
 from tweenbatch.records.manifest import Manifest
+from tweenbatch.report.models import price
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
 
 _GROUPS = {
@@ -40,9 +41,17 @@ def title(plan: Plan) -> str:
 def risen(rises: Sequence[Rise]) -> str:
     """Say what fal asks more for than was known here."""
     return "; ".join(
-        f"fal asks {usd(rise.now_usd)} a second of {rise.endpoint} by now, and not "
-        f"{usd(rise.known_usd)}"
+        f"fal asks {price(rise.now)} of {rise.endpoint} by now, and not {price(rise.known)}"
         for rise in rises
+    )
+
+
+def doubted(doubts: Sequence[PriceDoubt], models: Mapping[str, Endpoint]) -> str:
+    """Say which prices of fal's list can't be compared with those known here."""
+    return "; ".join(
+        f"fal's price list says \"{doubt.words}\" of {doubt.endpoint}, which can't be compared "
+        f"with the {price(models[doubt.endpoint].price)} known here"
+        for doubt in doubts
     )
 
 

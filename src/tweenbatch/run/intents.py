@@ -6,6 +6,7 @@ Each content is uploaded once, whoever asks first, and remembered in the table.
 import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 
 from tweenbatch.clock import Clock
 from tweenbatch.fal import Fal
@@ -42,10 +43,14 @@ class Intents:
                 end_url=end_url,
                 parameters=spec.parameters,
             ),
-            price_usd=self.prices.clip_usd(spec.endpoint, spec.parameters, known=job.price_usd),
+            price_usd=self.price_usd(job),
             key_fingerprint=self.fal.key_fingerprint,
             host=self.fal.host,
         )
+
+    def price_usd(self, job: Job) -> Decimal:
+        """Return what a job's clip costs by now, in US dollars."""
+        return self.prices.clip_usd(job.spec.endpoint, job.spec.parameters, known=job.price_usd)
 
     async def _frame_url(self, frame: Frame) -> str:
         if frame.sha256 is None:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from tweenbatch.errors import BudgetReached, TableBusy, TableFailed, TableUnusable
 from tweenbatch.records import Job
 from tweenbatch.recovery.reconciler import Reconciler
+from tweenbatch.run.price_watch import PriceWatch
 from tweenbatch.run.worker import Worker
 from tweenbatch.states import FINAL, IDENTIFIED, State
 
@@ -86,6 +87,7 @@ class Runner:
 
     worker: Worker
     reconciler: Reconciler
+    price_watch: PriceWatch
     limits: Limits
     manifests: Collection[int] | None = None
     disk_trouble: Callable[[], str | None] = lambda: None
@@ -118,6 +120,7 @@ class Runner:
                     group.create_task(self._heartbeat(), name="heartbeat"),
                     group.create_task(self._obey(), name="pauses"),
                     group.create_task(self.reconciler.run(), name="reconciler"),
+                    group.create_task(self.price_watch.run(), name="prices"),
                 ]
                 worker.slots.over = self._none_goes
                 await self._dispatch(group)

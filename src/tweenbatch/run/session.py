@@ -23,13 +23,13 @@ from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
 from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal
 from tweenbatch.files import names as filenames
 from tweenbatch.files import space as disk
-from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.recovery import stale_table as restored
 from tweenbatch.recovery import witness
 from tweenbatch.recovery.adopt_lost import LostAndFound
 from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.recovery.witness import Witness
 from tweenbatch.run.intents import Intents
+from tweenbatch.run.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
 from tweenbatch.run.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
 from tweenbatch.run.throttle.adaptive_limit import Window
 from tweenbatch.run.throttle.failure_streak import Streak
@@ -137,7 +137,7 @@ async def run(
     on_stop: Callable[[], None],
     clock: Clock,
     agree: Callable[[int], bool] = lambda _: True,
-    prices: Prices = AS_KNOWN,
+    agreement: PriceAgreement = AS_KNOWN,
     lock: RunnerLock | None = None,
     rng: random.Random | None = None,
 ) -> Result:
@@ -146,9 +146,9 @@ async def run(
     ``fal`` connects, inside the event loop; None: there is nothing to do at fal. ``on_stop`` is
     called at the first interrupt; the second one ends the process at once, which loses nothing.
     ``agree`` is asked, in a thread, whether so many clips may follow the canaries that succeeded.
-    ``prices`` are those that hold for what is submitted. ``lock`` is the one by which this process
-    owns the table; it knows whether that is older than what was done here. ``rng`` spreads the
-    pauses.
+    ``agreement`` is about the prices of what is submitted. ``lock`` is the one by which this
+    process owns the table; it knows whether that is older than what was done here. ``rng`` spreads
+    the pauses.
     """
     started = clock.now()
     doubt = None
@@ -193,7 +193,7 @@ async def run(
                     limits=limits,
                     manifests=manifests,
                     own_witness=own_witness,
-                    prices=prices,
+                    agreement=agreement,
                     rng=rng or random.Random(),  # noqa: S311 - jitter, not secrets
                 )
                 with _signals(runner.stop, on_stop):
@@ -287,7 +287,7 @@ def _runner(
     limits: Limits,
     manifests: Collection[int] | None,
     own_witness: Witness,
-    prices: Prices,
+    agreement: PriceAgreement,
     rng: random.Random,
 ) -> Runner:
     looks = Looks(clock=clock, rhythm=Rhythm(rng))
@@ -308,7 +308,13 @@ def _runner(
         fal=fal,
         clock=clock,
         slots=slots,
-        intents=Intents(store=store, table=table, fal=fal, clock=clock, prices=prices),
+        intents=Intents(
+            store=store,
+            table=table,
+            fal=fal,
+            clock=clock,
+            prices=agreement.quote.prices,
+        ),
         waiter=waiter,
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output),
         watcher=watcher,
@@ -342,6 +348,7 @@ def _runner(
         reconciler=reconciler,
         limits=limits,
         manifests=manifests,
+        price_watch=PriceWatch(worker=worker, agreement=agreement, manifests=manifests),
         disk_trouble=partial(disk.trouble, written_to),
     )
 

@@ -8,7 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -288,6 +288,8 @@ class Worker:
 
     async def _begin(self, job: Job, intent: Intent) -> Job:
         now = self.clock.now()
+        # It may have risen while the job stood in line.
+        intent = replace(intent, price_usd=self.intents.price_usd(job))
         try:
             begun = await self.table.first(
                 self.store.begin_attempt,

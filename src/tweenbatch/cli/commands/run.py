@@ -46,6 +46,7 @@ from tweenbatch.report import results, summary, text
 from tweenbatch.report import status as standing
 from tweenbatch.report.digest import Digest
 from tweenbatch.run import session
+from tweenbatch.run.price_watch import PriceAgreement
 from tweenbatch.run.runner import table_failed
 from tweenbatch.settings import (
     RunSettings,
@@ -142,8 +143,9 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
             say(line)
         if batch.to_pay and not (settings.trust_table or settings.rehearse):
             restored.refuse_to_pay(settings.db, lock, now=datetime.now(UTC))
+        quote_agreed = quote.Quote()
         if batch.total:
-            batch = _agreed(batch, settings, say)
+            batch, quote_agreed = _agreed(batch, settings, say)
         with closing(Store.open(settings.db, create=bool(read))) as store:
             now = datetime.now(UTC)
             imported = {
@@ -154,7 +156,7 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
                 again = store.to_try_again(imported, asked.old_failures)
                 store.requeue([failed.id for failed in again], now=now)
             store.remember_frames(memory.new())
-            result = _run(batch, settings, store, lock, ids)
+            result = _run(batch, settings, store, lock, manifests=ids, quote_agreed=quote_agreed)
             try:
                 if asked.inbox is not None and asked.inbox.moves:
                     _put_away(asked.inbox, imported, store, say)
@@ -166,16 +168,19 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
     return result.exit_code
 
 
-def _agreed(batch: Batch, settings: RunSettings, say: Callable[[str], None]) -> Batch:
+def _agreed(
+    batch: Batch, settings: RunSettings, say: Callable[[str], None]
+) -> tuple[Batch, quote.Quote]:
     """Return the batch as it may be carried out: there is a key, room and somebody's consent."""
+    asked = quote.Quote()
     if not settings.rehearse:
         Fal.connect(connect_to=settings.connect_to)
     session.check_output(settings.output, batch.names)
     if batch.to_pay:
         session.check_room(_written_to(settings), _room(batch, settings))
-        batch = _at_todays_price(batch, settings, say)
+        batch, asked = _at_todays_price(batch, settings, say)
     _confirm(batch, settings)
-    return batch
+    return batch, asked
 
 
 def _put_away(
@@ -237,27 +242,29 @@ def _settings(options: dict[str, Any], **more: Any) -> RunSettings:
         raise UsageError(f"{option} is {first['input']}: {first['msg']}") from error
 
 
-def _at_todays_price(batch: Batch, settings: RunSettings, say: Callable[[str], None]) -> Batch:
-    """Return the batch as fal prices it now, and show it again where that is more.
+def _at_todays_price(
+    batch: Batch, settings: RunSettings, say: Callable[[str], None]
+) -> tuple[Batch, quote.Quote]:
+    """Return the batch as fal prices it now, and show it again where that is more, or may be.
 
     Raises ``PriceRisen`` where nobody is there to agree to it, and ``KeyRefused``.
     """
     if settings.rehearse:
-        return batch
+        return batch, quote.Quote()
     asked = asyncio.run(quote.ask(_fal(settings), batch.endpoints))
     if asked.unread is not None:
         say(f"fal's price list can't be read ({asked.unread}); the prices known here are used.")
-    if batch.manifests and not asked.risen:
-        return batch
+    if batch.manifests and not (asked.risen or asked.doubts):
+        return batch, asked
     now = look(batch.manifests, settings, asked.prices)
-    if now.usd_to_pay == batch.usd_to_pay:
-        return now
-    risen = before.risen(asked.risen)
+    if now.usd_to_pay == batch.usd_to_pay and not asked.doubts:
+        return now, asked
+    risen = before.risen(asked)
     if settings.yes and not settings.accept_price:
         raise PriceRisen(before.too_dear(risen, known=batch, now=now))
     for line in (f"{risen}:", *before.lines(now, settings)):
         say(line)
-    return now
+    return now, asked
 
 
 def _confirm(batch: Batch, settings: RunSettings) -> None:
@@ -281,7 +288,9 @@ def _run(
     settings: RunSettings,
     store: Store,
     lock: RunnerLock,
+    *,
     manifests: Collection[int] | None,
+    quote_agreed: quote.Quote,
 ) -> session.Result:
     with ExitStack() as stack:
         progress = Progress(
@@ -307,7 +316,11 @@ def _run(
             ),
             agree=lambda left: settings.yes or settings.rehearse or progress.agree(left),
             clock=SystemClock(),
-            prices=batch.prices,
+            agreement=PriceAgreement(
+                quote=quote_agreed,
+                rises=settings.accept_price or settings.rehearse,
+                described=before.risen,
+            ),
             lock=lock,
         )
         return asyncio.run(going)

@@ -50,6 +50,8 @@ class Endpoint:
     usd: Decimal
     unit: str = "second"
     rates: Mapping[tuple[str, Any], Decimal] = field(default_factory=dict)
+    dearer_above: tuple[str, int, Decimal] | None = None
+    """A field, a number, and what the price of an input above it is multiplied by."""
     start_field: str = "start_image_url"
     end_field: str = "end_image_url"
     end_required: bool = False
@@ -81,7 +83,10 @@ class Endpoint:
 
     def price_usd(self, payload: Mapping[str, Any]) -> Decimal:
         """Return what a clip costs; an input that will be refused is priced like the default."""
-        units = self.seconds(payload) if self.unit == "second" else 1
+        units = Decimal(self.seconds(payload) if self.unit == "second" else 1)
+        if self.dearer_above is not None:
+            name, above, times = self.dearer_above
+            units *= times if self._value(name, payload) > above else 1
         return self.unit_usd(payload) * units
 
     def _value(self, name: str, payload: Mapping[str, Any]) -> Any:
@@ -106,7 +111,13 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
             _kling("o1", "0.112"),
             _kling("o1/standard", "0.084"),
             _kling("o3/pro", "0.112", **_IMAGE, **_LONG),
-            _kling("o3/standard", "0.084", **_IMAGE, **_LONG),
+            _kling(
+                "o3/standard",
+                "0.084",
+                **_IMAGE,
+                rates={("generate_audio", True): Decimal("0.112")},
+                fields={**_LONG["fields"], "generate_audio": _SOUND},
+            ),
             _kling("v3/pro", "0.140", **_LONG),
             _kling("v3/standard", "0.090", **_LONG),
             _kling(
@@ -134,6 +145,7 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
                 usd=Decimal("0.40"),
                 unit="video",
                 rates={("resolution", "480p"): Decimal("0.20")},
+                dearer_above=("num_frames", 81, Decimal("1.25")),
                 end_required=True,
                 fields={
                     "num_frames": Field(low=81, high=100, default=81),
@@ -146,7 +158,10 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
                 usd=Decimal("0.30"),
                 unit="video",
                 start_field="first_image_url",
-                fields={"duration": one_of("5", "8")},
+                fields={
+                    "duration": one_of("5", "8"),
+                    "resolution": one_of("360p", "540p", "720p", "1080p", default="720p"),
+                },
             ),
             Endpoint(
                 id="fal-ai/minimax/hailuo-02/standard/image-to-video",
@@ -168,7 +183,14 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
                 title="Luma Ray 2",
                 usd=Decimal("0.10"),
                 start_field="image_url",
-                fields={"duration": one_of("5s", "9s")},
+                rates={
+                    ("resolution", "720p"): Decimal("0.20"),
+                    ("resolution", "1080p"): Decimal("0.40"),
+                },
+                fields={
+                    "duration": one_of("5s", "9s"),
+                    "resolution": one_of("540p", "720p", "1080p"),
+                },
             ),
         )
     }

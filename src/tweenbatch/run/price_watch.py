@@ -1,0 +1,88 @@
+"""fal's price list in a long run: a price that rises holds further submissions back.
+
+It reads, and decides whether what was agreed to still holds; what was paid for is collected.
+"""
+
+import logging
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from tweenbatch.errors import FalError
+from tweenbatch.models import Price, find, may_be_dearer
+from tweenbatch.plan.quote import Quote, judged
+from tweenbatch.run.worker import Worker
+
+log = logging.getLogger(__name__)
+
+REREAD_SECONDS = 900.0
+"""Between two readings of the list: of one request each, whatever a run submits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceAgreement:
+    """The prices that somebody agreed to before a run, and whether they may rise in it."""
+
+    quote: Quote = field(default_factory=Quote)
+    rises: bool = False
+    described: Callable[[Quote], str] = lambda _: "fal asks more by now"
+    """Says what has risen, or can't be read any more."""
+
+
+AS_KNOWN = PriceAgreement()
+
+
+@dataclass(slots=True, kw_only=True)
+class PriceWatch:
+    """Reads the list again and again, for as long as something is to be paid for."""
+
+    worker: Worker
+    agreement: PriceAgreement
+    manifests: Collection[int] | None = None
+
+    async def run(self) -> None:
+        """Never ends by itself."""
+        agreed = self.agreement.quote
+        while True:
+            await self.worker.clock.sleep(REREAD_SECONDS)
+            now = await self._quote()
+            if now is None or not (news := _news(agreed, now)):
+                continue
+            described = self.agreement.described(news)
+            if not self.agreement.rises:
+                self.worker.refuse_to_submit(
+                    f"{described}; nobody has agreed to that: run again to see the price and agree"
+                )
+                return
+            agreed = now
+            self.worker.intents.prices = now.prices
+            self.worker.watcher.notice(f"{described}; counted from now on")
+
+    async def _quote(self) -> Quote | None:
+        worker = self.worker
+        unpaid = await worker.table(worker.store.unpaid, self.manifests)
+        endpoints = {each.endpoint for each in unpaid}
+        if not endpoints:
+            return None
+        try:
+            entries = await worker.fal.price_list(endpoints)
+        except FalError as error:
+            log.warning("price list not read again: %s", error)
+            return None
+        return judged([find(name) for name in sorted(endpoints)], entries)
+
+
+def _news(agreed: Quote, now: Quote) -> Quote | None:
+    """Return what was not agreed to: dearer prices and new doubts; None: nothing."""
+    risen = tuple(
+        rise
+        for rise in now.risen
+        if _is_dearer(rise.now, than=agreed.prices.listed.get(rise.endpoint), of=rise.endpoint)
+    )
+    doubts = tuple(doubt for doubt in now.doubts if doubt not in agreed.doubts)
+    return replace(now, risen=risen, doubts=doubts) if risen or doubts else None
+
+
+def _is_dearer(now: Price, *, than: Price | None, of: str) -> bool:
+    if than is None or than.unit is not now.unit:
+        return may_be_dearer(find(of), now)
+    return now.dearest_usd > than.dearest_usd
