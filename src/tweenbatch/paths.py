@@ -1,8 +1,11 @@
 """Where things lie: the table, the videos, the rehearsal's own beside them, and frames."""
 
 import os
+import re
 from collections.abc import Collection
 from pathlib import Path
+
+from tweenbatch.errors import TableUnusable, UsageError
 
 REHEARSAL = "rehearsal"
 """The folder, beside the real table and videos, in which a rehearsal keeps its own."""
@@ -13,6 +16,10 @@ RESULTS = "results.csv"
 """Written into the output folder at the end of each run."""
 
 _SQLITE_FILE = "sqlite:///"
+_POSTGRES = re.compile(r"postgresql(\+\w+)?://")
+_SQLITE = re.compile(r"sqlite(\+\w+)?:///")
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
+"""One letter before the colon is a drive."""
 
 PROBLEMS = ".problems.csv"
 """Put behind a manifest's name for the file that lists what is wrong with it."""
@@ -39,6 +46,31 @@ def rehearsal_output(output: Path) -> Path:
 def sqlite_path(db: str) -> Path | None:
     """Return the file of an SQLite table; None for any other database."""
     return Path(db.removeprefix(_SQLITE_FILE)) if db.startswith(_SQLITE_FILE) else None
+
+
+def local(text: str) -> str:
+    """Return what names a place on this machine; raise ``UsageError`` for an address.
+
+    As a path, ``s3://bucket`` would be a folder called ``s3:``.
+    """
+    if address := _ADDRESS.match(text):
+        raise UsageError(
+            f"{address[1]}://… is an address; expected a path on this machine. Nothing was made"
+        )
+    return text
+
+
+def known_table(db: str) -> str:
+    """Return the URL of a table of a kind that we know; raise ``TableUnusable`` for another."""
+    if file := _SQLITE.match(db):
+        local(db[file.end() :])
+    elif not _POSTGRES.match(db):
+        # A text that is no such URL may still hold a password: it is not repeated.
+        raise TableUnusable(
+            "--db (TWEENBATCH_DB) is no table that is known: expected sqlite:///FILE or "
+            "postgresql://HOST/DATABASE. Nothing was made"
+        )
+    return db
 
 
 def sqlite_db(path: Path) -> str:

@@ -33,7 +33,8 @@ MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "states": set(),
     "clock": set(),
-    "paths": set(),
+    "paths": {"errors"},
+    "loopback": set(),
     "files": set(),
     "logs": {"errors"},
     "records": {"errors", "states"},
@@ -44,7 +45,7 @@ MAY_USE: dict[str, set[str]] = {
     "manifest": {"errors", "files", "frames", "models", "paths", "records", "tweenbatch"},
     "plan": {"errors", "fal", "models", "paths", "records", "settings", "states", "store"},
     "store": {"clock", "errors", "files", "records", "states"},
-    "fal": {"clock", "errors", "records"},
+    "fal": {"clock", "errors", "loopback", "records"},
     "stages": {"clips", "clock", "errors", "fal", "files", "frames", "models", "records", "states"},
     "recovery": {
         *("clock", "errors", "fal", "frames", "models", "records", "stages", "states", "store"),
@@ -58,10 +59,10 @@ MAY_USE: dict[str, set[str]] = {
         *("errors", "files", "models", "paths", "plan", "records", "run", "settings", "states"),
     },
     "nights": {
-        *("errors", "files", "frames", "logs", "manifest", "models", "paths", "records", "report"),
-        *("settings", "store", "tweenbatch"),
+        *("errors", "files", "frames", "logs", "loopback", "manifest", "models", "paths"),
+        *("records", "report", "settings", "store", "tweenbatch"),
     },
-    "emulator": {"clock", "errors"},
+    "emulator": {"clock", "errors", "loopback"},
 }
 """Which rooms a room may know; the command line may know all, and nobody knows it."""
 

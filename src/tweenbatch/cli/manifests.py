@@ -12,6 +12,7 @@ import click
 from tweenbatch import manifest
 from tweenbatch import paths as places
 from tweenbatch.cli import streams
+from tweenbatch.cli.options import LocalPath
 from tweenbatch.cli.progress import LookingAtFrames
 from tweenbatch.errors import ManifestError, UsageError
 from tweenbatch.frames.cache import Memory
@@ -66,7 +67,7 @@ def manifest_options(command: F) -> F:
         click.option(
             "--inbox",
             metavar="DIR",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=LocalPath(path_type=Path, file_okay=False),
             help="A folder into which manifests are dropped: each is taken once it is whole, and "
             "moved to done/ or, with the list of its problems, to rejected/ below it.",
         ),

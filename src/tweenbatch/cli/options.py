@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 from collections.abc import Callable
 from decimal import InvalidOperation
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from tweenbatch import paths
+from tweenbatch.errors import UsageError
 from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -27,10 +30,27 @@ class Parsed(click.ParamType[Any]):
             self.fail(f"{value!r} is not understood ({error})", param, ctx)
 
 
+class LocalPath(click.Path):
+    """A path on this machine; an address such as ``s3://bucket`` is refused."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path or fail as click does."""
+        try:
+            paths.local(os.fspath(value))
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+        return super().convert(value, param, ctx)
+
+
 output_option = click.option(
     "--output",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     default=DEFAULT_OUTPUT,
     show_default=True,
     envvar="TWEENBATCH_OUTPUT",
@@ -64,6 +84,7 @@ def table_options(command: F) -> F:
         click.option(
             "--db",
             metavar="URL",
+            type=Parsed("url", paths.known_table),
             default=DEFAULT_DB,
             envvar="TWEENBATCH_DB",
             show_default=True,

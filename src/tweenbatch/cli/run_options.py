@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from tweenbatch import logs
-from tweenbatch.cli.options import Parsed, concurrency_option
+from tweenbatch.cli.options import LocalPath, Parsed, concurrency_option
 from tweenbatch.nights.notify import Target
 from tweenbatch.settings import (
     DEFAULT_GRACE,
@@ -132,7 +132,7 @@ _OPTIONS = (
     click.option(
         "--digests",
         metavar="DIR",
-        type=click.Path(path_type=Path, file_okay=False),
+        type=LocalPath(path_type=Path, file_okay=False),
         help="Write what came of the run to DIR/DATE.json.",
     ),
     click.option(
@@ -148,7 +148,7 @@ _OPTIONS = (
     click.option(
         "--log-file",
         metavar="FILE",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=LocalPath(path_type=Path, dir_okay=False),
         help="Write a log of the run there; at 10 MB the next file is begun, and five are kept.",
     ),
     click.option(

@@ -4,7 +4,6 @@ With ``connect_to`` every ``https://HOST/path`` is sent to ``{connect_to}/HOST/p
 wire knows: whatever is kept or shown has the canonical form ``https://HOST/path``.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 
 from tweenbatch.errors import Unintelligible, UsageError
+from tweenbatch.loopback import is_loopback
 
 QUEUE = "queue.fal.run"
 REST = "rest.fal.ai"
@@ -74,7 +74,7 @@ class Addresses:
         except httpx.InvalidURL:
             base = httpx.URL()
         odd = base.userinfo or base.query or base.fragment or base.path not in ("", "/")
-        if base.scheme != "http" or odd or not _is_loopback(base.host):
+        if base.scheme != "http" or odd or not is_loopback(base.host):
             raise UsageError(
                 f"can't connect to {connect_to!r}: expected the address of a server on this "
                 "machine, such as http://127.0.0.1:8911"
@@ -101,7 +101,7 @@ class Addresses:
         except httpx.InvalidURL:
             return url
         host, _, rest = parsed.raw_path.decode("ascii").lstrip("/").partition("/")
-        if not _is_loopback(parsed.host) or not (host in KEY_HOSTS or is_media(host)):
+        if not is_loopback(parsed.host) or not (host in KEY_HOSTS or is_media(host)):
             return url
         return f"https://{host}/{rest}"
 
@@ -116,10 +116,3 @@ class Addresses:
         if isinstance(value, list):
             return [self.canonical_in(part) for part in value]
         return value
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -25,7 +25,7 @@ from tweenbatch.frames.fit import Way
 from tweenbatch.logs import Form
 from tweenbatch.manifest import MAX_TAKES, Naming
 from tweenbatch.models import find
-from tweenbatch.paths import sqlite_db, sqlite_path
+from tweenbatch.paths import known_table, local, sqlite_db, sqlite_path
 from tweenbatch.records import Night
 from tweenbatch.settings import (
     AtOnce,
@@ -70,6 +70,9 @@ def _as(parse: Callable[[str], Any]) -> AfterValidator:
         return text
 
     return AfterValidator(check)
+
+
+LocalPath = Annotated[str, _as(local)]
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -117,10 +120,10 @@ class JobFile(_Section):
     """A job file as it was written."""
 
     manifests: list[str] = []
-    inbox: str | None = None
+    inbox: LocalPath | None = None
     model: Annotated[str, _as(find)] | None = None
-    output: str | None = None
-    db: str | None = None
+    output: LocalPath | None = None
+    db: Annotated[str, _as(known_table)] | None = None
     name: Annotated[str, _as(Naming.parse)] | None = None
     takes: Annotated[int, Field(ge=1, le=MAX_TAKES)] | None = None
     set: dict[str, str | int | Decimal | bool] = {}
@@ -138,10 +141,10 @@ class JobFile(_Section):
     same_failures: Annotated[int, Field(ge=1)] | None = None
     keep_going: bool | None = None
     logs: bool | None = None
-    log_file: str | None = None
+    log_file: LocalPath | None = None
     log_format: Form | None = None
     log_level: Literal["debug", "info", "warning", "error"] | None = None
-    digests: str | None = None
+    digests: LocalPath | None = None
     notify: list[str] = []
     yes: bool | None = None
     accept_price: bool | None = None
@@ -260,7 +263,9 @@ def _problem(error: Any) -> str:
         return f"{key}: there is no such key{_meant(key)}"
     message = re.sub(r"^(Value error, |\w+ should (be|have) )", "", error["msg"])
     ours = error["type"] == "value_error"
-    return f"{key} = {_shown(error['input'])}: {message if ours else f'expected {message}'}"
+    # The URL of a table may hold a password.
+    value = "…" if key == "db" else _shown(error["input"])
+    return f"{key} = {value}: {message if ours else f'expected {message}'}"
 
 
 def _meant(key: str) -> str:

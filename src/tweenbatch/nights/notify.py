@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,10 +16,14 @@ import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from tweenbatch.errors import UsageError
+from tweenbatch.loopback import is_loopback
 
 ATTEMPTS = 4
 TIMEOUT_SECONDS = 15.0
 OF_THE_MOMENT = frozenset({408, 425, 429})
+
+ALWAYS_CLEARTEXT = frozenset({"aprs", "dapnet", "growl", "kavenegar", "rsyslog"})
+"""What apprise never encrypts, whatever it calls these schemes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +45,8 @@ class Target:
     def parse(cls, text: str) -> "Target":
         """Return an address, or that which the environment has under ``$NAME``.
 
-        Raises ``UsageError`` where it is none, or where nothing is there to send it with.
+        Raises ``UsageError`` where it is none, where the message would go in the clear, or where
+        nothing is there to send it with.
         """
         url = text
         if text.startswith("$"):
@@ -59,16 +65,47 @@ class Target:
             raise UsageError(
                 f'--notify {target} is sent by apprise: pip install "tweenbatch[notify]"'
             )
+        if target._is_cleartext:
+            scheme = target.scheme
+            instead = "" if scheme in ALWAYS_CLEARTEXT else f"; use {scheme}s://"
+            raise UsageError(
+                f"--notify {target} is not encrypted, so that others could read the message and "
+                f"the address on their way{instead}. Without encryption only this machine is "
+                "accepted (127.0.0.1)"
+            )
         return target
+
+    @property
+    def scheme(self) -> str:
+        """Return what stands before ``://``."""
+        return self.url.partition("://")[0].lower()
 
     @property
     def is_webhook(self) -> bool:
         """Tell whether JSON is posted to it as it is."""
-        return self.url.partition("://")[0].lower() in {"http", "https"}
+        return self.scheme in {"http", "https"}
+
+    @property
+    def _is_cleartext(self) -> bool:
+        """Tell whether others could read on the way what is sent."""
+        if self.is_webhook:
+            return self.scheme == "http" and not is_loopback(self._host or "")
+        plugin = _apprise().Apprise.instantiate(self.url)
+        # What apprise does not understand is not sent; a message without a host goes to the https
+        # address of a service.
+        host = getattr(plugin, "smtp_host", None) or getattr(plugin, "host", None) or ""
+        return bool(host) and not is_loopback(host) and not _is_encrypted(plugin, self.scheme)
+
+    @property
+    def _host(self) -> str | None:
+        try:
+            return urlsplit(self.url).hostname
+        except ValueError:
+            return None
 
     def __str__(self) -> str:
         scheme = self.url.partition("://")[0]
-        host = urlsplit(self.url).hostname if self.is_webhook else None
+        host = self._host if self.is_webhook else None
         return f"{scheme}://{host or '…'}/…" if host else f"{scheme}://…"
 
 
@@ -119,11 +156,31 @@ def _post(message: Message, target: Target) -> None:
     _retrying()(once)
 
 
-def _through_apprise(message: Message, target: Target) -> None:
+def _apprise() -> ModuleType:
     import apprise
 
     # Its own log says the address where it does not understand it.
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+    return apprise
+
+
+def _is_encrypted(plugin: Any, scheme: str) -> bool:
+    if scheme in ALWAYS_CLEARTEXT:
+        return False
+    # Mail may be encrypted without saying so in its scheme: apprise knows the large providers.
+    mode = getattr(plugin, "secure_mode", None)
+    if mode is not None:
+        return bool(mode != "insecure")
+    # Without an encrypted form, the scheme is that of a service with an https address.
+    return not plugin.secure_protocol or scheme not in _names(plugin.protocol)
+
+
+def _names(schemes: Any) -> tuple[str, ...]:
+    return (schemes,) if isinstance(schemes, str) else tuple(schemes or ())
+
+
+def _through_apprise(message: Message, target: Target) -> None:
+    apprise = _apprise()
 
     def once() -> None:
         told = apprise.Apprise()

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from tweenbatch.cli import streams
-from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.cli.options import LocalPath, table_options, table_url
 
 
 @click.command(short_help="Copy the table.")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=LocalPath(path_type=Path))
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @table_options
 def command(*, file: Path, force: bool, db: str, rehearse: bool, as_json: bool) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from tweenbatch.cli.options import LocalPath
+
 _NEEDED_TO_SERVE = ("aiohttp",)
 _NEEDED_TO_RENDER = ("cv2", "numpy")
 _MISSING = (
@@ -36,7 +38,7 @@ _MISSING = (
 )
 @click.option(
     "--state",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Folder to keep everything in and to go on from; otherwise nothing is kept.",
 )
 @click.option("--width", type=click.IntRange(64), default=854, show_default=True)

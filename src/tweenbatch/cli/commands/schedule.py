@@ -11,7 +11,7 @@ import click
 
 from tweenbatch import paths as places
 from tweenbatch.cli import streams
-from tweenbatch.cli.options import Parsed
+from tweenbatch.cli.options import LocalPath, Parsed
 from tweenbatch.errors import UsageError
 from tweenbatch.nights import jobfile
 from tweenbatch.nights import schedule as scheduling
@@ -48,7 +48,7 @@ def _clock_time(text: str) -> time:
 @click.option(
     "--write",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Write the files there instead of printing them, and say what installs them.",
 )
 @click.option("--force", is_flag=True, help="Replace files that are there and differ.")
