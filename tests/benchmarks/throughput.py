@@ -171,7 +171,8 @@ def write_manifest(path: Path, jobs: int) -> None:
 def ask(url: str, body: Any = None) -> dict[str, Any]:
     """Speak to the emulator's own side; such calls are not in its ledger."""
     data = None if body is None else json.dumps(body).encode()
-    with urllib.request.urlopen(url, data, timeout=CONTROL_SECONDS) as answer:
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=CONTROL_SECONDS) as answer:
         said: dict[str, Any] = json.load(answer)
         return said
 

@@ -54,7 +54,8 @@ class Server:
 
     def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, method=method)
+        json_type = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, json_type, method=method)
         try:
             with urllib.request.urlopen(request, timeout=WAIT_SECONDS + 10) as answer:
                 said: dict[str, Any] = json.load(answer)

@@ -16,6 +16,9 @@ class Host(StrEnum):
     SITE = "fal.ai"
 
 
+CONTROL_PATHS = frozenset({"/ledger", "/events", "/faults", "/release"})
+"""The emulator's own paths, which fal does not have."""
+
 _MEDIA = (Host.CDN, Host.CDN_B)
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _OWN_PATH = re.compile(r"/(v3b?\.fal\.media)(/.*)")

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from tweenbatch.clock import Clock, SystemClock
 from tweenbatch.emulator.addresses import Host
+from tweenbatch.emulator.api.admission import admission
 from tweenbatch.emulator.api.control import ControlApi
 from tweenbatch.emulator.api.download import DownloadApi
 from tweenbatch.emulator.api.platform import PlatformApi
@@ -96,7 +97,9 @@ class Emulator:
         unfinished = restore(site)
         site.journal.open()
         self._generator.prepare()
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_let_go])
+        app = web.Application(
+            client_max_size=MAX_BODY_BYTES, middlewares=[_let_go, admission(self._host)]
+        )
         for api in (ControlApi, SubmitApi, QueueApi, DownloadApi, StorageApi, PlatformApi):
             app.add_routes(api(site).routes())
         app.router.add_route("*", "/{path:.*}", _unknown)

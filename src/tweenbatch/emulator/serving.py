@@ -11,6 +11,7 @@ from tweenbatch.emulator.addresses import Host
 from tweenbatch.emulator.process import LISTENING
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
+from tweenbatch.loopback import is_loopback
 
 _EXAMPLES = """
   curl -H 'Authorization: Key any' -H 'Content-Type: application/json' \\
@@ -18,6 +19,11 @@ _EXAMPLES = """
     {url}/{queue}/fal-ai/kling-video/o1/image-to-video
   curl {url}/ledger
 """
+
+_EXPOSED = (
+    "warning: listening on {host}, so other machines can read the prompts and files that are sent "
+    "here and script faults; --host 127.0.0.1 keeps them out"
+)
 
 
 class PortTaken(Exception):
@@ -56,6 +62,8 @@ async def _serve(
         raise PortTaken(f"can't listen on {host}:{port}: {error.strerror}") from error
     try:
         print(f"{LISTENING}{emulator.url}", flush=True)  # noqa: T201 - what the command is for
+        if not is_loopback(host):
+            print(_EXPOSED.format(host=host), file=sys.stderr)  # noqa: T201 - for a person
         if not with_stdin:
             examples = _EXAMPLES.format(url=emulator.url, queue=Host.QUEUE)
             print(examples, file=sys.stderr)  # noqa: T201 - for a person
