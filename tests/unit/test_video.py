@@ -41,12 +41,16 @@ def encode(
     sound: bool = False,
     container_format: str = "mp4",
     movflags: str = "faststart",
+    titles: bool = False,
 ) -> Path:
     noise = np.random.default_rng(1)
     options = {"movflags": movflags} if container_format == "mp4" else {}
     with av.open(path, "w", format=container_format, options=options) as container:
         video_stream = container.add_stream(codec, rate=fps) if pictures else None
         audio_stream = container.add_stream("aac", rate=RATE, layout="stereo") if sound else None
+        if titles and video_stream:
+            container.metadata["title"] = "of the film"
+            video_stream.metadata["handler_name"] = "of the pictures"
         if video_stream:
             video_stream.width, video_stream.height = size
             video_stream.pix_fmt = "yuv420p"
@@ -137,6 +141,15 @@ def test_measures_that_make_no_clip_are_refused(
     )
     with pytest.raises(BrokenVideo, match=reason):
         video._measure(cast("InputContainer", container))
+
+
+@pytest.mark.parametrize("title", ["of the film", "of the pictures"])
+def test_a_title_that_is_not_utf8_does_no_harm(tmp_path: Path, title: str) -> None:
+    path = encode(tmp_path / "clip.mp4", titles=True)
+    data = path.read_bytes()
+    assert title.encode() in data
+    path.write_bytes(data.replace(title.encode(), b"\xff" * len(title)))
+    assert video.probe(path).frames == 12
 
 
 def test_a_name_that_looks_like_an_address_is_a_name(

@@ -7,7 +7,7 @@ which ``mp4`` decides first, and it decodes no picture.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tweenbatch.errors import BrokenVideo
 
@@ -50,11 +50,19 @@ def probe(path: Path) -> Clip:
     with path.open("rb"):
         try:
             with av.open(
-                _FILE + str(path), mode="r", format=_FORMAT, metadata_errors="replace"
+                _FILE + str(path), mode="r", format=_FORMAT, **_reading_titles(av.__version__)
             ) as container:
                 return _measure(container)
         except FFmpegError as error:
             raise BrokenVideo(f"the clip can't be read: {error.strerror}") from error
+
+
+def _reading_titles(version: str) -> dict[str, Any]:
+    """Return the options of ``av.open`` with which a title that is not UTF-8 is no error.
+
+    PyAV 19 reads every title, and the option is gone.
+    """
+    return {"metadata_errors": "replace"} if version.startswith("18.") else {}
 
 
 def _measure(container: "InputContainer") -> Clip:

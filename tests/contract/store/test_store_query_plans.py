@@ -5,7 +5,7 @@ SQLite tells its plans without statistics, and they do not depend on how much is
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ def plans_of(store: Store, file: Path) -> Iterator[list[list[str]]]:
     finally:
         event.remove(engine, "before_cursor_execute", note)
     assert asked, "the store was asked for nothing"
-    with sqlite3.connect(file) as database:
+    with closing(sqlite3.connect(file)) as database:
         for statement, parameters in asked:
             explained = database.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
             plans.append([line[-1] for line in explained])
