@@ -1,9 +1,11 @@
 """Dependencies point one way, and each foreign library has one owner."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -13,14 +15,19 @@ PACKAGE = SOURCE / "tweenbatch"
 
 OWNERS = {
     "sqlalchemy": ("store",),
+    "psycopg": ("store",),
     "alembic": ("store",),
     "fal_client": ("fal",),
+    "sniffio": ("fal",),
     "httpx": ("fal", "frames.urls", "nights.notify"),
     "tenacity": ("fal.retrying", "nights.notify"),
     "apprise": ("nights.notify",),
     "tqdm": ("cli",),
     "click": ("cli",),
     "pandas": ("manifest",),
+    "openpyxl": ("manifest",),
+    "pyarrow": ("manifest",),
+    "numpy": ("emulator", "frames", "manifest", "records"),
     "av": ("clips", "emulator.model"),
     "PIL": ("frames", "emulator"),
     "cv2": ("emulator.model",),
@@ -108,6 +115,19 @@ def test_a_library_is_imported_by_its_owner_only(path: Path) -> None:
         assert owners is None or any(f"{module}.".startswith(f"{owner}.") for owner in owners), (
             f"{module} imports {name}"
         )
+
+
+def test_the_readme_names_the_rooms_that_use_each_library() -> None:
+    readme = (SOURCE.parent / "README.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| `([\w-]+)`[^|]*\| [\d.]+ \|.*\| ([\w, ]+) \|$", readme, re.MULTILINE)
+    packages = packages_distributions()
+    assert table
+    assert {name: set(rooms.split(", ")) for name, rooms in table} == {
+        packages[library][0].lower().replace("_", "-"): {
+            owner.partition(".")[0] for owner in owners
+        }
+        for library, owners in OWNERS.items()
+    }
 
 
 def loaded_by(*arguments: str, folder: Path) -> set[str]:
