@@ -2,6 +2,7 @@
 
 import difflib
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -40,6 +41,9 @@ OPTIONAL = ("name", "takes", "priority", "tags", MODEL, *CARRIED)
 ALIKE = 0.87
 """From here on two names count as one with a slip of the pen: ``promt``, not ``start_time``."""
 
+MOST_SHOWN = 30
+"""Of the names of a header, in a message."""
+
 _OF_A_RESULTS_FILE = frozenset({"manifest", "row", "state", "request_id", "cost_usd"})
 
 
@@ -55,8 +59,14 @@ def canonical(name: object, keep: Collection[str] = ()) -> str:
 
 def duplicates(header: Sequence[object]) -> list[str]:
     """Return the columns that a header has twice."""
-    names = [_plain(name) for name in header]
-    return sorted({name for name in names if name and names.count(name) > 1})
+    names = Counter(_plain(name) for name in header)
+    return sorted(name for name, count in names.items() if name and count > 1)
+
+
+def some(names: Sequence[str]) -> str:
+    """Return names for a message: of many, the first."""
+    more = len(names) - MOST_SHOWN
+    return ", ".join(names[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +123,7 @@ class Header:
         """Return why rows can't be read; ``defaults`` are columns that a person gave a value."""
         missing = [
             Problem(
-                message=f"this column is missing; the header has {', '.join(self.spelled)}",
+                message=f"this column is missing; the header has {some(self.spelled)}",
                 column=name,
             )
             for name in REQUIRED
@@ -139,9 +149,12 @@ class Header:
                 yield Problem(message=message, column=name)
 
     def _meant_twice(self) -> Iterator[Problem]:
-        for name in sorted({name for name in self.names if self.names.count(name) > 1}):
-            pairs = zip(self.spelled, self.names, strict=True)
-            twins = [spelled for spelled, meaning in pairs if meaning == name]
+        spellings: dict[str, list[str]] = {}
+        for spelled, name in zip(self.spelled, self.names, strict=True):
+            spellings.setdefault(name, []).append(spelled)
+        for name, twins in sorted(spellings.items()):
+            if len(twins) == 1:
+                continue
             other = next((twin for twin in twins if _plain(twin) != name), name)
             yield Problem(
                 message=f"{' and '.join(map(repr, twins))} mean the same; remove one, or carry "

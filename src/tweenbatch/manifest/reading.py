@@ -18,9 +18,10 @@ from tweenbatch.manifest import shape
 from tweenbatch.manifest.choices import Choices
 from tweenbatch.manifest.clip_names import Naming, refuse_clashes
 from tweenbatch.manifest.columns import MODEL, Header
-from tweenbatch.manifest.formats import delimited, source
+from tweenbatch.manifest.formats import delimited, foreign, source
 from tweenbatch.manifest.formats import json_rows as documents
 from tweenbatch.manifest.formats import typed_tables as tables
+from tweenbatch.manifest.formats.bounds import Problems
 from tweenbatch.manifest.formats.sheet import Sheet
 from tweenbatch.manifest.formats.source import Format, Source
 from tweenbatch.manifest.frame_lookup import Pictures
@@ -106,7 +107,7 @@ def read(path: Path, reading: Reading) -> Manifest:
     Raises ``ManifestError`` with every problem of the file.
     """
     with source.opened(path) as opened:
-        return _checked(_LOADERS[opened.format](opened), reading)
+        return _checked(foreign.load(_LOADERS[opened.format], opened), reading)
 
 
 def from_dataframe(frame: "pd.DataFrame", path: Path, reading: Reading) -> Manifest:
@@ -216,6 +217,7 @@ def _reader(
         preflight=preflight,
         carried=tuple(header.carried(reading.endpoint)),
         allow_open_ended=reading.allow_open_ended,
+        problems=Problems(path),
         defaults=defaults,
         takes=reading.takes,
         naming=reading.naming,

@@ -14,6 +14,7 @@ from tweenbatch.manifest import prompts, templates
 from tweenbatch.manifest.choices import Choice, Choices
 from tweenbatch.manifest.clip_names import Naming
 from tweenbatch.manifest.columns import REQUIRED, Header
+from tweenbatch.manifest.formats.bounds import Problems
 from tweenbatch.manifest.formats.sheet import Block
 from tweenbatch.manifest.frame_lookup import Pictures
 from tweenbatch.manifest.preflight import Preflight
@@ -79,13 +80,13 @@ class RowReader:
     carried: Sequence[tuple[str, str]]
     """Name and spelling of the columns that mean nothing here."""
     allow_open_ended: bool
+    problems: Problems
     defaults: Mapping[str, str] = field(default_factory=dict)
     """What stands where a row has an empty cell or none, by the name of the column."""
     takes: int = 1
     """For rows that don't say how many."""
     naming: Naming | None = None
     """How a person wants the clips to be named."""
-    problems: list[Problem] = field(default_factory=list)
 
     def rows(self, block: Block) -> Columns:
         """Return the rows, each once for each take, without those that have problems."""
@@ -126,7 +127,7 @@ class RowReader:
         columns = self._finished(facts)
         if self.naming is not None:
             columns["output"] = self._names(columns, self.naming, cells, wrongs)
-        self.problems += wrongs.problems
+        self.problems.note(wrongs.problems)
         return columns
 
     def _finished(self, facts: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:

@@ -6,8 +6,9 @@ It knows cells and columns by their places; what a column means is not its affai
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
-from tweenbatch.errors import Problem
+from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.manifest import columns
+from tweenbatch.manifest.formats.bounds import OutOfBounds
 from tweenbatch.manifest.formats.sheet import Block, Line, Sheet
 
 BLOCK = 1_000
@@ -44,6 +45,7 @@ def blocks(sheet: Sheet) -> Iterator[Block]:
     What has another shape becomes a problem of the sheet.
     """
     places = [place for place, name in enumerate(sheet.header) if name.strip()]
+    name_chars = sum(map(len, sheet.header))
     while lines := list(islice(sheet.lines, BLOCK)):
         if not _is_even(lines, len(sheet.header)):
             lines = list(_shaped(lines, sheet))
@@ -51,8 +53,14 @@ def blocks(sheet: Sheet) -> Iterator[Block]:
             numbers, line_numbers, cells = zip(*lines, strict=True)
             columns = list(zip(*cells, strict=True))
             if len(places) < len(columns):
-                sheet.problems.extend(_in_nameless(lines, sheet.header))
+                for problem in _in_nameless(lines, sheet.header):
+                    sheet.problems.append(problem)
                 columns = [columns[place] for place in places]
+            if sheet.allowance is not None:
+                try:
+                    sheet.allowance.take_rows(columns, name_chars)
+                except OutOfBounds as error:
+                    raise ManifestError(sheet.path, [Problem(message=str(error))]) from error
             yield Block(numbers, line_numbers, columns)
 
 
@@ -89,6 +97,8 @@ def _in_nameless(lines: Iterable[Line], header: Sequence[str]) -> Iterator[Probl
 def _ragged(row: Line, width: int) -> Problem:
     many = len(row.cells) > width
     hint = "put quotes round texts with separators" if many else "fill it up, if with empty cells"
+    if many and row.line is None:
+        hint = "name their columns, or empty them"
     return Problem(
         message=f"has {len(row.cells)} cells where the header has {width}; {hint}",
         kind="too many cells" if many else "missing cells",

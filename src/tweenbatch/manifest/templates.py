@@ -7,7 +7,13 @@ What is filled in is never filled again.
 import re
 from collections.abc import Callable, Mapping
 
+from tweenbatch.manifest.columns import some
+from tweenbatch.manifest.formats.bounds import MAX_CELL_CHARS
+
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+MOST_WRONG = 20
+"""So much at most is said of one text."""
+
 _PADDED = re.compile(r"(?P<name>.*):0(?P<width>[0-9]{1,2})", re.DOTALL)
 
 
@@ -37,10 +43,9 @@ def fill(
             name, width = padded["name"].strip(), int(padded["width"])
         value = values.get(named(name))
         if value is None:
-            there = ", ".join(values)
             wrong.append(
-                f"has {match[0]}, which names no column; there are {there}; write {{{{ and }}}} "
-                "for braces"
+                f"has {match[0]}, which names no column; there are {some(list(values))}; "
+                "write {{ and }} for braces"
             )
         elif not value:
             wrong.append(
@@ -53,4 +58,20 @@ def fill(
             return value.zfill(width)
         return ""
 
-    return _BRACES.sub(piece, template), wrong
+    return _filled(template, piece, wrong), wrong
+
+
+def _filled(template: str, piece: Callable[[re.Match[str]], str], wrong: list[str]) -> str:
+    """Put pieces into their places until the text is too long, or too much of it is wrong."""
+    room = MAX_CELL_CHARS
+
+    def counted(match: re.Match[str]) -> str:
+        nonlocal room
+        text = piece(match) if room >= 0 and len(wrong) < MOST_WRONG else ""
+        room -= len(text)
+        return text
+
+    filled = _BRACES.sub(counted, template)
+    if room < 0:
+        wrong.append(f"has more than {MAX_CELL_CHARS:,} characters once filled in; shorten it")
+    return filled

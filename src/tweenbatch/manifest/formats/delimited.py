@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
+from tweenbatch.manifest.formats.bounds import MAX_CELL_CHARS, Problems, refuse_header
 from tweenbatch.manifest.formats.sheet import Line, Sheet
 from tweenbatch.manifest.formats.source import Source
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import _csv
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
-MAX_CELL_CHARS = 131_072
 _ANNOUNCED = re.compile(r"sep=([,;\t])\s*", re.IGNORECASE)
 _NAMES_FRAME = re.compile(r"https?://|\.(?:png|jpe?g|webp)\b", re.IGNORECASE)
 _SWALLOWED = (
@@ -51,7 +51,8 @@ def load(source: Source) -> Sheet:
         header = tuple(next(reader))
     except csv.Error as error:
         raise source.refuse(f"the header can't be read: {_said(error)}") from error
-    problems: list[Problem] = []
+    refuse_header(header)
+    problems = Problems(source.path)
     text = _Text(reader=reader, above=above, separator=separator, width=len(header))
     return Sheet(
         path=source.path,
@@ -59,6 +60,7 @@ def load(source: Source) -> Sheet:
         header=header,
         lines=_rows(text, header_row, problems),
         problems=problems,
+        allowance=source.allowance,
     )
 
 

@@ -1,11 +1,14 @@
 """A file of JSON objects becomes a sheet: one on each line, or all of them in an array."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest.formats import values as cells
+from tweenbatch.manifest.formats.bounds import MAX_COLUMNS, OutOfBounds, Problems, refuse_header
 from tweenbatch.manifest.formats.sheet import Line, Sheet
 from tweenbatch.manifest.formats.source import Format, Source
 
@@ -18,8 +21,11 @@ def load(source: Source) -> Sheet:
     The header is made of all names in the order in which they come; so the file is read twice.
     """
     if source.format is Format.JSON:
-        items = _array(source)
-        return _sheet(source, lambda _: iter(items))
+        text = "".join(source.text())
+        sheet = _sheet(source, lambda problems: _array(source, text, problems))
+        if sheet.problems:
+            raise source.refuse_all(sheet.problems)
+        return sheet
     return _sheet(source, lambda problems: _lines(source, problems))
 
 
@@ -28,15 +34,24 @@ Item = tuple[int, int | None, Mapping[str, Any]]
 
 
 def _sheet(source: Source, items: Callable[[list[Problem]], Iterator[Item]]) -> Sheet:
-    problems: list[Problem] = []
-    names = dict.fromkeys(name for _, _, item in items(problems) for name in item)
+    problems = Problems(source.path)
+    names: dict[str, None] = {}
+    for _, _, item in items(problems):
+        names |= dict.fromkeys(item)
+        if len(names) > MAX_COLUMNS:
+            raise OutOfBounds(
+                f"its objects have more than {MAX_COLUMNS:,} different names; a manifest has at "
+                f"most {MAX_COLUMNS:,} columns: remove those that are not needed"
+            )
     header = tuple(names)
+    refuse_header(header)
     return Sheet(
         path=source.path,
         sha256=source.sha256,
         header=header,
-        lines=_rows(items([]), header, problems),
+        lines=_rows(items(Problems(source.path)), header, problems),
         problems=problems,
+        allowance=source.allowance,
     )
 
 
@@ -62,13 +77,15 @@ class _NamedTwice(ValueError):
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _NamedTwice(next(name for name in names if names.count(name) > 1))
+        names = Counter(name for name, _ in pairs)
+        raise _NamedTwice(next(name for name, count in names.items() if count > 1))
     return made
 
 
 # NaN and its like are no JSON, and mean that there was nothing: as text they are told.
-_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=str).decode
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=str)
+_decode = _DECODER.decode
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def _lines(source: Source, problems: list[Problem]) -> Iterator[Item]:
@@ -94,10 +111,14 @@ def _lines(source: Source, problems: list[Problem]) -> Iterator[Item]:
         problems.append(Problem(message=wrong, kind="no object", row=number, line=number))
 
 
-def _array(source: Source) -> list[Item]:
-    text = "".join(source.text())
+def _array(source: Source, text: str, problems: list[Problem]) -> Iterator[Item]:
+    """Yield the objects of an array one by one: all of them at once would fill the memory."""
     try:
-        found = _decode(text)
+        for number, item in enumerate(_items(text), 1):
+            if isinstance(item, dict):
+                yield number, None, item
+            else:
+                problems.append(Problem(message="is no object", kind="no object", row=number))
     except _NamedTwice as error:
         raise source.refuse(f"an object names '{error}' twice; leave one") from error
     except json.JSONDecodeError as error:
@@ -105,20 +126,43 @@ def _array(source: Source) -> list[Item]:
         hint = "; name a file with one object a line .jsonl" if error.msg == "Extra data" else ""
         message = f"is no JSON: {error.msg}, {where}{hint}"
         raise source.refuse(message, line=error.lineno) from error
+    except _NoArray as error:
+        raise source.refuse(
+            f"is {error}; an array of objects is needed, or one object a line in a .jsonl file"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise source.refuse(
             "is nested too deeply, or has a number beyond all bounds; flat objects are needed"
         ) from error
-    if not isinstance(found, list):
-        what = "an object" if isinstance(found, dict) else "one value"
-        raise source.refuse(
-            f"is {what}; an array of objects is needed, or one object a line in a .jsonl file"
-        )
-    strangers = [
-        Problem(message="is no object", kind="no object", row=number)
-        for number, item in enumerate(found, 1)
-        if not isinstance(item, dict)
-    ]
-    if strangers:
-        raise source.refuse_all(strangers)
-    return [(number, None, item) for number, item in enumerate(found, 1)]
+
+
+class _NoArray(ValueError):
+    pass
+
+
+def _items(text: str) -> Iterator[Any]:
+    """Yield what stands in an array; raise ``ValueError`` as ``json`` does for the whole text."""
+    place = _after_space(text, 0)
+    if text[place : place + 1] != "[":
+        raise _NoArray("an object" if isinstance(_decode(text), dict) else "one value")
+    place = _after_space(text, place + 1)
+    if text[place : place + 1] != "]":
+        while True:
+            item, place = _DECODER.raw_decode(text, place)
+            yield item
+            place = _after_space(text, place)
+            mark = text[place : place + 1]
+            if mark == "]":
+                break
+            if mark != ",":
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, place)
+            place = _after_space(text, place + 1)
+    place = _after_space(text, place + 1)
+    if place < len(text):
+        raise json.JSONDecodeError("Extra data", text, place)
+
+
+def _after_space(text: str, place: int) -> int:
+    found = _SPACE.match(text, place)
+    assert found is not None
+    return found.end()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tweenbatch.errors import Problem
+from tweenbatch.manifest.formats.bounds import Allowance
 
 
 class Line(NamedTuple):
@@ -34,6 +35,8 @@ class Sheet:
     lines: Iterator[Line]
     problems: list[Problem] = field(default_factory=list)
     warnings: Sequence[Problem] = ()
+    allowance: Allowance | None = None
+    """How much the rows may come to; None: whatever there is."""
 
 
 class Block(NamedTuple):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.manifest.formats.bounds import Allowance
 
 STDIN = Path("-")
 """How a person asks for the standard input."""
@@ -78,6 +79,7 @@ class Source:
     file: io.BufferedIOBase
     format: Format
     sha256: str
+    allowance: Allowance
 
     def refuse(self, message: str, *, line: int | None = None) -> ManifestError:
         """Return the error for something that is wrong with the whole file."""
@@ -148,11 +150,13 @@ def opened(path: Path) -> Iterator[Source]:
     try:
         file = _seekable(path)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+        allowance = Allowance.of(file.tell())
         file.seek(0)
     except OSError as error:
         raise ManifestError(called, [Problem(message=_unreadable(called, error))]) from error
     with file:
-        yield Source(path=called, file=file, format=_format(called, file), sha256=digest)
+        form = _format(called, file)
+        yield Source(path=called, file=file, format=form, sha256=digest, allowance=allowance)
 
 
 def _seekable(path: Path) -> io.BufferedIOBase:

@@ -6,14 +6,16 @@ a second.
 
 import hashlib
 import re
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
 from tweenbatch.manifest.formats import values as cells
+from tweenbatch.manifest.formats.bounds import Problems, refuse_header
 from tweenbatch.manifest.formats.sheet import Line, Sheet
 from tweenbatch.manifest.formats.source import Format, Source
 
@@ -44,10 +46,8 @@ def load(source: Source) -> Sheet:
         raise source.refuse(
             f"{source.format} needs more than is installed: pip install 'tweenbatch[tables]'"
         ) from error
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise source.refuse(f"can't be read as {source.format} ({said})") from error
-    return _sheet(source.path, source.sha256, table)
+    refuse_header(table.header)
+    return replace(_sheet(source.path, source.sha256, table), allowance=source.allowance)
 
 
 def of_dataframe(frame: "pd.DataFrame", path: Path) -> Sheet:
@@ -82,18 +82,13 @@ def _workbook(source: Source) -> Table:
 
     What a person has hidden is not bought.
     """
-    import openpyxl
+    from tweenbatch.manifest.formats import workbook
 
-    values = openpyxl.load_workbook(source.file, read_only=True, data_only=True)
-    source.file.seek(0)
-    formulas = openpyxl.load_workbook(source.file, read_only=True)
     found: dict[str, Table] = {}
-    for name in values.sheetnames:
-        if values[name].sheet_state == "visible":
-            rows = _told(values[name], formulas[name])
-            header = next((row for _, row in rows if any(map(_filled, row))), None)
-            if header is not None:
-                found[name] = Table([cells.text_of(value, "") for value in header], rows)
+    for sheet in workbook.sheets(source.file, source.allowance):
+        header = next((row for _, row in sheet.rows if any(map(_filled, row))), None)
+        if header is not None:
+            found[sheet.name] = Table([cells.text_of(value, "") for value in header], sheet.rows)
     if not found:
         raise source.refuse("there is nothing in the workbook that can be seen")
     name = next(filter(lambda each: _is_ours(found[each]), found), next(iter(found)))
@@ -114,29 +109,12 @@ def _left_out(read: str, others: Mapping[str, Table]) -> Iterator[Problem]:
         yield Problem(message=message, kind=kind)
 
 
-def _told(values: Any, formulas: Any) -> "Iterator[tuple[int, Sequence[Any]]]":
-    """Yield numbered rows; a formula that was never worked out stays a formula."""
-    if not hasattr(values, "iter_rows"):  # a sheet that is one picture
-        return
-    pairs = zip(
-        values.iter_rows(values_only=True), formulas.iter_rows(values_only=True), strict=False
-    )
-    for number, (row, written) in enumerate(pairs, 1):
-        yield (
-            number,
-            tuple(
-                cells.Unworked() if value is None and str(formula or "").startswith("=") else value
-                for value, formula in zip(row, written, strict=False)
-            ),
-        )
-
-
 def _filled(value: object) -> bool:
     return value is not None and bool(str(value).strip())
 
 
 def _sheet(path: Path, sha256: str, table: Table) -> Sheet:
-    problems: list[Problem] = []
+    problems = Problems(path)
     return Sheet(
         path=path,
         sha256=sha256,
@@ -152,7 +130,8 @@ def _lines(
 ) -> Iterator[Line]:
     for number, row in rows:
         texts, good = [], True
-        for name, value in zip(header, row, strict=True):
+        # A row of a workbook ends with its last filled cell.
+        for name, value in zip_longest(header, row):
             try:
                 texts.append(cells.text_of(value, name))
             except cells.NotText as error:

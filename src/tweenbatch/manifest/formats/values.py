@@ -9,9 +9,13 @@ from numbers import Integral, Real
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
+from tweenbatch.manifest.formats.bounds import MAX_CELL_CHARS
 
 MEANT_AS_TEXT = frozenset({*columns.REQUIRED, *columns.OPTIONAL})
 """Columns in which a date is one that a spreadsheet made of something else."""
+
+MAX_DIGITS = 1_000
+"""Of a number: longer ones take time, and mean nothing."""
 
 
 class NotText(ValueError):
@@ -37,6 +41,8 @@ def text_of(value: object, column: str) -> str:
 @text_of.register
 def _(value: str, column: str) -> str:
     del column
+    if len(value) > MAX_CELL_CHARS:
+        raise NotText(f"has {len(value):,} characters; at most {MAX_CELL_CHARS:,} are read")
     if "\0" in value:
         raise NotText("has a NUL character, which no text has; remove it")
     try:
@@ -57,6 +63,8 @@ def _(value: Unworked, column: str) -> str:
 @text_of.register
 def _(value: Decimal, column: str) -> str:
     del column
+    if value.is_finite() and abs(value.adjusted()) > MAX_DIGITS:
+        raise NotText(f"is a number with more than {MAX_DIGITS:,} digits; a shorter one is needed")
     return f"{value.normalize():f}" if value.is_finite() else str(value)
 
 
@@ -99,7 +107,7 @@ def _(value: dt.date | dt.time, column: str) -> str:
 def _(value: Sequence[object], column: str) -> str:
     if any(isinstance(part, list | tuple | dict) for part in value):
         raise NotText("is a list of lists or objects; one text is needed")
-    return ", ".join(text_of(part, column) for part in value)
+    return text_of(", ".join(text_of(part, column) for part in value), column)
 
 
 @text_of.register
