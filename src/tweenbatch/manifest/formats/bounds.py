@@ -42,7 +42,7 @@ class Allowance:
         return cls(
             cells=8 * MEGABYTE + 4 * size,
             chars=100 * MEGABYTE + 100 * size,
-            unpacked=200 * MEGABYTE + 100 * size,
+            unpacked=150 * MEGABYTE + 100 * size,
             elements=MEGABYTE // 2 + 2 * size,
         )
 

@@ -5,7 +5,6 @@ a second.
 """
 
 import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
 from tweenbatch.manifest.formats import values as cells
-from tweenbatch.manifest.formats.bounds import Problems, refuse_header
+from tweenbatch.manifest.formats.bounds import OutOfBounds, Problems, refuse_header
 from tweenbatch.manifest.formats.sheet import Line, Sheet
 from tweenbatch.manifest.formats.source import Format, Source
 
@@ -23,10 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HEADER_ROW = 1
-PART = 5_000
-"""Rows that are read at once."""
-
-_LABELS = re.compile(r"__index_level_\d+__")
 
 
 class Table(NamedTuple):
@@ -63,17 +58,9 @@ def of_dataframe(frame: "pd.DataFrame", path: Path) -> Sheet:
 
 
 def _parquet(source: Source) -> Table:
-    """Read in parts: a file of a million rows is never whole in memory."""
-    from pyarrow import parquet  # type: ignore[import-untyped]
+    from tweenbatch.manifest.formats import parquet
 
-    file = parquet.ParquetFile(source.file)
-    # pandas writes the labels of rows as one more column.
-    names = [name for name in file.schema_arrow.names if not _LABELS.fullmatch(name)]
-    rows = (
-        tuple(item.values())
-        for part in file.iter_batches(batch_size=PART, columns=names)
-        for item in part.to_pylist()
-    )
+    names, rows = parquet.rows(source.file, source.allowance)
     return Table(names, enumerate(rows, HEADER_ROW + 1))
 
 
@@ -134,6 +121,9 @@ def _lines(
         for name, value in zip_longest(header, row):
             try:
                 texts.append(cells.text_of(value, name))
+            except cells.TooLong as error:
+                # One text may stand in a million cells: the next one is not looked for.
+                raise OutOfBounds(f"row {number}, column '{name}': {error}") from error
             except cells.NotText as error:
                 problems.append(cells.problem(error, name, row=number, line=None))
                 good = False

@@ -22,6 +22,10 @@ class NotText(ValueError):
     """A value that no cell of a manifest can hold; says what is wrong with it."""
 
 
+class TooLong(NotText):
+    """A text with more characters than a cell may have."""
+
+
 class Unworked:
     """A formula of which nobody knows what it comes to."""
 
@@ -42,7 +46,7 @@ def text_of(value: object, column: str) -> str:
 def _(value: str, column: str) -> str:
     del column
     if len(value) > MAX_CELL_CHARS:
-        raise NotText(f"has {len(value):,} characters; at most {MAX_CELL_CHARS:,} are read")
+        raise TooLong(f"has {len(value):,} characters; at most {MAX_CELL_CHARS:,} are read")
     if "\0" in value:
         raise NotText("has a NUL character, which no text has; remove it")
     try:

@@ -1,0 +1,155 @@
+"""Rows of a Parquet file, a part at a time, each of which is known to fit into memory before.
+
+In a few kilobytes such a file holds billions of values, or one long text a million times: Arrow
+unfolds whatever it is told to.
+"""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import pyarrow as pa  # type: ignore[import-untyped]
+from pyarrow import compute, parquet
+
+from tweenbatch.manifest.formats.bounds import (
+    MAX_CELL_CHARS,
+    MEGABYTE,
+    Allowance,
+    OutOfBounds,
+    refuse_header,
+)
+from tweenbatch.manifest.formats.pages import Page, pages
+
+PART = 5_000
+"""Rows that are read at once, and fewer where they are long or wide."""
+PART_CELLS = 500_000
+PART_BYTES = 50 * MEGABYTE
+MAX_PAGE = 100 * MEGABYTE
+MAX_GROUPS = 10_000
+MAX_BYTES_OF_LISTS = 150 * MEGABYTE
+
+_LABELS = re.compile(r"__index_level_\d+__")
+
+
+class Rows(NamedTuple):
+    """The names of the columns, and their values row by row."""
+
+    names: Sequence[str]
+    rows: Iterator[Sequence[Any]]
+
+
+def rows(source: io.BufferedIOBase, allowance: Allowance) -> Rows:
+    """Return what the file holds; raises whatever a damaged one makes Arrow raise."""
+    file = parquet.ParquetFile(source)
+    # pandas writes the labels of rows as one more column.
+    names = [name for name in file.schema_arrow.names if not _LABELS.fullmatch(name)]
+    refuse_header(names)
+    for name in names:
+        _refuse_type(name, file.schema_arrow.field(name).type)
+    longest = _longest(source, file, allowance)
+    texts = max(1, sum(map(_is_text, file.schema_arrow.types)))
+    at_once = min(
+        *(PART, PART_CELLS // max(1, len(names)), PART_BYTES // max(1, longest * texts)),
+    )
+    return Rows(names, _values(file, names, max(1, at_once)))
+
+
+def _values(file: Any, names: Sequence[str], at_once: int) -> Iterator[Sequence[Any]]:
+    for part in file.iter_batches(batch_size=at_once, columns=names):
+        yield from zip(*(column.to_pylist() for column in part.columns), strict=True)
+
+
+def _refuse_type(name: str, kind: Any) -> None:
+    """Raise ``OutOfBounds`` for a column that is neither plain nor a list of what is."""
+    inner = kind.value_type if _is_list(kind) else kind
+    inner = getattr(inner, "storage_type", inner)
+    if pa.types.is_nested(inner) or pa.types.is_fixed_size_binary(inner):
+        raise OutOfBounds(f"column '{name}' is of the kind {kind}; a column of texts is needed")
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _is_text(kind: Any) -> bool:
+    return not (pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
+
+
+def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
+    """Return how many bytes a value may have that stands once in a file and often in its rows."""
+    if file.num_row_groups > MAX_GROUPS:
+        raise OutOfBounds(f"it has more than {MAX_GROUPS:,} groups of rows; write it anew")
+    schema = file.schema
+    texts = {
+        place for place in range(len(schema)) if schema.column(place).physical_type == "BYTE_ARRAY"
+    }
+    longest = values = 0
+    for group in range(file.num_row_groups):
+        chunks = _chunks(source, file.metadata.row_group(group), allowance)
+        repeated, in_lists = [], 0
+        for place, chunk in enumerate(chunks):
+            count = sum(page.values for page in chunk if not page.is_dictionary)
+            values += count
+            if place in texts:
+                repeated += [page for page in chunk if page.is_dictionary or page.repeats]
+                in_lists += count if schema.column(place).max_repetition_level else 0
+        if values > allowance.cells:
+            raise OutOfBounds(
+                "it has far more cells than are read from a file of this size, most of them alike; "
+                "remove columns that are not needed, or split the file"
+            )
+        most = max((page.size for page in repeated), default=0)
+        if most * max(PART * len(texts), in_lists) > PART_BYTES:
+            # Most values are far shorter than their page: have a look at them.
+            paths = [schema.column(place).path for place in sorted(texts)]
+            most = _longest_text(source, paths, group, repeated)
+        if most * in_lists > MAX_BYTES_OF_LISTS:
+            raise OutOfBounds("its lists repeat long texts too often; write texts instead of lists")
+        longest = max(longest, most)
+    return longest
+
+
+def _chunks(source: io.BufferedIOBase, group: Any, allowance: Allowance) -> Iterator[list[Page]]:
+    """Yield the pages of each column; raise ``OutOfBounds`` for what would unfold too far."""
+    for place in range(group.num_columns):
+        column = group.column(place)
+        first = column.dictionary_page_offset
+        start = column.data_page_offset
+        start = start if first is None or not 0 < first < start else first
+        chunk = []
+        for page in pages(source, start, start + column.total_compressed_size):
+            if page.size > MAX_PAGE:
+                raise OutOfBounds("one of its pages is too large; write it anew with smaller ones")
+            allowance.take_unpacked(page.size)
+            chunk.append(page)
+        yield chunk
+
+
+def _longest_text(
+    source: io.BufferedIOBase, paths: Sequence[str], group: int, repeated: Sequence[Page]
+) -> int:
+    """Return the bytes of the longest text of a group that may repeat.
+
+    Raises ``OutOfBounds`` where no cell may be that long.
+    """
+    file = parquet.ParquetFile(source, read_dictionary=paths)
+    first = next(file.iter_batches(batch_size=1, row_groups=[group]), None)
+    known, most, most_chars = 0, 0, 0
+    for column in first.columns if first else ():
+        found = column.flatten() if _is_list(column.type) else column
+        if isinstance(found, pa.DictionaryArray):
+            words = found.dictionary
+            known += len(words)
+            most = max(most, compute.max(compute.binary_length(words)).as_py() or 0)
+            chars = compute.utf8_length if pa.types.is_string(words.type) else compute.binary_length
+            most_chars = max(most_chars, compute.max(chars(words)).as_py() or 0)
+    if most_chars > MAX_CELL_CHARS:
+        raise OutOfBounds(
+            f"a cell has {most_chars:,} characters; at most {MAX_CELL_CHARS:,} are read: shorten it"
+        )
+    if known < sum(page.values for page in repeated if page.is_dictionary):
+        return max(page.size for page in repeated)  # some of them were not there to be seen
+    return max(most, *(page.size for page in repeated if page.repeats), 0)
