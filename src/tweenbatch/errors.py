@@ -73,14 +73,25 @@ class Problem:
                 else f"row {self.row} (line {self.line})"
             )
         if self.column is not None:
-            where.append(f"column '{self.column}'")
-        return _one_line(f"{', '.join(where)}: {self.message}" if where else self.message)
+            where.append(f"column '{_shortened(self.column)}'")
+        said = _shortened(self.message)
+        return _one_line(f"{', '.join(where)}: {said}" if where else said)
 
 
 def _one_line(text: str) -> str:
     """Return text out of a file as one line that steers no terminal."""
     return "".join(c if c.isprintable() else " " for c in text)
 
+
+def _shortened(text: str) -> str:
+    """Return a message without the middle of the long text out of a file that it repeats."""
+    if len(text) <= MOST_CHARS_SHOWN:
+        return text
+    return f"{text[: MOST_CHARS_SHOWN - 200]} … {text[-200:]}"
+
+
+MOST_CHARS_SHOWN = 1_000
+"""Of one problem; all of it is in the list of problems."""
 
 MOST_OF_A_KIND = 20
 """Of problems alike so many are shown; the others are counted."""

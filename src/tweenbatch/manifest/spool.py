@@ -13,7 +13,10 @@ from typing import IO, Any
 from tweenbatch.records.manifest import Columns, Row, rows_of
 
 IN_MEMORY = 5_000
-"""From so many rows on, those that wait in memory are written; fewer never are."""
+"""From so many rows on, those that wait in memory are written; fewer only where they are long."""
+
+CHARS_IN_MEMORY = 20_000_000
+"""From so many characters on as well; of those that mean nothing here a row may have many."""
 
 PART = 1_000
 """So many rows at most come back together."""
@@ -31,7 +34,7 @@ class Spool:
         self._written: list[tuple[int, int]] = []
         """Where in the file each part begins, and how many bytes it has."""
         self._count = 0
-        self._waiting = 0
+        self._waiting = self._waiting_chars = 0
 
     def extend(self, columns: Columns) -> None:
         """Append rows."""
@@ -41,7 +44,8 @@ class Spool:
             self._latest.append({name: column[some] for name, column in columns.items()})
         self._count += count
         self._waiting += count
-        if self._waiting < IN_MEMORY:
+        self._waiting_chars += sum(map(len, columns["extra_json"]))
+        if self._waiting < IN_MEMORY and self._waiting_chars < CHARS_IN_MEMORY:
             return
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="tweenbatch-")  # noqa: SIM115
@@ -50,7 +54,7 @@ class Spool:
             self._written.append((self._file.seek(0, 2), len(packed)))
             self._file.write(packed)
         self._latest.clear()
-        self._waiting = 0
+        self._waiting = self._waiting_chars = 0
 
     def __len__(self) -> int:
         return self._count

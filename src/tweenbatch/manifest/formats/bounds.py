@@ -13,6 +13,9 @@ MAX_COLUMNS = 1_000
 MAX_NAME_CHARS = 200
 """Of the name of a column: every row repeats it in what is exported."""
 
+MAX_HEADER_CHARS = 50_000
+"""Of all names together."""
+
 MAX_CELL_CHARS = 131_072
 """Of any cell; Python's ``csv`` has the same bound."""
 
@@ -49,17 +52,21 @@ class Allowance:
     def take_rows(self, columns: Sequence[Sequence[str]], header_chars: int) -> None:
         """Count rows, column by column; raise ``OutOfBounds``."""
         rows = len(columns[0]) if columns else 0
-        self.cells -= rows * len(columns)
+        self.take_cells(rows * len(columns))
         self.chars -= rows * header_chars + sum(sum(map(len, column)) for column in columns)
-        if self.cells < 0:
-            raise OutOfBounds(
-                "most of its cells are empty or repeat others, and there are too many of them for "
-                "a file of this size; remove columns that are not needed, or split the file"
-            )
         if self.chars < 0:
             raise OutOfBounds(
                 "it repeats long texts so often that they come to more than is read from a file "
                 "of this size; shorten them, or split the file"
+            )
+
+    def take_cells(self, count: int) -> None:
+        """Count cells, also empty ones; raise ``OutOfBounds``."""
+        self.cells -= count
+        if self.cells < 0:
+            raise OutOfBounds(
+                "it has far more cells than are read from a file of this size, most of them empty "
+                "or alike; remove columns that are not needed, or split the file"
             )
 
     def take_unpacked(self, size: int) -> None:
@@ -76,8 +83,8 @@ class Allowance:
         self.elements -= count
         if self.elements < 0:
             raise OutOfBounds(
-                "it has far more cells than are read from a file of this size, most of them empty; "
-                "copy the rows into a new workbook, or split the file"
+                "it has far more entries than are read from a file of this size, most of them "
+                "empty; copy the rows into a new workbook, or split the file"
             )
 
 
@@ -116,4 +123,9 @@ def refuse_header(header: Sequence[str]) -> None:
         raise OutOfBounds(
             f"the name of a column has {len(longest):,} characters ('{longest[:40]}…'); at most "
             f"{MAX_NAME_CHARS} are allowed"
+        )
+    if sum(map(len, header)) > MAX_HEADER_CHARS:
+        raise OutOfBounds(
+            f"the names of the columns have more than {MAX_HEADER_CHARS:,} characters together; "
+            "shorten them, or remove columns that are not needed"
         )

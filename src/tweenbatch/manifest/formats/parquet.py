@@ -6,7 +6,7 @@ unfolds whatever it is told to.
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -89,23 +89,25 @@ def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
     longest = values = 0
     for group in range(file.num_row_groups):
         chunks = _chunks(source, file.metadata.row_group(group), allowance)
-        repeated, in_lists = [], 0
+        words: dict[str, list[Page]] = {}
+        most = in_lists = 0
         for place, chunk in enumerate(chunks):
             count = sum(page.values for page in chunk if not page.is_dictionary)
             values += count
             if place in texts:
-                repeated += [page for page in chunk if page.is_dictionary or page.repeats]
+                of_words = [page for page in chunk if page.is_dictionary]
                 in_lists += count if schema.column(place).max_repetition_level else 0
+                if any(page.repeats for page in chunk):
+                    most = max(most, *(page.size for page in chunk))
+                elif of_words:
+                    words[schema.column(place).path] = of_words
         if values > allowance.cells:
-            raise OutOfBounds(
-                "it has far more cells than are read from a file of this size, most of them alike; "
-                "remove columns that are not needed, or split the file"
-            )
-        most = max((page.size for page in repeated), default=0)
-        if most * max(PART * len(texts), in_lists) > PART_BYTES:
-            # Most values are far shorter than their page: have a look at them.
-            paths = [schema.column(place).path for place in sorted(texts)]
-            most = _longest_text(source, paths, group, repeated)
+            allowance.take_cells(values)
+        size = max((page.size for chunk in words.values() for page in chunk), default=0)
+        if size * max(PART * len(texts), in_lists) > PART_BYTES:
+            # Most words are far shorter than the page on which they stand: have a look at them.
+            size = _longest_word(source, words, group)
+        most = max(most, size)
         if most * in_lists > MAX_BYTES_OF_LISTS:
             raise OutOfBounds("its lists repeat long texts too often; write texts instead of lists")
         longest = max(longest, most)
@@ -128,28 +130,36 @@ def _chunks(source: io.BufferedIOBase, group: Any, allowance: Allowance) -> Iter
         yield chunk
 
 
-def _longest_text(
-    source: io.BufferedIOBase, paths: Sequence[str], group: int, repeated: Sequence[Page]
+def _longest_word(
+    source: io.BufferedIOBase, words: Mapping[str, Sequence[Page]], group: int
 ) -> int:
-    """Return the bytes of the longest text of a group that may repeat.
+    """Return the bytes of the longest word in the dictionaries of a group, by their column.
 
     Raises ``OutOfBounds`` where no cell may be that long.
     """
-    file = parquet.ParquetFile(source, read_dictionary=paths)
+    file = parquet.ParquetFile(source, read_dictionary=list(words))
     first = next(file.iter_batches(batch_size=1, row_groups=[group]), None)
     known, most, most_chars = 0, 0, 0
     for column in first.columns if first else ():
         found = column.flatten() if _is_list(column.type) else column
         if isinstance(found, pa.DictionaryArray):
-            words = found.dictionary
-            known += len(words)
-            most = max(most, compute.max(compute.binary_length(words)).as_py() or 0)
-            chars = compute.utf8_length if pa.types.is_string(words.type) else compute.binary_length
-            most_chars = max(most_chars, compute.max(chars(words)).as_py() or 0)
+            known += len(found.dictionary)
+            most = max(most, _most(compute.binary_length(found.dictionary)))
+            most_chars = max(most_chars, _most(_chars(found.dictionary)))
     if most_chars > MAX_CELL_CHARS:
         raise OutOfBounds(
             f"a cell has {most_chars:,} characters; at most {MAX_CELL_CHARS:,} are read: shorten it"
         )
-    if known < sum(page.values for page in repeated if page.is_dictionary):
-        return max(page.size for page in repeated)  # some of them were not there to be seen
-    return max(most, *(page.size for page in repeated if page.repeats), 0)
+    pages_of_words = [page for chunk in words.values() for page in chunk]
+    if known < sum(page.values for page in pages_of_words):
+        return max(page.size for page in pages_of_words)  # some were not there to be seen
+    return most
+
+
+def _chars(words: Any) -> Any:
+    is_text = pa.types.is_string(words.type) or pa.types.is_large_string(words.type)
+    return compute.utf8_length(words) if is_text else compute.binary_length(words)
+
+
+def _most(lengths: Any) -> int:
+    return compute.max(lengths).as_py() or 0

@@ -194,6 +194,7 @@ class _Book(ExcelReader):
                     cell["column"]: cell["value"] for cell in row if cell["value"] is not None
                 }
                 if filled:
+                    self._allowance.take_cells(max(filled))
                     yield number, _dense(number, filled)
 
 
