@@ -1,6 +1,7 @@
 """From a file to its manifest: sheet, header, rows, problems."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tweenbatch import __version__
 from tweenbatch import paths as places
-from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.errors import ManifestError, Problem, TweenbatchError
 from tweenbatch.frames.cache import Memory
 from tweenbatch.frames.fit import Fit, Fitting
 from tweenbatch.frames.warnings import is_hint
@@ -33,6 +34,8 @@ from tweenbatch.records.manifest import LastImport, Manifest
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 NOTHING = "there are no rows below the header; add one for each clip"
 
@@ -94,6 +97,14 @@ def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
             manifests.append(read(path, reading))
         except ManifestError as error:
             wrong.append(error)
+        except (TweenbatchError, OSError, MemoryError):
+            raise  # of the table, the disk or the machine, not of this file
+        except Exception as error:  # a process boundary: a fault of ours holds up no other file
+            log.exception("manifest not read path=%s", path)
+            message = (
+                f"can't be read ({type(error).__name__}: a fault of tweenbatch; please report it)"
+            )
+            wrong.append(ManifestError(source.named(path), [Problem(message=message)]))
     if wrong:
         raise ManifestError(wrong[0].path, wrong[0].problems, others=wrong[1:])
     if reading.naming is not None:

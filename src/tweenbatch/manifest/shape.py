@@ -58,7 +58,7 @@ def blocks(sheet: Sheet) -> Iterator[Block]:
                 columns = [columns[place] for place in places]
             if sheet.allowance is not None:
                 try:
-                    sheet.allowance.take_rows(columns, name_chars)
+                    sheet.allowance.take_texts(columns, name_chars)
                 except OutOfBounds as error:
                     raise ManifestError(sheet.path, [Problem(message=str(error))]) from error
             yield Block(numbers, line_numbers, columns)

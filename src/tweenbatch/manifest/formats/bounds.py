@@ -43,16 +43,15 @@ class Allowance:
     def of(cls, size: int) -> "Allowance":
         """Return the allowance of a file of so many bytes."""
         return cls(
-            cells=8 * MEGABYTE + 4 * size,
+            cells=5 * MEGABYTE + 3 * size,
             chars=100 * MEGABYTE + 100 * size,
             unpacked=150 * MEGABYTE + 100 * size,
             elements=MEGABYTE // 2 + 2 * size,
         )
 
-    def take_rows(self, columns: Sequence[Sequence[str]], header_chars: int) -> None:
-        """Count rows, column by column; raise ``OutOfBounds``."""
+    def take_texts(self, columns: Sequence[Sequence[str]], header_chars: int) -> None:
+        """Count the texts of rows, column by column; raise ``OutOfBounds``."""
         rows = len(columns[0]) if columns else 0
-        self.take_cells(rows * len(columns))
         self.chars -= rows * header_chars + sum(sum(map(len, column)) for column in columns)
         if self.chars < 0:
             raise OutOfBounds(

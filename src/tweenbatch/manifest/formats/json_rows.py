@@ -8,7 +8,13 @@ from typing import Any
 
 from tweenbatch.errors import Problem
 from tweenbatch.manifest.formats import values as cells
-from tweenbatch.manifest.formats.bounds import MAX_COLUMNS, OutOfBounds, Problems, refuse_header
+from tweenbatch.manifest.formats.bounds import (
+    MAX_COLUMNS,
+    Allowance,
+    OutOfBounds,
+    Problems,
+    refuse_header,
+)
 from tweenbatch.manifest.formats.sheet import Line, Sheet
 from tweenbatch.manifest.formats.source import Format, Source
 
@@ -49,20 +55,25 @@ def _sheet(source: Source, items: Callable[[list[Problem]], Iterator[Item]]) -> 
         path=source.path,
         sha256=source.sha256,
         header=header,
-        lines=_rows(items(Problems(source.path)), header, problems),
+        lines=_rows(items(Problems(source.path)), header, problems, source.allowance),
         problems=problems,
         allowance=source.allowance,
     )
 
 
 def _rows(
-    items: Iterator[Item], header: tuple[str, ...], problems: list[Problem]
+    items: Iterator[Item],
+    header: tuple[str, ...],
+    problems: list[Problem],
+    allowance: Allowance,
 ) -> Iterator[Line]:
     for number, line, item in items:
+        allowance.take_cells(len(header))
         texts, good = [], True
         for name in header:
+            value = item.get(name)
             try:
-                texts.append(cells.text_of(item.get(name), name))
+                texts.append("" if value is None else cells.text_of(value, name))
             except cells.NotText as error:
                 problems.append(cells.problem(error, name, row=number, line=line))
                 good = False

@@ -1,12 +1,20 @@
 """What the pages of a Parquet file unfold to, from their headers and without unfolding any.
 
-The footer of a file may claim anything; a decoder goes by the header before each page. That header
-is a struct in Thrift's compact protocol.
+The footer of a file may claim anything; a decoder goes by the header before each page. Both are
+structs in Thrift's compact protocol. Arrow's own view of a damaged footer is not asked: it ends the
+whole process (pyarrow 26, ``RowGroupMetaData.column``).
 """
 
 import io
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+MAX_FOOTER = 5_000_000
+"""Bytes; a thousand groups of ten columns have a third of that."""
+_TAIL = 8
+_ROW_GROUPS, _COLUMNS, _FACTS = 4, 1, 3
+_KIND, _PACKED_SIZE, _DATA_START, _WORDS_START = 1, 7, 9, 11
+_BYTE_ARRAY = 6
 
 MAX_HEADER = 1_000_000
 """Bytes; the least and the greatest value of the page may stand in it."""
@@ -25,6 +33,14 @@ _VALUES = 1
 _ENCODING = {0: 2, 3: 4}
 
 
+class Chunk(NamedTuple):
+    """The pages of one column in one group of rows, and where they begin and end."""
+
+    start: int
+    end: int
+    is_text: bool
+
+
 class Page(NamedTuple):
     """A page before it is unfolded."""
 
@@ -35,8 +51,39 @@ class Page(NamedTuple):
     """Whether a value may be the last one again, which takes no room in the page."""
 
 
-def pages(file: io.BufferedIOBase, start: int, end: int) -> Iterator[Page]:
-    """Yield the pages between two places; raise ``ValueError`` where there is no page."""
+def groups(file: io.BufferedIOBase) -> Iterator[list[Chunk]]:
+    """Yield the chunks of each group of rows; raise ``ValueError`` where the footer has none."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - _TAIL))
+    length = int.from_bytes(file.read(4), "little")
+    if length > min(size - _TAIL, MAX_FOOTER):
+        raise ValueError(f"its footer has {length:,} bytes; at most {MAX_FOOTER:,} are read")
+    file.seek(size - _TAIL - length)
+    try:
+        footer = _Struct(file.read(length)).fields(0)
+    except IndexError:
+        raise ValueError("its footer is cut off") from None
+    for group in _structs(footer.get(_ROW_GROUPS)):
+        yield [_chunk(column.get(_FACTS)) for column in _structs(group.get(_COLUMNS))]
+
+
+def _chunk(facts: object) -> Chunk:
+    if not isinstance(facts, dict):
+        raise ValueError("its footer lacks a column")  # noqa: TRY004 - a fault of the file
+    start, words = facts.get(_DATA_START, 0), facts.get(_WORDS_START)
+    if words is not None and 0 < words < start:
+        start = words
+    end = start + facts.get(_PACKED_SIZE, 0)
+    return Chunk(start=start, end=end, is_text=facts.get(_KIND) == _BYTE_ARRAY)
+
+
+def _structs(found: object) -> list[dict[int, Any]]:
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def pages(file: io.BufferedIOBase, chunk: Chunk) -> Iterator[Page]:
+    """Yield the pages of a column; raise ``ValueError`` where there is none."""
+    start, end = chunk.start, chunk.end
     while start < end:
         header, length = _header(file, start)
         kind = header.get(1, 0)
@@ -76,9 +123,9 @@ class _Struct:
         self.place = 0
 
     def fields(self, depth: int) -> dict[int, Any]:
-        """Return the whole numbers and structs among the fields, by their number."""
+        """Return the whole numbers, the structs and their lists, by the number of the field."""
         if depth > _MAX_DEPTH:
-            raise ValueError("a page's header is nested too deeply")
+            raise ValueError("a header is nested too deeply")
         found: dict[int, Any] = {}
         number = 0
         while head := self._byte():
@@ -105,14 +152,16 @@ class _Struct:
             case 9 | 10:
                 head = self._byte()
                 count = self._varint() if head >> 4 == _LONG else head >> 4
+                values = []
                 for _ in range(count):
-                    self._value(head & 15, depth, in_list=True)
+                    values.append(self._value(head & 15, depth, in_list=True))
                     if self.place > len(self._data):
                         raise IndexError
+                return values
             case 12:
                 return self.fields(depth + 1)
             case _:
-                raise ValueError(f"a page's header has a field of kind {kind}")
+                raise ValueError(f"a header has a field of kind {kind}")
         return None
 
     def _byte(self) -> int:
@@ -129,7 +178,7 @@ class _Struct:
             if not byte & 128:
                 return value
             if shift > _BITS:
-                raise ValueError("a page's header has a number beyond all bounds")
+                raise ValueError("a header has a number beyond all bounds")
 
     def _zigzag(self) -> int:
         value = self._varint()

@@ -19,7 +19,7 @@ from tweenbatch.manifest.formats.bounds import (
     OutOfBounds,
     refuse_header,
 )
-from tweenbatch.manifest.formats.pages import Page, pages
+from tweenbatch.manifest.formats.pages import Chunk, Page, groups, pages
 
 PART = 5_000
 """Rows that are read at once, and fewer where they are long or wide."""
@@ -83,28 +83,24 @@ def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
     if file.num_row_groups > MAX_GROUPS:
         raise OutOfBounds(f"it has more than {MAX_GROUPS:,} groups of rows; write it anew")
     schema = file.schema
-    texts = {
-        place for place in range(len(schema)) if schema.column(place).physical_type == "BYTE_ARRAY"
-    }
     longest = values = 0
-    for group in range(file.num_row_groups):
-        chunks = _chunks(source, file.metadata.row_group(group), allowance)
+    for group, chunks in enumerate(groups(source)):
         words: dict[str, list[Page]] = {}
         most = in_lists = 0
         for place, chunk in enumerate(chunks):
-            count = sum(page.values for page in chunk if not page.is_dictionary)
+            found = _pages(source, chunk, allowance)
+            count = sum(page.values for page in found if not page.is_dictionary)
             values += count
-            if place in texts:
-                of_words = [page for page in chunk if page.is_dictionary]
+            if chunk.is_text:
                 in_lists += count if schema.column(place).max_repetition_level else 0
-                if any(page.repeats for page in chunk):
-                    most = max(most, *(page.size for page in chunk))
-                elif of_words:
+                if any(page.repeats for page in found):
+                    most = max(most, *(page.size for page in found))
+                elif of_words := [page for page in found if page.is_dictionary]:
                     words[schema.column(place).path] = of_words
         if values > allowance.cells:
             allowance.take_cells(values)
         size = max((page.size for chunk in words.values() for page in chunk), default=0)
-        if size * max(PART * len(texts), in_lists) > PART_BYTES:
+        if size * max(PART * len(words), in_lists) > PART_BYTES:
             # Most words are far shorter than the page on which they stand: have a look at them.
             size = _longest_word(source, words, group)
         most = max(most, size)
@@ -114,20 +110,15 @@ def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
     return longest
 
 
-def _chunks(source: io.BufferedIOBase, group: Any, allowance: Allowance) -> Iterator[list[Page]]:
-    """Yield the pages of each column; raise ``OutOfBounds`` for what would unfold too far."""
-    for place in range(group.num_columns):
-        column = group.column(place)
-        first = column.dictionary_page_offset
-        start = column.data_page_offset
-        start = start if first is None or not 0 < first < start else first
-        chunk = []
-        for page in pages(source, start, start + column.total_compressed_size):
-            if page.size > MAX_PAGE:
-                raise OutOfBounds("one of its pages is too large; write it anew with smaller ones")
-            allowance.take_unpacked(page.size)
-            chunk.append(page)
-        yield chunk
+def _pages(source: io.BufferedIOBase, chunk: Chunk, allowance: Allowance) -> list[Page]:
+    """Return the pages of a column; raise ``OutOfBounds`` for what would unfold too far."""
+    found = []
+    for page in pages(source, chunk):
+        if page.size > MAX_PAGE:
+            raise OutOfBounds("one of its pages is too large; write it anew with smaller ones")
+        allowance.take_unpacked(page.size)
+        found.append(page)
+    return found
 
 
 def _longest_word(

@@ -120,7 +120,7 @@ def _lines(
         # A row of a workbook ends with its last filled cell.
         for name, value in zip_longest(header, row):
             try:
-                texts.append(cells.text_of(value, name))
+                texts.append("" if value is None else cells.text_of(value, name))
             except cells.TooLong as error:
                 # One text may stand in a million cells: the next one is not looked for.
                 raise OutOfBounds(f"row {number}, column '{name}': {error}") from error
