@@ -102,12 +102,19 @@ class ManifestError(UsageError):
 
     ``others`` are the errors of further manifests of the same call, ``listed`` the file in which
     all problems of this one are written down, if there is such a file; ``unlisted`` says why not.
+    ``has_columns`` tells whether the file has a column of a manifest, and so is meant to be one.
     """
 
     def __init__(
-        self, path: Path, problems: Sequence[Problem], others: Sequence["ManifestError"] = ()
+        self,
+        path: Path,
+        problems: Sequence[Problem],
+        others: Sequence["ManifestError"] = (),
+        *,
+        has_columns: bool = False,
     ) -> None:
         super().__init__(path, problems)
+        self.has_columns = has_columns
         self.path = path
         self.problems = tuple(problems)
         self.others = tuple(others)

@@ -15,12 +15,12 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 
 from tweenbatch.errors import TweenbatchError, UsageError
+from tweenbatch.files import atomic
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +116,8 @@ class _Rotating(RotatingFileHandler):
     _gave_up = False
 
     def _open(self) -> TextIOWrapper:
-        opener = partial(os.open, mode=0o600)
-        return open(self.baseFilename, "a", encoding="utf-8", opener=opener)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        return os.fdopen(atomic.open_regular(Path(self.baseFilename), flags), "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names
         """Say once what is lost."""
@@ -150,7 +150,8 @@ def written(form: Form, *, file: Path | None, level: str | None) -> Iterator[Non
             target = _Rotating(file, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8")
         except OSError as error:
             raise UsageError(
-                f"--log-file {file}: can't be written ({error.strerror or error})"
+                f"--log-file {file}: can't be written ({error.strerror or error}); "
+                "--log-format json without a file writes to stderr"
             ) from error
         target.setFormatter(_Formatter(form))
         lines: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()

@@ -11,6 +11,7 @@ import pytest
 from support import manifests
 from support.command import KEY, Command
 from support.fal import Server
+from support.faulty import Disk, needs_strace
 
 RUN = ("run", "manifest.csv", "--yes")
 
@@ -103,9 +104,10 @@ def test_a_file_that_can_not_be_is_said_before_anything_is_paid(
 
 
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="there is no /dev/full here")
+@needs_strace
 def test_a_disk_that_is_full_costs_lines_and_no_clip(tweenbatch: Command) -> None:
-    (tweenbatch.folder / "run.log").symlink_to("/dev/full")
-    ran = tweenbatch(*RUN, "--log-file", "run.log")
+    full = Disk(calls="write", error="ENOSPC", files=("run.log",))
+    ran, _ = full.run(tweenbatch, 1, *RUN, "--log-file", "run.log")
     assert ran.returncode == 0
     assert ran.stderr.count("can't be written") == 1
     assert tweenbatch.jobs() == {"succeeded": 2}

@@ -43,11 +43,11 @@ MAY_USE: dict[str, set[str]] = {
     "paths": {"errors"},
     "loopback": set(),
     "files": set(),
-    "logs": {"errors"},
+    "logs": {"errors", "files"},
     "records": {"errors", "states"},
     "settings": {"clock", "paths", "records"},
-    "models": {"errors", "fal", "paths"},
-    "frames": {"errors", "models", "records", "tweenbatch"},
+    "models": {"errors", "fal", "files", "paths"},
+    "frames": {"errors", "files", "models", "records", "tweenbatch"},
     "clips": {"errors"},
     "manifest": {"errors", "files", "frames", "models", "paths", "records", "tweenbatch"},
     "plan": {"errors", "fal", "models", "paths", "records", "settings", "states", "store"},
@@ -55,8 +55,8 @@ MAY_USE: dict[str, set[str]] = {
     "fal": {"clock", "errors", "loopback", "records"},
     "stages": {"clips", "clock", "errors", "fal", "files", "frames", "models", "records", "states"},
     "recovery": {
-        *("clock", "errors", "fal", "frames", "models", "records", "stages", "states", "store"),
-        "tweenbatch",
+        *("clock", "errors", "fal", "files", "frames", "models", "records", "stages", "states"),
+        *("store", "tweenbatch"),
     },
     "run": {
         *("clock", "errors", "fal", "files", "logs", "models", "plan", "records", "recovery"),
@@ -69,7 +69,7 @@ MAY_USE: dict[str, set[str]] = {
         *("errors", "files", "frames", "logs", "loopback", "manifest", "models", "paths"),
         *("records", "report", "settings", "store", "tweenbatch"),
     },
-    "emulator": {"clock", "errors", "loopback"},
+    "emulator": {"clock", "errors", "files", "loopback"},
 }
 """Which rooms a room may know; the command line may know all, and nobody knows it."""
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tweenbatch.files.names import make_folder_of, publish, slug, with_suffix
+from tweenbatch.files.atomic import make_folder_of, publish
+from tweenbatch.files.names import slug, with_suffix
 
 DEVICES = {
     "con",
@@ -174,7 +175,7 @@ def test_a_part_that_is_a_symbolic_link_is_refused(tmp_path: Path, target: Path)
     secret.write_bytes(b"secret")
     part = tmp_path / "clip.part"
     part.symlink_to(secret)
-    with pytest.raises(OSError, match="symbolic links"):
+    with pytest.raises(OSError, match="symbolic link"):
         publish(part, target)
     assert not target.exists()
 

@@ -28,10 +28,13 @@ from tweenbatch.emulator.state.files import Storage
 from tweenbatch.emulator.state.journal import Journal
 from tweenbatch.emulator.state.ledger import Ledger
 from tweenbatch.emulator.state.queue import Queue
+from tweenbatch.emulator.state.requests import FalRequest
 from tweenbatch.emulator.state.restoring import restore, resume
 from tweenbatch.emulator.state.statement import statement
+from tweenbatch.errors import UsageError
 
 MAX_BODY_BYTES = 128 * 1024 * 1024
+JOURNAL = "journal.jsonl"
 SHUTDOWN_SECONDS = 0.2
 """How long calls in progress may take to end when the server stops."""
 
@@ -63,7 +66,7 @@ class Emulator:
         settings = settings or Settings()
         ledger = Ledger(clock or SystemClock())
         script = Script()
-        journal = Journal(state / "journal.jsonl")
+        journal = Journal(state / JOURNAL)
         storage = Storage(state / "files", journal)
         names = Names() if seed is None else Names(chance=random.Random(seed))  # noqa: S311
         self._generator = Generator(
@@ -91,12 +94,15 @@ class Emulator:
     async def start(self) -> None:
         """Go on from the state folder and listen."""
         site = self._site
-        # It holds prompts and the addresses of files that whoever knows them can read.
-        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        site.storage.prepare()
-        unfinished = restore(site)
-        site.journal.open()
-        self._generator.prepare()
+        try:
+            unfinished = self._restored()
+        except OSError as error:
+            place = error.filename or self._state
+            raise UsageError(f"{place} can't be used: {error.strerror}") from error
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"{self._state / JOURNAL} is not what an emulator wrote; use another folder"
+            ) from error
         app = web.Application(
             client_max_size=MAX_BODY_BYTES, middlewares=[_let_go, admission(self._host)]
         )
@@ -115,6 +121,16 @@ class Emulator:
         port = self._runner.addresses[0][1]
         site.url = f"http://{self._host}:{port}"
         resume(site, unfinished)
+
+    def _restored(self) -> list[FalRequest]:
+        """Go on from the state folder; return what was not finished."""
+        # It holds prompts and the addresses of files that whoever knows them can read.
+        self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._site.storage.prepare()
+        unfinished = restore(self._site)
+        self._site.journal.open()
+        self._generator.prepare()
+        return unfinished
 
     async def stop(self) -> None:
         """Stop listening and leave the state as it is."""

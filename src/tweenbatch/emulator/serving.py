@@ -11,6 +11,7 @@ from tweenbatch.emulator.addresses import Host
 from tweenbatch.emulator.process import LISTENING
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
+from tweenbatch.errors import UsageError
 from tweenbatch.loopback import is_loopback
 
 _EXAMPLES = """
@@ -60,6 +61,9 @@ async def _serve(
     except OSError as error:
         await emulator.stop()
         raise PortTaken(f"can't listen on {host}:{port}: {error.strerror}") from error
+    except UsageError:
+        await emulator.stop()
+        raise
     try:
         print(f"{LISTENING}{emulator.url}", flush=True)  # noqa: T201 - what the command is for
         if not is_loopback(host):

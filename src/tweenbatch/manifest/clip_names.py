@@ -108,7 +108,7 @@ def refuse_clashes(manifests: Sequence[Manifest]) -> None:
                 )
                 problems.append(Problem(message=message, row=row.number))
         if problems:
-            raise ManifestError(manifest.path, problems)
+            raise ManifestError(manifest.path, problems, has_columns=True)
 
 
 def _repeated(manifests: Sequence[Manifest]) -> frozenset[int]:

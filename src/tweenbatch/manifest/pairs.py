@@ -5,12 +5,10 @@ endpoint takes beyond the names of its two frames; ``plan`` checks that.
 """
 
 import csv
-import os
 import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from glob import glob
 from itertools import pairwise
@@ -19,6 +17,7 @@ from typing import Literal, TextIO
 
 from tweenbatch import paths as places
 from tweenbatch.errors import UnreadableFrame, UsageError
+from tweenbatch.files import atomic
 from tweenbatch.files import names as filenames
 from tweenbatch.files.csv_injection import guarded
 from tweenbatch.frames import inspect as frames
@@ -173,24 +172,16 @@ def write_file(rows: Iterable[Pair], path: Path, *, force: bool) -> None:
 
     Raises ``UsageError``.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
+        atomic.require_regular(path)
+        with atomic.writing_text(path, over=force) as file:
             write(rows, file)
-        if force:
-            part.replace(path)
-        else:
-            # A name that was taken meanwhile stays untouched.
-            filenames.publish(part, path)
     except FileExistsError as error:
         raise UsageError(f"-o {path}: is there already; add --force to write over it") from error
     except FileNotFoundError as error:
         raise UsageError(f"-o {path}: there is no such folder; make it first") from error
     except OSError as error:
         raise UsageError(f"-o {path}: can't be written ({error.strerror})") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _refuse(problems: Sequence[str]) -> None:

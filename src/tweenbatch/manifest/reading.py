@@ -18,7 +18,7 @@ from tweenbatch.manifest import files as finding
 from tweenbatch.manifest import shape
 from tweenbatch.manifest.choices import Choices
 from tweenbatch.manifest.clip_names import Naming, refuse_clashes
-from tweenbatch.manifest.columns import MODEL, Header
+from tweenbatch.manifest.columns import MODEL, REQUIRED, Header
 from tweenbatch.manifest.formats import delimited, foreign, source
 from tweenbatch.manifest.formats import json_rows as documents
 from tweenbatch.manifest.formats import typed_tables as tables
@@ -106,7 +106,8 @@ def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
             )
             wrong.append(ManifestError(source.named(path), [Problem(message=message)]))
     if wrong:
-        raise ManifestError(wrong[0].path, wrong[0].problems, others=wrong[1:])
+        first, *others = wrong
+        raise ManifestError(first.path, first.problems, others, has_columns=first.has_columns)
     if reading.naming is not None:
         refuse_clashes(manifests)
     return manifests
@@ -173,7 +174,8 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     if reading.strict:
         problems += [warning for warning in warnings if not is_hint(warning)]
     if problems:
-        raise ManifestError(sheet.path, sorted(problems, key=lambda problem: problem.row or 0))
+        problems.sort(key=lambda problem: problem.row or 0)
+        raise ManifestError(sheet.path, problems, has_columns=True)
     if not rows:
         raise ManifestError(sheet.path, [Problem(message=NOTHING)])
     return Manifest(
@@ -207,7 +209,11 @@ def _understood(sheet: Sheet, reading: Reading) -> Header:
         problems += reading.naming.problems(header, defaults)
     if problems:
         strays = header.strays(reading.endpoint, defaults=defaults)
-        raise ManifestError(sheet.path, [*sheet.problems, *problems, *strays])
+        raise ManifestError(
+            sheet.path,
+            [*sheet.problems, *problems, *strays],
+            has_columns=any(name in header.names for name in REQUIRED),
+        )
     return header
 
 

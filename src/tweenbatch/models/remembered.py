@@ -5,16 +5,14 @@ anything is spent: what it held may have been a price.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote
 
 from tweenbatch.errors import UsageError
+from tweenbatch.files import atomic
 from tweenbatch.models.data import data_of, endpoint_of
 from tweenbatch.models.endpoint import Endpoint
 from tweenbatch.paths import models_folder
@@ -34,7 +32,7 @@ def remember(endpoint: Endpoint) -> Path:
     text = json.dumps({"format": FORMAT, "endpoint": data_of(endpoint)}, indent=2)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, text + "\n")
+        atomic.write(path, f"{text}\n".encode(), mode=0o600)
     except OSError as error:
         raise UsageError(
             f"{path} can't be written ({error.strerror}); make room for it, or name another "
@@ -42,20 +40,6 @@ def remember(endpoint: Endpoint) -> Path:
         ) from error
     _read.cache_clear()
     return path
-
-
-def _write_whole(path: Path, text: str) -> None:
-    descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).replace(path)
-    except OSError:
-        with suppress(OSError):
-            Path(part).unlink()
-        raise
 
 
 @cache

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from tweenbatch.files import atomic
 from tweenbatch.nights import notify
 from tweenbatch.nights.notify import Message, Target
 from tweenbatch.records import Run
@@ -66,7 +67,8 @@ class Morning:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             runs = [each for each in _written(path) if told.run is None or not _is_of(each, told)]
-            _replace(path, {"night": told.night.isoformat(), "runs": [*runs, digest.shape(told)]})
+            content = {"night": told.night.isoformat(), "runs": [*runs, digest.shape(told)]}
+            atomic.write(path, f"{json.dumps(content, indent=2)}\n".encode())
         except OSError as error:
             return [f"{path} can't be written ({error.strerror or error})"]
         return []
@@ -75,7 +77,8 @@ class Morning:
 def _written(path: Path) -> list[dict[str, Any]]:
     """Return what was written of the same night before."""
     try:
-        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        with atomic.opened(path) as file:
+            runs = json.load(file)["runs"]
         return [each for each in runs if isinstance(each, dict)]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return []
@@ -89,10 +92,3 @@ def _is_of(written: dict[str, Any], told: Digest) -> bool:
         and told.run is not None
         and of.get("id") == told.run.id
     )
-
-
-def _replace(path: Path, content: dict[str, Any]) -> None:
-    """Put the whole file in its place at once."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    part.replace(path)

@@ -3,11 +3,13 @@
 A bad one is put away with the list of its problems, and holds up no other.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tweenbatch.files import atomic
 from tweenbatch.files.names import natural
 from tweenbatch.manifest import SUFFIXES
 from tweenbatch.manifest import problems_file as problems
@@ -59,17 +61,16 @@ class Inbox:
         """
         if not self.moves:
             return path
-        place = next(free for free in self.places(path, REJECTED) if not free.exists())
+        place = next(free for free in self.places(path, REJECTED) if not os.path.lexists(free))
         listed = problems.file_of(path)
-        path.rename(place)
-        if listed.exists():
-            listed.rename(problems.file_of(place))
+        atomic.move(path, place)
+        if problems.is_ours(listed):
+            atomic.move(listed, problems.file_of(place))
         return place
 
     def places(self, path: Path, kind: str) -> Iterator[Path]:
         """Yield where a file may be put away, the plainest name first; the folder is made."""
-        folder = self.folder / kind
-        folder.mkdir(exist_ok=True)
+        folder = atomic.make_folder_of(self.folder, f"{kind}/{path.name}")
         yield folder / path.name
         number = 2
         while True:

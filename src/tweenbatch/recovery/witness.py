@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tweenbatch.errors import LeaseLost
+from tweenbatch.files import atomic
 from tweenbatch.records import Job, Outcome, Request
 from tweenbatch.states import Event, ImpossibleTransition, State
 from tweenbatch.store import Store
@@ -71,7 +72,7 @@ def left_behind(own: Path, *, shared: bool) -> list[Path]:
 def heard(path: Path) -> list[Note]:
     """Return what a witness says; what is damaged in it says nothing."""
     try:
-        with path.open("rb") as file:
+        with atomic.opened(path) as file:
             said = file.read(MAX_BYTES)
     except OSError as error:
         log.warning("witness not heard: %s", error)
@@ -141,13 +142,12 @@ class Witness:
 
     def prepare(self, *, notes: int) -> None:
         """Put the file and its blocks on the disk, for so many notes; raises ``OSError``."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._file = os.open(self.path, flags, 0o600)
+        self._file = atomic.open_regular(self.path, os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Zeros that were really written: blocks that are only promised may not be there then.
         _write(self._file, bytes(max(SIZE, notes * NOTE_BYTES)), at=0)
         os.fsync(self._file)
-        _sync_folder(self.path.parent)
+        atomic.sync_folder(self.path.parent)
 
     def keep(self, note: Note) -> None:
         """Write a note down and see it on the disk; raises ``OSError``."""
@@ -174,18 +174,10 @@ def _write(file: int, data: bytes, *, at: int) -> None:
         left, at = left[written:], at + written
 
 
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _is_abandoned(path: Path) -> bool:
     """Tell whether there is a witness that no living run holds."""
     try:
-        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        file = atomic.open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     except OSError as error:

@@ -1,13 +1,12 @@
 """The results file: one line for each manifest row, with what became of it."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
+from tweenbatch.files import atomic
 from tweenbatch.files.csv_injection import all_guarded
 from tweenbatch.records import ExportRow
 
@@ -16,8 +15,9 @@ COLUMNS = ExportRow._fields[:-1]
 REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "error_message")
 """What a shared file must not tell: what was asked for, and addresses that anybody may open."""
 
-_BEGINNINGS = (",".join(COLUMNS[:4]), f'{{"{COLUMNS[0]}": ')
+_BEGINNINGS = (",".join(COLUMNS[:4]).encode(), f'{{"{COLUMNS[0]}": '.encode())
 """Of the first line of a results file, as CSV and as JSON lines."""
+_LONGEST_BEGINNING = max(map(len, _BEGINNINGS))
 
 _NO_TEXTS = frozenset(
     {
@@ -44,14 +44,17 @@ def own_columns(extra: Iterable[str]) -> list[str]:
 
 
 def may_be_overwritten(path: Path) -> bool:
-    """Tell whether the file is ours, or there is nothing in it; a person's is worth something."""
+    """Tell whether the file is ours, or there is nothing in it; a person's is worth something.
+
+    Raises ``NotRegular``.
+    """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            first = file.readline()
+        with atomic.opened(path) as file:
+            first = file.read(_LONGEST_BEGINNING)
             return not first or first.startswith(_BEGINNINGS)
     except FileNotFoundError:
         return True
-    except (OSError, UnicodeDecodeError):
+    except PermissionError:
         return False
 
 
@@ -61,18 +64,9 @@ def write_file(rows: Iterable[ExportRow], path: Path, write: Writer) -> int:
     Like the clips it is made to be handed on, so the umask says who may read it; the table
     and all that only we read back is the owner's alone.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            count = write(rows, file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
-    return count
+    atomic.clear_leftovers(path)
+    with atomic.writing_text(path) as file:
+        return write(rows, file)
 
 
 def csv(

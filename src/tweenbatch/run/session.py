@@ -21,7 +21,7 @@ from tweenbatch import __version__, logs
 from tweenbatch.clock import Clock
 from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
 from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal
-from tweenbatch.files import names as filenames
+from tweenbatch.files import atomic
 from tweenbatch.files import space as disk
 from tweenbatch.recovery import stale_table as restored
 from tweenbatch.recovery import witness
@@ -110,7 +110,8 @@ def check_output(folder: Path, names: Iterable[str] = ()) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for each in {folder, *(filenames.make_folder_of(folder, name) for name in names)}:
+        atomic.try_out(folder)
+        for each in {atomic.make_folder_of(folder, name) for name in names} - {folder}:
             with tempfile.TemporaryFile(dir=each) as probe:
                 probe.write(b"tweenbatch")
     except OSError as error:

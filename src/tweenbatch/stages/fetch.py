@@ -12,7 +12,7 @@ from tweenbatch.clips import mp4, video
 from tweenbatch.clock import Clock
 from tweenbatch.errors import BrokenVideo, DownloadFailed, Unreadable, UrlExpired
 from tweenbatch.fal import Fal
-from tweenbatch.files import names as filenames
+from tweenbatch.files import atomic
 from tweenbatch.records import Artifact, Job, Outcome, RemoteVideo
 from tweenbatch.stages import policy
 from tweenbatch.stages.history import History
@@ -52,7 +52,7 @@ class Fetcher:
         """
         assert job.video is not None
         with writing_to(self.output):
-            filenames.make_folder_of(self.output, job.output_name)
+            atomic.make_folder_of(self.output, job.output_name)
         with Part(self.output / f"{job.output_name}.mp4.part") as part:
             return await self._fetched(job, job.video, part, expired_rounds)
 
@@ -143,7 +143,7 @@ def _settle(part: Path, targets: list[Path], *, url: str) -> Artifact:
         size = part.stat().st_size
         for target in targets:
             try:
-                path = filenames.publish(part, target)
+                path = atomic.publish(part, target)
             except FileExistsError:
                 continue
             return Artifact(

@@ -12,6 +12,7 @@ from typing import BinaryIO, Self
 
 from tweenbatch.errors import DiskTrouble, DownloadFailed
 from tweenbatch.fal import Download
+from tweenbatch.files import atomic
 
 _WEAK = "W/"
 
@@ -75,7 +76,7 @@ class Part:
             self.forget()
             with writing_to(self.path.parent):
                 # Never an old part: a crash may have left it as a second name of a clip.
-                self._file = self.path.open("xb", buffering=0)
+                self._file = atomic.created(self.path)
             self._etag, self.total = download.etag, download.total
         self.stitched = download.offset > 0
         if download.offset != self.size:
@@ -105,4 +106,4 @@ class Part:
             self.close()
         finally:
             with writing_to(self.path.parent):
-                self.path.unlink(missing_ok=True)
+                atomic.discard(self.path)

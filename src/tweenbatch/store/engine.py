@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Stateme
 from sqlalchemy.pool import StaticPool
 
 from tweenbatch.errors import TableBusy, TableUnusable
+from tweenbatch.files import atomic
 from tweenbatch.store import filesystem, refusals
 
 # One encoder for a million rows: json.dumps makes a new one for each.
@@ -72,20 +73,34 @@ def display(url: URL) -> str:
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether there is a file; a folder, or a place that may not be seen, is an error."""
+    """Tell whether there is a file; a folder, or a place that may not be seen, is an error.
+
+    A table may be a link to one that is there, but none is made where a link leads. SQLite's own
+    files beside it are regular ones: it would wait for ever at a pipe.
+    """
     try:
         if path.is_dir():
             raise TableUnusable(f"{path} is a folder, not a job table")
-        return path.exists()
+        file = path.resolve()
+        there = atomic.require_regular(file)
+        for end in ("-journal", "-wal", "-shm"):
+            atomic.require_regular(file.with_name(file.name + end))
+        if there is not None and not there.st_size:
+            atomic.require_regular(path)
+    except atomic.NotRegular as error:
+        raise TableUnusable(f"{error.filename} can't be used: {error.strerror}") from error
     except OSError as error:
         raise TableUnusable(f"{path}: {error.strerror}") from error
+    return there is not None
 
 
 def prepare_file(path: Path, *, mode: int = 0o600) -> None:
     """Create an empty file for its owner alone, and the folders above it, unless it exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, mode))
+        os.close(atomic.open_regular(path, os.O_CREAT | os.O_RDONLY, mode))
+    except atomic.NotRegular as error:
+        raise TableUnusable(f"{path} can't be used: {error.strerror}") from error
     except FileExistsError as error:
         raise TableUnusable(f"{path}: a file stands where a folder is needed") from error
     except OSError as error:

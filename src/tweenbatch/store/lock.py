@@ -16,6 +16,7 @@ from typing import Self
 
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableBusy, TableUnusable
+from tweenbatch.files import atomic
 from tweenbatch.records import Reach
 from tweenbatch.store.engine import parse_url, prepare_file, table_path
 
@@ -108,7 +109,7 @@ class RunnerLock:
 def _locked(path: Path, table: str) -> int:
     prepare_file(path)
     try:
-        file = os.open(path, os.O_RDWR)
+        file = atomic.open_regular(path, os.O_RDWR)
     except OSError as error:
         raise TableUnusable(f"{path}: {error.strerror}") from error
     try:

@@ -5,11 +5,10 @@ the program (``user_version``): as minutes since 1970; 0: it lacks nothing.
 """
 
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from sqlalchemy import Connection
 
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableUnusable
-from tweenbatch.store.engine import BUSY_SECONDS, prepare_file
+from tweenbatch.files import atomic
+from tweenbatch.store.engine import BUSY_SECONDS
 from tweenbatch.store.refusals import DAMAGED, SQLITE_BUSY
 
 log = logging.getLogger(__name__)
@@ -29,23 +29,21 @@ def keep_copy(table: Path, copy: Path) -> None:
     SQLite itself reads it, so that what still lies in a journal is copied too. The copy
     appears whole or not at all, for its owner alone, and in the place of an older one.
     """
-    part = copy.with_name(f"{copy.name}.part")
     try:
-        part.unlink(missing_ok=True)
-        prepare_file(part)
-        with closing(sqlite3.connect(table)) as source, closing(sqlite3.connect(part)) as target:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        atomic.clear_leftovers(copy)
+        with (
+            atomic.unfinished(copy, mode=0o600) as (part, _),
+            closing(sqlite3.connect(table)) as source,
+            closing(sqlite3.connect(part)) as target,
+        ):
             # All pages in one step: whatever is written meanwhile belongs to the time after.
             source.backup(target, progress=_impatience(), sleep=0.05)
             # One file: without it, the copy of a table with a write-ahead log opens another.
             target.execute("PRAGMA journal_mode = DELETE")
             if not target.execute("PRAGMA user_version").fetchone()[0]:
                 target.execute(f"PRAGMA user_version = {_minutes(SystemClock().now())}")
-        _sync(part)
-        part.replace(copy)
-        _sync(copy.parent)
     except (OSError, sqlite3.Error, TableUnusable) as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise TableUnusable(
             f"{table} can't be copied to {copy} ({reason}); make room for it"
@@ -86,11 +84,3 @@ def _impatience() -> Callable[[int, int, int], None]:
             raise TableUnusable("it is locked by another program")
 
     return look
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

@@ -205,7 +205,7 @@ def test_a_newer_copy_takes_the_place_of_an_older_one(old_file: Path) -> None:
     first = REVISIONS[REVISIONS.index(version) + 1]
     copy = old_file.with_name(f"tweenbatch.db.before-{first}")
     copy.write_text("of a migration that was killed")
-    copy.with_name(f"{copy.name}.part").write_text("half a copy")
+    copy.with_name(f".{copy.name}.0123456789abcdef.part").write_text("half a copy")
     Store.open(f"sqlite:///{old_file}").close()
     assert version_of(copy) == (version,)
     assert names_beside(old_file) == {old_file.name, copy.name}

@@ -9,6 +9,7 @@ import click
 from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.errors import UsageError
+from tweenbatch.files import atomic
 from tweenbatch.report import results
 from tweenbatch.store import Store
 
@@ -42,11 +43,8 @@ def command(
     """Write one line for each manifest row: state, request, files, cost, error."""
     if Path(target).suffix not in (".csv", ".jsonl") and target != "-":
         raise UsageError(f"-o {target}: expected a name that ends in .csv or .jsonl, or -")
-    if target != "-" and not force and not results.may_be_overwritten(Path(target)):
-        raise UsageError(
-            f"-o {target}: is there already and is no results file; choose another name, or add "
-            "--force to write over it"
-        )
+    if target != "-":
+        _refuse_to_lose(Path(target), force=force)
     store = Store.open(table_url(db, rehearse=rehearse), create=False)
     try:
         as_json = as_json if target == "-" else target.endswith(".jsonl")
@@ -61,7 +59,23 @@ def command(
             click.echo(streams.visible_line(f"{count} rows written to {target}"), err=True)
     except FileNotFoundError as error:
         raise UsageError(f"-o {target}: there is no such folder; make it first") from error
-    except PermissionError as error:
+    except OSError as error:
+        if target == "-":
+            raise
         raise UsageError(f"-o {target}: can't be written ({error.strerror})") from error
     finally:
         store.close()
+
+
+def _refuse_to_lose(path: Path, *, force: bool) -> None:
+    """Raise ``UsageError`` where something else than a results file would be written over."""
+    try:
+        atomic.require_regular(path)
+        ours = force or results.may_be_overwritten(path)
+    except OSError as error:
+        raise UsageError(f"-o {path}: can't be written ({error.strerror})") from error
+    if not ours:
+        raise UsageError(
+            f"-o {path}: is there already and is no results file; choose another name, or add "
+            "--force to write over it"
+        )

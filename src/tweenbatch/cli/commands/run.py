@@ -21,7 +21,7 @@ from tweenbatch import logs
 from tweenbatch import paths as places
 from tweenbatch.cli import exit_code, streams
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
-from tweenbatch.cli.options import output_option, table_options
+from tweenbatch.cli.options import apart, output_option, table_options, table_url
 from tweenbatch.cli.progress import Progress
 from tweenbatch.cli.run_options import run_options
 from tweenbatch.clock import SystemClock
@@ -34,6 +34,7 @@ from tweenbatch.errors import (
     UsageError,
 )
 from tweenbatch.fal import Fal
+from tweenbatch.files import atomic
 from tweenbatch.files import space as disk
 from tweenbatch.nights.digests import Morning
 from tweenbatch.nights.inbox import DONE, Inbox
@@ -194,8 +195,8 @@ def _put_away(
         try:
             for place in inbox.places(path, DONE):
                 # The table first: a file that is found again costs nothing, one that is lost does.
-                if not place.exists() and store.move_manifest(path, place):
-                    path.rename(place)
+                if not os.path.lexists(place) and store.move_manifest(path, place):
+                    atomic.move(path, place)
                     say(f"  {path.name} is done: {places.short(place)}")
                     break
         except OSError as error:
@@ -229,8 +230,8 @@ def _settings(options: dict[str, Any], **more: Any) -> RunSettings:
     db, output = options.pop("db"), options.pop("output")
     try:
         return RunSettings(
-            db=places.rehearsal_db(db) if rehearse else db,
-            output=(places.rehearsal_output(output) if rehearse else output).absolute(),
+            db=table_url(db, rehearse=rehearse),
+            output=(apart(places.rehearsal_output(output)) if rehearse else output).absolute(),
             connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
             json_output=options.pop("as_json"),
             **more,
@@ -334,7 +335,7 @@ def _rehearsal(settings: RunSettings, stack: ExitStack) -> Callable[[], Fal]:
     """Start the emulator, for as long as the stack lasts."""
     from tweenbatch.emulator.process import emulator
 
-    state = settings.output.parent / "emulator"
+    state = apart(settings.output.parent / "emulator")
     url = stack.enter_context(emulator(state=state))
     return partial(Fal.connect, connect_to=url, key=REHEARSAL_KEY)
 

@@ -13,6 +13,7 @@ from tweenbatch import paths as places
 from tweenbatch.cli import streams
 from tweenbatch.cli.options import LocalPath, Parsed
 from tweenbatch.errors import UsageError
+from tweenbatch.files import atomic
 from tweenbatch.nights import jobfile
 from tweenbatch.nights import schedule as scheduling
 from tweenbatch.nights.schedule import Kind, Schedule
@@ -149,11 +150,17 @@ def _write(folder: Path, files: Mapping[str, str], *, force: bool) -> None:
             )
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            (folder / name).write_text(text, encoding="utf-8")
+            atomic.write(folder / name, text.encode())
             click.echo(f"wrote {places.short(folder / name)}")
+    except atomic.NotRegular as error:
+        raise UsageError(f"{error.filename} can't be written ({error.strerror})") from error
     except OSError as error:
         raise UsageError(f"can't write to {folder} ({error.strerror or error})") from error
 
 
 def _differs(path: Path, text: str) -> bool:
-    return path.exists() and path.read_bytes() != text.encode()
+    try:
+        with atomic.opened(path) as file:
+            return file.read() != text.encode()
+    except FileNotFoundError:
+        return False

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from tweenbatch.files import atomic
+
 PLACEHOLDER_SIZE = (1280, 720)
 
 
@@ -108,7 +110,7 @@ def draw(drawing: Drawing) -> Clip:
     with part.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     size = part.stat().st_size
-    part.replace(drawing.folder / digest)
+    atomic.replace(part, drawing.folder / digest)
     return Clip(sha256=digest, size=size)
 
 

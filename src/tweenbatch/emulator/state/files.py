@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tweenbatch.emulator.state.journal import Journal
+from tweenbatch.files import atomic
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_UNFINISHED = re.compile(
+    r"\.[0-9a-f]{32,40}\.(?:mp4\.)?[0-9a-f]{16,32}\.part|[0-9a-f]{32}\.mp4|[0-9a-f]{64}\.part"
+)
+"""What writing a blob and drawing a clip leave behind when they are killed."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -37,10 +41,13 @@ class Storage:
         self._expired: dict[str, int] = {}
 
     def prepare(self) -> None:
-        """Make the folder for blobs; remove what an earlier process left unfinished."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Make the folder for blobs; remove what an earlier process left unfinished.
+
+        Raises ``OSError``, also where the folder is not below that of the state.
+        """
+        atomic.make_folder_of(self.folder.parent, f"{self.folder.name}/blob")
         for found in self.folder.iterdir():
-            if not _DIGEST.fullmatch(found.name):
+            if _UNFINISHED.fullmatch(found.name):
                 found.unlink()
 
     def blob(self, sha256: str) -> Path:
@@ -51,10 +58,9 @@ class Storage:
         """Store bytes and return their digest."""
         digest = hashlib.sha256(data).hexdigest()
         target = self.blob(digest)
-        if not target.exists():
-            part = target.with_name(f"{digest}.part")
-            part.write_bytes(data)
-            part.replace(target)
+        if atomic.require_regular(target) is None:
+            # It outlives the process; nobody asks that it outlive a power cut.
+            atomic.write(target, data, synced=False)
         return digest
 
     def name(self, file: StoredFile) -> StoredFile:

@@ -1,9 +1,12 @@
 """The state folder's memory: JSON lines, appended and flushed before a reply goes out."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from tweenbatch.files import atomic
 
 
 class Journal:
@@ -16,9 +19,9 @@ class Journal:
 
     def read(self) -> Iterator[dict[str, Any]]:
         """Yield what earlier processes wrote."""
-        if not self._path.exists():
+        if atomic.require_regular(self._path) is None:
             return
-        with self._path.open("rb") as file:
+        with atomic.opened(self._path) as file:
             for line in file:
                 if line.endswith(b"\n"):
                     self._whole += len(line)
@@ -26,8 +29,8 @@ class Journal:
 
     def open(self) -> None:
         """Start appending after what ``read`` found."""
-        self._path.touch(mode=0o600)
-        self._file = self._path.open("ab")
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        self._file = os.fdopen(atomic.open_regular(self._path, flags), "ab")
         self._file.truncate(self._whole)
 
     def write(self, kind: str, **facts: Any) -> None:

@@ -4,13 +4,12 @@ A copy that is there is used as it is: a job's content must not change because s
 writes images otherwise by now.
 """
 
-import os
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tweenbatch.errors import OutputUnusable, UnreadableFrame
+from tweenbatch.files import atomic
 from tweenbatch.frames import inspect as frames
 from tweenbatch.frames.fit.pixels import paint
 from tweenbatch.frames.fit.recipe import Recipe
@@ -47,7 +46,9 @@ class Copies:
     def _kept(self, stem: str) -> Copy | None:
         for suffix in SUFFIXES:
             path = self.folder / (stem + suffix)
+            # Never through a link: the copy goes to a public address.
             with suppress(OSError, UnreadableFrame):
+                atomic.require_regular(path)
                 facts = frames.inspect(path)
                 return Copy(frame=Frame(source=str(path), sha256=facts.sha256), facts=facts)
         return None
@@ -63,18 +64,10 @@ class Copies:
 
 def _write(data: bytes, path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Two runs may make the same copy at one time: each has a file of its own until it is whole.
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-            try:
-                part.write(data)
-                part.flush()
-                os.fsync(part.fileno())
-                Path(part.name).replace(path)
-            except BaseException:
-                with suppress(OSError):
-                    Path(part.name).unlink()
-                raise
+        output = path.parent.parent
+        output.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder_of(output, f"{path.parent.name}/{path.name}")
+        atomic.write(path, data, mode=0o600)
     except OSError as error:
         raise OutputUnusable(
             f"can't write the fitted frame {path} ({error.strerror or error}); make room, make it "
