@@ -116,8 +116,9 @@ class _Rotating(RotatingFileHandler):
     _gave_up = False
 
     def _open(self) -> TextIOWrapper:
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        return os.fdopen(atomic.open_regular(Path(self.baseFilename), flags), "a", encoding="utf-8")
+        flags = os.O_WRONLY | os.O_APPEND
+        file = atomic.open_regular(Path(self.baseFilename), flags, create=True)
+        return os.fdopen(file, "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names
         """Say once what is lost."""

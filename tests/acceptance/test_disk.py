@@ -242,6 +242,48 @@ def test_a_clip_is_on_the_disk_under_its_name_before_the_table_says_so(
 
 
 @needs_strace
+@pytest.mark.parametrize("error", ["EINVAL", "EOPNOTSUPP"])
+def test_where_folders_can_t_be_synced_all_is_done_as_elsewhere(
+    tweenbatch: Command, fal: Server, error: str
+) -> None:
+    """CIFS and vboxsf are so, for the table as for the clips."""
+    manifests.project(tweenbatch.folder, 2)
+    (tweenbatch.folder / "videos").mkdir()
+    nas = Disk(calls="fsync", error=error, files=("", "videos"))
+    ended, failed = nas.run(tweenbatch, 1, "run", "manifest.csv", "--yes")
+    assert failed
+    assert ended.returncode == 0, ended.stderr
+    assert (tweenbatch.jobs(), fal.ledger()["downloads"]["started"]) == ({"succeeded": 2}, 2)
+
+
+@needs_strace
+def test_a_folder_that_can_t_be_written_to_is_found_before_anything_is_paid(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    (tweenbatch.folder / "videos").mkdir()
+    broken = Disk(calls="fsync", error="EIO", files=("videos",))
+    ended, failed = broken.run(tweenbatch, 1, "run", "manifest.csv", "--yes")
+    assert failed
+    assert (ended.returncode, fal.ledger()["posts"]) == (2, 0)
+    assert "can't write to the output folder" in ended.stderr
+
+
+@needs_strace
+@pytest.mark.parametrize("error", ["EINVAL", "EXDEV", "EIO", "EPERM"])
+def test_where_there_are_no_hard_links_clips_come_home(
+    tweenbatch: Command, fal: Server, error: str
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    clips = [f"videos/clip-{n}.mp4" for n in (1, 2)]
+    nas = Disk(calls="link,linkat", error=error, files=(*PARTS, *clips))
+    ended, failed = nas.run(tweenbatch, 1, "run", "manifest.csv", "--yes")
+    assert failed == 2
+    assert ended.returncode == 0, ended.stderr
+    assert (tweenbatch.jobs(), fal.ledger()["downloads"]["started"]) == ({"succeeded": 2}, 2)
+
+
+@needs_strace
 def test_the_intent_and_the_witness_are_on_the_disk_before_the_first_byte_of_the_post(
     tweenbatch: Command, fal: Server
 ) -> None:

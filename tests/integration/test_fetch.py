@@ -12,6 +12,7 @@ import pytest
 from support.command import KEY
 from support.jobs import job
 from support.jumping import Jumping
+from support.planted import KINDS, Outside
 from support.wire import Behaviour, Seen, answer, says, wire
 from tweenbatch.emulator.model.clip import tiny_clip
 from tweenbatch.emulator.server import Emulator
@@ -255,6 +256,33 @@ async def test_a_part_that_an_earlier_process_left_is_not_gone_on_with(
     (tmp_path / "clip-1.mp4.part").write_bytes(SPOILT[:CUT])
     assert came_whole(await fetched(fal, tmp_path, ready(url)), tmp_path)
     assert downloads(emulator) == (1, len(CLIP))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_somebody_put_under_the_name_of_a_part_is_not_written_to(
+    tmp_path: Path, fal: Fal, url: str, kind: str
+) -> None:
+    output, outside = tmp_path / "videos", Outside(tmp_path / "outside")
+    outside.plant(output / "clip-1.mp4.part", kind)
+    if kind == "folder":
+        with pytest.raises(DiskTrouble, match=r"clip-1\.mp4\.part is a folder.* run again"):
+            await fetched(fal, output, ready(url))
+    else:
+        assert came_whole(await fetched(fal, output, ready(url)), output)
+    assert outside.is_untouched
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_where_something_else_has_the_name_of_a_clip_it_takes_another(
+    tmp_path: Path, fal: Fal, url: str, kind: str
+) -> None:
+    output, outside = tmp_path / "videos", Outside(tmp_path / "outside")
+    outside.plant(output / "clip-1.mp4", kind)
+    outcome = await fetched(fal, output, ready(url))
+    assert outcome.artifact is not None
+    assert outcome.artifact.path.name.startswith("clip-1-")
+    assert outcome.artifact.path.read_bytes() == CLIP
+    assert outside.is_untouched
 
 
 async def test_a_fetch_that_fails_leaves_no_part(tmp_path: Path, emulator: Emulator) -> None:

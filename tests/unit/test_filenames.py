@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tweenbatch.files.atomic import make_folder_of, publish
+from tweenbatch.files.atomic import make_folder_of, publish, write
 from tweenbatch.files.names import slug, with_suffix
 
 DEVICES = {
@@ -186,7 +187,15 @@ def test_a_file_is_not_published_onto_itself(part: Path) -> None:
     assert part.read_bytes() == b"whole clip"
 
 
-@pytest.mark.parametrize("code", sorted({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS}))
+@pytest.mark.parametrize(
+    "code",
+    sorted(
+        {
+            *(errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS),
+            *(errno.EINVAL, errno.EXDEV, errno.EIO),
+        }
+    ),
+)
 def test_a_file_system_without_hard_links_is_served(
     part: Path, target: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
@@ -215,6 +224,42 @@ def test_a_failed_rename_gives_the_name_back(
         publish(part, target)
     assert not target.exists()
     assert part.read_bytes() == b"whole clip"
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP])
+def test_a_folder_that_can_t_be_synced_is_no_trouble(
+    part: Path, target: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    refuse_to_sync(monkeypatch, stat.S_ISDIR, code)
+    assert publish(part, target).read_bytes() == b"whole clip"
+    write(target, b"another")
+    assert target.read_bytes() == b"another"
+
+
+@pytest.mark.parametrize(("of", "code"), [(stat.S_ISDIR, errno.EIO), (stat.S_ISREG, errno.EINVAL)])
+def test_any_other_sync_that_fails_is_trouble(
+    part: Path,
+    target: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    of: Callable[[int], bool],
+    code: int,
+) -> None:
+    refuse_to_sync(monkeypatch, of, code)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        publish(part, target)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        write(target.with_name("other"), b"whole")
+
+
+def refuse_to_sync(monkeypatch: pytest.MonkeyPatch, of: Callable[[int], bool], code: int) -> None:
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        if of(os.fstat(file).st_mode):
+            raise OSError(code, os.strerror(code))
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
 
 
 def record_order(part: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -80,15 +80,15 @@ def _not_regular(path: Path, mode: int) -> NotRegular:
     return NotRegular(errno.ELOOP if stat.S_ISLNK(mode) else errno.EINVAL, text, str(path))
 
 
-def open_regular(path: Path, flags: int, mode: int = 0o600) -> int:
+def open_regular(path: Path, flags: int, *, create: bool = False) -> int:
     """Return a descriptor of a regular file that is used in its place, such as a lock or a log.
 
-    A file to be written to has no second name, under which its content would change as well.
-    ``flags`` hold no ``O_TRUNC``, which would come before the check. Raises ``NotRegular``.
+    A file to be written to has no second name, under which its content would change as well. With
+    ``create`` it is made, for its owner alone, where there is none. Raises ``NotRegular``.
     """
     # Before it is opened: a device may act on that alone.
     require_regular(path)
-    file = os.open(path, flags | _SAFELY, mode)
+    file = os.open(path, flags | (os.O_CREAT if create else 0) | _SAFELY, 0o600)
     facts = os.fstat(file)
     is_regular, is_written = stat.S_ISREG(facts.st_mode), flags & (os.O_WRONLY | os.O_RDWR)
     if is_regular and not (is_written and facts.st_nlink > 1):

@@ -142,7 +142,7 @@ class Witness:
 
     def prepare(self, *, notes: int) -> None:
         """Put the file and its blocks on the disk, for so many notes; raises ``OSError``."""
-        self._file = atomic.open_regular(self.path, os.O_RDWR | os.O_CREAT)
+        self._file = atomic.open_regular(self.path, os.O_RDWR, create=True)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Zeros that were really written: blocks that are only promised may not be there then.
         _write(self._file, bytes(max(SIZE, notes * NOTE_BYTES)), at=0)

@@ -85,7 +85,7 @@ def is_there(path: Path) -> bool:
         there = atomic.require_regular(file)
         for end in ("-journal", "-wal", "-shm"):
             atomic.require_regular(file.with_name(file.name + end))
-        if there is not None and not there.st_size:
+        if there is None or not there.st_size:
             atomic.require_regular(path)
     except atomic.NotRegular as error:
         raise TableUnusable(f"{error.filename} can't be used: {error.strerror}") from error
@@ -94,11 +94,11 @@ def is_there(path: Path) -> bool:
     return there is not None
 
 
-def prepare_file(path: Path, *, mode: int = 0o600) -> None:
+def prepare_file(path: Path) -> None:
     """Create an empty file for its owner alone, and the folders above it, unless it exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(atomic.open_regular(path, os.O_CREAT | os.O_RDONLY, mode))
+        os.close(atomic.open_regular(path, os.O_RDONLY, create=True))
     except atomic.NotRegular as error:
         raise TableUnusable(f"{path} can't be used: {error.strerror}") from error
     except FileExistsError as error:

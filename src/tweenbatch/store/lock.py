@@ -7,6 +7,7 @@ put there later, or a new one, is known for what it is.
 import fcntl
 import logging
 import os
+import re
 import socket
 from dataclasses import replace
 from datetime import datetime
@@ -18,11 +19,15 @@ from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableBusy, TableUnusable
 from tweenbatch.files import atomic
 from tweenbatch.records import Reach
-from tweenbatch.store.engine import parse_url, prepare_file, table_path
+from tweenbatch.store.engine import is_there, parse_url, prepare_file, table_path
 
 log = logging.getLogger(__name__)
 
 NOTE_BYTES = 1_000
+SQLITE_HEADER = b"SQLite format 3\0"
+
+_OURS = re.compile(rb"\d+ \S+ \S+\n|\0|\Z")
+"""How a lock begins: with its holder, with nothing, or with what a power cut may leave."""
 
 
 class RunnerLock:
@@ -52,6 +57,7 @@ class RunnerLock:
         if self.table is not None:
             # Two names of one file must meet at one lock.
             table = self.table.resolve()
+            _refuse_stranger(self.table)
             path = table.with_name(f"{table.name}.lock")
             self._file = _locked(path, str(self.table))
             self.seen = _seen(_lines(self._file))
@@ -106,6 +112,17 @@ class RunnerLock:
         os.ftruncate(self._file, len(data))
 
 
+def _refuse_stranger(table: Path) -> None:
+    """Raise ``TableUnusable`` where a link leads to what is no table: no lock is put beside it."""
+    if is_there(table) and table.is_symlink():
+        with atomic.opened(table.resolve()) as file:
+            if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
+                raise TableUnusable(
+                    f"{table} is a symbolic link to a file that is no job table; remove it, or "
+                    "choose another table with --db"
+                )
+
+
 def _locked(path: Path, table: str) -> int:
     prepare_file(path)
     try:
@@ -118,6 +135,12 @@ def _locked(path: Path, table: str) -> int:
         holder = _lines(file)[0].split()
         os.close(file)
         raise TableBusy(_who(holder, table)) from None
+    if not _OURS.match(os.pread(file, NOTE_BYTES, 0)):
+        os.close(file)
+        raise TableUnusable(
+            f"{path} is there already and is no lock of tweenbatch's; move it away, or choose "
+            "another table with --db"
+        )
     return file
 
 

@@ -8,9 +8,7 @@ from pathlib import Path
 from tweenbatch.emulator.state.journal import Journal
 from tweenbatch.files import atomic
 
-_UNFINISHED = re.compile(
-    r"\.[0-9a-f]{32,40}\.(?:mp4\.)?[0-9a-f]{16,32}\.part|[0-9a-f]{32}\.mp4|[0-9a-f]{64}\.part"
-)
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32,40}\.(?:mp4\.)?[0-9a-f]{16,32}\.part|[0-9a-f]{32}\.mp4")
 """What writing a blob and drawing a clip leave behind when they are killed."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 

@@ -29,8 +29,8 @@ class Journal:
 
     def open(self) -> None:
         """Start appending after what ``read`` found."""
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        self._file = os.fdopen(atomic.open_regular(self._path, flags), "ab")
+        flags = os.O_WRONLY | os.O_APPEND
+        self._file = os.fdopen(atomic.open_regular(self._path, flags, create=True), "ab")
         self._file.truncate(self._whole)
 
     def write(self, kind: str, **facts: Any) -> None:
