@@ -138,6 +138,12 @@ def test_a_rejected_one_is_taken_once_it_is_mended(
         rested(inbox / "bad.csv")
         assert tweenbatch(*RUN).returncode == 1
     assert len(lying(inbox)) == 4
+    # Of one that was taken back out, the list may be there still.
+    (inbox / "rejected" / "bad.csv").unlink()
+    (inbox / "bad.csv").write_text("prompt\nfour\n")
+    rested(inbox / "bad.csv")
+    assert "can't be put away" not in tweenbatch(*RUN).stderr
+    assert len(lying(inbox)) == 4
     dropped(inbox, "bad.csv", "three")
     assert tweenbatch(*RUN).returncode == 0
     assert "done/bad.csv" in lying(inbox)

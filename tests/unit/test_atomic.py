@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support.planted import KINDS, Outside
 from tweenbatch.files import atomic
 
 
@@ -151,3 +152,34 @@ def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("nothing")
     with pytest.raises(NotADirectoryError, match="a stands where a folder is needed"):
         atomic.make_folder_of(tmp_path, "a/clip")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_file_is_made_only_under_a_free_name(tmp_path: Path, path: Path, kind: str) -> None:
+    outside = Outside(tmp_path / "outside")
+    outside.plant(path, kind)
+    with pytest.raises(FileExistsError):
+        atomic.created(path)
+    assert outside.is_untouched
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "folder"])
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY | os.O_APPEND])
+def test_what_is_planted_between_the_look_and_the_opening_is_not_opened_either(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, flags: int
+) -> None:
+    outside = Outside(tmp_path / "outside")
+    real = os.open
+
+    def swapped(name: Path, *arguments: Any, **options: Any) -> int:
+        if name == path and not os.path.lexists(path):
+            outside.plant(path, kind)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", swapped)
+    if kind == "hard link" and flags == os.O_RDONLY:
+        os.close(atomic.open_regular(path, flags))  # reading changes nothing
+        return
+    with pytest.raises(OSError):  # noqa: PT011 - the system's or ours
+        atomic.open_regular(path, flags, create=True)
+    assert outside.is_untouched

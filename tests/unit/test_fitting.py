@@ -294,6 +294,27 @@ def test_a_copy_that_is_there_is_used_as_it_is_whatever_would_be_made_today(fold
         assert pixel(image, 0, 0) == RED
 
 
+def test_a_link_under_the_name_of_a_copy_sends_no_image_of_the_user_s(folder: Path) -> None:
+    manifests.frame(folder / "b.png", size=(800, 600))
+    read(folder, ("a.png", "b.png"))
+    (copy,) = (folder / "videos" / "fitted").iterdir()
+    private = manifests.frame(folder / "private.png", RED)
+    copy.unlink()
+    copy.symlink_to(private)
+    with pytest.raises(OutputUnusable, match="is a symbolic link"):
+        read(folder, ("a.png", "b.png"))
+
+
+def test_no_copy_is_written_where_a_link_leads_out_of_the_output(folder: Path) -> None:
+    manifests.frame(folder / "b.png", size=(800, 600))
+    (folder / "pictures").mkdir()
+    (folder / "videos").mkdir()
+    (folder / "videos" / "fitted").symlink_to(folder / "pictures")
+    with pytest.raises(OutputUnusable, match="leads out of"):
+        read(folder, ("a.png", "b.png"))
+    assert list((folder / "pictures").iterdir()) == []
+
+
 def test_a_copy_that_is_no_image_any_more_is_made_again(folder: Path) -> None:
     manifests.frame(folder / "b.png", size=(800, 600))
     first = read(folder, ("a.png", "b.png"))

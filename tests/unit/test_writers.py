@@ -283,6 +283,19 @@ def test_a_list_of_problems_is_ours_only_as_a_file(
     assert os.path.lexists(place) == (kind != "hard link")
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_list_of_problems_is_ours_however_an_editor_saved_it(
+    folder: Path, mark: bytes, end: bytes
+) -> None:
+    line = ",".join(problems_file.COLUMNS).encode()
+    place = folder / "m.csv.problems.csv"
+    place.write_bytes(mark + line + end + b"m.csv,2" + end)
+    assert problems_file.is_ours(place)
+    place.write_bytes(mark + line + b",mine" + end)
+    assert not problems_file.is_ours(place)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "is_listed"),
     [

@@ -58,7 +58,7 @@ def require_regular(path: Path, *, folder: int | None = None) -> os.stat_result 
     """
     try:
         facts = os.stat(path, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     if not stat.S_ISREG(facts.st_mode):
         raise _not_regular(path, facts.st_mode)

@@ -70,6 +70,6 @@ def forget(manifests: Iterable[Path]) -> None:
 def is_ours(place: Path) -> bool:
     """Tell whether the file is such a list; a link to one is not."""
     with suppress(OSError), atomic.opened(place) as file:
-        first = file.read(len(BOM_UTF8) + len(_FIRST_LINE)).removeprefix(BOM_UTF8)
-        return first.rstrip() == _FIRST_LINE
+        first = file.readline(len(BOM_UTF8) + len(_FIRST_LINE) + 2)
+        return first.removeprefix(BOM_UTF8).rstrip() == _FIRST_LINE
     return False

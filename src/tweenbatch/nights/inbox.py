@@ -6,6 +6,7 @@ A bad one is put away with the list of its problems, and holds up no other.
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,9 @@ class Inbox:
         listed = problems.file_of(path)
         atomic.move(path, place)
         if problems.is_ours(listed):
-            atomic.move(listed, problems.file_of(place))
+            problems.forget([place])
+            with suppress(FileExistsError):
+                atomic.move(listed, problems.file_of(place))
         return place
 
     def places(self, path: Path, kind: str) -> Iterator[Path]:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 NOTE_BYTES = 1_000
 SQLITE_HEADER = b"SQLite format 3\0"
 
-_OURS = re.compile(rb"\d+ \S+ \S+\n|\0|\Z")
+_OURS = re.compile(rb"\d+ \S+ \S+\n|\s*(\0|\Z)")
 """How a lock begins: with its holder, with nothing, or with what a power cut may leave."""
 
 

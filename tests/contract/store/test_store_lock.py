@@ -55,9 +55,9 @@ def test_a_killed_runner_leaves_nothing_to_clean_up(tmp_path: Path) -> None:
         pass
 
 
-def test_two_names_of_one_table_meet_at_one_lock(tmp_path: Path) -> None:
+def test_two_names_of_one_table_meet_at_one_lock(tmp_path: Path, blank: Path) -> None:
     table = tmp_path / "tweenbatch.db"
-    table.touch()
+    shutil.copy(blank, table)
     (tmp_path / "link.db").symlink_to(table)
     other = f"sqlite:///{tmp_path / 'link.db'}"
     with RunnerLock(f"sqlite:///{table}"), pytest.raises(TableBusy), RunnerLock(other):
@@ -100,7 +100,14 @@ def test_the_place_remembers_how_far_the_table_came(tmp_path: Path, blank: Path)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "123 here 2026-03-01T12:00:00Z\n", "123 here now\n7 x y\n", "a\n1 2\n", "\n\0\n\n"]
+    "text",
+    [
+        "",
+        "123 here 2026-03-01T12:00:00Z\n",
+        "123 here now\n7 x y\n",
+        "123 here now\n1 2\n",
+        "\n\0\n\n",
+    ],
 )
 def test_a_lock_without_a_note_that_can_be_read_remembers_nothing(
     tmp_path: Path, text: str
