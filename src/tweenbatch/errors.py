@@ -20,7 +20,7 @@ TweenbatchError
 │   ├── NotSent            proven: the submission was not accepted; it may be sent again
 │   ├── OutcomeUnknown     the submission may have been accepted; it must never be sent again
 │   ├── Refused            fal said no to this submission
-│   ├── LaneRefused        fal said no to the account or the address: every submission would fail
+│   ├── LaneRefused        fal said no to the account or the key: every submission would fail
 │   ├── Unreachable        a read got no answer; it may be repeated
 │   ├── Answered           a read got an HTTP error as its answer
 │   ├── Unreadable         the end of a request, or its result, can't be had for now
@@ -212,27 +212,37 @@ class NotSent(FalError):
     """Proven: the submission was not accepted; it may be sent again.
 
     ``retry_after_seconds`` is what fal asked for, if it did. ``reached`` tells whether fal
-    itself spoke (429) or was never reached.
+    itself spoke (429) or was never reached; ``untrusted`` whether that was for a certificate.
     """
 
     def __init__(
-        self, message: str, *, retry_after_seconds: float | None = None, reached: bool = False
+        self,
+        message: str,
+        *,
+        retry_after_seconds: float | None = None,
+        reached: bool = False,
+        untrusted: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         self.reached = reached
+        self.untrusted = untrusted
 
 
 class OutcomeUnknown(FalError):
     """The submission may have been accepted; it must never be sent again.
 
-    ``body`` holds the start of what came back, if anything did.
+    ``body`` holds the start of what came back, if anything did. ``stops`` tells that something
+    other than fal seems to answer: every submission would end so.
     """
 
-    def __init__(self, message: str, *, http_status: int | None = None, body: str = "") -> None:
+    def __init__(
+        self, message: str, *, http_status: int | None = None, body: str = "", stops: bool = False
+    ) -> None:
         super().__init__(message)
         self.http_status = http_status
         self.body = body
+        self.stops = stops
 
 
 class Refused(FalError):
@@ -245,7 +255,7 @@ class Refused(FalError):
 
 
 class LaneRefused(FalError):
-    """fal said no to the account or the address: every submission would fail."""
+    """fal said no to the account or the key: every submission would fail."""
 
     def __init__(self, message: str, *, http_status: int) -> None:
         super().__init__(message)
@@ -253,14 +263,20 @@ class LaneRefused(FalError):
 
 
 class Unreachable(FalError):
-    """A read got no answer; it may be repeated."""
+    """A read got no answer; it may be repeated. ``untrusted``: for a certificate."""
+
+    def __init__(self, message: str, *, untrusted: bool = False) -> None:
+        super().__init__(message)
+        self.untrusted = untrusted
 
 
 class Answered(FalError):
-    """A read got an HTTP error as its answer."""
+    """A read got an HTTP error as its answer; ``said`` are the words in it."""
 
-    def __init__(self, *, http_status: int, headers: Mapping[str, str], body: bytes) -> None:
-        super().__init__(f"HTTP {http_status}")
+    def __init__(
+        self, *, http_status: int, headers: Mapping[str, str], body: bytes, said: str = ""
+    ) -> None:
+        super().__init__(f"HTTP {http_status}: {said}" if said else f"HTTP {http_status}")
         self.http_status = http_status
         self.headers = headers
         self.body = body

@@ -17,7 +17,7 @@ RESULTS = "results.csv"
 
 _SQLITE_FILE = "sqlite:///"
 _POSTGRES = re.compile(r"postgresql(\+\w+)?://")
-_SQLITE = re.compile(r"sqlite(\+\w+)?:///")
+_SQLITE = re.compile(r"sqlite(\+\w+)?://(?:/|$)")
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
 """One letter before the colon is a drive."""
 

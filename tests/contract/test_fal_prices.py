@@ -102,5 +102,5 @@ async def test_a_key_is_bad_only_where_the_queue_says_so_too() -> None:
     for status in (403, 404, 500):
         async with wire(says(status, {"detail": "no"})) as server:
             quote = await ask(lambda: Fal.connect(connect_to=server.url, key=KEY), {KLING_O1.id})
-            assert quote.unread == f"HTTP {status}"
+            assert quote.unread == f"HTTP {status}: no"
             assert quote.risen == ()

@@ -1,13 +1,18 @@
 """One submission is one POST, whatever the server does; and what its answer proves."""
 
 import asyncio
+import errno
 import json
+import os
+import resource
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import httpcore
 import pytest
 
 from support.wire import Behaviour, Seen, answer, drips, says, sends, wire
@@ -73,11 +78,11 @@ FAULTS: list[tuple[dict[str, Any], type[Exception], int]] = [
     ({"do": "reply", "status": 429}, NotSent, 0),
     ({"do": "reply", "status": 401}, LaneRefused, 0),
     ({"do": "lock"}, LaneRefused, 0),
-    ({"do": "reply", "status": 307}, LaneRefused, 0),
-    ({"do": "reply", "status": 308}, LaneRefused, 0),
-    ({"do": "reply", "status": 303}, LaneRefused, 0),
+    ({"do": "reply", "status": 303, "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 307, "at": "reply"}, OutcomeUnknown, 1),
+    ({"do": "reply", "status": 308}, OutcomeUnknown, 0),
     ({"do": "reply", "status": 400}, Refused, 0),
-    ({"do": "reply", "status": 422}, Refused, 0),
+    ({"do": "reply", "status": 422}, OutcomeUnknown, 0),
 ]
 
 
@@ -93,6 +98,118 @@ async def test_every_fault_is_one_post_and_one_judgement(
             await fal.submit(O1, ARGUMENTS)
     ledger = emulator.ledger(totals_only=True)
     assert (ledger["posts"], ledger["accepted_count"]) == (1, accepted)
+
+
+FALS_OWN: dict[str, Any] = {
+    "text": {"detail": "User is locked. Reason: Exhausted balance."},
+    "typed": {"detail": "No.", "error_type": "authorization_error"},
+    "list": {"detail": [{"loc": ["body"], "msg": "bad", "type": "missing"}]},
+}
+OF_OTHERS: dict[str, Any] = {
+    "page": "<html><body>Access denied by policy</body></html>",
+    "nothing": "",
+    "other JSON": {"error": {"message": "Forbidden"}},
+    "no detail": {"detail": None},
+    "a request": {"request_id": "r-1", "detail": "User is locked."},
+    "text": "Forbidden",
+    "a list": ["detail"],
+}
+REDIRECTS = (300, 301, 302, 303, 305, 307, 308)
+AMBIGUOUS = (408, 409, 425, 499, 500, 501, 502, 503, 504, 507, 520, 522, 524, 530, 599)
+OF_A_PROXY = (407,)
+REFUSES_ALL = (401, 402, 403)
+REFUSES_ONE = (400, 404, 405, 406, 410, 411, 412, 413, 414, 415, 418, 421, 422, 426, 431, 451)
+
+
+def proven_by(status: int, *, fals_own: bool) -> type[Exception]:
+    """What an answer proves, as the paper has it: in doubt nothing."""
+    if fals_own and status in REFUSES_ALL:
+        return LaneRefused
+    return Refused if fals_own and status in REFUSES_ONE else OutcomeUnknown
+
+
+@pytest.mark.parametrize("at", ["arrival", "reply"])
+@pytest.mark.parametrize(
+    ("fals_own", "body"),
+    [
+        *(pytest.param(True, body, id=f"fal's {name}") for name, body in FALS_OWN.items()),
+        *(pytest.param(False, body, id=f"others' {name}") for name, body in OF_OTHERS.items()),
+    ],
+)
+async def test_only_fals_own_words_refuse_whatever_the_status(
+    emulator: Emulator, at: str, body: Any, *, fals_own: bool
+) -> None:
+    statuses = (*REDIRECTS, *AMBIGUOUS, *OF_A_PROXY, *REFUSES_ALL, *REFUSES_ONE)
+    async with fal_at(emulator.url) as fal:
+        for posts, status in enumerate(statuses, start=1):
+            emulator.script(
+                [{"on": "submit", "do": "reply", "status": status, "at": at, "body": body}]
+            )
+            with pytest.raises(proven_by(status, fals_own=fals_own)) as caught:
+                await fal.submit(O1, {**ARGUMENTS, "prompt": f"prompt {status}"})
+            ledger = emulator.ledger(totals_only=True)
+            assert ledger["posts"] == posts
+            assert ledger["accepted_count"] == (posts if at == "reply" else 0)
+            if isinstance(caught.value, OutcomeUnknown):
+                names_request = isinstance(body, dict) and "request_id" in body
+                persists = status not in AMBIGUOUS and not names_request
+                assert caught.value.stops == persists, status
+
+
+async def test_a_type_in_the_header_makes_an_answer_fals_own(emulator: Emulator) -> None:
+    refusal = {"status": 403, "body": "no JSON", "headers": {"X-Fal-Error-Type": "locked"}}
+    emulator.add_fault(on="submit", do="reply", **refusal)
+    async with fal_at(emulator.url) as fal:
+        with pytest.raises(LaneRefused):
+            await fal.submit(O1, ARGUMENTS)
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.ENFILE, errno.EAGAIN])
+async def test_what_fails_before_the_first_byte_is_proof_that_nothing_was_sent(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(httpcore.AsyncConnectionPool, "handle_async_request", fail)
+    async with fal_at(emulator.url) as fal:
+        with pytest.raises(NotSent) as caught:
+            await fal.submit(O1, ARGUMENTS)
+    named = "too many open files: raise `ulimit -n`" in str(caught.value)
+    assert named == (error != errno.EAGAIN)
+
+
+async def test_the_same_after_the_first_byte_proves_nothing(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(httpcore.AsyncHTTP11Connection, "_receive_response_headers", fail)
+    async with fal_at(emulator.url) as fal:
+        with pytest.raises(OutcomeUnknown):
+            await fal.submit(O1, ARGUMENTS)
+    await emulator.wait_for("accepted")
+
+
+async def test_too_many_open_files_are_called_so_and_prove_that_nothing_was_sent(
+    emulator: Emulator,
+) -> None:
+    async with fal_at(emulator.url) as fal:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        taken = []
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+        try:
+            with suppress(OSError):
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            with pytest.raises(NotSent, match="too many open files: raise `ulimit -n`"):
+                await fal.submit(O1, ARGUMENTS)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            for each in taken:
+                os.close(each)
+    assert emulator.ledger()["posts"] == 0
 
 
 async def test_nothing_listening_is_proof_that_nothing_was_sent() -> None:
@@ -221,9 +338,10 @@ async def test_a_redirect_names_its_target_and_the_body_goes_nowhere() -> None:
     async with wire(says(200, ACCEPTED)) as other:
         moved = says(307, b"", location=f"{other.url}/steal")
         async with wire(moved) as server, fal_at(server.url) as fal:
-            with pytest.raises(LaneRefused, match=r"127\.0\.0\.1"):
+            with pytest.raises(OutcomeUnknown, match=r"redirects to 127\.0\.0\.1") as caught:
                 await fal.submit(O1, ARGUMENTS)
         assert (len(server.requests), len(other.requests)) == (1, 0)
+    assert caught.value.stops
 
 
 async def test_each_submission_has_a_connection_of_its_own() -> None:

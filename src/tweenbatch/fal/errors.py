@@ -107,6 +107,17 @@ def said(headers: Mapping[str, str], body: bytes) -> Said | None:
     )
 
 
+def http_error(http_status: int, headers: Mapping[str, str], body: bytes) -> Answered:
+    """Return an HTTP error as an error of ours, with fal's own words if it has any."""
+    words = said(headers, body)
+    return Answered(
+        http_status=http_status,
+        headers=dict(headers),
+        body=body,
+        said=words.message if words else "",
+    )
+
+
 def failure_of(answered: Answered) -> Failure | None:
     """Return the failed generation that a read of the result replays.
 
@@ -187,9 +198,7 @@ def map_exception(exc: Exception) -> TweenbatchError:
             ours = MissingKey(clean(str(exc)))
         case fal_client.FalClientHTTPError() | httpx.HTTPStatusError():
             answer = exc.response
-            ours = Answered(
-                http_status=answer.status_code, headers=dict(answer.headers), body=answer.content
-            )
+            ours = http_error(answer.status_code, answer.headers, answer.content)
         case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             ours = Unintelligible(text)
         case httpx.DecodingError() | httpx.TooManyRedirects():

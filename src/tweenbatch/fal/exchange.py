@@ -5,10 +5,13 @@ what went wrong is told in the ``Reply``.
 """
 
 import asyncio
+import errno
 import os
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import httpx
 
@@ -17,6 +20,11 @@ from tweenbatch.fal.addresses import Addresses
 from tweenbatch.fal.errors import clean
 
 MAX_BODY_BYTES = 10_000_000
+
+_SENDING = ".send_request_headers.started"
+"""How httpcore's trace calls the moment before the first byte of a request leaves."""
+
+_TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
 _PROVABLY_UNSENT = (
     httpx.ConnectError,
@@ -31,7 +39,7 @@ class Reply:
     """What came back: all of it, or as much as came before ``trouble``.
 
     ``status`` is None where not even the status line came; ``unsent`` is True where not a
-    byte of the request can have left.
+    byte of the request can have left, and ``untrusted`` where that is for a certificate.
     """
 
     status: int | None = None
@@ -39,6 +47,7 @@ class Reply:
     body: bytes = b""
     trouble: str | None = None
     unsent: bool = False
+    untrusted: bool = False
 
 
 def trust() -> ssl.SSLContext:
@@ -81,7 +90,13 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, seconds
     headers = httpx.Headers()
     body = bytearray()
     trouble: str | None = None
-    unsent = False
+    unsent = untrusted = sending = False
+
+    async def trace(event: str, _: Any) -> None:
+        nonlocal sending
+        sending = sending or event.endswith(_SENDING)
+
+    request.extensions["trace"] = trace
     try:
         async with asyncio.timeout(seconds):
             response = await client.send(request, stream=True)
@@ -96,8 +111,42 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, seconds
                 await response.aclose()
     except TimeoutError:
         trouble = f"no whole answer within {seconds:g} seconds"
-    except (httpx.HTTPError, OSError) as error:
-        # OSError: httpcore lets the ssl.SSLError of a broken stream through as it is.
-        trouble = f"{type(error).__name__}: {clean(str(error))}".removesuffix(": ")
-        unsent = isinstance(error, _PROVABLY_UNSENT)
-    return Reply(status=status, headers=headers, body=bytes(body), trouble=trouble, unsent=unsent)
+        unsent = not sending
+    except (httpx.HTTPError, OSError, ImportError) as error:
+        # OSError: httpcore lets the ssl.SSLError of a broken stream through as it is. ImportError:
+        # what is imported at the first connection needs a descriptor, too.
+        trouble, untrusted = _trouble(error)
+        # A tunnel through a proxy is asked for with headers of its own: there the type counts.
+        unsent = not sending or isinstance(error, _PROVABLY_UNSENT)
+    return Reply(
+        status=status,
+        headers=headers,
+        body=bytes(body),
+        trouble=trouble,
+        unsent=unsent,
+        untrusted=untrusted,
+    )
+
+
+def _trouble(error: BaseException) -> tuple[str, bool]:
+    """Return what went wrong, and whether a certificate was not trusted."""
+    for cause in _causes(error):
+        if isinstance(cause, OSError) and cause.errno in _TOO_MANY_FILES:
+            return "too many open files: raise `ulimit -n` or lower --concurrency", False
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate not trusted: {cause.verify_message}", True
+    return f"{type(error).__name__}: {clean(str(error))}".removesuffix(": "), False
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and all that it came from, which libraries wrap several times."""
+    left, seen = [error], set[int]()
+    while left:
+        each = left.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        left += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
+        if isinstance(each, BaseExceptionGroup):
+            left += each.exceptions

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 
-from tweenbatch.errors import Answered, Unintelligible, Unreachable
+from tweenbatch.errors import Unintelligible, Unreachable
 from tweenbatch.fal.addresses import SITE, Addresses
+from tweenbatch.fal.errors import http_error
 from tweenbatch.fal.exchange import exchange, http_client, trust
 
 URL = f"https://{SITE}/api/openapi/queue/openapi.json"
@@ -30,7 +31,7 @@ async def schema(endpoint: str, *, connect_to: str | None = None) -> Any:
     if reply.status is None or (reply.trouble is not None and reply.status == HTTPStatus.OK):
         raise Unreachable(f"{SITE} gave no schema of {endpoint} ({reply.trouble})")
     if reply.status != HTTPStatus.OK:
-        raise Answered(http_status=reply.status, headers=reply.headers, body=reply.body)
+        raise http_error(reply.status, reply.headers, reply.body)
     try:
         return json.loads(reply.body)
     except (ValueError, RecursionError) as error:

@@ -11,8 +11,9 @@ from http import HTTPStatus
 
 import httpx
 
-from tweenbatch.errors import Answered, Unintelligible, Unreachable
+from tweenbatch.errors import Unintelligible, Unreachable
 from tweenbatch.fal.addresses import CDN, KEY_HOSTS, QUEUE, Addresses, admitted
+from tweenbatch.fal.errors import http_error
 from tweenbatch.fal.exchange import Reply, exchange, http_client
 from tweenbatch.fal.pools import Pools
 from tweenbatch.fal.submission import accepted
@@ -126,9 +127,9 @@ def _without(secrets: tuple[str, ...], data: bytes) -> bytes:
 
 def _good(reply: Reply, request: httpx.Request) -> httpx.Response:
     if reply.status is None or reply.trouble is not None:
-        raise Unreachable(f"{request.url.host}: {reply.trouble}")
+        raise Unreachable(f"{request.url.host}: {reply.trouble}", untrusted=reply.untrusted)
     if reply.status >= HTTPStatus.BAD_REQUEST:
-        raise Answered(http_status=reply.status, headers=dict(reply.headers), body=reply.body)
+        raise http_error(reply.status, reply.headers, reply.body)
     if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
         raise Unintelligible(
             f"{request.url.host} redirects (HTTP {reply.status}), which is not followed"

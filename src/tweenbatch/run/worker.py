@@ -25,6 +25,7 @@ from tweenbatch.errors import (
     LaneRefused,
     LeaseLost,
     NotSent,
+    OutcomeUnknown,
     TableBusy,
     TableUnusable,
     TweenbatchError,
@@ -49,7 +50,7 @@ from tweenbatch.run.throttle.failure_streak import Streak
 from tweenbatch.run.throttle.gate import Lane
 from tweenbatch.run.throttle.slots import Slots
 from tweenbatch.stages.fetch import Fetcher
-from tweenbatch.stages.submit import not_accepted, submit
+from tweenbatch.stages.submit import not_accepted, outcome_unknown, submit
 from tweenbatch.stages.wait import Waiter
 from tweenbatch.states import Event, ImpossibleTransition, State
 from tweenbatch.store import Store
@@ -222,35 +223,7 @@ class Worker:
     async def _post(self, job: Job, intent: Intent) -> Job:
         """Intent, one POST, outcome: the part that nothing may cut in two."""
         job = await self._begin(job, intent)
-        try:
-            outcome = await submit(job, fal=self.fal)
-        except NotSent as error:
-            self.submissions -= 1
-            self.trouble(
-                str(error),
-                retry_after_seconds=error.retry_after_seconds,
-                too_many=error.reached,
-            )
-            outcome = not_accepted(error)
-        except LaneRefused as error:
-            self.submissions -= 1
-            self.lane.close(str(error))
-            outcome = not_accepted(error, http_status=error.http_status)
-        except BaseException as error:
-            self.lane.abandoned()
-            failure = Failure(type="outcome_unknown", message=f"{type(error).__name__}")
-            await self._record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
-            raise
-        else:
-            if outcome.event is Event.OUTCOME_UNKNOWN:
-                self.trouble("the outcome of a submission is unknown")
-            else:
-                self.lane.got_through()
-                if outcome.request is not None:
-                    now = self.clock.monotonic()
-                    self.slots.window.accepted(job.id, at=now, now=now)
-                self.slots.admit()
-                self.wake.set()
+        outcome = await self._sent(job)
         try:
             return await self._record(job, outcome)
         except (TableUnusable, TableBusy):
@@ -261,6 +234,41 @@ class Worker:
             # An equal input that was uncertain has been given this very request meanwhile.
             failure = Failure(type="outcome_unknown", message=str(error))
             return await self._record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
+
+    async def _sent(self, job: Job) -> Outcome:
+        """Send the one POST, and let the lane know what its answer says of the way to fal."""
+        try:
+            outcome = await submit(job, fal=self.fal)
+        except NotSent as error:
+            self.submissions -= 1
+            self.trouble(
+                str(error),
+                retry_after_seconds=error.retry_after_seconds,
+                too_many=error.reached,
+            )
+            return not_accepted(error)
+        except LaneRefused as error:
+            self.submissions -= 1
+            self.lane.close(str(error))
+            return not_accepted(error, http_status=error.http_status)
+        except OutcomeUnknown as error:
+            if error.stops:
+                self.lane.close(str(error))
+            else:
+                self.trouble("the outcome of a submission is unknown")
+            return outcome_unknown(error)
+        except BaseException as error:
+            self.lane.abandoned()
+            failure = Failure(type="outcome_unknown", message=f"{type(error).__name__}")
+            await self._record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
+            raise
+        self.lane.got_through()
+        if outcome.request is not None:
+            now = self.clock.monotonic()
+            self.slots.window.accepted(job.id, at=now, now=now)
+        self.slots.admit()
+        self.wake.set()
+        return outcome
 
     async def _keep(self, job: Job, request: Request) -> None:
         """Tell the witness, or else whoever looks on, what the table could not be told."""

@@ -9,7 +9,8 @@ from tweenbatch.states import Event
 async def submit(job: Job, *, fal: Fal) -> Outcome:
     """Send the recorded intent of a job that is ``submitting``, once.
 
-    Raises ``NotSent`` and ``LaneRefused``: these speak of the way to fal, not of the job.
+    Raises ``NotSent``, ``LaneRefused`` and ``OutcomeUnknown``: these speak of the way to fal as
+    well as of the job.
     """
     assert job.arguments is not None
     try:
@@ -23,11 +24,14 @@ async def submit(job: Job, *, fal: Fal) -> Outcome:
             billed=Billed.NO,
         )
         return Outcome(event=Event.GAVE_UP, failure=failure)
-    except OutcomeUnknown as error:
-        text = f"{error}: {error.body}" if error.body else str(error)
-        failure = Failure(type="outcome_unknown", message=text, http_status=error.http_status)
-        return Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure)
     return Outcome(event=Event.ACCEPTED, request=request)
+
+
+def outcome_unknown(error: OutcomeUnknown) -> Outcome:
+    """Return the outcome of a submission that may have been accepted."""
+    text = f"{error}: {error.body}" if error.body else str(error)
+    failure = Failure(type="outcome_unknown", message=text, http_status=error.http_status)
+    return Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure)
 
 
 def not_accepted(error: FalError, *, http_status: int | None = None) -> Outcome:
