@@ -10,7 +10,7 @@ TweenbatchError
 │   ├── TableUnusable      the job table can't be opened
 │   │   └── TableMissing   there is none yet
 │   └── OutputUnusable     there is no room for clips, or no right to write them
-├── KeyRefused             fal does not know the key; nothing was spent
+├── KeyRefused             the key may not do what a run needs; nothing was spent
 ├── TableOlder             the job table lacks what was paid for since it was copied, or lost
 ├── TableBusy              another run owns the job table
 ├── TableFailed            the job table failed in the middle of a run
@@ -173,7 +173,7 @@ class OutputUnusable(UsageError):
 
 
 class KeyRefused(TweenbatchError):
-    """fal does not know the key; nothing was spent."""
+    """The key may not do what a run needs, or fal does not know it; nothing was spent."""
 
 
 class TableOlder(TweenbatchError):
@@ -212,21 +212,15 @@ class NotSent(FalError):
     """Proven: the submission was not accepted; it may be sent again.
 
     ``retry_after_seconds`` is what fal asked for, if it did. ``reached`` tells whether fal
-    itself spoke (429) or was never reached; ``untrusted`` whether that was for a certificate.
+    itself spoke (429) or was never reached.
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        retry_after_seconds: float | None = None,
-        reached: bool = False,
-        untrusted: bool = False,
+        self, message: str, *, retry_after_seconds: float | None = None, reached: bool = False
     ) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         self.reached = reached
-        self.untrusted = untrusted
 
 
 class OutcomeUnknown(FalError):
@@ -263,11 +257,7 @@ class LaneRefused(FalError):
 
 
 class Unreachable(FalError):
-    """A read got no answer; it may be repeated. ``untrusted``: for a certificate."""
-
-    def __init__(self, message: str, *, untrusted: bool = False) -> None:
-        super().__init__(message)
-        self.untrusted = untrusted
+    """A read got no answer; it may be repeated."""
 
 
 class Answered(FalError):

@@ -124,13 +124,18 @@ async def test_what_is_no_list_of_requests_is_refused(page: Any) -> None:
         {"sent_at": "yesterday"},
         {"sent_at": None},
         {"sent_at": 1772366400},
-        {"endpoint_id": "fal-ai/another/endpoint"},
+        {"endpoint_id": None},
     ],
     ids=str,
 )
-async def test_an_item_that_is_no_request_of_the_endpoint_is_left_out(odd: Any) -> None:
+async def test_an_item_that_is_no_request_is_left_out(odd: Any) -> None:
     item = {**ITEM, "request_id": "r-2", **odd} if isinstance(odd, dict) and odd else odd
     async with serving({"items": [item, ITEM]}) as (fal, _):
+        assert await listed(fal) == [PAST]
+
+
+async def test_the_name_that_fal_gives_an_endpoint_may_be_an_alias() -> None:
+    async with serving({"items": [{**ITEM, "endpoint_id": "fal-ai/another/name"}]}) as (fal, _):
         assert await listed(fal) == [PAST]
 
 

@@ -100,9 +100,9 @@ class World:
         if self.fal is not None:
             self.fal.script(self._faults)
 
-    def load(self, count: int) -> None:
-        """Put so many rows into the table, with addresses as frames."""
-        rows = tuple(_row(number) for number in range(1, count + 1))
+    def load(self, count: int, **frames: Frame | None) -> None:
+        """Put so many rows into the table, with addresses as frames unless told otherwise."""
+        rows = tuple(_row(number, **frames) for number in range(1, count + 1))
         manifest = Manifest(path=self.folder / "manifest.csv", sha256="f" * 64, rows=spooled(rows))
         self.store.import_manifest(manifest, now=self.clock.now())
 
@@ -187,23 +187,24 @@ async def world(
             made.store.close()
 
 
-def _row(number: int) -> Row:
+def _row(number: int, **frames: Frame | None) -> Row:
     names = ("start", "end")
-    start, end = (Frame(source=f"https://example.com/{number}-{name}.png") for name in names)
+    own = {name: Frame(source=f"https://example.com/{number}-{name}.png") for name in names}
+    asked: dict[str, Any] = {**own, **frames}
+    start, end = asked["start"], asked["end"]
     parameters = {"duration": "5"}
     return row_for(
         JobSpec(
             endpoint=KLING_O1.id,
             prompt=f"prompt {number}",
-            start=start,
-            end=end,
+            **asked,
             parameters=parameters,
         ),
         number=number + 1,
         name=f"clip {number}",
         price_usd=KLING_O1.price_usd(parameters),
         start_image=start.source,
-        end_image=end.source,
+        end_image=end.source if end else "",
     )
 
 

@@ -4,6 +4,7 @@ Nothing is repeated here. Everything that comes back is canonical: a URL that a 
 fal gave (``connect_to``) is turned into the one of fal's own host that it means.
 """
 
+import json
 import re
 import uuid
 from collections.abc import Awaitable, Collection, Mapping
@@ -27,7 +28,7 @@ from tweenbatch.errors import (
     UsageError,
 )
 from tweenbatch.fal import credentials, history, pricing
-from tweenbatch.fal.addresses import QUEUE, Addresses, admitted, is_media
+from tweenbatch.fal.addresses import API, QUEUE, Addresses, admitted, is_media
 from tweenbatch.fal.download import Download, Downloader
 from tweenbatch.fal.errors import clean, json_of, map_exception
 from tweenbatch.fal.exchange import trust
@@ -42,8 +43,20 @@ T = TypeVar("T")
 MAX_SIZE = 2**63 - 1
 """More bytes than any file has; a table holds no larger number."""
 
+LIFE_SECONDS = 30 * 24 * 3600
+"""How long files are to live, which an account may set to less: as long as fal keeps the result
+that names them, so that a later run can still fetch the clip."""
+
+_WITH_SUBMISSIONS = {
+    "X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": LIFE_SECONDS}),
+    # Otherwise another model than the one that was asked and paid for may answer.
+    "x-app-fal-disable-fallback": "true",
+}
+_SERVED_BY = "x-fal-served-from"
+
 _ENDPOINT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 _ODD_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]")
+_NOT_FOR_THIS_KEY = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _FINISHED_OR_UNKNOWN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 
 _LEAKS = (
@@ -74,8 +87,13 @@ class Fal:
         transport = FalTransport(
             key=key.token, addresses=addresses, context=context, deadlines=deadlines
         )
+        self._transport = transport
         self._client = Client(key, transport)
-        self._downloader = Downloader(addresses=addresses, context=context, deadlines=deadlines)
+        self._downloader = Downloader(
+            addresses=addresses, context=context, deadlines=deadlines, owner=self._as_owner
+        )
+        self.served_by: dict[str, str] = {}
+        """What made a clip, by its request, where fal says that."""
 
     @classmethod
     def connect(
@@ -118,6 +136,14 @@ class Fal:
         """Return the host that submissions go to."""
         return QUEUE
 
+    @property
+    def untrusted(self) -> Collection[str]:
+        """Return the hosts whose certificate was not trusted when they were last asked.
+
+        That of the list is none of them: work goes on without it.
+        """
+        return self._transport.untrusted - {API}
+
     async def submit(self, endpoint: str, arguments: Mapping[str, Any]) -> Request:
         """Send one POST and return the request that fal made of it.
 
@@ -126,7 +152,9 @@ class Fal:
         _refuse_unsendable(endpoint, arguments)
         trouble: Exception
         try:
-            handle = await self._client.submit(endpoint, dict(arguments))
+            handle = await self._client.submit(
+                endpoint, dict(arguments), headers=dict(_WITH_SUBMISSIONS)
+            )
         except TweenbatchError:
             raise
         except _LEAKS as error:
@@ -143,6 +171,8 @@ class Fal:
         """Return the model's output. Raises ``Unreachable``, ``Answered``, ``Unintelligible``."""
         # Not handle.get(): that polls the status first, ten times a second.
         response = await _translated(self._client.http.get(_followed(request).response_url))
+        if served_by := response.headers.get(_SERVED_BY):
+            self.served_by[request.request_id] = clean(served_by)
         result = json_of(response.content)
         if not isinstance(result, dict):
             raise Unintelligible("a result that is no JSON object")
@@ -160,7 +190,7 @@ class Fal:
         url = history.page_url(endpoint, since=since, cursor=cursor)
         response = await _translated(self._client.http.get(url))
         answer = self._addresses.canonical_in(json_of(response.content))
-        return history.page(answer, endpoint)
+        return history.page(answer)
 
     async def price_list(self, endpoints: Collection[str]) -> dict[str, ListedPrice]:
         """Return what fal's price list says of endpoints now.
@@ -171,17 +201,33 @@ class Fal:
         return pricing.price_list(json_of(response.content))
 
     async def refuses_key(self, endpoint: str) -> bool:
-        """Tell whether the queue does not know our key; False also where it can't be asked.
+        """Tell whether the queue does not know our key; False also where it can't be asked."""
+        refusal = await self.refuses_to_tell(endpoint)
+        return refusal is not None and refusal.http_status == HTTPStatus.UNAUTHORIZED
+
+    async def refuses_to_tell(self, endpoint: str) -> Answered | None:
+        """Return how the queue refuses to tell our key of requests: 401 or 403, if it does.
 
         It is asked about a request that nobody made, which costs nothing: 404 with a good key.
         """
         try:
             await self.status(request_of(endpoint, str(uuid.uuid4())), logs=False)
         except Answered as answer:
-            return answer.http_status == HTTPStatus.UNAUTHORIZED
+            return answer if answer.http_status in _NOT_FOR_THIS_KEY else None
         except FalError:
-            return False
-        return False
+            return None
+        return None
+
+    async def refuses_to_list(self, endpoint: str, *, since: datetime) -> Answered | None:
+        """Return how fal refuses to show our key the list of past requests, if it does."""
+        url = history.page_url(endpoint, since=since, cursor=None, limit=1)
+        try:
+            await _translated(self._client.http.get(url))
+        except Answered as answer:
+            return answer if answer.http_status in _NOT_FOR_THIS_KEY else None
+        except FalError:
+            return None
+        return None
 
     async def cancel(self, request: Request) -> bool:
         """Return whether fal accepted; False: the request has ended, or fal knows it no more."""
@@ -216,9 +262,17 @@ class Fal:
         """Open a file on fal's file hosts, from ``offset`` on if the server can.
 
         It can where the file still has that ``etag``, and ``total`` bytes, as far as they are
-        known. Raises ``UrlExpired`` or ``DownloadFailed``, also while its chunks are read.
+        known. A file that its account has closed to others is read as its owner. Raises
+        ``UrlExpired`` or ``DownloadFailed``, also while its chunks are read.
         """
         return self._downloader.open(url, offset=offset, etag=etag, total=total)
+
+    async def _as_owner(self, anew: bool) -> str:
+        """Return what says to fal's file hosts whose files are asked for; never the key."""
+        if anew:
+            self._client.tokens.forget()
+        token = await _translated(self._client.tokens.get_token())
+        return f"{token.token_type} {token.token}"
 
     async def _upload(self, data: bytes, content_type: str, file_name: str) -> str:
         return await _translated(
@@ -228,6 +282,7 @@ class Fal:
                 _ODD_IN_FILE_NAMES.sub("_", file_name),
                 repository="fal_v3",
                 fallback_repository=[],
+                lifecycle=fal_client.StorageSettings(expires_in=LIFE_SECONDS),
             )
         )
 

@@ -1,19 +1,24 @@
-"""A clip's bytes from fal's file hosts: raw, without the key, over few and checked redirects."""
+"""A clip's bytes from fal's file hosts: raw, without the key, over few and checked redirects.
+
+An account may close its files to all but their owner. Then they are asked for once more with the
+token for files, which says who asks and can do nothing else.
+"""
 
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import httpx
 
-from tweenbatch.errors import DownloadFailed, Unintelligible, UrlExpired
+from tweenbatch.errors import Answered, DownloadFailed, FalError, Unintelligible, UrlExpired
 from tweenbatch.fal.addresses import Addresses, admitted, is_media
 from tweenbatch.fal.errors import clean
 from tweenbatch.fal.pools import Pools
+from tweenbatch.fal.retrying import is_worth_repeating
 from tweenbatch.fal.transport import Deadlines
 
 MAX_REDIRECTS = 3
@@ -21,6 +26,7 @@ DOWNLOADS_AT_ONCE = 8
 """Each over a connection of its own: who asks for more waits."""
 
 _GONE = frozenset({403, 404, 410})
+_PERHAPS_CLOSED = frozenset({401, 403, 404})
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", re.ASCII)
 
@@ -56,11 +62,21 @@ class Download:
 
 
 class Downloader:
-    """Opens downloads over connections of its own, which know no key."""
+    """Opens downloads over connections of its own, which know no key.
+
+    ``owner`` gives the value of the header that says whose files are asked for; with True it is a
+    new one.
+    """
 
     def __init__(
-        self, *, addresses: Addresses, context: ssl.SSLContext, deadlines: Deadlines
+        self,
+        *,
+        addresses: Addresses,
+        context: ssl.SSLContext,
+        deadlines: Deadlines,
+        owner: Callable[[bool], Awaitable[str]],
     ) -> None:
+        self._owner = owner
         self._addresses = addresses
         self._deadlines = deadlines
         self._clients = Pools(addresses, context, at_once=DOWNLOADS_AT_ONCE)
@@ -99,11 +115,37 @@ class Downloader:
         """Return the open answer and where its part, should it be one, must begin."""
         if offset:
             headers = {"Range": f"bytes={offset}-"} | ({"If-Range": etag} if etag else {})
-            response = await self._get(client, url, headers)
+            response = await self._get_as_owner_too(client, url, headers)
             if _goes_on(response, offset, etag, total):
                 return response, offset
             await response.aclose()
-        return await self._get(client, url, {}), 0
+        return await self._get_as_owner_too(client, url, {}), 0
+
+    async def _get_as_owner_too(
+        self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]
+    ) -> httpx.Response:
+        """Return the open answer; of a file that may be closed to others, that to its owner."""
+        response = await self._get(client, url, headers)
+        for anew in (False, True):
+            if response.status_code not in _PERHAPS_CLOSED:
+                break
+            # A token that has run out by the server's clock is told from a file that is gone.
+            if anew and response.status_code != HTTPStatus.UNAUTHORIZED:
+                break
+            await response.aclose()
+            try:
+                authorization = await self._owner(anew)
+            except Answered as answer:
+                told = (
+                    f"the file is gone, or closed to others (HTTP {response.status_code}), and fal "
+                    f"gives this key no token for it ({answer})"
+                )
+                gone = response.status_code in _GONE and not is_worth_repeating(answer)
+                raise (UrlExpired(told) if gone else DownloadFailed(told)) from answer
+            except FalError as error:
+                raise DownloadFailed(f"no token for a closed file ({error})") from error
+            response = await self._get(client, url, {**headers, "Authorization": authorization})
+        return response
 
     async def _get(
         self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]

@@ -20,26 +20,29 @@ URL = f"https://{API}/v1/models/requests/by-endpoint"
 PAGE_ITEMS = 100
 
 
-def page_url(endpoint: str, *, since: datetime, cursor: str | None) -> httpx.URL:
+def page_url(
+    endpoint: str, *, since: datetime, cursor: str | None, limit: int = PAGE_ITEMS
+) -> httpx.URL:
     """Return the address of a page of the requests that were sent since then."""
     asked = {
         "endpoint_id": endpoint,
         "start": since.astimezone(UTC).isoformat(timespec="seconds"),
         "expand": "payloads",
-        "limit": str(PAGE_ITEMS),
+        "limit": str(limit),
     }
     return httpx.URL(URL, params=asked if cursor is None else {**asked, "cursor": cursor})
 
 
-def page(answer: Any, endpoint: str) -> tuple[list[PastRequest], str | None]:
+def page(answer: Any) -> tuple[list[PastRequest], str | None]:
     """Return the requests of a page and the cursor of the next one, None on the last.
 
-    An item that is no request of the endpoint is left out. Raises ``Unintelligible`` for an
+    An item that is no request is left out. Which endpoint it is of is fal's to say: the name that
+    it gives may be an alias of the one that was asked for. Raises ``Unintelligible`` for an
     answer that is no page, or that says there is more and not where.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
         raise Unintelligible("a history that is no list of requests")
-    found = [item for each in answer["items"] if (item := _item(each, endpoint)) is not None]
+    found = [item for each in answer["items"] if (item := _item(each)) is not None]
     cursor = answer.get("next_cursor")
     more = isinstance(cursor, str) and bool(cursor)
     if answer.get("has_more") is True and not more:
@@ -47,11 +50,11 @@ def page(answer: Any, endpoint: str) -> tuple[list[PastRequest], str | None]:
     return found, cursor if more and answer.get("has_more") is not False else None
 
 
-def _item(item: Any, endpoint: str) -> PastRequest | None:
+def _item(item: Any) -> PastRequest | None:
     if not isinstance(item, Mapping) or not is_request_id(item.get("request_id")):
         return None
     sent_at = _instant(item.get("sent_at"))
-    if sent_at is None or item.get("endpoint_id", endpoint) != endpoint:
+    if sent_at is None or not isinstance(item.get("endpoint_id", ""), str):
         return None
     status = item.get("status_code")
     return PastRequest(

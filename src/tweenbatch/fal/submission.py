@@ -31,7 +31,7 @@ def accepted(reply: Reply) -> dict[str, str]:
     Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``LaneRefused`` for all else.
     """
     if reply.unsent:
-        raise NotSent(f"no connection to {QUEUE} ({reply.trouble})", untrusted=reply.untrusted)
+        raise NotSent(f"no connection to {QUEUE} ({reply.trouble})")
     status = reply.status
     if status is None or reply.trouble is not None:
         raise _unknown(reply, f"no answer to the submission came through ({reply.trouble})")

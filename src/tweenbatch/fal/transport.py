@@ -62,6 +62,8 @@ class FalTransport(httpx.AsyncBaseTransport):
         self._submitting = http_client(addresses, context, keepalive_connections=0)
         self._reading = Pools(addresses, context, at_once=READS_AT_ONCE)
         self._uploading = Pools(addresses, context, at_once=UPLOADS_AT_ONCE)
+        self.untrusted: set[str] = set()
+        """Hosts whose certificate was not trusted at the last try."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request once and return its whole answer; raise errors of ours only."""
@@ -109,6 +111,10 @@ class FalTransport(httpx.AsyncBaseTransport):
             extensions={"timeout": timeouts.as_dict()},
         )
         reply = await exchange(client, sent, seconds=seconds)
+        if reply.untrusted:
+            self.untrusted.add(request.url.host)
+        elif reply.status is not None:
+            self.untrusted.discard(request.url.host)
         failed = reply.status is None or reply.status >= HTTPStatus.BAD_REQUEST
         secrets = (self._key, *self._secrets) if failed else self._secrets
         kept = [
@@ -127,7 +133,7 @@ def _without(secrets: tuple[str, ...], data: bytes) -> bytes:
 
 def _good(reply: Reply, request: httpx.Request) -> httpx.Response:
     if reply.status is None or reply.trouble is not None:
-        raise Unreachable(f"{request.url.host}: {reply.trouble}", untrusted=reply.untrusted)
+        raise Unreachable(f"{request.url.host}: {reply.trouble}")
     if reply.status >= HTTPStatus.BAD_REQUEST:
         raise http_error(reply.status, reply.headers, reply.body)
     if reply.status >= HTTPStatus.MULTIPLE_CHOICES:

@@ -30,6 +30,8 @@ class Intents:
     clock: Clock
     prices: Prices
     _uploads: dict[str, asyncio.Task[str]] = field(default_factory=dict)
+    _dead: set[str] = field(default_factory=set)
+    """Addresses of uploads that fal could not read."""
 
     async def of(self, job: Job) -> Intent:
         """Return what to submit for a job; raises what ``upload`` raises."""
@@ -51,6 +53,27 @@ class Intents:
     def price_usd(self, job: Job) -> Decimal:
         """Return what a job's clip costs by now, in US dollars."""
         return self.prices.clip_usd(job.spec.endpoint, job.spec.parameters, known=job.price_usd)
+
+    async def forget_uploads(self, job: Job) -> None:
+        """Forget the uploads that a job was submitted with, for all jobs that share them."""
+        model, spec, sent = find(job.spec.endpoint), job.spec, job.arguments or {}
+        frames = ((model.start_field, spec.start), (model.end_field, spec.end))
+        # The addresses that a manifest names are not ours to replace.
+        urls = {
+            str(sent[field])
+            for field, frame in frames
+            if frame is not None and frame.sha256 is not None and field in sent
+        }
+        self._dead |= urls
+        self._uploads = {
+            sha256: task for sha256, task in self._uploads.items() if _url_of(task) not in urls
+        }
+        await self.table(self.store.forget_uploads, urls)
+
+    def is_outdated(self, intent: Intent) -> bool:
+        """Tell whether an upload was found to be dead since the intent was made."""
+        texts = {value for value in intent.arguments.values() if isinstance(value, str)}
+        return not self._dead.isdisjoint(texts)
 
     async def _frame_url(self, frame: Frame) -> str:
         if frame.sha256 is None:
@@ -76,3 +99,9 @@ class Intents:
                 now=self.clock.now(),
             )
         return url
+
+
+def _url_of(upload: asyncio.Task[str]) -> str | None:
+    """Return what an upload came to, if it is done and came to anything."""
+    failed = not upload.done() or upload.cancelled() or upload.exception() is not None
+    return None if failed else upload.result()

@@ -31,6 +31,7 @@ from tweenbatch.recovery.witness import Witness
 from tweenbatch.run.intents import Intents
 from tweenbatch.run.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
 from tweenbatch.run.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
+from tweenbatch.run.throttle import descriptors
 from tweenbatch.run.throttle.adaptive_limit import Window
 from tweenbatch.run.throttle.failure_streak import Streak
 from tweenbatch.run.throttle.gate import Lane
@@ -295,7 +296,7 @@ def _runner(
     looks.rhythm.seen_before(took.seconds for took in store.latest_clips())
     waiter = Waiter(fal=fal, clock=clock, rng=rng, looks=looks, with_logs=settings.logs)
     slots = Slots(
-        window=Window(most=settings.max_in_flight, fixed=settings.concurrency),
+        window=_window(settings, watcher),
         lane=Lane(monotonic=clock.monotonic, rng=rng),
         # A budget is known to hold only when it comes to paying: until then nothing is uploaded.
         ahead=settings.most_usd is None,
@@ -352,6 +353,19 @@ def _runner(
         price_watch=PriceWatch(worker=worker, agreement=agreement, manifests=manifests),
         disk_trouble=partial(disk.trouble, written_to),
     )
+
+
+def _window(settings: RunSettings, watcher: Watcher) -> Window:
+    """Return how many clips may be at fal: as asked for, or as many as there are descriptors."""
+    files = descriptors.raise_limit()
+    fitting = descriptors.enough_for(files)
+    most, fixed = settings.max_in_flight, settings.concurrency
+    if (fixed or most) > fitting:
+        watcher.notice(
+            f"at most {fitting} clips at one time: this process may have no more than {files} "
+            "files open (`ulimit -Hn` is the most that it may ask for)"
+        )
+    return Window(most=min(most, fitting), fixed=min(fixed, fitting) if fixed else None)
 
 
 def _signals(stop: Callable[[], None], on_stop: Callable[[], None]) -> ExitStack:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 from tweenbatch import logs
@@ -67,7 +68,13 @@ PARK_CAP_SECONDS = 240.0
 GIVE_WAY_SECONDS = 0.5
 """No result waits longer for submissions, however many there are."""
 
-KEY_TROUBLE = frozenset({401, 403})
+UNTRUSTED_TRIES = 3
+"""Pauses for a certificate that nobody trusts, which does not pass by itself, before the end."""
+
+KEY_TROUBLE = frozenset({401, 402, 403})
+DEAD_FRAME = "file_download_error"
+"""What a generation fails with whose frame can't be had at its address."""
+
 FRAME_REFUSED = frozenset({400, 413, 415, 422})
 """What fal's storage answers to a file that it will not take."""
 
@@ -122,6 +129,11 @@ class Worker:
     budget_reached: BudgetReached | None = None
     """The limit of money that the last submission would have passed."""
     broken_table: Exception | None = None
+    _accepted: set[str] = field(default_factory=set)
+    """Endpoints that took a submission in this run."""
+    _served_elsewhere: set[tuple[str, str]] = field(default_factory=set)
+    _distrusted: int = 0
+    """Pauses in a row for certificates that were not trusted."""
     _all_posted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last submission that was on its way has ended."""
     _expired: Counter[int] = field(default_factory=Counter)
@@ -190,6 +202,10 @@ class Worker:
         if not await self._interruptibly(job, self.slots.turn(job.id)):
             await self._rest(job)
             return None
+        if self.intents.is_outdated(intent):
+            self.lane.abandoned()
+            await self._rest(job)
+            return None
         post = asyncio.create_task(self._post(job, intent), name=f"post-{job.id}")
         self.posts.add(post)
         self._all_posted.clear()
@@ -214,7 +230,7 @@ class Worker:
             )
             return await self._record(job, Outcome(event=Event.GAVE_UP, failure=failure))
         if status in KEY_TROUBLE or isinstance(error, LaneRefused):
-            self.lane.close(f"fal does not take frames from this key ({error})")
+            self.lane.close(f"fal does not take frames from this key or account ({error})")
         else:
             self.trouble(f"frames can't be uploaded: {error}")
         await self._rest(job)
@@ -249,7 +265,7 @@ class Worker:
             return not_accepted(error)
         except LaneRefused as error:
             self.submissions -= 1
-            self.lane.close(str(error))
+            self.lane.close(self._refusal(job.spec.endpoint, error))
             return not_accepted(error, http_status=error.http_status)
         except OutcomeUnknown as error:
             if error.stops:
@@ -264,11 +280,22 @@ class Worker:
             raise
         self.lane.got_through()
         if outcome.request is not None:
+            self._accepted.add(job.spec.endpoint)
             now = self.clock.monotonic()
             self.slots.window.accepted(job.id, at=now, now=now)
         self.slots.admit()
         self.wake.set()
         return outcome
+
+    def _refusal(self, endpoint: str, error: LaneRefused) -> str:
+        """Blame the model, not the key, where fal takes another model from the same key."""
+        others = sorted(self._accepted - {endpoint})
+        if error.http_status != HTTPStatus.FORBIDDEN or not others:
+            return str(error)
+        return (
+            f"{error}. It takes {', '.join(others)} from this key: {endpoint} alone seems to be "
+            "closed to the account. Have it opened, or run the other models without its rows"
+        )
 
     async def _keep(self, job: Job, request: Request) -> None:
         """Tell the witness, or else whoever looks on, what the table could not be told."""
@@ -338,9 +365,25 @@ class Worker:
         except Unreadable as error:
             await self._park(job, f"can't be had for now ({error})")
             return None
+        self._tell_who_served(job)
         after = await self._record(job, outcome)
         self._leave_slot(job)
         return after
+
+    def _tell_who_served(self, job: Job) -> None:
+        """Say once where fal let another endpoint make what was asked and paid for."""
+        assert job.request is not None
+        served_by = self.fal.served_by.pop(job.request.request_id, None)
+        asked = job.spec.endpoint
+        if served_by in {None, asked}:
+            return
+        log.warning("served by %s, not by %s job=%d", served_by, asked, job.id)
+        if (asked, served_by) not in self._served_elsewhere:
+            self._served_elsewhere.add((asked, str(served_by)))
+            self.watcher.notice(
+                f"{job.output_name}: fal says that {served_by} served it, not {asked}; the log "
+                "names each clip of which it says so"
+            )
 
     async def _give_way(self) -> None:
         """Let submissions go first: each fills a slot at fal, and a result can be read later."""
@@ -380,6 +423,9 @@ class Worker:
 
     async def _record(self, job: Job, outcome: Outcome) -> Job:
         """Write an outcome down; once begun it is carried out, whoever is cancelled."""
+        if outcome.failure is not None and outcome.failure.type == DEAD_FRAME:
+            # Before the job goes back into the queue: its next try must not find the address again.
+            await self.intents.forget_uploads(job)
         # What fal has accepted is known to nobody else until it is written.
         write = self.table.first if outcome.event is Event.ACCEPTED else self.table
         writing = asyncio.ensure_future(
@@ -415,7 +461,22 @@ class Worker:
         pause = self.lane.trouble(reason, retry_after_seconds=retry_after_seconds)
         if not before:
             self.slots.window.narrow(now=self.clock.monotonic(), too_many=too_many)
-            self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
+            self._distrusted = self._distrusted + 1 if self.fal.untrusted else 0
+            if self._distrusted >= UNTRUSTED_TRIES:
+                self._stop_for_a_certificate(reason)
+            else:
+                self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
+
+    def _stop_for_a_certificate(self, reason: str) -> None:
+        """End the run: behind such a certificate nothing can be submitted, or collected either."""
+        self.lane.close(
+            f"{reason}. This does not pass by itself: behind a company's proxy, set SSL_CERT_FILE "
+            "to the file with its certificate; otherwise see whether the clock of this machine is "
+            "right. Nothing is lost: run again"
+        )
+        if self.fal.host in self.fal.untrusted:
+            self.stopping = True
+        self.wake.set()
 
     def refuse_to_submit(self, reason: str) -> None:
         """Close the lane and say so, once; what is in the air is collected as far as it goes."""

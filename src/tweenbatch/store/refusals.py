@@ -1,5 +1,7 @@
 """What a database's driver raises, as our errors: what was busy, what is broken, what is a bug."""
 
+import errno
+import os
 import sqlite3
 
 from sqlalchemy.exc import DBAPIError, StatementError
@@ -61,7 +63,18 @@ def _translated(error: DBAPIError, name: str) -> Exception:
     if isinstance(error.orig, sqlite3.Error):
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
         told = _SQLITE_REASONS.get(code)
+        if code == sqlite3.SQLITE_CANTOPEN and _too_many_files():
+            told = "too many open files: raise `ulimit -n` or lower --concurrency, and run again"
         return TableUnusable(f"{name}: {told}") if told else error
     if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
         return TableUnusable(f"{name}: {str(error.orig).splitlines()[0]}")
     return error
+
+
+def _too_many_files() -> bool:
+    """Tell whether this process can open no file at all, which SQLite does not say."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in {errno.EMFILE, errno.ENFILE}
+    return False

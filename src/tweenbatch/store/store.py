@@ -720,6 +720,15 @@ class Store:
 
         self._database.write(keep)
 
+    def forget_uploads(self, urls: Collection[str]) -> None:
+        """Forget what was uploaded to these addresses: the next who needs it uploads it afresh."""
+        statement = views.forget_uploads(urls)
+
+        def forget(connection: Connection) -> None:
+            connection.execute(statement)
+
+        self._database.write(forget)
+
     # Views
 
     def counts(self, manifests: Collection[int] | None = None) -> dict[State, int]:

@@ -39,7 +39,7 @@ from tweenbatch.files import space as disk
 from tweenbatch.nights.digests import Morning
 from tweenbatch.nights.inbox import DONE, Inbox
 from tweenbatch.nights.jobfile import Job
-from tweenbatch.plan import quote
+from tweenbatch.plan import key_check, quote
 from tweenbatch.plan.batch import Batch, look
 from tweenbatch.recovery import stale_table as restored
 from tweenbatch.report import confirmation as before
@@ -179,6 +179,7 @@ def _agreed(
     session.check_output(settings.output, batch.names)
     if batch.to_pay:
         session.check_room(_written_to(settings), _room(batch, settings))
+        _check_key(batch, settings, say)
         batch, asked = _at_todays_price(batch, settings, say)
     _confirm(batch, settings)
     return batch, asked
@@ -241,6 +242,16 @@ def _settings(options: dict[str, Any], **more: Any) -> RunSettings:
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")
         raise UsageError(f"{option} is {first['input']}: {first['msg']}") from error
+
+
+def _check_key(batch: Batch, settings: RunSettings, say: Callable[[str], None]) -> None:
+    """See that the key may read what it would pay for; raises ``KeyRefused``."""
+    if settings.rehearse:
+        return
+    now = datetime.now(UTC)
+    warning = asyncio.run(key_check.check(_fal(settings), min(batch.endpoints), now=now))
+    if warning is not None:
+        say(f"warning: {warning}.")
 
 
 def _at_todays_price(

@@ -23,6 +23,7 @@ from tweenbatch.emulator.api.exchange import (
     reset,
     send,
 )
+from tweenbatch.emulator.api.storage import token_owner
 from tweenbatch.emulator.faults.script import Live, Plan, Subject
 from tweenbatch.emulator.faults.vocabulary import (
     At,
@@ -35,6 +36,7 @@ from tweenbatch.emulator.faults.vocabulary import (
     Hold,
     Range,
     RangeAnswer,
+    Restrict,
     Truncate,
 )
 from tweenbatch.emulator.site import Site
@@ -119,6 +121,7 @@ class DownloadApi:
         site.ledger.calls["download"] += 1
         if "Authorization" in request.headers:
             site.ledger.downloads["with_credentials"] += 1
+        reader = token_owner(request, now=site.ledger.now())
         file = site.storage.find("/" + request.match_info["path"])
         if file is None:
             return (await send(request, refusal(404, "File not found"))).response
@@ -130,6 +133,11 @@ class DownloadApi:
             ranged="Range" in request.headers,
         )
         plan = site.script.plan(Call.DOWNLOAD, subject)
+        if plan.deed is not None and isinstance(plan.deed.fault, Restrict):
+            if reader is None or subject.account not in {"", reader}:
+                answer = refusal(plan.deed.fault.status, "You may not read this file")
+                return (await send(request, answer)).response
+            plan = replace(plan, deed=None)
         facts = {"call": "download", "request_id": file.request_id, "path": file.path}
         site.ledger.downloaded("started", file.request_id)
         site.ledger.note(EventName.DOWNLOAD_STARTED, **facts)

@@ -16,6 +16,7 @@ from tweenbatch.emulator.faults.vocabulary import (
     Change,
     Close,
     Delay,
+    Deny,
     Drip,
     Fault,
     Half,
@@ -137,7 +138,7 @@ async def _play(
     facts: dict[str, Any],
 ) -> Played:
     fault = plan.deed.fault if plan.deed else None
-    blunt = fault if isinstance(fault, Reply | Reset | Close | Hang | Lock) else None
+    blunt = fault if isinstance(fault, Reply | Reset | Close | Hang | Lock | Deny) else None
     await pause(plan, At.ARRIVAL, ledger, facts)
     if blunt is not None and blunt.at is At.ARRIVAL:
         note_deed(ledger, blunt, facts)
@@ -167,7 +168,9 @@ def note_deed(ledger: Ledger, fault: Fault, facts: Mapping[str, Any]) -> None:
     ledger.note(EventName.FAULT_PLAYED, fault=fault.id, do=fault.do, point=fault.point, **facts)
 
 
-async def _strike(request: web.Request, fault: Reply | Reset | Close | Hang | Lock) -> Played:
+async def _strike(
+    request: web.Request, fault: Reply | Reset | Close | Hang | Lock | Deny
+) -> Played:
     match fault:
         case Reply():
             played = await send(request, made_up(request, fault))
@@ -176,6 +179,10 @@ async def _strike(request: web.Request, fault: Reply | Reset | Close | Hang | Lo
         case Lock():
             played = await send(request, refusal(403, fault.message))
             return Played(played.response, False, 403, "locked")
+        case Deny():
+            answer = refusal(403, fault.message, error_type="authorization_error")
+            played = await send(request, answer)
+            return Played(played.response, False, 403, "denied")
         case Reset():
             reset(request)
         case Close():

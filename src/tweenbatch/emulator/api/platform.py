@@ -109,15 +109,14 @@ class PlatformApi:
         lag = self._site.settings.history_lag_seconds
         if found.accepted_at < start or found.ended_at > end or (lag and since_end < lag):
             return False
-        subject = Subject(account=account, request_id=found.request_id, prompt=found.prompt)
-        return not self._site.script.hides(subject, since_end)
+        return not self._site.script.hides(_subject(found), since_end)
 
     def _item(self, found: FalRequest, payloads: bool) -> dict[str, Any]:
         assert found.outcome is not None
         assert found.ended_at is not None
         item: dict[str, Any] = {
             "request_id": found.request_id,
-            "endpoint_id": found.endpoint_id,
+            "endpoint_id": self._site.script.alias(_subject(found)) or found.endpoint_id,
             "sent_at": found.accepted_at.isoformat(),
             "started_at": (found.started_at or found.ended_at).isoformat(),
             "ended_at": found.ended_at.isoformat(),
@@ -182,6 +181,15 @@ class PlatformApi:
         keyed = "Authorization" in request.headers
         site.ledger.note(EventName.SCHEMA_READ, http_status=answer.status, keyed=keyed)
         return (await send(request, answer)).response
+
+
+def _subject(found: FalRequest) -> Subject:
+    return Subject(
+        account=found.account,
+        request_id=found.request_id,
+        endpoint_id=found.endpoint_id,
+        prompt=found.prompt,
+    )
 
 
 def _listed(request: web.Request) -> list[str]:

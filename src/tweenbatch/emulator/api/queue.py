@@ -51,6 +51,7 @@ class QueueApi:
         return Subject(
             account=account or "",
             request_id=request_id,
+            endpoint_id=known.endpoint_id if known else "",
             prompt=known.prompt if known else "",
         )
 

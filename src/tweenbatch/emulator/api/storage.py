@@ -1,6 +1,6 @@
 """``rest.fal.ai`` and ``v3.fal.media``: upload tokens and uploads."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from aiohttp import web
@@ -8,7 +8,7 @@ from aiohttp import web
 from tweenbatch.emulator.addresses import Host
 from tweenbatch.emulator.api.exchange import Answer, json_answer, play, refusal
 from tweenbatch.emulator.faults.script import Subject
-from tweenbatch.emulator.faults.vocabulary import Call
+from tweenbatch.emulator.faults.vocabulary import Call, Vanish
 from tweenbatch.emulator.site import Site, account_of, unauthorized
 from tweenbatch.emulator.state.files import StoredFile
 from tweenbatch.emulator.state.ledger import EventName
@@ -57,20 +57,12 @@ class StorageApi:
         site.ledger.note(EventName.TOKEN_ISSUED, http_status=played.http_status, **facts)
         return played.response
 
-    def _owner(self, request: web.Request) -> str | None:
-        token = request.headers.get("Authorization", "").partition(" ")[2].strip()
-        mark, _, rest = token.partition(".")
-        account, _, expires = rest.partition(".")
-        if mark != _TOKEN_MARK or not expires.isdigit():
-            return None
-        return account if self._site.ledger.now().timestamp() < int(expires) else None
-
     async def upload(self, request: web.Request) -> web.StreamResponse:
         """Keep the bytes under a new URL; the same bytes sent twice get two."""
         site = self._site
         data = await request.read()
         site.ledger.calls["upload"] += 1
-        account = self._owner(request)
+        account = token_owner(request, now=site.ledger.now())
         facts: dict[str, Any] = {"call": "upload", "bytes": len(data)}
 
         def act() -> Answer:
@@ -86,6 +78,8 @@ class StorageApi:
                 )
             )
             facts.update(path=file.path, sha256=file.sha256)
+            if plan.deed is not None and isinstance(plan.deed.fault, Vanish):
+                site.storage.expire(file.path, 404)
             return json_answer({"access_url": site.address(Host.CDN, file.path)})
 
         plan = site.script.plan(Call.UPLOAD, Subject(account=account or ""))
@@ -95,3 +89,13 @@ class StorageApi:
         name = EventName.REPLY_SENT if played.sent else EventName.REPLY_LOST
         site.ledger.note(name, http_status=played.http_status, **facts)
         return played.response
+
+
+def token_owner(request: web.Request, *, now: datetime) -> str | None:
+    """Return whose token for files a call carries, or None without a good one."""
+    token = request.headers.get("Authorization", "").partition(" ")[2].strip()
+    mark, _, rest = token.partition(".")
+    account, _, expires = rest.partition(".")
+    if mark != _TOKEN_MARK or not expires.isdigit():
+        return None
+    return account if now.timestamp() < int(expires) else None

@@ -52,7 +52,10 @@ class SubmitApi:
         elif app not in catalog.APPS:
             refused = refusal(404, f"Application '{app}' not found")
         prompt = str(payload.get("prompt", "")) if isinstance(payload, dict) else ""
-        plan = site.script.plan(Call.SUBMIT, Subject(account=account or "", prompt=prompt))
+        plan = site.script.plan(
+            Call.SUBMIT,
+            Subject(account=account or "", endpoint_id=endpoint_id, prompt=prompt),
+        )
         post.faults = plan.fault_ids
         facts: dict[str, Any] = {"call": "submit", "post": post.n}
 

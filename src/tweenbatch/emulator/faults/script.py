@@ -9,7 +9,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from tweenbatch.emulator.faults.vocabulary import Call, Delay, Fault, Hold, Lag, Lock, Omit, Range
+from tweenbatch.emulator.faults.vocabulary import (
+    Alias,
+    Call,
+    Delay,
+    Fault,
+    Hold,
+    Lag,
+    Lock,
+    Omit,
+    Range,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +28,7 @@ class Subject:
 
     account: str = ""
     request_id: str = ""
+    endpoint_id: str = ""
     prompt: str = ""
     ranged: bool = False
 
@@ -49,6 +60,7 @@ class Live:
         fault = self.fault
         return (
             (fault.request_id is None or fault.request_id == subject.request_id)
+            and (fault.endpoint_id is None or fault.endpoint_id == subject.endpoint_id)
             and (fault.prompt_contains is None or fault.prompt_contains in subject.prompt)
             and (not isinstance(fault, Range) or subject.ranged)
         )
@@ -172,7 +184,7 @@ class Script:
         deed: Live | None = None
         for live in self._live:
             fault = live.fault
-            if fault.on is not call or isinstance(fault, Lag | Omit):
+            if fault.on is not call or isinstance(fault, Lag | Omit | Alias):
                 continue
             if not live.strikes(subject):
                 continue
@@ -198,6 +210,13 @@ class Script:
             ):
                 return True
         return False
+
+    def alias(self, subject: Subject) -> str | None:
+        """Return what the history calls the endpoint of a request, if not by its name."""
+        for live in self._live:
+            if isinstance(live.fault, Alias) and live.chooses(subject):
+                return live.fault.name
+        return None
 
     def shown(self) -> list[dict[str, Any]]:
         """Return every fault with its counts."""

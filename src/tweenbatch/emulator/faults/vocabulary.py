@@ -9,6 +9,7 @@ field                meaning
 ``on``               submit, status, result, cancel, token, upload, download, history,
                      pricing, or generation (the model's own work, not an HTTP call)
 ``request_id``       only this request
+``endpoint_id``      only requests to this endpoint
 ``prompt_contains``  only requests whose prompt contains this text
 ``nth``              only the n-th matching call (a number or a list, from 1)
 ``from_nth``         only from the n-th matching call on
@@ -22,9 +23,10 @@ field                meaning
 ``at`` (reply, reset, close, hang, hold, delay) says when: ``arrival``, before the call had any
 effect (a submission is not accepted), or ``reply``, after its effect and before its answer
 (it was accepted, and will be billed). ``half``, ``drip`` and ``change`` spoil the true answer.
+``deny`` is a key without a permission, or with ``endpoint_id`` an account without that model.
 
 Pauses (``hold``, ``delay``) add up; of the other faults that match a call, the first in the
-script is played. ``lag`` and ``omit`` choose among the items of the history.
+script is played. ``lag``, ``omit`` and ``alias`` choose among the items of the history.
 """
 
 from collections.abc import Mapping
@@ -100,6 +102,7 @@ class BaseFault(BaseModel):
     id: str = ""
     on: Call
     request_id: str | None = None
+    endpoint_id: str | None = None
     prompt_contains: str | None = None
     nth: PositiveInt | tuple[PositiveInt, ...] | None = None
     from_nth: PositiveInt | None = None
@@ -215,6 +218,20 @@ class Lock(BaseFault):
     )
 
 
+class Deny(BaseFault):
+    """Refuse as the service does where the key, or the account, may not do this."""
+
+    do: Literal["deny"]
+    at: Literal[At.ARRIVAL] = At.ARRIVAL
+    message: str = "You do not have permission to access this resource."
+
+
+class Vanish(BaseFault):
+    """Take an upload, answer as usual, and have nothing of it when the model asks."""
+
+    do: Literal["vanish"]
+
+
 class Fail(BaseFault):
     """The model fails: COMPLETED, and the result replays this error.
 
@@ -255,6 +272,13 @@ class Expire(BaseFault):
     status: Literal[403, 404, 410] = 403
 
 
+class Restrict(BaseFault):
+    """Show the file to its owner alone: 403 (forbidden) or 404 (hidden) without the token."""
+
+    do: Literal["restrict"]
+    status: Literal[403, 404] = 403
+
+
 class Range(BaseFault):
     """Be bad at ranges; concerns only downloads that ask for one."""
 
@@ -286,6 +310,13 @@ class Omit(ListingFault):
     do: Literal["omit"]
 
 
+class Alias(ListingFault):
+    """Items name another endpoint than the one that was submitted to."""
+
+    do: Literal["alias"]
+    name: str
+
+
 Fault = (
     Reply
     | Reset
@@ -297,26 +328,30 @@ Fault = (
     | Delay
     | Hold
     | Lock
+    | Deny
+    | Vanish
     | Fail
     | Truncate
     | Endless
     | Expire
+    | Restrict
     | Range
     | Lag
     | Omit
+    | Alias
 )
 
 _ANY = frozenset({"reply", "reset", "close", "hang", "drip", "delay", "hold"})
-_JSON = _ANY | {"half", "change"}
+_JSON = _ANY | {"half", "change", "deny"}
 _VERBS: Mapping[Call, frozenset[str]] = {
     Call.SUBMIT: _JSON | {"lock"},
     Call.STATUS: _JSON,
     Call.RESULT: _JSON,
     Call.CANCEL: _JSON,
     Call.TOKEN: _JSON,
-    Call.UPLOAD: _JSON,
-    Call.DOWNLOAD: _ANY | {"truncate", "endless", "expire", "range"},
-    Call.HISTORY: _JSON | {"lag", "omit"},
+    Call.UPLOAD: _JSON | {"vanish"},
+    Call.DOWNLOAD: _ANY | {"truncate", "endless", "expire", "restrict", "range"},
+    Call.HISTORY: _JSON | {"lag", "omit", "alias"},
     Call.PRICING: _JSON,
     Call.GENERATION: frozenset({"fail", "delay", "hold"}),
 }

@@ -61,7 +61,12 @@ class Generator:
         """Return how a request ends, after the time that takes."""
         plan = self._script.plan(
             Call.GENERATION,
-            Subject(account=request.account, request_id=request.request_id, prompt=request.prompt),
+            Subject(
+                account=request.account,
+                request_id=request.request_id,
+                endpoint_id=request.endpoint_id,
+                prompt=request.prompt,
+            ),
         )
         facts = {"call": "generation", "request_id": request.request_id}
         await pause(plan, At.ARRIVAL, self._ledger, facts)

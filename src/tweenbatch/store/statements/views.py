@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Delete,
     Insert,
     Select,
     Text,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    delete,
     exists,
     func,
     literal,
@@ -265,6 +267,11 @@ def upload_url(sha256: str, key_fingerprint: str, *, since: datetime) -> Select[
         uploads.c.key_fingerprint == key_fingerprint,
         uploads.c.uploaded_at >= since,
     )
+
+
+def forget_uploads(urls: Collection[str]) -> Delete:
+    """Forget uploads by their addresses."""
+    return delete(uploads).where(uploads.c.url.in_(urls))
 
 
 def remember_upload(
