@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from support import manifests
+from support import bombs, damaged, limits, manifests
 from support.command import Command
 from support.fal import Server
 
 JOB = Path("jobs", "night.toml")
 RUN = ("run", str(JOB))
+NOT_UTF8 = "\udcff.csv"
+SMALL_BOMBS = (
+    *("keys.jsonl", "depth.json", "one long word.parquet", "laughs.xlsx", "a lie.xlsx"),
+    *("cells.xlsx", "columns.csv"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -189,3 +195,34 @@ def test_a_missing_inbox_is_said(tweenbatch: Command) -> None:
     ran = tweenbatch(*RUN)
     assert ran.returncode == 2
     assert "the inbox jobs/nowhere can't be read (No such file or directory)" in ran.stderr
+
+
+def test_whatever_lies_beside_it_a_good_one_runs(
+    tweenbatch: Command, fal: Server, inbox: Path
+) -> None:
+    damages = {
+        f"damaged-{seed}.{suffix}": damaged.damaged(suffix, seed)
+        for suffix in damaged.WHOLE
+        for seed in range(6)
+    }
+    for name in SMALL_BOMBS:
+        data = bombs.BOMBS[name]()
+        damages[name] = data.encode() if isinstance(data, str) else data
+    for name, data in damages.items():
+        (inbox / name).write_bytes(data)
+        rested(inbox / name)
+    bad = {name for name in damages if limits.outcome(inbox / name) == "one line"}
+    assert bad >= {*SMALL_BOMBS}
+    for name in damages.keys() - bad:
+        (inbox / name).unlink()
+    (inbox / "circle.csv").symlink_to("circle.csv")
+    shutil.copy(inbox / "keys.jsonl", inbox / NOT_UTF8)
+    rested(inbox / NOT_UTF8)
+    dropped(inbox, "good.csv", "one", "two")
+    ran = tweenbatch(*RUN)
+    assert ran.returncode == 1, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert sorted(fal.prompts()) == ["one", "two"]
+    bad.add(NOT_UTF8)
+    lists = {f"rejected/{name}.problems.csv" for name in bad}
+    assert lying(inbox) == {"done/good.csv", *(f"rejected/{name}" for name in bad), *lists}

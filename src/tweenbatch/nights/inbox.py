@@ -88,7 +88,7 @@ class Inbox:
                 continue
             try:
                 facts = path.stat()
-            except FileNotFoundError:
+            except OSError:  # it is gone, or a link that leads nowhere
                 continue
             if path.is_file():
                 seen[path] = (facts.st_size, facts.st_mtime_ns)

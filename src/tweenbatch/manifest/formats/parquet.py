@@ -82,31 +82,33 @@ def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
     """Return how many bytes a value may have that stands once in a file and often in its rows."""
     if file.num_row_groups > MAX_GROUPS:
         raise OutOfBounds(f"it has more than {MAX_GROUPS:,} groups of rows; write it anew")
-    schema = file.schema
     longest = values = 0
     for group, chunks in enumerate(groups(source)):
         words: dict[str, list[Page]] = {}
-        most = in_lists = 0
+        most = most_listed = in_lists = 0
         for place, chunk in enumerate(chunks):
             found = _pages(source, chunk, allowance)
             count = sum(page.values for page in found if not page.is_dictionary)
             values += count
-            if chunk.is_text:
-                in_lists += count if schema.column(place).max_repetition_level else 0
-                if any(page.repeats for page in found):
-                    most = max(most, *(page.size for page in found))
-                elif of_words := [page for page in found if page.is_dictionary]:
-                    words[schema.column(place).path] = of_words
+            column = file.schema.column(place)
+            is_list = column.max_repetition_level > 0
+            if chunk.is_text and is_list:
+                in_lists += count
+            if any(page.repeats for page in found):
+                size = max(page.size for page in found)
+                most, most_listed = max(most, size), max(most_listed, size * is_list)
+            elif chunk.is_text and (of_words := [page for page in found if page.is_dictionary]):
+                words[column.path] = of_words
         if values > allowance.cells:
             allowance.take_cells(values)
         size = max((page.size for chunk in words.values() for page in chunk), default=0)
+        sizes = size, size if in_lists else 0
         if size * max(PART * len(words), in_lists) > PART_BYTES:
             # Most words are far shorter than the page on which they stand: have a look at them.
-            size = _longest_word(source, words, group)
-        most = max(most, size)
-        if most * in_lists > MAX_BYTES_OF_LISTS:
+            sizes = _longest_words(source, words, group) or sizes
+        if max(most_listed, sizes[1]) * in_lists > MAX_BYTES_OF_LISTS:
             raise OutOfBounds("its lists repeat long texts too often; write texts instead of lists")
-        longest = max(longest, most)
+        longest = max(longest, most, *sizes)
     return longest
 
 
@@ -121,30 +123,37 @@ def _pages(source: io.BufferedIOBase, chunk: Chunk, allowance: Allowance) -> lis
     return found
 
 
-def _longest_word(
+def _longest_words(
     source: io.BufferedIOBase, words: Mapping[str, Sequence[Page]], group: int
-) -> int:
-    """Return the bytes of the longest word in the dictionaries of a group, by their column.
+) -> tuple[int, int] | None:
+    """Return the bytes of a group's longest word in a dictionary: of any, and of those of lists.
 
-    Raises ``OutOfBounds`` where no cell may be that long.
+    ``words`` are their pages by the column; None: Arrow does not show all of them. Raises
+    ``OutOfBounds`` where no cell may be that long.
     """
+    count = sum(page.values for chunk in words.values() for page in chunk)
     file = parquet.ParquetFile(source, read_dictionary=list(words))
-    first = next(file.iter_batches(batch_size=1, row_groups=[group]), None)
-    known, most, most_chars = 0, 0, 0
-    for column in first.columns if first else ():
-        found = column.flatten() if _is_list(column.type) else column
-        if isinstance(found, pa.DictionaryArray):
-            known += len(found.dictionary)
-            most = max(most, _most(compute.binary_length(found.dictionary)))
-            most_chars = max(most_chars, _most(_chars(found.dictionary)))
-    if most_chars > MAX_CELL_CHARS:
-        raise OutOfBounds(
-            f"a cell has {most_chars:,} characters; at most {MAX_CELL_CHARS:,} are read: shorten it"
-        )
-    pages_of_words = [page for chunk in words.values() for page in chunk]
-    if known < sum(page.values for page in pages_of_words):
-        return max(page.size for page in pages_of_words)  # some were not there to be seen
-    return most
+    for part in file.iter_batches(batch_size=PART, row_groups=[group], columns=list(words)):
+        known = most = most_listed = 0
+        for column in part.columns:
+            is_list = _is_list(column.type)
+            found = column.flatten() if is_list else column
+            if isinstance(found, pa.DictionaryArray):
+                chars, size = _most(_chars(found.dictionary)), _most(_bytes(found.dictionary))
+                if chars > MAX_CELL_CHARS:
+                    raise OutOfBounds(
+                        f"a cell has {chars:,} characters; at most {MAX_CELL_CHARS:,} are read: "
+                        "shorten it"
+                    )
+                known += len(found.dictionary)
+                most, most_listed = max(most, size), max(most_listed, size * is_list)
+        if known >= count:  # a column that begins with empty cells has none before its first
+            return most, most_listed
+    return None
+
+
+def _bytes(words: Any) -> Any:
+    return compute.binary_length(words)
 
 
 def _chars(words: Any) -> Any:

@@ -147,6 +147,9 @@ def named(path: Path) -> Path:
 def opened(path: Path) -> Iterator[Source]:
     """Open a manifest; raise ``ManifestError``."""
     called = named(path)
+    if not _is_text(called):
+        message = "its name, or that of its folder, is not UTF-8; rename it"
+        raise ManifestError(called, [Problem(message=message)])
     try:
         file = _seekable(path)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -157,6 +160,14 @@ def opened(path: Path) -> Iterator[Source]:
     with file:
         form = _format(called, file)
         yield Source(path=called, file=file, format=form, sha256=digest, allowance=allowance)
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _seekable(path: Path) -> io.BufferedIOBase:
