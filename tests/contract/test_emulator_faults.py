@@ -412,3 +412,44 @@ async def test_events_can_be_waited_for_over_http(
     since = emulator.last_event - 1
     [last] = (await client.get("/events", params={"since": since})).json()["events"]
     assert last["n"] == emulator.last_event
+
+
+async def test_trouble_passes_after_its_seconds(
+    emulator: Emulator, client: httpx.AsyncClient
+) -> None:
+    emulator.add_fault(on="history", do="reply", status=500, for_seconds=0)
+    page = "/api.fal.ai/v1/models/requests/by-endpoint?endpoint_id=fal-ai/kling-video/o1"
+    assert [(await client.get(page)).status_code for _ in range(2)] == [500, 200]
+    emulator.script([{"on": "history", "do": "reply", "status": 500, "for_seconds": 3600}])
+    assert [(await client.get(page)).status_code for _ in range(2)] == [500, 500]
+
+
+@pytest.mark.parametrize("named", ["other", "asked"])
+async def test_results_are_mixed_up_under_either_id(
+    emulator: Emulator, client: httpx.AsyncClient, named: str
+) -> None:
+    first, second = [await submit(client, prompt=prompt) for prompt in ("one", "two")]
+    await emulator.wait_for("completed", count=2)
+    true = (await client.get(first["response_url"])).json()
+    emulator.add_fault(on="result", do="mix_up", named=named, request_id=second["request_id"])
+    mixed = await client.get(second["response_url"])
+    assert mixed.json() == true
+    whose = first if named == "other" else second
+    assert mixed.headers["x-fal-request-id"] == whose["request_id"]
+    assert (await client.get(first["response_url"])).json() == true
+
+
+async def test_a_change_reaches_into_lists(emulator: Emulator, client: httpx.AsyncClient) -> None:
+    handle = await submit(client)
+    await emulator.wait_for("completed", request_id=handle["request_id"])
+    emulator.add_fault(
+        on="history",
+        do="change",
+        set={"items.0.status_code": 504},
+        drop=["items.0.duration", "items.7.duration"],
+    )
+    page = "/api.fal.ai/v1/models/requests/by-endpoint"
+    asked = {"endpoint_id": "fal-ai/kling-video/o1/image-to-video"}
+    [item] = (await client.get(page, params=asked)).json()["items"]
+    assert item["status_code"] == 504
+    assert "duration" not in item

@@ -285,12 +285,19 @@ def _changed(answer: Answer, change: Change) -> Answer:
         *parents, last = path.split(".")
         place = data
         for name in parents:
-            place = place.setdefault(name, {})
+            place = _below(place, name) if isinstance(place, list) else place.setdefault(name, {})
         place[last] = value
     for path in change.drop:
         *parents, last = path.split(".")
         place = data
         for name in parents:
-            place = place.get(name, {})
+            place = _below(place, name)
         place.pop(last, None)
     return json_answer(data, change.status or answer.status, answer.headers)
+
+
+def _below(place: Any, name: str) -> Any:
+    """Return what has that name in an object, or stands at that place of a list."""
+    if isinstance(place, list):
+        return place[int(name)] if int(name) < len(place) else {}
+    return place.get(name) or {}

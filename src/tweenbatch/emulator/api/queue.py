@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp import web
 from tweenbatch.emulator.addresses import Host
 from tweenbatch.emulator.api.exchange import Answer, json_answer, play, refusal, send
 from tweenbatch.emulator.faults.script import Subject
-from tweenbatch.emulator.faults.vocabulary import Call
+from tweenbatch.emulator.faults.vocabulary import Call, MixUp
 from tweenbatch.emulator.model import catalog
 from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
 from tweenbatch.emulator.state.files import StoredFile
@@ -75,6 +76,8 @@ class QueueApi:
                 return unauthorized()
             if found is None:
                 return json_answer({"detail": "Request not found", "status": "NOT_FOUND"}, 404)
+            if plan.deed is not None and isinstance(plan.deed.fault, MixUp):
+                return self._mixed_up(request, found, plan.deed.fault, answer)
             return answer(request, found)
 
         plan = site.script.plan(call, self._subject(request, account))
@@ -83,6 +86,23 @@ class QueueApi:
             event, http_status=played.http_status, sent=played.sent, effect=played.effect, **facts
         )
         return played.response
+
+    def _mixed_up(
+        self,
+        request: web.Request,
+        found: FalRequest,
+        fault: MixUp,
+        answer: Callable[[web.Request, FalRequest], Answer],
+    ) -> Answer:
+        others = (
+            each
+            for each in reversed(self._site.queue.ended)
+            if each is not found and each.account == found.account
+        )
+        other = next(others, found)
+        wrong = answer(request, other)
+        named = other if fault.named == "other" else found
+        return replace(wrong, headers={**wrong.headers, **identity(named)})
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """Tell where a request stands."""

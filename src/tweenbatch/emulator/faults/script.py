@@ -45,6 +45,8 @@ class Live:
     fault: Fault
     seen: Counter[str] = field(default_factory=Counter)
     fired: Counter[str] = field(default_factory=Counter)
+    began: dict[str, float] = field(default_factory=dict)
+    """When it was played first, on the clock of the event loop."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     held: int = 0
     locked: set[str] = field(default_factory=set)
@@ -80,14 +82,24 @@ class Live:
             (wanted is None or number in wanted)
             and (fault.from_nth is None or number >= fault.from_nth)
             and (fault.times is None or self.fired[key] < fault.times)
+            and not self._has_passed(key)
             and self._drawn(f"{subject.name}/{self._drawings(subject.name)}")
         )
 
     def fire(self, subject: Subject) -> None:
         """Count that the fault is played on this call."""
-        self.fired[self._counted_under(subject)] += 1
+        key = self._counted_under(subject)
+        self.fired[key] += 1
+        if self.fault.for_seconds is not None:
+            self.began.setdefault(key, asyncio.get_running_loop().time())
         if isinstance(self.fault, Lock):
             self.locked.add(subject.account)
+
+    def _has_passed(self, key: str) -> bool:
+        seconds, began = self.fault.for_seconds, self.began.get(key)
+        if seconds is None or began is None:
+            return False
+        return asyncio.get_running_loop().time() - began >= seconds
 
     def _counted_under(self, subject: Subject) -> str:
         return (subject.request_id or subject.name) if self.fault.per_request else ""

@@ -14,8 +14,9 @@ field                meaning
 ``nth``              only the n-th matching call (a number or a list, from 1)
 ``from_nth``         only from the n-th matching call on
 ``times``            at most so many times
-``per_request``      ``nth``, ``from_nth`` and ``times`` count for each request on its own
-                     (for each prompt, where there is no request yet)
+``for_seconds``      only so long after it struck first: trouble that passes
+``per_request``      ``nth``, ``from_nth``, ``times`` and ``for_seconds`` count for each request
+                     on its own (for each prompt, where there is no request yet)
 ``probability``      fire only so often; drawn from ``seed``, the prompt and the number of the
                      call with this prompt, so that a script strikes the same jobs each time
 ===================  ======================================================================
@@ -23,7 +24,8 @@ field                meaning
 ``at`` (reply, reset, close, hang, hold, delay) says when: ``arrival``, before the call had any
 effect (a submission is not accepted), or ``reply``, after its effect and before its answer
 (it was accepted, and will be billed). ``half``, ``drip`` and ``change`` spoil the true answer.
-``deny`` is a key without a permission, or with ``endpoint_id`` an account without that model.
+``mix_up`` answers with the answer of another request. ``deny`` is a key without a permission, or
+with ``endpoint_id`` an account without that model.
 
 Pauses (``hold``, ``delay``) add up; of the other faults that match a call, the first in the
 script is played. ``lag``, ``omit`` and ``alias`` choose among the items of the history.
@@ -107,6 +109,7 @@ class BaseFault(BaseModel):
     nth: PositiveInt | tuple[PositiveInt, ...] | None = None
     from_nth: PositiveInt | None = None
     times: PositiveInt | None = None
+    for_seconds: Seconds | None = None
     per_request: bool = False
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: int = 0
@@ -178,12 +181,27 @@ class Drip(BaseFault):
 
 
 class Change(BaseFault):
-    """Edit the true answer: ``set`` and ``drop`` take dotted paths, ``status`` the HTTP code."""
+    """Edit the true answer: ``set`` and ``drop`` take dotted paths, ``status`` the HTTP code.
+
+    A number in a path is a place in a list: ``items.0.status_code``.
+    """
 
     do: Literal["change"]
     set: Mapping[str, Any] = {}
     drop: tuple[str, ...] = ()
     status: HttpStatus | None = None
+
+
+class MixUp(BaseFault):
+    """Answer with the result of the account's request that ended last besides this one.
+
+    ``named`` says whose id stands in ``x-fal-request-id``: that of the ``other`` request, or the
+    one that was ``asked`` for, so that only the clip's address tells. Alone, a request is answered
+    truly.
+    """
+
+    do: Literal["mix_up"]
+    named: Literal["other", "asked"] = "other"
 
 
 class Delay(BaseFault):
@@ -291,7 +309,7 @@ class ListingFault(BaseFault):
 
     @model_validator(mode="after")
     def _counts_nothing(self) -> Self:
-        for name in ("nth", "from_nth", "times", "per_request"):
+        for name in ("nth", "from_nth", "times", "for_seconds", "per_request"):
             if name in self.model_fields_set:
                 raise ValueError(f"'{name}' has no meaning here: the fault chooses among items")
         return self
@@ -325,6 +343,7 @@ Fault = (
     | Half
     | Drip
     | Change
+    | MixUp
     | Delay
     | Hold
     | Lock
@@ -346,7 +365,7 @@ _JSON = _ANY | {"half", "change", "deny"}
 _VERBS: Mapping[Call, frozenset[str]] = {
     Call.SUBMIT: _JSON | {"lock"},
     Call.STATUS: _JSON,
-    Call.RESULT: _JSON,
+    Call.RESULT: _JSON | {"mix_up"},
     Call.CANCEL: _JSON,
     Call.TOKEN: _JSON,
     Call.UPLOAD: _JSON | {"vanish"},
