@@ -280,6 +280,10 @@ class Unintelligible(FalError):
     """An answer came that has not the form fal documents."""
 
 
+class AnotherRequest(Unintelligible):
+    """An answer names another request than the one that was asked about."""
+
+
 class UnreadableFrame(TweenbatchError):
     """A start or end frame is no image that a model accepts."""
 

@@ -11,7 +11,7 @@ import pytest
 from support.wire import Seen, answer, drips, says, sends, wire
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.errors import Answered, Unintelligible, Unreachable
+from tweenbatch.errors import AnotherRequest, Answered, Unintelligible, Unreachable
 from tweenbatch.fal import Deadlines, Fal, video_of
 from tweenbatch.fal.errors import failure_of, failure_of_status
 from tweenbatch.records import Billed, Phase, RemoteStatus, Request
@@ -186,6 +186,21 @@ async def test_a_read_is_not_redirected() -> None:
             with pytest.raises(Unintelligible, match="redirects"):
                 await fal.result(REQUEST)
         assert other.requests == []
+
+
+@pytest.mark.parametrize("status", [200, 404, 422, 500])
+async def test_an_answer_about_another_request_is_never_taken(status: int) -> None:
+    behave = says(status, {"detail": "No.", "error_type": "bad_request"}, x_fal_request_id="r-2")
+    async with wire(behave) as server, fal_at(server.url) as fal:
+        with pytest.raises(AnotherRequest, match="r-2"):
+            await fal.result(REQUEST)
+
+
+@pytest.mark.parametrize("named", ["r-1", "R-1", " r-1 ", ""])
+async def test_an_answer_about_the_request_or_about_none_is_taken(named: str) -> None:
+    behave = says(200, {"video": {}}, x_fal_request_id=named)
+    async with wire(behave) as server, fal_at(server.url) as fal:
+        assert await fal.result(REQUEST) == {"video": {}}
 
 
 async def test_a_failed_generation_is_told_by_the_result(fal: Fal, emulator: Emulator) -> None:

@@ -19,6 +19,7 @@ from tweenbatch.fal.errors import (
     failure_of_status,
     map_exception,
     retry_after_seconds,
+    untyped_failure_of,
 )
 from tweenbatch.records import Billed, Failure, Phase, RemoteStatus
 
@@ -103,12 +104,35 @@ def test_an_answer_without_a_type_says_nothing_of_the_generation(status: int, bo
     assert failure_of(answered(status, body)) is None
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"detail": "No faces."}, "No faces."),
+        ({"detail": ["a", "b"]}, "a; b"),
+        ({"detail": [{"loc": ["body", "prompt"], "msg": "untyped"}]}, "prompt: untyped"),
+        ({"error": "No faces."}, "No faces."),
+        ({"error": {"message": "No faces."}}, "No faces."),
+        ({"message": "No faces."}, "No faces."),
+        ({"detail": None, "error": "No faces."}, "No faces."),
+        ({"other": 7}, '{"other": 7}'),
+        (["a", "b"], "a; b"),
+        (b"Unprocessable \x1b[31mEntity", "Unprocessable [31mEntity"),
+        (b"<html><h1>No  faces</h1></html>", "No faces"),
+        (b"", "HTTP 422"),
+    ],
+)
+def test_an_answer_without_a_type_is_shown_in_its_own_words(body: object, words: str) -> None:
+    failure = untyped_failure_of(answered(422, body))
+    assert failure == Failure(type="unknown_error", message=words, http_status=422)
+
+
 @pytest.mark.parametrize("status", [401, 402, 403, 404, 408, 409, 410, 425, 429])
 def test_an_answer_about_the_key_or_the_address_says_nothing_of_the_generation(
     status: int,
 ) -> None:
     body = {"detail": "No.", "error_type": "authentication_error"}
     assert failure_of(answered(status, body)) is None
+    assert untyped_failure_of(answered(status, body)) is None
 
 
 @pytest.mark.parametrize(
@@ -188,7 +212,9 @@ def test_cleaned_text_can_always_be_printed(text: str) -> None:
 
 @given(st.binary(), st.integers(400, 599))
 def test_any_error_body_is_read_without_an_error(body: bytes, status: int) -> None:
-    failure_of(Answered(http_status=status, headers={}, body=body))
+    answer = Answered(http_status=status, headers={}, body=body)
+    failure_of(answer)
+    untyped_failure_of(answer)
 
 
 json_values = st.recursive(

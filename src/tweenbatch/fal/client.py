@@ -19,6 +19,7 @@ import fal_client
 import httpx
 
 from tweenbatch.errors import (
+    AnotherRequest,
     Answered,
     FalError,
     OutcomeUnknown,
@@ -53,6 +54,9 @@ _WITH_SUBMISSIONS = {
     "x-app-fal-disable-fallback": "true",
 }
 _SERVED_BY = "x-fal-served-from"
+
+REQUEST_ID = "x-fal-request-id"
+"""The header in which an answer names the request that it is about."""
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 _ODD_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]")
@@ -168,9 +172,17 @@ class Fal:
         return remote_status(await _translated(self._handle(request).status(with_logs=logs)))
 
     async def result(self, request: Request) -> Mapping[str, Any]:
-        """Return the model's output. Raises ``Unreachable``, ``Answered``, ``Unintelligible``."""
+        """Return the model's output. Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
+
+        ``AnotherRequest`` is raised for any answer, good or bad, that is about another request.
+        """
         # Not handle.get(): that polls the status first, ten times a second.
-        response = await _translated(self._client.http.get(_followed(request).response_url))
+        try:
+            response = await _translated(self._client.http.get(_followed(request).response_url))
+        except Answered as answer:
+            _refuse_another(request, answer.headers)
+            raise
+        _refuse_another(request, response.headers)
         if served_by := response.headers.get(_SERVED_BY):
             self.served_by[request.request_id] = clean(served_by)
         result = json_of(response.content)
@@ -352,6 +364,16 @@ def _is_https(url: object) -> bool:
     except httpx.InvalidURL:
         return False
     return parsed.scheme == "https" and bool(parsed.host)
+
+
+def _refuse_another(request: Request, headers: Mapping[str, str]) -> None:
+    # Unverified: whether fal names the request so in every answer. Where it does not, none is
+    # compared; where it names something else for good, fal's list of past requests has the clip.
+    named = httpx.Headers(headers).get(REQUEST_ID, "").strip()
+    if named and named.lower() != request.request_id.lower():
+        raise AnotherRequest(
+            f"fal answers with request {clean(named, 80)}, which was not asked for"
+        )
 
 
 def _followed(request: Request) -> Request:

@@ -6,6 +6,7 @@ text from outside is cleaned and shown. Source: fal's error reference.
 
 import email.utils
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from tweenbatch.records import Billed, Failure, Phase, RemoteStatus
 
 _RUNNER = "runner_"
 
+UNTYPED = "unknown_error"
+"""The type of a failure that fal gives none."""
+
 NEVER_BILLED: frozenset[str] = frozenset(
     {
         "internal_server_error",
@@ -52,6 +56,8 @@ MAX_DEPTH = 100
 """JSON that is nested deeper is nobody's answer, and would exhaust whoever walks through it."""
 _TYPE_CHARACTERS = 100
 _DETAILS_SHOWN = 3
+_TELLING = ("detail", "error", "message")
+_MARKUP = re.compile(r"<[^<>]*>")
 _CONTEXT_SHOWN = 4
 
 RETRY_AFTER_CAP_SECONDS = 600.0
@@ -139,11 +145,26 @@ def failure_of(answered: Answered) -> Failure | None:
     )
 
 
+def untyped_failure_of(answered: Answered) -> Failure | None:
+    """Return the failure that an answer without a type may replay, in fal's own words.
+
+    None where its status speaks of the read. Not all endpoints follow the documented form.
+    """
+    if answered.http_status in OF_THE_READ:
+        return None
+    words = clean(_words(answered.body))
+    return Failure(
+        type=UNTYPED,
+        message=words or f"HTTP {answered.http_status}",
+        http_status=answered.http_status,
+    )
+
+
 def failure_of_status(status: RemoteStatus) -> Failure | None:
     """Return the failure that a status announces, if it announces one."""
     if status.phase is not Phase.COMPLETED or not (status.error or status.error_type):
         return None
-    kind = status.error_type or "unknown_error"
+    kind = status.error_type or UNTYPED
     free = kind in NEVER_BILLED or kind.startswith(_RUNNER)
     return Failure(
         type=kind,
@@ -234,6 +255,17 @@ def _flag(value: str | None) -> bool | None:
         case "false" | "0":
             return False
     return None
+
+
+def _words(body: bytes) -> str:
+    """Return what an error answer of any form says to a person."""
+    data = json_of(body)
+    if isinstance(data, dict):
+        told = next((data[name] for name in _TELLING if data.get(name)), data)
+        return "; ".join(_sentences(told if isinstance(told, list) else [told]))
+    if data is not None:
+        return "; ".join(_sentences(data if isinstance(data, list) else [data]))
+    return _MARKUP.sub(" ", body.decode("utf-8", "replace"))
 
 
 def _sentences(entries: list[Any]) -> Iterable[str]:
