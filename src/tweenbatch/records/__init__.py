@@ -427,7 +427,10 @@ class Unpaid:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attention:
-    """A job that a person should look at: it failed, or nobody knows whether it was accepted."""
+    """A job that a person should look at.
+
+    It failed, nobody knows whether it was accepted, or it is paid for and can't be had for now.
+    """
 
     job_id: int
     name: str

@@ -19,6 +19,8 @@ _PARTIAL = {
         "not_before IS NOT NULL AND finished_at IS NULL"
     ),
     Index("ix_jobs_leased", jobs.c.leased_by): "leased_by IS NOT NULL",
+    # Whose clip an address is, is asked for each clip.
+    Index("ix_attempts_video_url", attempts.c.video_url): "video_url IS NOT NULL",
 }
 """Indexes of some rows only."""
 

@@ -3,6 +3,7 @@
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -65,6 +66,20 @@ def job_of(row: Any, attempt: Any = None) -> Job:
         sent_at=attempt.started_at if tried else None,
         key_fingerprint=attempt.key_fingerprint if tried else None,
         billed=attempt.billed if tried else None,
+    )
+
+
+def with_request(job: Job, attempt: Any) -> Job:
+    """Return a job with what one of its attempts has at fal."""
+    return replace(
+        job,
+        request=_request_of(attempt),
+        accepted_at=attempt.accepted_at,
+        video=_video_of(attempt),
+        attempt_id=attempt.attempt_id,
+        sent_at=attempt.started_at,
+        key_fingerprint=attempt.key_fingerprint,
+        billed=attempt.billed,
     )
 
 

@@ -18,6 +18,7 @@ from tweenbatch.records import (
     Attention,
     ExportRow,
     FailedAlike,
+    Failure,
     Imported,
     Intent,
     Job,
@@ -545,6 +546,36 @@ class Store:
             )
         )
 
+    def earlier_request(self, job: Job) -> Job | None:
+        """Return a waiting job with the last request that it had at fal; None: it had none."""
+        query = work.latest_request(job.id)
+        found = self._database.read(lambda connection: connection.execute(query).first())
+        return None if found is None else reading.with_request(job, found)
+
+    def take_back(self, earlier: Job, *, run_id: int, now: datetime) -> Job:
+        """Bring a job of ``earlier_request`` back to that request and return it ``submitted``.
+
+        A price that was given back is reserved in this run. Raises ``BudgetReached`` or
+        ``LeaseLost``; then nothing has changed.
+        """
+        return self._database.write(
+            lambda connection: transitions.take_back(connection, earlier, run_id=run_id, now=now)
+        )
+
+    def note_trouble(self, job: Job, failure: Failure, *, now: datetime) -> None:
+        """Note why the result of a ``submitted`` job can't be read; raises ``LeaseLost``."""
+
+        def note(connection: Connection) -> None:
+            if connection.execute(work.note_trouble(job, failure, now=now)).rowcount != 1:
+                raise LeaseLost(f"job {job.id} is no longer ours under fence {job.fence}")
+
+        self._database.write(note)
+
+    def clip_at(self, url: str, *, besides: int | None) -> str | None:
+        """Return the name of a clip whose address this is, but for that of one attempt."""
+        query = work.clip_at(url, besides=besides)
+        return self._database.read(lambda connection: connection.execute(query).scalar())
+
     def transition(self, job: Job, outcome: Outcome, *, run_id: int, now: datetime) -> Job:
         """Write down what happened to a job and return it as it stands now.
 
@@ -750,7 +781,10 @@ class Store:
         return [reading.unpaid_of(row) for row in self._all(views.unpaid(manifests))]
 
     def attention(self) -> list[Attention]:
-        """Return the jobs that a person should look at: failed and uncertain ones."""
+        """Return the jobs that a person should look at.
+
+        They are failed, uncertain, or paid for and can't be had for now.
+        """
         query = views.needing_a_person()
         return [reading.attention_of(row) for row in self._all(query)]
 

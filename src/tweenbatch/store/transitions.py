@@ -28,8 +28,16 @@ _NEEDED = {
 """The fact without which the event means nothing."""
 
 SETTLED_FROM_OUTSIDE = frozenset({State.UNCERTAIN, State.FAILED})
-"""What a look at fal's history, a witness or a person may settle, whoever holds the job; what is
-``submitted`` only a person who had it stopped."""
+"""What a look at fal's history, a witness or a person may settle, whoever holds the job."""
+
+SETTLED_BY_A_PERSON = frozenset(
+    {
+        (State.SUBMITTED, Event.CANCELLED),
+        (State.SUBMITTED, Event.GAVE_UP),
+        (State.READY, Event.GAVE_UP),
+    }
+)
+"""What only a person may settle who had a request stopped, or whose clip can't be had."""
 
 _UNLEASED = FINAL | {State.PENDING, State.UNCERTAIN}
 """Reaching one of these, a job is given back."""
@@ -116,13 +124,57 @@ def adopt(
     return read_job(connection, job.id)
 
 
+def take_back(connection: Connection, earlier: Job, *, run_id: int, now: datetime) -> Job:
+    """Bring a waiting job that we hold back to the attempt whose request it is given with.
+
+    It takes the same way as if that had been submitted now. Raises ``BudgetReached`` where its
+    price was given back and does not fit into this run any more, or ``LeaseLost``.
+    """
+    assert earlier.attempt_id is not None
+    attempt = connection.execute(work.read_attempt(earlier.attempt_id)).one()
+    # The attempt is the latest again, whatever was refused since then.
+    number = earlier.attempt if attempt.number == earlier.attempt else earlier.attempt + 1
+    moved = _move(
+        connection,
+        earlier,
+        run_id=run_id,
+        values={
+            "state": advance(advance(earlier.state, Event.SUBMIT_STARTED), Event.ACCEPTED),
+            "attempt": number,
+            "not_before": None,
+            "error_type": None,
+            "error_message": None,
+            "updated_at": now,
+        },
+    )
+    values: dict[str, Any] = {
+        "number": number,
+        "outcome": AFTER[Event.ACCEPTED],
+        "billed": attempt.billed,
+        "finished_at": None,
+        "video_url": None,
+        "video_bytes": None,
+        "video_content_type": None,
+    }
+    if attempt.billed is Billed.NO:
+        if connection.execute(*runs.reserve(run_id, attempt.price_micro)).rowcount != 1:
+            raise BudgetReached(
+                f"a clip that fal made after all costs ${attempt.price_micro} and would pass this "
+                "run's limit",
+                option="--max-cost",
+            )
+        values |= {"billed": None, "run_id": run_id}
+    recorded = connection.execute(*work.record_attempt(earlier.attempt_id, values)).one()
+    return job_of(moved, recorded)
+
+
 def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime) -> Job:
     """Write down what was found out about a job that needs no owner for it.
 
     Raises ``LeaseLost`` or ``ImpossibleTransition``.
     """
-    stopped = (job.state, outcome.event) == (State.SUBMITTED, Event.CANCELLED)
-    may_be_settled = stopped or job.state in SETTLED_FROM_OUTSIDE
+    by_a_person = (job.state, outcome.event) in SETTLED_BY_A_PERSON
+    may_be_settled = by_a_person or job.state in SETTLED_FROM_OUTSIDE
     if not may_be_settled or outcome.event is Event.REQUEUED:
         raise ImpossibleTransition(f"{outcome.event} is not for a job that is {job.state}")
     values = _told(job, outcome, now=now)

@@ -37,6 +37,8 @@ FOR_EACH_JOB: dict[str, Call] = {
     "from claim to uncertain": lambda t: t.put_in(State.UNCERTAIN),
     "release": lambda t: t.store.release(t.claim_one(), now=t.now),
     "heartbeat": lambda t: t.store.heartbeat(t.run_id, now=t.now),
+    "earlier request": lambda t: t.store.earlier_request(t.claim_one()),
+    "clip at": lambda t: t.store.clip_at("https://v3.fal.media/clip.mp4", besides=1),
     "owned": lambda t: t.store.owned(["r-1"]),
     "upload": lambda t: t.store.upload_url("a" * 64, "key", since=NOON - DAY),
 }

@@ -79,14 +79,24 @@ def test_a_request_belongs_to_one_job(table: Table) -> None:
     assert [each.id for each in table.store.uncertain()] == [second.id]
 
 
-@pytest.mark.parametrize("path", [(), SENT, SUBMITTED, READY])
+@pytest.mark.parametrize(
+    ("path", "event"),
+    [
+        ((), Event.GAVE_UP),
+        (SENT, Event.GAVE_UP),
+        (SENT, Event.ACCEPTED),
+        (SUBMITTED, Event.RETRY),
+        (SUBMITTED, Event.GENERATED),
+        (READY, Event.FETCHED),
+    ],
+)
 def test_what_is_in_a_run_s_hands_is_not_settled_from_outside(
-    table: Table, path: tuple[Event, ...]
+    table: Table, path: tuple[Event, ...], event: Event
 ) -> None:
     table.load(row())
     job = table.walk(*path)
     with pytest.raises(ImpossibleTransition):
-        table.store.settle(job, Outcome(event=Event.GAVE_UP), now=table.now)
+        table.store.settle(job, table.outcome(event), now=table.now)
 
 
 def test_a_paid_job_that_failed_is_read_once_more_without_paying(table: Table) -> None:

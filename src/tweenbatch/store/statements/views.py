@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 
 from tweenbatch.records import Billed, OldFailures, Selection
-from tweenbatch.states import State
+from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
 from tweenbatch.store.statements import retakes
@@ -54,8 +54,10 @@ def money_by_fate() -> Select[Any]:
 
 
 def needing_a_person() -> Select[Any]:
-    """Read failed and uncertain jobs, the oldest first."""
-    return selected(Selection(states=frozenset({State.FAILED, State.UNCERTAIN})))
+    """Read failed and uncertain jobs, and paid ones in trouble, the oldest first."""
+    hopeless = frozenset({State.FAILED, State.UNCERTAIN})
+    in_trouble = or_(jobs.c.state.in_(sorted(hopeless)), jobs.c.error_type.is_not(None))
+    return selected(Selection(states=hopeless | IDENTIFIED)).where(in_trouble)
 
 
 def selected(selection: Selection) -> Select[Any]:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     update,
 )
 
-from tweenbatch.records import Artifact, Intent, Job
+from tweenbatch.records import Artifact, Failure, Intent, Job
 from tweenbatch.states import FINAL, Event, State, advance
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs
@@ -212,6 +212,42 @@ def open_attempt(
 def latest_attempt(job: Job) -> Prepared[Select[Any]]:
     """Read what has become of the job's latest attempt so far, and who paid for it."""
     return _ATTEMPT_SO_FAR, {"of_job": job.id, "of_number": job.attempt}
+
+
+def latest_request(job_id: int) -> Select[Any]:
+    """Read the latest of a job's attempts that fal gave an id."""
+    return (
+        select(*_OF_ATTEMPT)
+        .where(attempts.c.job_id == job_id, attempts.c.request_id.is_not(None))
+        .order_by(attempts.c.id.desc())
+        .limit(1)
+    )
+
+
+def read_attempt(attempt_id: int) -> Select[Any]:
+    """Read what has become of an attempt, its number, and who paid for it."""
+    return select(
+        attempts.c.number, attempts.c.run_id, attempts.c.price_micro, attempts.c.billed
+    ).where(attempts.c.id == attempt_id)
+
+
+def note_trouble(job: Job, failure: Failure, *, now: datetime) -> Update:
+    """Write down what keeps a job that we hold from going on."""
+    return (
+        update(jobs)
+        .where(*_unchanged(job), jobs.c.leased_by.is_not(None))
+        .values(error_type=failure.type, error_message=failure.message, updated_at=now)
+    )
+
+
+def clip_at(url: str, *, besides: int | None) -> Select[str]:
+    """Find whose clip has this address, but for that of one attempt."""
+    return (
+        select(jobs.c.output_name)
+        .select_from(attempts.join(jobs, attempts.c.job_id == jobs.c.id))
+        .where(attempts.c.video_url == url, attempts.c.id != besides)
+        .limit(1)
+    )
 
 
 def owned(request_ids: Collection[str]) -> Select[str]:

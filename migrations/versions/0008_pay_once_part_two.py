@@ -1,0 +1,20 @@
+"""Whose clip an address is, found at once: each address belongs to one attempt."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    there = sa.text("video_url IS NOT NULL")
+    op.create_index(
+        "ix_attempts_video_url",
+        "attempts",
+        ["video_url"],
+        sqlite_where=there,
+        postgresql_where=there,
+    )
