@@ -14,9 +14,11 @@ from tweenbatch.errors import Unreadable
 from tweenbatch.fal import Fal, request_of
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Job
+from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import Looks
 from tweenbatch.stages.poll_timing import Rhythm
-from tweenbatch.stages.wait import RESULT_GRACE, Waiter
+from tweenbatch.stages.read_result import RESULT_GRACE
+from tweenbatch.stages.wait import Waiter
 
 
 def submitted() -> Job:
@@ -25,7 +27,9 @@ def submitted() -> Job:
 
 def waiter(fal: Fal, clock: Jumping) -> Waiter:
     rng = random.Random(7)
-    return Waiter(fal=fal, clock=clock, rng=rng, looks=Looks(clock=clock, rhythm=Rhythm(rng)))
+    looks = Looks(clock=clock, rhythm=Rhythm(rng))
+    listings = Listings(fal=fal, clock=clock, rng=rng)
+    return Waiter(fal=fal, clock=clock, rng=rng, looks=looks, listings=listings)
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b'{"detail": "Internal error"}'])

@@ -93,3 +93,13 @@ def test_fal_is_silent_only_where_no_look_at_all_is_answered() -> None:
     assert not way.is_silent(since=began)
     hands.at += 1.0
     assert way.is_silent(since=hands())
+
+
+def test_a_held_lane_lets_no_probe_through_before_somebody_lets_go() -> None:
+    way, hands = lane()
+    way.held = "results can't be read"
+    way.trouble("connection refused")
+    hands.at += 10 * PAUSE_CAP_SECONDS
+    assert (way.wait_seconds(), way.room()) == (None, 0)
+    way.held = None
+    assert way.room() == 1

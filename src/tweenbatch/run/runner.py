@@ -94,6 +94,8 @@ class Runner:
     """Tells why nothing more should be submitted that would have to be written to a disk."""
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _idle_since: datetime | None = None
+    _idle_count: int = 0
+    """How many were laid aside then."""
     _began: datetime | None = None
     _interrupted: bool = False
     _canaries: frozenset[int] = frozenset()
@@ -141,7 +143,9 @@ class Runner:
         return Ended(
             interrupted=self._interrupted,
             # Time that ran out at a closed gate was taken by the trouble, not by the work.
-            trouble=worker.lane.closed or (worker.lane.paused if limit == OUT_OF_TIME else None),
+            trouble=worker.lane.closed
+            or worker.lane.held
+            or (worker.lane.paused if limit == OUT_OF_TIME else None),
             same_failure=worker.streak.stop,
             limit=limit,
         )
@@ -331,11 +335,11 @@ class Runner:
             paid = await self._next_due(IDENTIFIED)
             unpaid = None if self._submissions_over() else await self._unpaid_due(now, room)
             times += [time for time in (paid, unpaid) if time is not None]
-            if unpaid is None and not self._tasks:
+            if unpaid is None and self._tasks.keys() <= worker.laid_aside:
                 # A job may have come to rest while the table was asked.
                 if worker.wake.is_set():
                     return 0.0
-                settled_by = self._settled_by(now, laid_aside=paid is not None)
+                settled_by = self._settled_by(now, left=paid is not None or bool(self._tasks))
                 if settled_by is None:
                     return None
                 times.append(settled_by)
@@ -346,11 +350,17 @@ class Runner:
         # Not longer, for the clock may be set back meanwhile.
         return min(IDLE_SECONDS, max(0.0, (min(times) - now).total_seconds()))
 
-    def _settled_by(self, now: datetime, *, laid_aside: bool) -> datetime | None:
-        """Return until when to wait for what nobody works on; None: not any more."""
-        if not laid_aside and not self.reconciler.hopeful:
+    def _settled_by(self, now: datetime, *, left: bool) -> datetime | None:
+        """Return until when to wait for what was laid aside or is uncertain; None: not any more.
+
+        Each clip that comes gives the others as much time again; a try alone does not.
+        """
+        if not left and not self.reconciler.hopeful:
             return None
-        self._idle_since = self._idle_since or now
+        count = len(self.worker.laid_aside)
+        if self._idle_since is None or count < self._idle_count:
+            self._idle_since = now
+        self._idle_count = count
         until = self._idle_since + self.limits.settle
         if now < until:
             return until

@@ -39,6 +39,7 @@ from tweenbatch.run.throttle.slots import Slots
 from tweenbatch.run.worker import Watcher, Worker
 from tweenbatch.settings import RunSettings
 from tweenbatch.stages.fetch import Fetcher
+from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import Looks
 from tweenbatch.stages.poll_timing import Rhythm
 from tweenbatch.stages.wait import Waiter
@@ -294,7 +295,14 @@ def _runner(
 ) -> Runner:
     looks = Looks(clock=clock, rhythm=Rhythm(rng))
     looks.rhythm.seen_before(took.seconds for took in store.latest_clips())
-    waiter = Waiter(fal=fal, clock=clock, rng=rng, looks=looks, with_logs=settings.logs)
+    waiter = Waiter(
+        fal=fal,
+        clock=clock,
+        rng=rng,
+        looks=looks,
+        listings=Listings(fal=fal, clock=clock, rng=rng),
+        with_logs=settings.logs,
+    )
     slots = Slots(
         window=_window(settings, watcher),
         lane=Lane(monotonic=clock.monotonic, rng=rng),

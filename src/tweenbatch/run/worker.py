@@ -6,7 +6,7 @@ The worker records; what a stage does is not known here, nor which job comes nex
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, KeysView, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -43,6 +43,7 @@ from tweenbatch.records import (
     PeriodLimit,
     Phase,
     RemoteStatus,
+    RemoteVideo,
     Request,
 )
 from tweenbatch.recovery.witness import Note, Witness
@@ -50,10 +51,11 @@ from tweenbatch.run.intents import Intents
 from tweenbatch.run.throttle.failure_streak import Streak
 from tweenbatch.run.throttle.gate import Lane
 from tweenbatch.run.throttle.slots import Slots
+from tweenbatch.run.throttle.unread_results import UnreadResults
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.submit import not_accepted, outcome_unknown, submit
 from tweenbatch.stages.wait import Waiter
-from tweenbatch.states import Event, ImpossibleTransition, State
+from tweenbatch.states import FINAL, Event, ImpossibleTransition, State
 from tweenbatch.store import Store
 from tweenbatch.store.thread import TableThread
 
@@ -67,6 +69,9 @@ PARK_CAP_SECONDS = 240.0
 
 GIVE_WAY_SECONDS = 0.5
 """No result waits longer for submissions, however many there are."""
+
+READ_JUST_NOW_SECONDS = 60.0
+"""A result that was read so long ago is not read again before its job is paid for again."""
 
 UNTRUSTED_TRIES = 3
 """Pauses for a certificate that nobody trusts, which does not pass by itself, before the end."""
@@ -134,11 +139,17 @@ class Worker:
     _served_elsewhere: set[tuple[str, str]] = field(default_factory=set)
     _distrusted: int = 0
     """Pauses in a row for certificates that were not trusted."""
+    unread: UnreadResults = field(default_factory=UnreadResults)
+    """Results that answer with an error that proves nothing."""
     _all_posted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last submission that was on its way has ended."""
     _expired: Counter[int] = field(default_factory=Counter)
     _parkings: Counter[int] = field(default_factory=Counter)
     _lines_shown: Counter[int] = field(default_factory=Counter)
+    _read_again: dict[int, float] = field(default_factory=dict)
+    """When the results of jobs that wait to be paid for again were read last."""
+    _named: dict[str, Job] = field(default_factory=dict)
+    """Whose result has just named the clip at an address, until that is in the table."""
 
     @property
     def lane(self) -> Lane:
@@ -152,6 +163,11 @@ class Worker:
         waited = max(0.0, (self.clock.now() - job.accepted_at).total_seconds())
         self.slots.taken.add(job.id)
         self.slots.window.accepted(job.id, at=now - waited, now=now)
+
+    @property
+    def laid_aside(self) -> KeysView[int]:
+        """Return the jobs that could not be had when this run tried, and have not come since."""
+        return self._parkings.keys()
 
     @property
     def preparing(self) -> int:
@@ -202,6 +218,18 @@ class Worker:
         if not await self._interruptibly(job, self.slots.turn(job.id)):
             await self._rest(job)
             return None
+        if job.attempt:
+            try:
+                earlier = await self._interruptibly(job, self._alive_earlier(job))
+            except Unreadable as error:
+                await self._park(job, f"not paid for again before that is known ({error})")
+                return None
+            if earlier is not None:
+                return await self._take_back(earlier)
+        return await self._pay(job, intent)
+
+    async def _pay(self, job: Job, intent: Intent) -> Job | None:
+        """Submit a job that has a slot, whatever becomes of this task."""
         if self.intents.is_outdated(intent):
             self.lane.abandoned()
             await self._rest(job)
@@ -217,6 +245,43 @@ class Worker:
             log.info("budget reached job=%d: %s", job.id, error)
             await self._rest(job)
             return None
+
+    async def _alive_earlier(self, job: Job) -> Job | None:
+        """Return the job with an earlier request of its own that came to a clip after all.
+
+        Money goes out next, so that this is asked of fal once more, which costs nothing. Raises
+        ``Unreadable`` where fal does not tell.
+        """
+        read_at = self._read_again.pop(job.id, float("-inf"))
+        if self.clock.monotonic() - read_at < READ_JUST_NOW_SECONDS:
+            return None
+        try:
+            earlier = await self.table(self.store.earlier_request, job)
+            if earlier is None or earlier.key_fingerprint != self.fal.key_fingerprint:
+                return None
+            return earlier if await self.waiter.is_alive(earlier) else None
+        except BaseException:
+            self.lane.abandoned()
+            raise
+
+    async def _take_back(self, earlier: Job) -> Job | None:
+        """Collect what an earlier request of a waiting job came to, and pay nothing for it."""
+        self.lane.abandoned()
+        try:
+            back = await self.table(
+                self.store.take_back, earlier, run_id=self.run_id, now=self.clock.now()
+            )
+        except BudgetReached as error:
+            self.budget_reached = error
+            await self._rest(earlier)
+            return None
+        self.starting.discard(back.id)
+        self.collect(back)
+        self.watcher.notice(
+            f"{back.output_name}: fal has made it after all; it is collected, not paid again"
+        )
+        self.watcher.moved(back, earlier.state)
+        return back
 
     async def _without_frames(self, job: Job, error: TweenbatchError) -> Job | None:
         """Blame the row, the account or the way to fal for frames that are not there."""
@@ -354,19 +419,34 @@ class Worker:
                     job,
                     on_status=partial(self._looked, job),
                     on_silence=self._unanswered,
+                    on_trouble=partial(self._in_trouble, job),
+                    taken_by=partial(self._taken_by, job),
                     scout_since=lambda: self.slots.window.scouts_since(job.id),
                     turn=lambda: self.slots.window.turn(job.id),
                     give_way=self._give_way,
+                    patient=not self.unread.was_laid_aside(job.id),
                 ),
             )
+            if outcome.event is Event.RETRY:
+                failed = await self._interruptibly(job, self._failed_for_good(job, outcome))
+                if failed is None:
+                    return job
+                outcome = failed
         except LaneRefused as error:
             self.lane.close(str(error))
             return None
         except Unreadable as error:
+            self._lay_result_aside(job)
             await self._park(job, f"can't be had for now ({error})")
             return None
         self._tell_who_served(job)
+        self.unread.told(job.id)
+        self._hold()
+        if outcome.video is not None:
+            await self._tell_of_a_mix_up(job, outcome.video)
         after = await self._record(job, outcome)
+        if outcome.video is not None:
+            self._named.pop(outcome.video.url, None)
         self._leave_slot(job)
         return after
 
@@ -384,6 +464,79 @@ class Worker:
                 f"{job.output_name}: fal says that {served_by} served it, not {asked}; the log "
                 "names each clip of which it says so"
             )
+
+    async def _failed_for_good(self, job: Job, outcome: Outcome) -> Outcome | None:
+        """Sit out the pause before another purchase; None: the clip is there after it.
+
+        The result is read once more at its end, and until then the price stays reserved.
+        """
+        self._leave_slot(job)
+        assert outcome.not_before is not None
+        if outcome.failure is not None and outcome.failure.type == DEAD_FRAME:
+            # Others that share the address must not be submitted with it meanwhile.
+            await self.intents.forget_uploads(job)
+        pause = (outcome.not_before - self.clock.now()).total_seconds()
+        await self.clock.sleep(max(0.0, pause))
+        if await self.waiter.is_alive(job):
+            return None
+        self._read_again[job.id] = self.clock.monotonic()
+        return replace(outcome, not_before=None)
+
+    async def _in_trouble(self, job: Job, failure: Failure) -> None:
+        """Write down why a result is read again and again, and say so."""
+        news = self.unread.in_trouble(job.id, failure)
+        self._hold()
+        if not news:
+            return
+        await self.table(self.store.note_trouble, job, failure, now=self.clock.now())
+        if self.lane.held is None:
+            answer = f"HTTP {failure.http_status}, " if failure.http_status else ""
+            self.watcher.notice(
+                f"{job.output_name}: its result can't be read ({answer}{failure.message}); "
+                "it is read again, not paid again"
+            )
+
+    def _lay_result_aside(self, job: Job) -> None:
+        """Count a result that has been unreadable for long; several alike end the buying."""
+        failure = self.unread.lay_aside(job.id)
+        if failure is None:
+            return
+        self._hold()
+        self.streak.ended_in(Outcome(event=Event.GAVE_UP, failure=failure), job)
+        if self.unread.stop is not None and self.streak.limit is not None:
+            self.refuse_to_submit(f"{self.unread.stop}; they are paid for, and each run reads them")
+
+    def _hold(self) -> None:
+        """Let submissions wait while several results have the same trouble."""
+        reason, before = self.unread.pause, self.lane.held
+        self.lane.held = reason
+        if reason is not None and before is None:
+            self.watcher.notice(f"{reason}; nothing is submitted until that is over")
+        if reason is None and before is not None:
+            self.slots.admit()
+            self.wake.set()
+
+    async def _tell_of_a_mix_up(self, job: Job, video: RemoteVideo) -> None:
+        """Say which clip has an address that is this job's by fal's own list."""
+        namer = self._named.get(video.url)
+        if namer is not None and namer.id == job.id:
+            return  # it is the first to be given that address
+        other = await self._taken_by(job, video)
+        if other is not None:
+            self.watcher.notice(
+                f"{other}: fal mixed up two answers, and it was given the clip of "
+                f"{job.output_name}; look at it (tweenbatch show {other})"
+            )
+
+    async def _taken_by(self, job: Job, video: RemoteVideo) -> str | None:
+        """Return the name of another clip that has this address: each is one attempt's alone."""
+        namer = self._named.setdefault(video.url, job)
+        if namer.id != job.id:
+            return namer.output_name
+        name = await self.table(self.store.clip_at, video.url, besides=job.attempt_id)
+        if name is not None:
+            del self._named[video.url]
+        return name
 
     async def _give_way(self) -> None:
         """Let submissions go first: each fills a slot at fal, and a result can be read later."""
@@ -446,6 +599,8 @@ class Worker:
                 self.budget_reached = None
         else:
             log.info("%s %s job=%d%s", outcome.event, job.output_name, job.id, _at_fal(after))
+        if after.state in FINAL:
+            self._parkings.pop(job.id, None)
         if outcome.event is Event.FETCHED:
             self.streak.broken_by_a_clip()
         if outcome.event is Event.OUTCOME_UNKNOWN:
@@ -491,9 +646,7 @@ class Worker:
 
     async def _park(self, job: Job, why: str) -> None:
         """Lay a paid job aside, longer each time: its reads are made again, never its purchase."""
-        pause = timedelta(
-            seconds=min(PARK_CAP_SECONDS, PARK_BASE_SECONDS * 2.0 ** self._parkings[job.id])
-        )
+        pause = park_pause(self._parkings[job.id])
         self._parkings[job.id] += 1
         self.watcher.notice(f"{job.output_name}: {why}; again in {pause.seconds} s")
         now = self.clock.now()
@@ -530,6 +683,12 @@ class Worker:
         for line in status.logs[self._lines_shown[job.id] :]:
             self.watcher.model_log(job, line)
         self._lines_shown[job.id] = max(self._lines_shown[job.id], len(status.logs))
+
+
+def park_pause(n: int) -> timedelta:
+    """Return how long a paid job is laid aside for the n-th time (from 0)."""
+    # Bounded before the power is taken: a float has no room for that of 1,024.
+    return timedelta(seconds=min(PARK_CAP_SECONDS, PARK_BASE_SECONDS * 2.0 ** min(n, 32)))
 
 
 def _at_fal(job: Job) -> str:

@@ -2,34 +2,54 @@
 
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from functools import partial
+from http import HTTPStatus
 from math import inf
-from typing import Any
 
 from tweenbatch.clock import Clock
-from tweenbatch.errors import Answered, LaneRefused, Unintelligible, Unreachable, Unreadable
+from tweenbatch.errors import (
+    Answered,
+    LaneRefused,
+    Unintelligible,
+    Unreachable,
+    Unreadable,
+)
 from tweenbatch.fal import Fal, video_of
-from tweenbatch.fal.errors import failure_of, failure_of_status, shown
+from tweenbatch.fal.errors import failure_of, untyped_failure_of
 from tweenbatch.fal.retrying import is_worth_repeating, reading
-from tweenbatch.records import Billed, Failure, Job, Outcome, Phase, RemoteStatus
+from tweenbatch.records import (
+    Billed,
+    Failure,
+    Job,
+    Outcome,
+    PastRequest,
+    Phase,
+    RemoteStatus,
+    RemoteVideo,
+)
 from tweenbatch.stages import policy
 from tweenbatch.stages.history import History
+from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import Looks
 from tweenbatch.stages.poll_timing import Sight
+from tweenbatch.stages.read_result import (
+    KEY_TROUBLE,
+    MISSING,
+    ResultReader,
+    by_nobody,
+    untold,
+    video_in,
+)
+from tweenbatch.stages.result_evidence import failed
 from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)
 
 NOT_FOUND_GRACE = timedelta(minutes=10)
 """fal's replicas may not know a fresh request yet; after this it is really unknown there."""
-
-RESULT_GRACE = timedelta(minutes=10)
-"""How long one run reads a result that answers with an error which says nothing of the clip."""
-
-KEY_TROUBLE = frozenset({401, 403})
-MISSING = frozenset({404, 410})
 
 SCOUT_SECONDS = 0.25
 SCOUT_FACTOR = 2.0
@@ -53,6 +73,7 @@ class Waiter:
     clock: Clock
     rng: random.Random
     looks: Looks
+    listings: Listings
     with_logs: bool = False
 
     async def wait(
@@ -61,52 +82,122 @@ class Waiter:
         *,
         on_status: Callable[[RemoteStatus], None] = lambda _: None,
         on_silence: Callable[[str, float], None] = lambda _reason, _since: None,
+        on_trouble: Callable[[Failure], Awaitable[None]] = untold,
+        taken_by: Callable[[RemoteVideo], Awaitable[str | None]] = by_nobody,
         scout_since: Callable[[], float | None] = lambda: None,
         turn: Callable[[], float] = lambda: -inf,
         give_way: Callable[[], Awaitable[None]] = _at_once,
+        patient: bool = True,
     ) -> Outcome:
         """Return what became of a job that is ``submitted``.
 
         ``on_status`` sees every look; ``on_silence`` hears why one that began at that time
         (``Clock.monotonic``) was not answered. ``scout_since`` tells since when it is to be
         looked at early, if it is; ``turn`` since when no others are served first, as far as is
-        known now. ``give_way`` returns when a result may be read that nobody waits for.
+        known now. ``give_way`` returns when a result may be read that nobody waits for. The rest
+        is for the ``ResultReader``.
 
         Raises ``LaneRefused`` where the key does not open the request, and ``Unreadable`` where
         its end, or its result, can't be had for now.
         """
-        assert job.request is not None
-        assert job.accepted_at is not None
-        finished_at: datetime | None = None
+
+        async def look() -> RemoteStatus:
+            status = await self._look(job)
+            on_status(status)
+            return status
+
+        async def due() -> None:
+            await self._until_due(sight, turn, scout_since)
+
         sight = self._sight(job)
+        result = ResultReader(
+            fal=self.fal,
+            clock=self.clock,
+            rng=self.rng,
+            listings=self.listings,
+            job=job,
+            look=look,
+            refused=partial(self._refused, job),
+            on_trouble=on_trouble,
+            taken_by=taken_by,
+            patient=patient,
+        )
         if job.not_before is not None:
             pause = (job.not_before - self.clock.now()).total_seconds()
             await self._pause(max(0.0, pause))
         while True:
-            if finished_at is None:
-                await self._until_due(sight, turn, scout_since)
+            status = await self._completed(job, sight, look=look, due=due, on_silence=on_silence)
+            if isinstance(status, Outcome):
+                return status
+            ended = self.clock.monotonic()
+            # The first clip's time is news that all others wait for.
+            if self.looks.rhythm.knows(sight):
+                await give_way()
+            outcome = await result.told(status)
+            if outcome is None:
+                continue
+            if outcome.video is not None and self.looks.rhythm.ended(
+                sight, now=ended, at_work=status.inference_seconds
+            ):
+                self.looks.again()
+            return outcome
+
+    async def is_alive(self, job: Job) -> bool:
+        """Tell whether an earlier request of a job, given up by now, has come to a clip after all.
+
+        It is asked before the job is paid for again. Raises ``Unreadable`` where it can't be told.
+        """
+        request = job.request
+        assert request is not None
+        try:
+            status = await self._look(job)
+            if status.phase is not Phase.COMPLETED:
+                return True
+            result = await reading(lambda: self.fal.result(request), clock=self.clock, rng=self.rng)
+        except Answered as answer:
+            listed = await self.listings.row_of(job)
+            video = video_in(listed)
+            if video is not None:
+                return _is_news(job, video)
+            if not _tells(answer, listed, agreed=job.tries == 0):
+                raise Unreadable(f"its result answers HTTP {answer.http_status}") from answer
+            return False
+        except (Unreachable, Unintelligible) as error:
+            raise Unreadable(f"its result can't be read ({error})") from error
+        try:
+            return _is_news(job, video_of(result))
+        except Unintelligible:
+            return False
+
+    async def _completed(
+        self,
+        job: Job,
+        sight: Sight,
+        *,
+        look: Callable[[], Awaitable[RemoteStatus]],
+        due: Callable[[], Awaitable[None]],
+        on_silence: Callable[[str, float], None],
+    ) -> RemoteStatus | Outcome:
+        """Return the status that says that the request has ended, or what is left without one."""
+        assert job.accepted_at is not None
+        while True:
+            await due()
             waited = (self.clock.now() - job.accepted_at).total_seconds()
             began = self.clock.monotonic()
             try:
-                status = await self._look(job)
-                on_status(status)
-                _refuse_to_wait_for_ever(status, waited)
+                status = await look()
                 if status.phase is Phase.COMPLETED:
-                    finished_at = finished_at or self.clock.now()
-                    ended = self.clock.monotonic()
-                    # The first clip's time is news that all others wait for.
-                    if self.looks.rhythm.knows(sight):
-                        await give_way()
-                    return await self._conclude(job, status, sight, ended=ended)
+                    return status
+                _refuse_to_wait_for_ever(status, waited)
                 waiting = status.phase is Phase.QUEUED
                 sight.unfinished(self.clock.monotonic(), waiting=waiting)
                 continue
             except Answered as answer:
-                if is_worth_repeating(answer) and finished_at is None:
+                if is_worth_repeating(answer):
                     on_silence(f"fal answers HTTP {answer.http_status}", began)
-                given_up = await self._give_up_reading(job, answer, finished_at)
-                if given_up is not None:
-                    return given_up
+                gone = await self._refused(job, answer)
+                if gone is not None:
+                    return gone
             except (Unreachable, Unintelligible) as error:
                 log.warning("read failed, looking again: %s job=%d", error, job.id)
                 on_silence(f"fal does not answer ({error})", began)
@@ -156,39 +247,17 @@ class Waiter:
             rng=self.rng,
         )
 
-    async def _conclude(
-        self, job: Job, status: RemoteStatus, sight: Sight, *, ended: float
-    ) -> Outcome:
-        """Read the result: its HTTP status is the truth, whatever the status said."""
-        request = job.request
-        assert request is not None
-        try:
-            result = await reading(lambda: self.fal.result(request), clock=self.clock, rng=self.rng)
-        except Answered as answer:
-            failure = failure_of(answer) or failure_of_status(status)
-            if failure is None:
-                raise
-            return policy.decide(failure, tries=job.tries, now=self.clock.now(), rng=self.rng)
-        if self.looks.rhythm.ended(sight, now=ended, at_work=status.inference_seconds):
-            self.looks.again()
-        return _generated(result)
-
-    async def _give_up_reading(
-        self, job: Job, answer: Answered, finished_at: datetime | None
-    ) -> Outcome | None:
+    async def _refused(self, job: Job, answer: Answered) -> Outcome | None:
         """Return what an HTTP error on a read means once it has lasted; None: look again."""
         assert job.accepted_at is not None
-        now = self.clock.now()
         if answer.http_status in KEY_TROUBLE:
             raise LaneRefused(
                 f"fal does not let this key read request {job.request and job.request.request_id}",
                 http_status=answer.http_status,
             )
-        if answer.http_status in MISSING and now - job.accepted_at > NOT_FOUND_GRACE:
+        long_known = self.clock.now() - job.accepted_at > NOT_FOUND_GRACE
+        if answer.http_status in MISSING and long_known:
             return await self._gone(job, answer.http_status)
-        if finished_at is not None and now - finished_at > RESULT_GRACE:
-            # The clip may well exist: reading goes on in a later run, buying never does.
-            raise Unreadable(f"its result answers HTTP {answer.http_status}")
         log.warning("read answered HTTP %d, looking again job=%d", answer.http_status, job.id)
         return None
 
@@ -218,14 +287,20 @@ def _refuse_to_wait_for_ever(status: RemoteStatus, waited_seconds: float) -> Non
         )
 
 
-def _generated(result: Mapping[str, Any]) -> Outcome:
-    try:
-        return Outcome(event=Event.GENERATED, video=video_of(result))
-    except Unintelligible as error:
-        failure = Failure(
-            type="paid_unreadable",
-            message=f"{error}: {shown(result)}",
-            retryable=False,
-            billed=Billed.YES,
-        )
-        return Outcome(event=Event.GAVE_UP, failure=failure)
+def _is_news(job: Job, video: RemoteVideo) -> bool:
+    """Tell whether the clip was not known, and given up, under that address already."""
+    return job.video is None or job.video.url != video.url
+
+
+def _tells(answer: Answered, listed: PastRequest | None, *, agreed: bool) -> bool:
+    """Tell whether an error says that there is no clip, before money goes out once more.
+
+    Where a person ``agreed`` to pay again, a passing trouble of the service is not waited for.
+    """
+    if listed is not None and failed(listed):
+        return True
+    if answer.http_status in MISSING or failure_of(answer) is not None:
+        return True
+    if untyped_failure_of(answer) is None:
+        return False
+    return agreed or answer.http_status < HTTPStatus.INTERNAL_SERVER_ERROR

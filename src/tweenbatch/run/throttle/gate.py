@@ -28,14 +28,16 @@ class Lane:
     """Why no submission may go any more in this run."""
     paused: str | None = None
     """Why submissions wait."""
+    held: str | None = None
+    """Why submissions wait until somebody takes it away: no probe tells whether it is over."""
     _until: float = 0.0
     _troubles: int = 0
     _probing: bool = field(default=False)
     _read_at: float = float("-inf")
 
     def wait_seconds(self) -> float | None:
-        """Return the seconds until the next submission may go; None: not before a probe ends."""
-        if self._probing:
+        """Return the seconds until the next submission may go; None: not before something ends."""
+        if self._probing or self.held is not None:
             return None
         return max(0.0, self._until - self.monotonic())
 
