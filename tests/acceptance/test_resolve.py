@@ -90,11 +90,11 @@ def test_nothing_changes_until_somebody_agrees(tweenbatch: Command, in_doubt: in
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ("JOB --absent --give-up", "say one of"),
-        ("JOB", "say one of"),
+        ("JOB --absent --give-up", "choose one of"),
+        ("JOB", "choose one of"),
         ("JOB --adopt ../../etc/passwd", "not the id of a request"),
         ("JOB 999 --absent", "not uncertain: job 999"),
-        ("2 --give-up", "not uncertain: job 2"),
+        ("2 --give-up", "not ready or submitted or uncertain: job 2"),
         ("2 --adopt some-id", "not failed or uncertain: job 2"),
         ("JOB 2 --adopt some-id", "--adopt is for one job"),
     ],
@@ -119,12 +119,19 @@ def test_a_request_of_another_job_is_not_adopted(
     assert tweenbatch.jobs() == {"succeeded": 1, "uncertain": 1}
 
 
+NO_CLIP = (
+    {"on": "result", "do": "change", "drop": ["video"]},
+    {"on": "history", "do": "change", "drop": ["items.0.json_output.video"]},
+)
+
+
 def test_a_paid_clip_whose_result_was_unreadable_is_read_once_more_for_free(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 1)
-    fal.script({"on": "result", "do": "change", "drop": ["video"]})
-    assert tweenbatch(*RUN).returncode == 1
+    fal.script(*NO_CLIP)
+    ended = tweenbatch(*RUN)
+    assert ended.returncode == 1
     (attention,) = json.loads(tweenbatch("status", "--json").stdout)["attention"]
     assert attention["error_type"] == "paid_unreadable"
     fal.script()
@@ -132,3 +139,67 @@ def test_a_paid_clip_whose_result_was_unreadable_is_read_once_more_for_free(
     assert tweenbatch("resolve", job, "--adopt", request_id, "--yes").returncode == 0
     assert tweenbatch("run").returncode == 0
     assert fal.ledger()["posts"] == 1
+
+
+def test_what_costs_nothing_is_offered_before_what_is_paid_for(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 2)
+    fal.script(
+        {"on": "result", "do": "change", "drop": ["video"]},
+        {
+            "on": "history",
+            "do": "change",
+            "drop": ["items.0.json_output.video", "items.1.json_output.video"],
+        },
+    )
+    ended = tweenbatch(*RUN)
+    assert "next     tweenbatch resolve JOB --read-again" in ended.stdout
+    told = tweenbatch("show", "1").stdout
+    free, paid = told.index("resolve 1 --read-again"), told.index("retry 1  (queues it again, for")
+    assert free < paid
+    fal.script()
+    resolved = tweenbatch("resolve", "1", "2", "--read-again", "--yes")
+    assert resolved.returncode == 0
+    assert "nothing is paid" in resolved.stderr
+    assert tweenbatch.jobs() == {"submitted": 2}
+    assert tweenbatch("run").returncode == 0
+    assert tweenbatch.jobs() == {"succeeded": 2}
+    assert fal.ledger()["posts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "state"),
+    [
+        ({"on": "result", "do": "reply", "status": 429}, "submitted"),
+        ({"on": "download", "do": "reply", "status": 502}, "ready"),
+    ],
+)
+def test_a_paid_clip_that_can_not_be_had_is_shown_with_a_way_out(
+    tweenbatch: Command, fal: Server, fault: dict[str, object], state: str
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    fal.script(fault)
+    limits = ("--max-duration", "1s", "--grace", "1s", "--settle", "0")
+    assert tweenbatch(*RUN, *limits).returncode in {3, 4}
+    assert tweenbatch.jobs() == {state: 1}
+    given_up = tweenbatch("resolve", "1", "--give-up", "--yes")
+    assert given_up.returncode == 0
+    assert tweenbatch.jobs() == {"failed": 1}
+    assert json.loads(tweenbatch("status", "--json").stdout)["money"]["spent"] == 0.56
+    fal.script()
+    assert tweenbatch("resolve", "1", "--read-again", "--yes").returncode == 0
+    assert tweenbatch("run").returncode == 0
+    assert fal.ledger()["posts"] == 1
+
+
+def test_a_job_that_fal_never_had_has_no_result_to_read_again(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 1)
+    fal.script({"on": "submit", "do": "reply", "status": 422, "body": {"detail": "No."}})
+    assert tweenbatch(*RUN).returncode == 1
+    refused = tweenbatch("resolve", "1", "--read-again", "--yes")
+    assert refused.returncode == 2
+    assert "there is no result to read" in refused.stderr
+    assert tweenbatch.jobs() == {"failed": 1}

@@ -9,7 +9,12 @@ from typing import Any
 
 from tweenbatch.records import Attempt, Billed, Story
 from tweenbatch.report.text import SENTENCE_WIDTH, plain, usd
-from tweenbatch.states import State
+from tweenbatch.states import IDENTIFIED, State
+
+LEFT_AT_FAL = frozenset(
+    {"given_up", "paid_but_lost", "paid_unreadable", "result_unreadable", "unknown_error"}
+)
+"""Types of failures after which fal may have the clip all the same."""
 
 _NEXT = {
     State.PENDING: "tweenbatch run  (submits it)",
@@ -17,7 +22,7 @@ _NEXT = {
     State.UNCERTAIN: "tweenbatch run  (looks it up; or tweenbatch resolve {id})",
     State.SUBMITTED: "tweenbatch run  (collects it, for nothing)",
     State.READY: "tweenbatch run  (fetches it, for nothing)",
-    State.FAILED: "tweenbatch retry {id}  (queues it again)",
+    State.FAILED: "tweenbatch retry {id}  (queues it again, for {price})",
     State.CANCELLED: "tweenbatch retry {id} --state cancelled  (queues it again)",
 }
 
@@ -45,8 +50,20 @@ def lines(story: Story) -> Iterator[str]:
         yield f"  error      {plain(story.error, width=SENTENCE_WIDTH)}"
     if job.not_before is not None:
         yield f"  rests      until {_time(job.not_before)}"
+    for place, step in enumerate(_next_steps(story)):
+        yield f"  {'or' if place else 'next':<11}{step}"
+
+
+def _next_steps(story: Story) -> Iterator[str]:
+    """Return what a person may do, what costs nothing first."""
+    job = story.job
+    may_be_there = bool(story.attempts) and story.attempts[-1].error_type in LEFT_AT_FAL
+    if job.state is State.FAILED and may_be_there and job.request is not None:
+        yield f"tweenbatch resolve {job.id} --read-again  (collects it if fal has it, for nothing)"
     if job.state in _NEXT:
-        yield f"  next       {_NEXT[job.state].format(id=job.id)}"
+        yield _NEXT[job.state].format(id=job.id, price=usd(job.price_usd))
+    if story.error is not None and job.state in IDENTIFIED:
+        yield f"tweenbatch resolve {job.id} --give-up  (its price counts as spent)"
 
 
 def _attempt_lines(attempt: Attempt) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
 from tweenbatch.records import Attention, Money
+from tweenbatch.report.job import LEFT_AT_FAL
 from tweenbatch.report.status import attention_lines
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
 from tweenbatch.run.runner import PAUSED
@@ -52,8 +53,9 @@ def lines(
     return said + attention_lines(attention)
 
 
-def next_command(result: Result, settings: RunSettings) -> str:
-    """Return the command that goes on from here, with what it does."""
+def next_command(result: Result, settings: RunSettings, attention: Sequence[Attention] = ()) -> str:
+    """Return the command that goes on from here, with what it does: a free one first."""
+    left = [each for each in attention if each.error_type in LEFT_AT_FAL and each.request_id]
     match result.exit_code:
         case ExitCode.SUCCEEDED if settings.rehearse and settings.again:
             command = f"FAL_KEY=… tweenbatch run {settings.again}  (on fal, for money)"
@@ -63,6 +65,11 @@ def next_command(result: Result, settings: RunSettings) -> str:
             )
         case ExitCode.FAILED if result.rejected and not result.counts[State.FAILED]:
             command = "mend what was rejected, and drop it into the inbox again"
+        case ExitCode.FAILED if any(each.state is State.FAILED for each in left):
+            command = (
+                f"tweenbatch resolve JOB --read-again{_table(settings)}  (reads again, for "
+                "nothing, what may still be at fal; tweenbatch retry pays again)"
+            )
         case ExitCode.FAILED if result.ended.same_failure is None:
             command = f"tweenbatch retry{_table(settings)}  (queue the failed ones again)"
         case ExitCode.NEEDS_A_PERSON:

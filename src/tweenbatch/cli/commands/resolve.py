@@ -1,4 +1,4 @@
-"""``tweenbatch resolve``: a person settles what fal's history could not."""
+"""``tweenbatch resolve``: a person settles what the program can't, from every state."""
 
 import json
 import sys
@@ -15,18 +15,23 @@ from tweenbatch.cli.selection import chosen, selection_options, taken_from
 from tweenbatch.errors import LeaseLost, UsageError
 from tweenbatch.records import Billed, Failure, Job, Outcome
 from tweenbatch.report import text
-from tweenbatch.states import Event, ImpossibleTransition, State
+from tweenbatch.states import IDENTIFIED, Event, ImpossibleTransition, State
 from tweenbatch.store import Store
 
-WAY = "say one of --adopt REQUEST_ID, --absent and --give-up"
+WAY = "choose one of --read-again, --adopt REQUEST_ID, --absent and --give-up"
 
 
-@click.command(short_help="Settle uncertain submissions by hand.")
+@click.command(short_help="Manually resolve jobs that hang.")
 @selection_options
+@click.option(
+    "--read-again",
+    is_flag=True,
+    help="Read the results of their requests again and collect what is there. Costs nothing.",
+)
 @click.option(
     "--adopt",
     metavar="REQUEST_ID",
-    help="fal has it under this id: collect it, pay nothing. One job at a time.",
+    help="fal has it under this id: collect it. Costs nothing. One job at a time.",
 )
 @click.option(
     "--absent", is_flag=True, help="fal never accepted it: the next run submits, and pays for, it."
@@ -36,6 +41,7 @@ WAY = "say one of --adopt REQUEST_ID, --absent and --give-up"
 @table_options
 def command(
     *,
+    read_again: bool,
     adopt: str | None,
     absent: bool,
     give_up: bool,
@@ -45,34 +51,56 @@ def command(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Settle JOBS whose submission has an unknown outcome, as fal's dashboard shows it.
+    """Settle JOBS that hang, as fal's dashboard shows them.
 
-    With --adopt also a job that failed although it was paid for: its result is read once more.
+    Submissions of unknown outcome take --adopt, --absent or --give-up. Paid clips whose result or
+    file can't be had take --give-up; every run reads them again until then. Failed jobs that fal
+    may have a clip for take --read-again or --adopt.
     """
-    if (adopt is not None) + absent + give_up != 1:
-        raise UsageError(f"what became of them? {WAY}")
+    if (adopt is not None) + read_again + absent + give_up != 1:
+        raise UsageError(WAY)
     if adopt is not None and len(options["jobs"]) != 1:
         raise UsageError("--adopt is for one job by its number: a request belongs to one alone")
-    may_have_failed = {State.FAILED} if adopt is not None else set()
-    selection = taken_from(options, {State.UNCERTAIN} | may_have_failed)
+    states = {State.UNCERTAIN}
+    if read_again:
+        states = {State.FAILED}
+    elif adopt is not None:
+        states |= {State.FAILED}
+    elif give_up:
+        states |= IDENTIFIED
+    selection = taken_from(options, states)
     if not selection.is_narrowed:
-        raise UsageError("which jobs? Give their numbers, --manifest, --row, --tag or --name")
+        raise UsageError(
+            "which jobs? Give their numbers, --manifest, --row, --error, --tag or --name"
+        )
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
         jobs = store.jobs([each.job_id for each in chosen(store, selection)])
-        outcome_of = _outcomes(adopt=adopt, absent=absent)
+        outcome_of = _outcomes(read_again=read_again, adopt=adopt, absent=absent)
         outcomes = [(job, outcome_of(job)) for job in jobs]
-        _show(jobs, _meaning(jobs, adopt=adopt, absent=absent), yes=yes)
+        meaning = _meaning(jobs, read_again=read_again, adopt=adopt, absent=absent)
+        _show(jobs, meaning, yes=yes)
         settled = [_settle(store, job, outcome) for job, outcome in outcomes]
     if as_json:
         click.echo(json.dumps({"resolved": {str(job.id): str(job.state) for job in settled}}))
         return
     for job in settled:
         click.echo(f"job {job.id}  {text.plain(job.output_name)}: now {job.state}")
-    click.echo("`tweenbatch run` goes on from here")
+    click.echo("`tweenbatch run` continues from here")
 
 
-def _outcomes(*, adopt: str | None, absent: bool) -> Callable[[Job], Outcome]:
+def _outcomes(*, read_again: bool, adopt: str | None, absent: bool) -> Callable[[Job], Outcome]:
     """Return what is to be written down for each job."""
+    if read_again:
+
+        def read(job: Job) -> Outcome:
+            if job.request is None:
+                raise UsageError(
+                    f"job {job.id}: fal gave it no request, so there is no result to read. "
+                    "Nothing was changed"
+                )
+            return Outcome(event=Event.REOPENED, request=job.request)
+
+        return read
     if adopt is not None:
         from tweenbatch.fal import request_of
 
@@ -91,9 +119,11 @@ def _outcomes(*, adopt: str | None, absent: bool) -> Callable[[Job], Outcome]:
     return lambda _: Outcome(event=Event.GAVE_UP, failure=failure)
 
 
-def _meaning(jobs: Sequence[Job], *, adopt: str | None, absent: bool) -> str:
+def _meaning(jobs: Sequence[Job], *, read_again: bool, adopt: str | None, absent: bool) -> str:
     cost = text.usd(sum((job.price_usd for job in jobs), Decimal(0)))
     count = text.clips(len(jobs))
+    if read_again:
+        return f"the next run reads {count} again and collects what is there; nothing is paid"
     if adopt is not None:
         return f"request {text.plain(adopt)} is taken for it and collected; nothing is paid"
     if absent:

@@ -375,4 +375,4 @@ def _close(
         say(line)
     say(f"  videos   {places.short(settings.output)}")
     say(f"  results  {where}")
-    say(f"  next     {summary.next_command(result, settings)}")
+    say(f"  next     {summary.next_command(result, settings, attention)}")
