@@ -20,7 +20,7 @@ class Door:
     def __post_init__(self) -> None:
         lane = Lane(monotonic=lambda: self.at, rng=random.Random(1))
         window = Window(most=48, fixed=2)
-        self.slots = Slots(window=window, lane=lane, over=lambda: self.over)
+        self.slots = Slots(window=window, lane=lane, over=lambda _: self.over)
 
     async def stand(self, number: int) -> "asyncio.Task[bool]":
         task = asyncio.create_task(self.slots.turn(number))

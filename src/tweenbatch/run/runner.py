@@ -124,7 +124,7 @@ class Runner:
                     group.create_task(self.reconciler.run(), name="reconciler"),
                     group.create_task(self.price_watch.run(), name="prices"),
                 ]
-                worker.slots.over = self._none_goes
+                worker.slots.over = self._goes_no_more
                 await self._dispatch(group)
                 await self._wind_up()
                 for helper in helpers:
@@ -146,7 +146,7 @@ class Runner:
             trouble=worker.lane.closed
             or worker.lane.held
             or (worker.lane.paused if limit == OUT_OF_TIME else None),
-            same_failure=worker.streak.stop,
+            same_failure=self._same_failure(),
             limit=limit,
         )
 
@@ -234,7 +234,7 @@ class Runner:
             limit=limit,
             now=worker.clock.now(),
             manifests=manifests,
-            only=self._canaries if states == {State.PENDING} and self._canaries else None,
+            only=self._only() if states == {State.PENDING} else None,
         )
         for job in jobs:
             if job.state is State.PENDING:
@@ -244,6 +244,13 @@ class Runner:
             task = group.create_task(self._work(job), name=f"job-{job.id}")
             self._tasks[job.id] = task
         return len(jobs)
+
+    def _only(self) -> Collection[int] | None:
+        """Return the jobs that alone may be submitted now, because all others wait for them."""
+        probe = self.worker.brake.probe
+        if probe is not None:
+            return {probe}
+        return self._canaries or None
 
     async def _work(self, job: Job) -> None:
         try:
@@ -269,11 +276,12 @@ class Runner:
             self._look_at_the_disk()
         return 0 if worker.lane.closed else room
 
-    def _none_goes(self) -> bool:
-        """Tell whether who stands in line need not wait: no submission goes any more."""
+    def _goes_no_more(self, job_id: int) -> bool:
+        """Tell whether a job that stands in line need not wait: it is not submitted now."""
         if self.worker.slots.free and not self._submissions_over():
             self._look_at_the_disk()
-        return self._submissions_over() or self._held_back()
+        probe = self.worker.brake.probe
+        return self._submissions_over() or self._held_back() or probe not in {None, job_id}
 
     def _held_back(self) -> bool:
         """Tell whether submissions have to wait, though not for ever."""
@@ -298,8 +306,11 @@ class Runner:
 
     def _submissions_over(self) -> bool:
         worker = self.worker
-        stopped = worker.lane.closed or worker.streak.stop or self._limit_reached()
+        stopped = worker.lane.closed or self._same_failure() or self._limit_reached()
         return worker.stopping or stopped is not None
+
+    def _same_failure(self) -> str | None:
+        return self.worker.streak.stop or self.worker.brake.stop
 
     def _limit_reached(self) -> str | None:
         limits = self.limits
@@ -369,10 +380,24 @@ class Runner:
 
     async def _unpaid_due(self, now: datetime, room: int) -> datetime | None:
         """Return when the next submission may go, were there a slot."""
+        if await self._passes_over_the_probe():
+            return now
         times = [await self._next_due({State.PENDING}, self.manifests)]
         if not room:
             times.append(await self._opens(now))
         return min((time for time in times if time is not None), default=None)
+
+    async def _passes_over_the_probe(self) -> bool:
+        """Let another job tell where the one that all wait for can't: it is uncertain, or gone."""
+        worker = self.worker
+        probe = worker.brake.probe
+        if probe is None or probe in self._tasks:
+            return False
+        (job,) = await worker.table(worker.store.jobs, [probe])
+        if job.state is State.PENDING:
+            return False
+        worker.brake.left(probe)
+        return True
 
     async def _opens(self, now: datetime) -> datetime | None:
         """Return when those may go that only wait for the lane, their hour or a pause's end."""

@@ -33,6 +33,7 @@ from tweenbatch.run.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
 from tweenbatch.run.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
 from tweenbatch.run.throttle import descriptors
 from tweenbatch.run.throttle.adaptive_limit import Window
+from tweenbatch.run.throttle.brake import Brake
 from tweenbatch.run.throttle.failure_streak import Streak
 from tweenbatch.run.throttle.gate import Lane
 from tweenbatch.run.throttle.slots import Slots
@@ -331,6 +332,7 @@ def _runner(
         downloads=asyncio.Semaphore(DOWNLOADS_AT_ONCE),
         period_limits=settings.period_limits,
         streak=Streak(None if settings.keep_going else settings.same_failures),
+        brake=Brake(None if settings.keep_going else settings.same_failures),
         doubted=doubted,
         witness=own_witness,
     )

@@ -48,6 +48,7 @@ from tweenbatch.records import (
 )
 from tweenbatch.recovery.witness import Note, Witness
 from tweenbatch.run.intents import Intents
+from tweenbatch.run.throttle.brake import Brake
 from tweenbatch.run.throttle.failure_streak import Streak
 from tweenbatch.run.throttle.gate import Lane
 from tweenbatch.run.throttle.slots import Slots
@@ -113,6 +114,7 @@ class Worker:
     watcher: Watcher
     downloads: asyncio.Semaphore
     streak: Streak
+    brake: Brake
     doubted: asyncio.Event
     """To be set when the outcome of a submission becomes unknown."""
     witness: Witness
@@ -428,6 +430,7 @@ class Worker:
                 ),
             )
             if outcome.event is Event.RETRY:
+                self._first_try_failed(job, outcome)
                 failed = await self._interruptibly(job, self._failed_for_good(job, outcome))
                 if failed is None:
                     return job
@@ -464,6 +467,21 @@ class Worker:
                 f"{job.output_name}: fal says that {served_by} served it, not {asked}; the log "
                 "names each clip of which it says so"
             )
+
+    def _first_try_failed(self, job: Job, outcome: Outcome) -> None:
+        """Let all others wait where so many failed alike that a second try has to tell first."""
+        assert outcome.failure is not None
+        before = self.brake.reason
+        self.brake.failed(job.id, outcome.failure, tries=job.tries)
+        if self.brake.reason is not None and before is None:
+            self.watcher.notice(self.brake.reason)
+
+    def _probe_ended(self, job: Job, outcome: Outcome) -> None:
+        """Note how a job came out that others may wait for."""
+        if outcome.event is Event.GENERATED:
+            self.brake.release()
+        elif outcome.event is Event.GAVE_UP and outcome.failure is not None:
+            self.brake.tried_again(job.id, outcome.failure)
 
     async def _failed_for_good(self, job: Job, outcome: Outcome) -> Outcome | None:
         """Sit out the pause before another purchase; None: the clip is there after it.
@@ -599,6 +617,7 @@ class Worker:
                 self.budget_reached = None
         else:
             log.info("%s %s job=%d%s", outcome.event, job.output_name, job.id, _at_fal(after))
+        self._probe_ended(job, outcome)
         if after.state in FINAL:
             self._parkings.pop(job.id, None)
         if outcome.event is Event.FETCHED:
@@ -678,7 +697,7 @@ class Worker:
             self.waiter.looks.again()
         if status.phase is not Phase.COMPLETED:
             self.slots.admit()
-        elif not self.streak.close_to_its_end:
+        elif not (self.streak.close_to_its_end or self.brake.suspects):
             self._leave_slot(job)
         for line in status.logs[self._lines_shown[job.id] :]:
             self.watcher.model_log(job, line)

@@ -23,8 +23,8 @@ class Slots:
     lane: Lane
     ahead: bool = True
     """Whether frames go to fal before there is a slot for their job."""
-    over: Callable[[], bool] = lambda: False
-    """Tells that no submission goes any more, as far as can be seen now."""
+    over: Callable[[int], bool] = lambda _: False
+    """Tells that a job is not to be submitted any more, as far as can be seen now."""
     taken: set[int] = field(default_factory=set)
     """Jobs that are at fal, or on their way there."""
     _line: dict[int, asyncio.Future[bool]] = field(default_factory=dict)
@@ -62,10 +62,10 @@ class Slots:
     def admit(self) -> None:
         """Give slots to whoever stands first; send all away where nothing goes any more."""
         while self._line:
-            over = self.over()
+            number = next(iter(self._line))
+            over = self.over(number)
             if not over and not self.free:
                 return
-            number = next(iter(self._line))
             waiting = self._line.pop(number)
             if waiting.done():
                 continue
