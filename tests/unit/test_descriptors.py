@@ -11,6 +11,7 @@ import pytest
 
 from support import manifests
 from support.command import executable
+from support.fal import Server
 from support.forked import Forked
 from tweenbatch.run.throttle import descriptors
 
@@ -44,7 +45,7 @@ def test_more_clips_than_there_are_descriptors_for_are_never_on_their_way() -> N
 
 
 def test_a_run_with_few_descriptors_lowers_its_concurrency_and_says_so(
-    tweenbatch: Forked,
+    tweenbatch: Forked, fal: Server
 ) -> None:
     url = "https://example.com/frame.png"
     manifests.write(
@@ -63,6 +64,9 @@ def test_a_run_with_few_descriptors_lowers_its_concurrency_and_says_so(
     assert ran.returncode == 0, ran.stderr
     assert "at most 10 clips at one time: this process may have no more than 106" in ran.stderr
     assert tweenbatch.jobs() == {"succeeded": 40}
+    at_fal = [(each["at"], each["ended_at"]) for each in fal.ledger()["accepted"]]
+    most = max(sum(began <= at < ended for began, ended in at_fal) for at, _ in at_fal)
+    assert most <= 10
 
 
 def test_a_table_that_can_not_be_opened_for_want_of_descriptors_says_so(tmp_path: Path) -> None:
