@@ -240,7 +240,9 @@ class Asked:
                     click.echo(f"put away as {streams.visible_line(str(place))}", err=True)
         good = tuple(path for path in self.paths if path not in bad)
         read, memory, more = replace(self, paths=good).read_what_can_be(output, db)
-        return read, memory, (*(path.name for path in sorted(bad)), *more)
+        # A name need not be text, and what is written into the table must be.
+        names = (streams.visible_line(path.name) for path in sorted(bad))
+        return read, memory, (*names, *more)
 
     def read(self, output: Path, db: str, *, writes: bool) -> tuple[list[Manifest], Memory]:
         """Return the manifests, and what is known of their frames by now.

@@ -128,7 +128,7 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
         options,
         again=_again() if asked.paths or asked.inbox else "",
         old_failures=asked.old_failures,
-        asked=", ".join(str(places.short(path)) for path in asked.paths),
+        asked=streams.visible_line(", ".join(str(places.short(path)) for path in asked.paths)),
         night=job.night if job else None,
     )
     read, memory, rejected = asked.read_what_can_be(settings.output, settings.db)
