@@ -1,4 +1,4 @@
-"""Whose clip an address is, found at once: each address belongs to one attempt."""
+"""Whose clip an address is, and since when a paid clip can't be fetched."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("attempts", sa.Column("unfetched_since", sa.DateTime(timezone=True)))
     there = sa.text("video_url IS NOT NULL")
     op.create_index(
         "ix_attempts_video_url",

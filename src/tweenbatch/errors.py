@@ -31,6 +31,7 @@ TweenbatchError
     ├── BrokenVideo        the file is not a whole mp4
     ├── UrlExpired         the address of the clip is no longer valid
     ├── DownloadFailed     the transfer did not come to its end; it may be repeated
+    ├── CheckUnavailable   this machine can't check any clip
     └── DiskTrouble        the disk does not take the clip
 """
 
@@ -306,6 +307,10 @@ class UrlExpired(VideoError):
 
 class DownloadFailed(VideoError):
     """The transfer did not come to its end; it may be repeated."""
+
+
+class CheckUnavailable(VideoError):
+    """This machine can't check any clip."""
 
 
 class DiskTrouble(VideoError):

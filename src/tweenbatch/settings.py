@@ -75,6 +75,8 @@ class RunSettings(BaseModel):
     yes: bool = False
     trust_table: bool = False
     accept_price: bool = False
+    fetch_only: bool = False
+    """Only clips that are made are brought home; nothing is submitted and nothing waited for."""
     json_output: bool = False
 
     @property

@@ -24,9 +24,10 @@ class State(StrEnum):
     SUBMITTED = "submitted"
     """fal accepted the request and gave it an id; it waits or generates there."""
     READY = "ready"
-    """The clip exists at fal and is paid for; it has yet to be brought home."""
+    """The clip exists at fal and is paid for; it has yet to be brought home, or once more."""
     SUCCEEDED = "succeeded"
-    """The clip is on disk, checked and recorded."""
+    """The clip came home, checked and recorded. A run that does not find it there any more, or a
+    person, has it fetched again."""
     FAILED = "failed"
     """Given up, with the reason. Only a person brings it back: to be bought anew, or, where
     it was paid for, to be read once more."""
@@ -44,7 +45,8 @@ class Event(StrEnum):
     PROVEN_ABSENT = "proven_absent"
     GENERATED = "generated"
     FETCHED = "fetched"
-    URL_EXPIRED = "url_expired"
+    MISSED = "missed"
+    UNAVAILABLE = "unavailable"
     RETRY = "retry"
     GAVE_UP = "gave_up"
     CANCELLED = "cancelled"
@@ -71,9 +73,11 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
         (State.SUBMITTED, Event.GAVE_UP): State.FAILED,
         (State.SUBMITTED, Event.CANCELLED): State.CANCELLED,
         (State.READY, Event.FETCHED): State.SUCCEEDED,
-        (State.READY, Event.URL_EXPIRED): State.SUBMITTED,
+        (State.READY, Event.UNAVAILABLE): State.SUCCEEDED,
         (State.READY, Event.GAVE_UP): State.FAILED,
         (State.READY, Event.CANCELLED): State.CANCELLED,
+        (State.SUCCEEDED, Event.MISSED): State.READY,
+        (State.FAILED, Event.MISSED): State.READY,
         (State.FAILED, Event.REQUEUED): State.PENDING,
         (State.FAILED, Event.REOPENED): State.SUBMITTED,
         (State.CANCELLED, Event.REQUEUED): State.PENDING,
@@ -82,10 +86,15 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
 
 BY_A_PERSON: frozenset[Event] = frozenset({Event.REQUEUED, Event.REOPENED, Event.CANCELLED})
 
+LOOKED_FOR: frozenset[Event] = frozenset({Event.MISSED})
+"""What a look at the disk, or a person, finds out about a job that was at its end."""
+
 FINAL: frozenset[State] = frozenset(
     state
     for state in State
-    if not any(source is state and event not in BY_A_PERSON for source, event in TRANSITIONS)
+    if not any(
+        source is state and event not in BY_A_PERSON | LOOKED_FOR for source, event in TRANSITIONS
+    )
 )
 """Where the program itself has nothing left to do."""
 

@@ -51,6 +51,9 @@ def test_a_clip_that_is_nowhere_any_more_is_lost_with_its_price_and_never_bought
     play: Callable[..., World],
 ) -> None:
     async def then(here: World) -> None:
+        assert here.states() == {"ready": 1}
+        here.clock.jump(86_400)
+        await here.run()
         assert here.states() == {"failed": 1}
         [attention] = here.store.attention()
         assert attention.error_type == "paid_but_lost"

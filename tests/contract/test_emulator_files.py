@@ -204,6 +204,22 @@ async def test_a_download_can_be_something_else_altogether(
         assert (answer.status_code, answer.content) == (200, seen)
 
 
+@pytest.mark.parametrize("from_share", [0.0, 0.5])
+async def test_a_download_can_be_a_clip_of_zeros(
+    emulator: Emulator, client: httpx.AsyncClient, from_share: float
+) -> None:
+    """Size and boxes are right, also of a part of it; its pictures are nothing."""
+    url, whole = await finished_clip(emulator, client)
+    emulator.script([{"on": "download", "do": "blank", "from_share": from_share}])
+    seen = (await client.get(url)).content
+    rest = (await client.get(url, headers={"Range": "bytes=100-"})).content
+    assert seen[100:] == rest
+    begin = whole.index(b"mdat") + 4
+    blank = begin + int((len(whole) - begin) * from_share)
+    assert seen == whole[:blank] + bytes(len(whole) - blank)
+    assert emulator.ledger()["downloads"]["broken"] == 2
+
+
 async def test_a_download_can_be_endless(emulator: Emulator, client: httpx.AsyncClient) -> None:
     """It has no Content-Length and goes on until the client has enough."""
     url, whole = await finished_clip(emulator, client)

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from support.jobs import job
 from support.jumping import Jumping
 from support.planted import KINDS, Outside
 from support.wire import Behaviour, Seen, answer, says, wire
+from support.world import checker
 from tweenbatch.emulator.model.clip import tiny_clip
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
@@ -21,7 +23,7 @@ from tweenbatch.errors import DiskTrouble, DownloadFailed
 from tweenbatch.fal import Fal
 from tweenbatch.records import Artifact, Job, Outcome, RemoteVideo
 from tweenbatch.stages.fetch import Fetcher
-from tweenbatch.states import Event, State
+from tweenbatch.states import State
 
 CLIP = tiny_clip()
 URL = "https://v3.fal.media/files/clip.mp4"
@@ -34,9 +36,16 @@ def ready(url: str = URL, *, size: int | None = None) -> Job:
     return job(state=State.READY, video=video)
 
 
-async def fetched(fal: Fal, folder: Path, clip: Job) -> Outcome:
-    rng = random.Random(7)
-    return await Fetcher(fal=fal, clock=Jumping(), rng=rng, output=folder).fetch(clip)
+async def fetched(fal: Fal, folder: Path, clip: Job, **settings: Any) -> Outcome:
+    fetcher = Fetcher(
+        fal=fal,
+        clock=Jumping(),
+        rng=random.Random(7),
+        output=folder,
+        checker=checker(),
+        **settings,
+    )
+    return await fetcher.fetch(clip)
 
 
 def files(folder: Path) -> list[Path]:
@@ -202,17 +211,31 @@ async def test_a_clip_that_is_broken_after_it_was_put_together_is_fetched_from_i
     assert ["range" in seen.headers for seen in server.requests] == [False, True, False]
 
 
-async def test_a_clip_of_another_size_than_fal_says_is_never_gone_on_with(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("off", [-len(CLIP) + 1, -100, -1, 1, 8, 10**9])
+async def test_a_whole_clip_of_another_size_than_fal_says_is_kept(tmp_path: Path, off: int) -> None:
+    """What proves a clip is Content-Length, its boxes and its pictures; fal's number is a hint."""
     async with (
         wire(says(200, CLIP, etag='"one"')) as server,
         Fal.connect(connect_to=server.url, key=KEY) as fal,
     ):
-        outcome = await fetched(fal, tmp_path, ready(size=len(CLIP) + 1))
-    assert outcome.failure is not None
-    assert (outcome.event, outcome.failure.type) == (Event.GAVE_UP, "paid_but_lost")
-    assert [seen.headers.get("range") for seen in server.requests] == [None] * 5
+        assert came_whole(await fetched(fal, tmp_path, ready(size=len(CLIP) + off)), tmp_path)
+    assert [seen.headers.get("range") for seen in server.requests] == [None]
+
+
+@pytest.mark.parametrize("most", [1, CUT, len(CLIP) - 1])
+async def test_a_file_that_is_larger_than_any_clip_is_not_taken(
+    tmp_path: Path, emulator: Emulator, fal: Fal, url: str, most: int
+) -> None:
+    emulator.add_fault(on="download", do="endless")
+    with pytest.raises(DownloadFailed, match=f"more than {most:,} bytes came"):
+        await fetched(fal, tmp_path, ready(url), max_bytes=most)
+    assert files(tmp_path) == []
+
+
+async def test_a_clip_of_exactly_the_largest_size_is_taken(
+    tmp_path: Path, fal: Fal, url: str
+) -> None:
+    assert came_whole(await fetched(fal, tmp_path, ready(url), max_bytes=len(CLIP)), tmp_path)
 
 
 async def test_what_two_transfers_made_is_never_the_reason_to_give_a_clip_up(

@@ -22,7 +22,7 @@ from tweenbatch.records import (
     Request,
 )
 from tweenbatch.records.manifest import Columns, JobKind, Manifest, Row
-from tweenbatch.states import Event, State
+from tweenbatch.states import Event, ImpossibleTransition, State
 from tweenbatch.store import Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -156,6 +156,10 @@ class Table:
     def step(self, job: Job, event: Event, outcome: Outcome | None = None) -> Job:
         if event is Event.SUBMIT_STARTED:
             return self.begin(job)
+        if event is Event.MISSED:
+            if not self.store.miss([job.id], now=self.now):
+                raise ImpossibleTransition("nothing of it is paid for and not here")
+            return self.claim_one(State.READY)
         if event is Event.REOPENED:
             return self.store.settle(job, outcome or self.outcome(event), now=self.now)
         return self.store.transition(

@@ -3,6 +3,7 @@
 The judge is fal's own ledger. Nothing of the product is replaced but its clock and its loop.
 """
 
+import atexit
 import random
 import socket
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any
 from support.command import KEY
 from support.jobtable import row_for, spooled
 from support.virtual import VirtualClock
+from tweenbatch.clips.checker import Checker
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.fal import Fal
@@ -111,6 +113,7 @@ class World:
         *,
         connect_to: str | None = None,
         agreement: PriceAgreement = AS_KNOWN,
+        checks: Checker | None = None,
         **settings: Any,
     ) -> session.Result:
         """Run until nothing is left to do, as ``tweenbatch run`` would with these options."""
@@ -124,6 +127,7 @@ class World:
             on_stop=lambda: None,
             clock=self.clock,
             agreement=agreement,
+            checker=checks or checker(),
             rng=self._dice,
         )
 
@@ -206,6 +210,14 @@ def _row(number: int, **frames: Frame | None) -> Row:
         start_image=start.source,
         end_image=end.source if end else "",
     )
+
+
+@cache
+def checker() -> Checker:
+    """The process that decodes the clips of all worlds of this one."""
+    made = Checker()
+    atexit.register(made.close)
+    return made
 
 
 @cache

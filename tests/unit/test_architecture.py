@@ -50,7 +50,7 @@ MAY_USE: dict[str, set[str]] = {
     "frames": {"errors", "files", "models", "records", "tweenbatch"},
     "clips": {"errors"},
     "manifest": {"errors", "files", "frames", "models", "paths", "records", "tweenbatch"},
-    "plan": {"errors", "fal", "models", "paths", "records", "settings", "states", "store"},
+    "plan": {"clips", "errors", "fal", "models", "paths", "records", "settings", "states", "store"},
     "store": {"clock", "errors", "files", "records", "states"},
     "fal": {"clock", "errors", "loopback", "records"},
     "stages": {"clips", "clock", "errors", "fal", "files", "frames", "models", "records", "states"},
@@ -59,8 +59,8 @@ MAY_USE: dict[str, set[str]] = {
         *("store", "tweenbatch"),
     },
     "run": {
-        *("clock", "errors", "fal", "files", "logs", "models", "plan", "records", "recovery"),
-        *("settings", "stages", "states", "store", "tweenbatch"),
+        *("clips", "clock", "errors", "fal", "files", "logs", "models", "plan", "records"),
+        *("recovery", "settings", "stages", "states", "store", "tweenbatch"),
     },
     "report": {
         *("errors", "files", "models", "paths", "plan", "records", "run", "settings", "states"),

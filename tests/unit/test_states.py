@@ -10,6 +10,7 @@ from tweenbatch.states import (
     BY_A_PERSON,
     FINAL,
     IDENTIFIED,
+    LOOKED_FOR,
     TRANSITIONS,
     UNFINISHED,
     Event,
@@ -62,13 +63,16 @@ def test_a_submission_in_the_air_can_t_be_cancelled() -> None:
     assert (State.SUBMITTING, Event.CANCELLED) not in TRANSITIONS
 
 
-def test_final_states_are_left_only_by_a_person() -> None:
+def test_final_states_are_left_only_by_a_person_or_where_a_clip_is_missed() -> None:
     assert {State.SUCCEEDED, State.FAILED, State.CANCELLED} == FINAL
-    assert {event for source, event in TRANSITIONS if source in FINAL} <= BY_A_PERSON
+    assert {event for source, event in TRANSITIONS if source in FINAL} <= BY_A_PERSON | LOOKED_FOR
 
 
-def test_a_success_is_for_ever() -> None:
-    assert reachable(State.SUCCEEDED) == {State.SUCCEEDED}
+@pytest.mark.parametrize("state", [State.READY, State.SUCCEEDED])
+def test_a_clip_that_was_made_is_bought_again_by_nobody_but_a_person(state: State) -> None:
+    """It may come home, be missed, and come home again: that costs nothing."""
+    by_itself = reachable(state, without=BY_A_PERSON)
+    assert by_itself == {State.READY, State.SUCCEEDED, State.FAILED}
 
 
 def test_every_state_can_be_reached_and_every_unfinished_one_can_end() -> None:

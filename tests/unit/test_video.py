@@ -140,7 +140,7 @@ def test_measures_that_make_no_clip_are_refused(
         streams=SimpleNamespace(video=(stream,)), demux=lambda _: iter(packets)
     )
     with pytest.raises(BrokenVideo, match=reason):
-        video._measure(cast("InputContainer", container))
+        video.measure(cast("InputContainer", container))
 
 
 @pytest.mark.parametrize("title", ["of the film", "of the pictures"])

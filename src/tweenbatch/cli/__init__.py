@@ -27,6 +27,8 @@ COMMANDS = {
     "digest": "Tell, and send, what came of a job file's last run.",
     "show": "Tell all that is known of one job.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
+    "verify": "Check that the clips are on disk, whole and unchanged.",
+    "fetch": "Bring back paid clips that are not here, for nothing.",
     "pause": "Let nothing new be submitted, also by a run that is going.",
     "resume": "Let submissions go again after a pause.",
     "retry": "Queue failed jobs again; the next run pays for them anew.",

@@ -2,9 +2,11 @@
 
 Read through PyAV by demuxing every packet, because headers lie: a clip of which half is
 missing still announces all its pictures. It refuses to know whether the file is whole,
-which ``mp4`` decides first, and it decodes no picture.
+which ``mp4`` decides first, and it decodes no picture, which ``pictures`` does.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -42,6 +44,13 @@ def probe(path: Path) -> Clip:
         BrokenVideo: there is nothing to show; the message does not name the file.
         OSError: the file can't be read.
     """
+    with opened(path) as container:
+        return measure(container)
+
+
+@contextmanager
+def opened(path: Path) -> "Iterator[InputContainer]":
+    """Open a clip; raises what ``probe`` does, also for what is read inside of the block."""
     # Imported here: it costs 60 ms that most commands do not need.
     import av
     from av.error import FFmpegError
@@ -52,7 +61,7 @@ def probe(path: Path) -> Clip:
             with av.open(
                 _FILE + str(path), mode="r", format=_FORMAT, **_reading_titles(av.__version__)
             ) as container:
-                return _measure(container)
+                yield container
         except FFmpegError as error:
             raise BrokenVideo(f"the clip can't be read: {error.strerror}") from error
 
@@ -65,8 +74,9 @@ def _reading_titles(version: str) -> dict[str, Any]:
     return {"metadata_errors": "replace"} if version.startswith("18.") else {}
 
 
-def _measure(container: "InputContainer") -> Clip:
-    stream = _main_stream(container)
+def measure(container: "InputContainer") -> Clip:
+    """Return what an opened clip shows; raises what ``probe`` does."""
+    stream = main_stream(container)
     time_base = stream.time_base
     begins: list[int] = []
     ends: list[int] = []
@@ -97,7 +107,7 @@ def _measure(container: "InputContainer") -> Clip:
     )
 
 
-def _main_stream(container: "InputContainer") -> "VideoStream":
+def main_stream(container: "InputContainer") -> "VideoStream":
     """Return the first video stream that is not a cover picture."""
     from av.stream import Disposition
 

@@ -11,7 +11,9 @@ from decimal import Decimal
 from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.plan import estimate as pace
+from tweenbatch.plan import missing
 from tweenbatch.plan import planner as plan
+from tweenbatch.plan.missing import Missing
 from tweenbatch.plan.planner import Group, Plan
 from tweenbatch.records import Money, SeenFrame
 from tweenbatch.records.manifest import LastImport, Manifest
@@ -47,11 +49,18 @@ class Batch:
     """Submissions of unknown outcome, to be looked up."""
     failed: int
     cancelled: int
+    missing: Missing
+    """Clips that came home and are not where they were."""
 
     @property
     def total(self) -> int:
         """How many jobs there is something to be done for."""
-        return self.to_pay + self.at_fal + self.in_doubt
+        return self.to_pay + self.to_collect + self.in_doubt
+
+    @property
+    def to_collect(self) -> int:
+        """How many clips are paid for and have to come home, or once more."""
+        return self.at_fal + len(self.missing.clips)
 
 
 def look(
@@ -62,7 +71,7 @@ def look(
     """Hold what was asked for against the table, which need not exist yet."""
     if not manifests:
         with closing(Store.open(settings.db, create=False)) as store:
-            return _unfinished(store, prices)
+            return _unfinished(store, settings, prices)
     found = Store.find(settings.db)
     if found is None:
         return _planned(manifests, None, settings, prices)
@@ -117,10 +126,11 @@ def _planned(
         in_doubt=made.count(Group.UNCERTAIN),
         failed=made.count(Group.FAILED),
         cancelled=made.count(Group.CANCELLED),
+        missing=missing.look(made.kept, output=settings.output),
     )
 
 
-def _unfinished(store: Store, prices: Prices) -> Batch:
+def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> Batch:
     counts = store.counts()
     unpaid = store.unpaid()
     usd_to_pay = sum(
@@ -142,4 +152,5 @@ def _unfinished(store: Store, prices: Prices) -> Batch:
         in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
         failed=counts[State.FAILED],
         cancelled=counts[State.CANCELLED],
+        missing=missing.look(store.kept_clips(), output=settings.output),
     )

@@ -15,7 +15,8 @@ from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.plan import diff as changes
 from tweenbatch.plan import estimate as pace
 from tweenbatch.plan.estimate import Estimate
-from tweenbatch.records import EarlierRow, OldFailures
+from tweenbatch.plan.missing import LOOKED_AT
+from tweenbatch.records import EarlierRow, KeptClip, OldFailures
 from tweenbatch.records.manifest import JobKind, Manifest, Row
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
@@ -147,6 +148,8 @@ class Plan:
     again: Clips = Clips()
     """Old failures that are tried again."""
     warnings: tuple[tuple[Path, Problem], ...] = ()
+    kept: tuple[KeptClip, ...] = ()
+    """The first clips that came home: whether they still lie there is for ``missing`` to tell."""
     estimate: Estimate | None = None
     """How long the run takes; None where nobody asked, or nothing is to be submitted."""
 
@@ -311,6 +314,7 @@ class _Planner:
             removed=removed,
             endpoints_to_pay=endpoints,
             names_to_pay=self._held.folders(_TO_PAY_STATES),
+            kept=tuple(self._held.kept(limit=LOOKED_AT)),
             warnings=_warnings(self._held.manifests),
         )
         return replace(

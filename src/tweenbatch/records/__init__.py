@@ -150,13 +150,28 @@ class Intent:
         return canonical_json(dict(self.arguments))
 
 
+class KeptClip(NamedTuple):
+    """A clip as the table recorded it when it came home; whether it still lies there is not told.
+
+    There may be many: a flat tuple. ``name`` is that of its job.
+    """
+
+    job_id: int
+    name: str
+    path: str
+    bytes: int
+    sha256: str
+    kept_at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """A job as the table holds it, with the lease under which it is worked on.
 
     ``attempt`` is the number of the latest attempt (0: none yet), ``tries`` how many of
     them ended in a failure that counts against the retry policy. ``attempt_id``, ``sent_at``,
-    ``key_fingerprint`` and ``billed`` are of the latest attempt.
+    ``key_fingerprint`` and ``billed`` are of the latest attempt; so are ``kept``, its clip where
+    that came home once, and ``unfetched_since``, when the clip could not be fetched first.
     """
 
     id: int
@@ -177,6 +192,8 @@ class Job:
     sent_at: datetime | None = None
     key_fingerprint: str | None = None
     billed: Billed | None = None
+    kept: KeptClip | None = None
+    unfetched_since: datetime | None = None
 
     def __post_init__(self) -> None:
         _refuse_naive(

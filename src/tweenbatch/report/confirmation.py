@@ -7,15 +7,16 @@ from tweenbatch.models import ENDPOINTS
 from tweenbatch.plan.batch import Batch
 from tweenbatch.plan.planner import Plan
 from tweenbatch.plan.quote import Quote
+from tweenbatch.report import missing, text
 from tweenbatch.report import plan as planned
 from tweenbatch.report import status as standing
-from tweenbatch.report import text
 from tweenbatch.settings import RunSettings
 
 
 def lines(batch: Batch, settings: RunSettings) -> list[str]:
     """Say what a run would do and cost."""
-    return [*_asked_for(batch), *_comes_to(batch, settings)]
+    missed = missing.lines(batch.missing, "this run brings them back")
+    return [*_asked_for(batch), *missed, *_comes_to(batch, settings)]
 
 
 def risen(quote: Quote) -> str:
@@ -57,7 +58,9 @@ def _asked_for(batch: Batch) -> list[str]:
 
 def _comes_to(batch: Batch, settings: RunSettings) -> list[str]:
     if not batch.total:
-        resting = _resting(failed=batch.failed, cancelled=batch.cancelled)
+        resting = _resting(
+            failed=batch.failed, cancelled=batch.cancelled, missing=batch.missing.count
+        )
         return [f"Nothing to do: {resting or 'everything is already there'}; nothing is spent."]
     said = []
     if batch.in_doubt:
@@ -67,7 +70,7 @@ def _comes_to(batch: Batch, settings: RunSettings) -> list[str]:
     where = f"Videos go to {places.short(settings.output)}."
     amount = text.usd(batch.usd_to_pay)
     if not batch.to_pay:
-        said.append(f"Nothing to submit; {text.clips(batch.at_fal)} to collect. {where}")
+        said.append(f"Nothing to submit; {text.clips(batch.to_collect)} to collect. {where}")
     elif settings.rehearse:
         made = f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0"
         said.append(f"{made}; on fal this would cost {amount}. {where}")

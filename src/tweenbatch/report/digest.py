@@ -181,6 +181,11 @@ def _next(digest: Digest) -> str:
         return f"nothing while it works; if it was killed, {goes_on}" if digest.lives else goes_on
     if digest.exit_code == ExitCode.TROUBLE:
         return f"mend that; {goes_on}"
+    causes = digest.work.failed if digest.work else ()
+    if digest.exit_code == ExitCode.FAILED and any(
+        cause.error_type == "paid_but_lost" for cause in causes
+    ):
+        return "tweenbatch fetch  (asks fal once more for the lost clips, for nothing)"
     return _NEXT.get(ExitCode(digest.exit_code), goes_on)
 
 

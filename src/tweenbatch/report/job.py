@@ -58,7 +58,9 @@ def _next_steps(story: Story) -> Iterator[str]:
     """Return what a person may do, what costs nothing first."""
     job = story.job
     may_be_there = bool(story.attempts) and story.attempts[-1].error_type in LEFT_AT_FAL
-    if job.state is State.FAILED and may_be_there and job.request is not None:
+    if job.state is State.FAILED and job.billed is Billed.YES and job.video is not None:
+        yield f"tweenbatch fetch {job.id}  (asks fal for the clip once more, for nothing)"
+    elif job.state is State.FAILED and may_be_there and job.request is not None:
         yield f"tweenbatch resolve {job.id} --read-again  (collects it if fal has it, for nothing)"
     if job.state in _NEXT:
         yield _NEXT[job.state].format(id=job.id, price=usd(job.price_usd))

@@ -42,6 +42,11 @@ def attention_lines(attention: Sequence[Attention], *, most: int = 20) -> list[s
     return lines
 
 
+def is_lost(attention: Attention) -> bool:
+    """Tell whether a job failed although its clip was made and paid for."""
+    return attention.state is State.FAILED and attention.error_type == "paid_but_lost"
+
+
 def shape(
     counts: Mapping[State, int], money: Money, attention: Sequence[Attention]
 ) -> dict[str, Any]:

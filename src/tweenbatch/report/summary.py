@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
 from tweenbatch.records import Attention, Money
 from tweenbatch.report.job import LEFT_AT_FAL
-from tweenbatch.report.status import attention_lines
+from tweenbatch.report.status import attention_lines, is_lost
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
 from tweenbatch.run.runner import PAUSED
 from tweenbatch.run.session import ExitCode, Result
@@ -40,6 +40,7 @@ def lines(
             f"  {usd(money.uncertain)} is uncertain: fal may have accepted these submissions. They "
             "stay reserved and are not sent again; each run looks them up"
         )
+    said += _not_here(result)
     if result.ended.same_failure is not None:
         said.append(
             f"  stopped: {plain(result.ended.same_failure)}; --keep-going goes on all the same"
@@ -53,8 +54,21 @@ def lines(
     return said + attention_lines(attention)
 
 
+def _not_here(result: Result) -> list[str]:
+    """Say which clips are paid for and not here."""
+    said = []
+    if count := result.counts[State.READY]:
+        said.append(
+            f"  {clips(count)} made and paid for, and not fetched yet: the next run tries again, "
+            "for nothing"
+        )
+    if result.missing:
+        said.append(f"  {clips(result.missing)} came home once and can't be found any more")
+    return said
+
+
 def next_command(result: Result, settings: RunSettings, attention: Sequence[Attention] = ()) -> str:
-    """Return the command that goes on from here, with what it does: a free one first."""
+    """Return the command that goes on from here, with what it does: first what costs nothing."""
     left = [each for each in attention if each.error_type in LEFT_AT_FAL and each.request_id]
     match result.exit_code:
         case ExitCode.SUCCEEDED if settings.rehearse and settings.again:
@@ -65,6 +79,11 @@ def next_command(result: Result, settings: RunSettings, attention: Sequence[Atte
             )
         case ExitCode.FAILED if result.rejected and not result.counts[State.FAILED]:
             command = "mend what was rejected, and drop it into the inbox again"
+        case ExitCode.FAILED if result.missing or any(map(is_lost, attention)):
+            command = (
+                f"tweenbatch fetch{_table(settings)}  (asks fal once more for what is paid for and "
+                "not here, for nothing)"
+            )
         case ExitCode.FAILED if any(each.state is State.FAILED for each in left):
             command = (
                 f"tweenbatch resolve JOB --read-again{_table(settings)}  (reads again, for "

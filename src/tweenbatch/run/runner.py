@@ -56,6 +56,9 @@ class Limits:
     """Jobs that have to succeed before any other is submitted."""
     agree: Callable[[int], bool] = lambda _: True
     """Tells, once they have, whether so many others may follow; called in a thread."""
+    collects: Collection[State] = IDENTIFIED
+    """What is paid for and taken up."""
+    submits: bool = True
     settle: timedelta = timedelta(0)
     """How long a run that has nothing else to do waits for what is uncertain or laid aside."""
 
@@ -145,6 +148,7 @@ class Runner:
             # Time that ran out at a closed gate was taken by the trouble, not by the work.
             trouble=worker.lane.closed
             or worker.lane.held
+            or worker.streak.held
             or (worker.lane.paused if limit == OUT_OF_TIME else None),
             same_failure=self._same_failure(),
             limit=limit,
@@ -176,7 +180,7 @@ class Runner:
                 more_to_collect = True
             if more_to_collect or worker.clock.now() >= collect_at:
                 space = MAX_JOBS_AT_HAND - len(self._tasks)
-                more_to_collect = await self._hand_out(group, IDENTIFIED, space) == space
+                more_to_collect = await self._hand_out(group, self.limits.collects, space) == space
                 collect_at = await self._next_collection()
             if self._canaries:
                 await self._hear_the_canaries()
@@ -213,7 +217,7 @@ class Runner:
     async def _next_collection(self) -> datetime:
         """Return when there may be paid work again that nobody holds."""
         idle = self.worker.clock.now() + timedelta(seconds=IDLE_SECONDS)
-        due = await self._next_due(IDENTIFIED)
+        due = await self._next_due(self.limits.collects)
         return idle if due is None else min(due, idle)
 
     async def _hand_out(
@@ -306,8 +310,13 @@ class Runner:
 
     def _submissions_over(self) -> bool:
         worker = self.worker
-        stopped = worker.lane.closed or self._same_failure() or self._limit_reached()
-        return worker.stopping or stopped is not None
+        stopped = (
+            worker.lane.closed
+            or worker.streak.held
+            or self._same_failure()
+            or self._limit_reached()
+        )
+        return worker.stopping or stopped is not None or not self.limits.submits
 
     def _same_failure(self) -> str | None:
         return self.worker.streak.stop or self.worker.brake.stop
@@ -343,14 +352,14 @@ class Runner:
         if worker.slots.in_line and opens:
             times.append(now + timedelta(seconds=opens) + A_MOMENT)
         if not worker.slots.full(preparing=worker.preparing):
-            paid = await self._next_due(IDENTIFIED)
+            paid = await self._next_due(self.limits.collects)
             unpaid = None if self._submissions_over() else await self._unpaid_due(now, room)
             times += [time for time in (paid, unpaid) if time is not None]
             if unpaid is None and self._tasks.keys() <= worker.laid_aside:
                 # A job may have come to rest while the table was asked.
                 if worker.wake.is_set():
                     return 0.0
-                settled_by = self._settled_by(now, left=paid is not None or bool(self._tasks))
+                settled_by = self._settled_by(now, next_try=now if self._tasks else paid)
                 if settled_by is None:
                     return None
                 times.append(settled_by)
@@ -361,19 +370,19 @@ class Runner:
         # Not longer, for the clock may be set back meanwhile.
         return min(IDLE_SECONDS, max(0.0, (min(times) - now).total_seconds()))
 
-    def _settled_by(self, now: datetime, *, left: bool) -> datetime | None:
+    def _settled_by(self, now: datetime, *, next_try: datetime | None) -> datetime | None:
         """Return until when to wait for what was laid aside or is uncertain; None: not any more.
 
         Each clip that comes gives the others as much time again; a try alone does not.
         """
-        if not left and not self.reconciler.hopeful:
+        if next_try is None and not self.reconciler.hopeful:
             return None
         count = len(self.worker.laid_aside)
         if self._idle_since is None or count < self._idle_count:
             self._idle_since = now
         self._idle_count = count
         until = self._idle_since + self.limits.settle
-        if now < until:
+        if now < until and (self.reconciler.hopeful or (next_try is not None and next_try < until)):
             return until
         # What an earlier run left is looked for once, however short the time.
         return None if self.reconciler.looks else now + timedelta(seconds=IDLE_SECONDS)

@@ -9,7 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from tweenbatch import __version__, logs
+from tweenbatch.clips.checker import Checker
 from tweenbatch.clock import Clock
 from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
 from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal
@@ -44,7 +45,7 @@ from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import Looks
 from tweenbatch.stages.poll_timing import Rhythm
 from tweenbatch.stages.wait import Waiter
-from tweenbatch.states import UNFINISHED, State
+from tweenbatch.states import IDENTIFIED, UNFINISHED, State
 from tweenbatch.store import RunnerLock, Store
 from tweenbatch.store.thread import TableThread
 
@@ -72,6 +73,8 @@ class Result:
     counts: Mapping[State, int]
     rejected: tuple[str, ...] = ()
     """Manifests that could not be read."""
+    missing: int = 0
+    """Clips that came home once and are not where they were."""
     spent_usd: Decimal
     """What fal billed, or may have billed, during this run."""
 
@@ -93,7 +96,7 @@ class Result:
             return ExitCode.NEEDS_A_PERSON
         if self.unfinished:
             return ExitCode.LIMIT
-        failed = self.counts[State.FAILED] or self.rejected
+        failed = self.counts[State.FAILED] or self.rejected or self.missing
         return ExitCode.FAILED if failed else ExitCode.SUCCEEDED
 
     @property
@@ -103,6 +106,8 @@ class Result:
         notes = [ended.trouble or ended.same_failure or ended.limit or ""]
         if self.rejected:
             notes.append(f"rejected: {', '.join(self.rejected)}")
+        if self.missing:
+            notes.append(f"{self.missing} clips are not where they were")
         return "; ".join(filter(None, notes))
 
 
@@ -143,6 +148,8 @@ async def run(
     agree: Callable[[int], bool] = lambda _: True,
     agreement: PriceAgreement = AS_KNOWN,
     lock: RunnerLock | None = None,
+    missing: Callable[[], int] = lambda: 0,
+    checker: Checker | None = None,
     rng: random.Random | None = None,
 ) -> Result:
     """Work on the table, which this process owns, and return how it ended.
@@ -151,8 +158,9 @@ async def run(
     called at the first interrupt; the second one ends the process at once, which loses nothing.
     ``agree`` is asked, in a thread, whether so many clips may follow the canaries that succeeded.
     ``agreement`` is about the prices of what is submitted. ``lock`` is the one by which this
-    process owns the table; it knows whether that is older than what was done here. ``rng`` spreads
-    the pauses.
+    process owns the table; it knows whether that is older than what was done here. ``missing``
+    counts, at the end, the clips that are not where they were. ``checker`` is one to share.
+    ``rng`` spreads the pauses.
     """
     started = clock.now()
     doubt = None
@@ -181,12 +189,14 @@ async def run(
         canaries=store.canaries(manifests, settings.canary) if settings.canary else (),
         agree=agree,
         settle=settings.settle,
+        submits=not settings.fetch_only,
+        collects={State.READY} if settings.fetch_only else IDENTIFIED,
     )
     # A run that breaks off here is found and closed by the next one.
     ended = Ended()
     if fal is not None:
         async with fal() as connected:
-            with own_witness:
+            with own_witness, Checker() if checker is None else nullcontext(checker) as checks:
                 runner = _runner(
                     settings,
                     store=store,
@@ -198,6 +208,7 @@ async def run(
                     manifests=manifests,
                     own_witness=own_witness,
                     agreement=agreement,
+                    checker=checks,
                     rng=rng or random.Random(),  # noqa: S311 - jitter, not secrets
                 )
                 with _signals(runner.stop, on_stop):
@@ -208,6 +219,7 @@ async def run(
             ended=ended,
             rejected=settings.rejected,
             counts=store.counts(manifests),
+            missing=missing(),
             spent_usd=store.money().spent - spent_before,
         )
         store.end_run(run_id, now=clock.now(), exit_code=result.exit_code, note=result.note)
@@ -292,6 +304,7 @@ def _runner(
     manifests: Collection[int] | None,
     own_witness: Witness,
     agreement: PriceAgreement,
+    checker: Checker,
     rng: random.Random,
 ) -> Runner:
     looks = Looks(clock=clock, rhythm=Rhythm(rng))
@@ -327,7 +340,7 @@ def _runner(
             prices=agreement.quote.prices,
         ),
         waiter=waiter,
-        fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output),
+        fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),
         watcher=watcher,
         downloads=asyncio.Semaphore(DOWNLOADS_AT_ONCE),
         period_limits=settings.period_limits,

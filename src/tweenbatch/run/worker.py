@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tweenbatch import logs
@@ -19,6 +20,7 @@ from tweenbatch.clock import Clock
 from tweenbatch.errors import (
     Answered,
     BudgetReached,
+    CheckUnavailable,
     DiskTrouble,
     DownloadFailed,
     FalError,
@@ -80,6 +82,8 @@ UNTRUSTED_TRIES = 3
 KEY_TROUBLE = frozenset({401, 402, 403})
 DEAD_FRAME = "file_download_error"
 """What a generation fails with whose frame can't be had at its address."""
+
+CLIPS_STAY = "what is paid for stays at fal; mend that, and run again"
 
 FRAME_REFUSED = frozenset({400, 413, 415, 422})
 """What fal's storage answers to a file that it will not take."""
@@ -145,7 +149,9 @@ class Worker:
     """Results that answer with an error that proves nothing."""
     _all_posted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the last submission that was on its way has ended."""
-    _expired: Counter[int] = field(default_factory=Counter)
+    _generated: set[int] = field(default_factory=set)
+    """Jobs whose clips were made while this run looked on."""
+    _told_of_sizes: bool = False
     _parkings: Counter[int] = field(default_factory=Counter)
     _lines_shown: Counter[int] = field(default_factory=Counter)
     _read_again: dict[int, float] = field(default_factory=dict)
@@ -450,6 +456,8 @@ class Worker:
         after = await self._record(job, outcome)
         if outcome.video is not None:
             self._named.pop(outcome.video.url, None)
+        if after.state is State.READY:
+            self._generated.add(job.id)
         self._leave_slot(job)
         return after
 
@@ -579,16 +587,48 @@ class Worker:
             if self.stopping:
                 return None
             try:
-                outcome = await self.fetcher.fetch(job, expired_rounds=self._expired[job.id])
+                outcome = await self.fetcher.fetch(job, rounds=self._parkings[job.id])
             except DownloadFailed as error:
-                await self._park(job, f"paid, but not yet here ({error})")
+                await self._lay_aside(job, str(error))
+                return None
+            except CheckUnavailable as error:
+                self.refuse_to_submit(f"no clip can be checked: {error}; {CLIPS_STAY}")
                 return None
             except DiskTrouble as error:
                 self.refuse_to_submit(str(error))
                 return None
-        if outcome.event is Event.URL_EXPIRED:
-            self._expired[job.id] += 1
-        return await self._record(job, outcome)
+        after = await self._record(job, outcome)
+        self._tell_of_home(job, outcome)
+        return after
+
+    async def _lay_aside(self, job: Job, why: str) -> None:
+        if job.id in self._generated:
+            held = self.streak.held
+            self.streak.laid_aside(job, why)
+            if self.streak.held is not None and held is None:
+                self.watcher.notice(f"{self.streak.held}; nothing is submitted until one comes")
+        await self._park(job, f"paid, but not yet here ({why})", lay=self.store.lay_aside)
+
+    def _tell_of_home(self, job: Job, outcome: Outcome) -> None:
+        """Say what is odd about a clip that came, or about one that does not come any more."""
+        name, artifact = job.output_name, outcome.artifact
+        if outcome.event is Event.UNAVAILABLE and outcome.failure and job.kept:
+            self.watcher.notice(
+                f"{name}: {job.kept.path} is not there any more: {outcome.failure.message}; "
+                f"`tweenbatch fetch {job.id}` asks again, for nothing"
+            )
+        if artifact is None or job.video is None:
+            return
+        if job.kept is not None and artifact.path.name != Path(job.kept.path).name:
+            self.watcher.notice(
+                f"{name}: comes back as {artifact.path}, for {job.kept.path} holds something else"
+            )
+        if job.video.bytes not in {None, artifact.bytes} and not self._told_of_sizes:
+            self._told_of_sizes = True
+            self.watcher.notice(
+                f"{name}: fal says {job.video.bytes:,} bytes, the clip has {artifact.bytes:,}; it "
+                "is whole and can be decoded, so it is kept (of others alike nothing is said)"
+            )
 
     # Writing down
 
@@ -663,13 +703,13 @@ class Worker:
         if self.lane.is_silent(since=since):
             self.trouble(reason)
 
-    async def _park(self, job: Job, why: str) -> None:
+    async def _park(self, job: Job, why: str, *, lay: Callable[..., None] | None = None) -> None:
         """Lay a paid job aside, longer each time: its reads are made again, never its purchase."""
         pause = park_pause(self._parkings[job.id])
         self._parkings[job.id] += 1
         self.watcher.notice(f"{job.output_name}: {why}; again in {pause.seconds} s")
         now = self.clock.now()
-        await self.table(self.store.release, job, now=now, not_before=now + pause)
+        await self.table(lay or self.store.release, job, now=now, not_before=now + pause)
         self.parked = True
 
     async def _rest(self, job: Job) -> None:

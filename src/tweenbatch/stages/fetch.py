@@ -1,21 +1,36 @@
-"""The last stage: a paid clip comes home, whole, under its own name, and is recorded after that."""
+"""The last stage: a paid clip comes home, whole, under its own name, and is recorded after that.
+
+A clip that can't be had now is not lost: whatever a file host answers may be over in a minute, or
+tomorrow. Its address is asked again, then its result and fal's list of past requests are read for
+another one. Nothing here costs money.
+"""
 
 import asyncio
-import hashlib
 import logging
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from tweenbatch.clips import mp4, video
+from tweenbatch.clips.checker import Checker
 from tweenbatch.clock import Clock
-from tweenbatch.errors import BrokenVideo, DownloadFailed, Unreadable, UrlExpired
-from tweenbatch.fal import Fal
+from tweenbatch.errors import (
+    Answered,
+    BrokenVideo,
+    DownloadFailed,
+    Unintelligible,
+    Unreachable,
+    Unreadable,
+    UrlExpired,
+    VideoError,
+)
+from tweenbatch.fal import Fal, video_of
+from tweenbatch.fal.retrying import reading
 from tweenbatch.files import atomic
-from tweenbatch.records import Artifact, Job, Outcome, RemoteVideo
+from tweenbatch.records import Artifact, Failure, Job, Outcome, RemoteVideo
 from tweenbatch.stages import policy
 from tweenbatch.stages.history import History
+from tweenbatch.stages.homes import Home, already_home, home_of, keep_broken, settle
 from tweenbatch.stages.part_file import Part, writing_to
 from tweenbatch.states import Event
 
@@ -26,133 +41,208 @@ MAX_BYTES = 2_000_000_000
 
 TRANSFERS = 5
 """Transfers of one clip in a row before it is left for later."""
+BROKEN_TRANSFERS = 2
+"""Of these so many may bring a broken file: the next ones would, too, and each is 27 MB."""
 
 TRANSFER_BASE_SECONDS = 1.0
 TRANSFER_CAP_SECONDS = 30.0
 
-EXPIRED_ROUNDS = 3
-"""Fresh addresses that may turn out expired before the clip is given up as lost."""
+LOST_AFTER = timedelta(hours=24)
+"""How long a clip can't be fetched, from the first try, before it is given up: the trouble of a
+night is over by then, and so were the longest ones of fal that are on record (15 hours)."""
+
+HISTORY_ROUNDS = 4
+"""In each so manieth round of a run the list is read too; it may have many pages."""
+
+CLIP_MISSING = "clip_missing"
+"""Error type of a job whose clip came home once and is neither here nor at fal."""
+
+GONE = frozenset({404, 410})
+"""What a result answers that fal does not keep any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetcher:
-    """Brings clips into ``output``."""
+    """Brings clips into ``output``, or back to where they lay."""
 
     fal: Fal
     clock: Clock
     rng: random.Random
     output: Path
+    checker: Checker
+    max_bytes: int = MAX_BYTES
 
-    async def fetch(self, job: Job, *, expired_rounds: int = 0) -> Outcome:
+    async def fetch(self, job: Job, *, rounds: int = 0) -> Outcome:
         """Return what became of a job that is ``ready``.
 
-        ``expired_rounds`` counts the addresses of this clip that had expired before. Raises
-        ``DownloadFailed`` where the clip is still at fal but could not be had now, and
-        ``DiskTrouble`` where it can't be written.
+        ``rounds`` counts the calls of this run for this clip before. Raises ``DownloadFailed``
+        where the clip could not be had now, ``DiskTrouble`` where it can't be written and
+        ``CheckUnavailable`` where no clip can be checked.
         """
         assert job.video is not None
-        with writing_to(self.output):
-            atomic.make_folder_of(self.output, job.output_name)
-        with Part(self.output / f"{job.output_name}.mp4.part") as part:
-            return await self._fetched(job, job.video, part, expired_rounds)
+        if job.kept is not None:
+            found = await asyncio.to_thread(already_home, job, self.output, self.checker)
+            if found is not None:
+                return Outcome(event=Event.FETCHED, artifact=found)
+        home = home_of(job, self.output)
+        with writing_to(home.root):
+            atomic.make_folder_of(home.root, home.name)
+        with Part(home.part) as part:
+            return await _Round(fetcher=self, job=job, home=home, part=part, rounds=rounds).play()
 
-    async def _fetched(
-        self, job: Job, remote: RemoteVideo, part: Part, expired_rounds: int
-    ) -> Outcome:
-        broken: BrokenVideo | None = None
-        for n in range(TRANSFERS):
-            if n:
-                await self.clock.sleep(self._pause_seconds(n - 1))
-            try:
-                artifact = await self._transfer(job, remote, part)
-                return Outcome(event=Event.FETCHED, artifact=artifact)
-            except UrlExpired as error:
-                log.warning("address expired job=%d: %s", job.id, error)
-                if expired_rounds >= EXPIRED_ROUNDS:
-                    return await self._from_history(job, remote, part)
-                pause = timedelta(seconds=self._pause_seconds(expired_rounds))
-                return Outcome(event=Event.URL_EXPIRED, not_before=self.clock.now() + pause)
-            except BrokenVideo as error:
-                log.warning("clip is broken, again from its start job=%d: %s", job.id, error)
-                # What was put together of two transfers says nothing of what fal delivers.
-                broken = None if part.stitched else error
-                part.forget()
-            except DownloadFailed as error:
-                log.warning("transfer failed, again job=%d: %s", job.id, error)
-                broken = None
-        if broken is not None:
-            return policy.lost(f"what fal delivers is no whole clip ({broken}): {remote.url}")
-        raise DownloadFailed(f"{TRANSFERS} transfers of {remote.url} failed")
-
-    async def _from_history(self, job: Job, expired: RemoteVideo, part: Part) -> Outcome:
-        """Try the address that fal's history names; after that the clip is lost."""
-        history = History(fal=self.fal, clock=self.clock, rng=self.rng)
-        try:
-            remote = await history.remembered_video(job)
-        except Unreadable as error:
-            raise DownloadFailed(str(error)) from error
-        if remote is not None and remote.url != expired.url:
-            try:
-                artifact = await self._transfer(job, remote, part)
-                return Outcome(event=Event.FETCHED, artifact=artifact)
-            except (UrlExpired, BrokenVideo) as error:
-                log.warning("not there by its history either job=%d: %s", job.id, error)
-        return policy.lost(f"every address of the clip had expired: {expired.url}")
-
-    def _pause_seconds(self, n: int) -> float:
+    def pause_seconds(self, n: int) -> float:
+        """Return how long to wait after the n-th transfer that failed."""
         return policy.backoff_seconds(
             n, base=TRANSFER_BASE_SECONDS, cap=TRANSFER_CAP_SECONDS, rng=self.rng
         )
 
-    async def _transfer(self, job: Job, remote: RemoteVideo, part: Part) -> Artifact:
-        await self._download(remote, part)
-        part.close()
-        return await asyncio.to_thread(_settle, part.path, self._targets(job), url=remote.url)
 
-    def _targets(self, job: Job) -> list[Path]:
-        """Return the names that the clip may take, the best first."""
-        stems = [job.output_name, f"{job.output_name}-{job.key[:8]}"]
-        return [self.output / f"{stem}.mp4" for stem in stems]
+@dataclass(slots=True, kw_only=True)
+class _Round:
+    """All addresses that a clip may have now, each tried once."""
 
-    async def _download(self, remote: RemoteVideo, part: Part) -> None:
-        """Bring what is missing of the clip to ``part``; all of it where that must be."""
-        async with self.fal.download(
+    fetcher: Fetcher
+    job: Job
+    home: Home
+    part: Part
+    rounds: int
+    tried: dict[str, VideoError] = field(default_factory=dict)
+    named: bool = False
+    """Whether fal, asked anew, still names an address."""
+    unread: bool = False
+    """Whether fal could not be asked."""
+
+    async def play(self) -> Outcome:
+        """Return what became of the job; raise ``DownloadFailed`` where that is for later."""
+        for ask in (self._recorded, self._of_result, self._of_history):
+            try:
+                remote = await ask()
+            except Unreadable as error:
+                log.warning("%s job=%d", error, self.job.id)
+                self.unread = True
+                continue
+            came = await self._try(remote)
+            if came is not None:
+                return came
+        return self._not_here()
+
+    def _not_here(self) -> Outcome:
+        """Return the end of a clip that is nowhere any more; raise ``DownloadFailed`` before."""
+        why = "; ".join(map(str, self.tried.values()))
+        out_of_reach = any(isinstance(error, DownloadFailed) for error in self.tried.values())
+        if self.unread or out_of_reach:
+            raise DownloadFailed(why)
+        if self.job.kept is not None:
+            # Nothing is lost by that: it came home once, and may be asked for again.
+            if self.named and not self._is_overdue() and self.rounds < HISTORY_ROUNDS - 1:
+                raise DownloadFailed(why)
+            failure = Failure(type=CLIP_MISSING, message=f"fal does not have it now ({why})")
+            return Outcome(event=Event.UNAVAILABLE, failure=failure)
+        if not self._is_overdue():
+            raise DownloadFailed(why)
+        hours = LOST_AFTER // timedelta(hours=1)
+        said = f"it could not be fetched for {hours} hours ({why}), and fal names no other address"
+        if self.home.broken.exists():
+            said += f"; what came is kept as {self.home.broken.name}"
+        return policy.lost(f"{said}: {next(iter(self.tried))}")
+
+    def _is_overdue(self) -> bool:
+        since = self.job.unfetched_since
+        return since is not None and self.fetcher.clock.now() - since >= LOST_AFTER
+
+    async def _recorded(self) -> RemoteVideo | None:
+        return self.job.video
+
+    async def _of_result(self) -> RemoteVideo | None:
+        """Return the clip that the result names now, if it names one; raises ``Unreadable``."""
+        request, fetcher = self.job.request, self.fetcher
+        if request is None:
+            return None
+        try:
+            result = await reading(
+                lambda: fetcher.fal.result(request), clock=fetcher.clock, rng=fetcher.rng
+            )
+            video = video_of(result)
+        except Unintelligible:
+            return None
+        except Answered as answer:
+            if answer.http_status in GONE:
+                return None
+            raise Unreadable(f"the result answers HTTP {answer.http_status}") from answer
+        except Unreachable as error:
+            raise Unreadable(f"the result can't be read ({error})") from error
+        self.named = True
+        return video
+
+    async def _of_history(self) -> RemoteVideo | None:
+        """Return the clip that the list names, if this round asks it; raises ``Unreadable``."""
+        fetcher = self.fetcher
+        missed = self.job.kept is not None and not self.named
+        due = self.rounds % HISTORY_ROUNDS == HISTORY_ROUNDS - 1
+        if not (missed or due or self._is_overdue()):
+            return None
+        history = History(fal=fetcher.fal, clock=fetcher.clock, rng=fetcher.rng)
+        video = await history.remembered_video(self.job)
+        self.named = self.named or video is not None
+        return video
+
+    async def _try(self, remote: RemoteVideo | None) -> Outcome | None:
+        """Fetch from an address that was not tried yet; None: it did not come, as is noted."""
+        if remote is None or remote.url in self.tried:
+            return None
+        try:
+            artifact = await self._transferred(remote)
+        except (UrlExpired, BrokenVideo, DownloadFailed) as error:
+            log.warning("not fetched job=%d: %s: %s", self.job.id, error, remote.url)
+            self.tried[remote.url] = error
+            return None
+        return Outcome(event=Event.FETCHED, artifact=artifact, video=remote)
+
+    async def _transferred(self, remote: RemoteVideo) -> Artifact:
+        """Return the clip, after some tries; raise why the last of them failed."""
+        part, fetcher = self.part, self.fetcher
+        part.forget()
+        broken = 0
+        for n in range(1, TRANSFERS + 1):
+            try:
+                await self._download(remote)
+                part.close()
+                return await asyncio.to_thread(
+                    settle, part.path, self.home, fetcher.checker, url=remote.url
+                )
+            except BrokenVideo as error:
+                log.warning("clip is broken, again from its start job=%d: %s", self.job.id, error)
+                # What was put together of two transfers says nothing of what fal delivers.
+                broken += not part.stitched
+                if broken == BROKEN_TRANSFERS or n == TRANSFERS:
+                    if part.stitched:
+                        raise DownloadFailed(str(error)) from error
+                    if self._is_overdue():
+                        await asyncio.to_thread(keep_broken, part.path, self.home)
+                    raise
+                part.forget()
+            except DownloadFailed as error:
+                log.warning("transfer failed job=%d: %s", self.job.id, error)
+                if n == TRANSFERS:
+                    raise
+            await fetcher.clock.sleep(fetcher.pause_seconds(n - 1))
+        raise AssertionError("the last transfer returns or raises")
+
+    async def _download(self, remote: RemoteVideo) -> None:
+        """Bring what is missing of the clip to the part; all of it where that must be."""
+        part, most = self.part, self.fetcher.max_bytes
+        async with self.fetcher.fal.download(
             remote.url, offset=part.offset, etag=part.etag, total=part.total
         ) as download:
             part.begin(download)
             async for chunk in download.chunks():
-                if part.size + len(chunk) > MAX_BYTES:
-                    raise BrokenVideo(f"more than {MAX_BYTES:,} bytes came")
+                if part.size + len(chunk) > most:
+                    raise BrokenVideo(f"more than {most:,} bytes came")
                 part.write(chunk)
         came = part.size - download.offset
+        # The size in fal's result proves nothing: what is whole and can be decoded is a clip.
         if download.content_length not in {None, came}:
             announced = download.content_length
             raise BrokenVideo(f"Content-Length announced {announced:,} bytes and {came:,} came")
-        for source, whole in (("the server", part.total), ("fal", remote.bytes)):
-            if whole not in {None, part.size}:
-                raise BrokenVideo(f"{source} announced {whole:,} bytes and {part.size:,} came")
-
-
-def _settle(part: Path, targets: list[Path], *, url: str) -> Artifact:
-    """Check the file and move it to the first name that no other content holds."""
-    with writing_to(part.parent):
-        mp4.check(part)
-        clip = video.probe(part)
-        with part.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size = part.stat().st_size
-        for target in targets:
-            try:
-                path = atomic.publish(part, target)
-            except FileExistsError:
-                continue
-            return Artifact(
-                path=path,
-                url=url,
-                bytes=size,
-                sha256=sha256,
-                seconds=clip.seconds,
-                width=clip.width,
-                height=clip.height,
-            )
-    raise DownloadFailed(f"{targets[-1]} exists with another content; move it away")
+        if part.total not in {None, part.size}:
+            raise BrokenVideo(f"the server announced {part.total:,} bytes and {part.size:,} came")

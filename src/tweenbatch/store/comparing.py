@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select
 
-from tweenbatch.records import EarlierRow
+from tweenbatch.records import EarlierRow, KeptClip
 from tweenbatch.records.manifest import JobKind, Manifest, Row
 from tweenbatch.states import State
 from tweenbatch.store import reading
@@ -98,6 +98,10 @@ class Comparison:
             )
             for each in self._connection.execute(compared.contents(made))
         ]
+
+    def kept(self, *, limit: int) -> list[KeptClip]:
+        """Return the first clips that came home and that a row asks for."""
+        return [KeptClip(*each) for each in self._connection.execute(compared.kept(limit=limit))]
 
     def folders(self, states: Collection[State]) -> frozenset[str]:
         """Return a name in each folder that contents without a job, or in such a state, need."""

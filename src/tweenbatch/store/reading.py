@@ -19,6 +19,7 @@ from tweenbatch.records import (
     Frame,
     Job,
     JobSpec,
+    KeptClip,
     Money,
     RemoteVideo,
     Request,
@@ -43,7 +44,7 @@ SLOWEST = 3
 def job_of(row: Any, attempt: Any = None) -> Job:
     """Return the job; what its attempt says counts only while the job is not waiting for one.
 
-    Without an ``attempt`` of its own the row tells of both.
+    Without an ``attempt`` of its own the row tells of both, and of the clip.
     """
     attempt = row if attempt is None else attempt
     tried = row.state is not State.PENDING
@@ -66,6 +67,21 @@ def job_of(row: Any, attempt: Any = None) -> Job:
         sent_at=attempt.started_at if tried else None,
         key_fingerprint=attempt.key_fingerprint if tried else None,
         billed=attempt.billed if tried else None,
+        kept=_kept_of(row) if tried and attempt is row else None,
+        unfetched_since=attempt.unfetched_since if tried else None,
+    )
+
+
+def _kept_of(row: Any) -> KeptClip | None:
+    if row.clip_path is None:
+        return None
+    return KeptClip(
+        job_id=row.id,
+        name=row.output_name,
+        path=row.clip_path,
+        bytes=row.clip_bytes,
+        sha256=row.clip_sha256,
+        kept_at=row.clip_kept_at,
     )
 
 

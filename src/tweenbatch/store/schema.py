@@ -200,6 +200,7 @@ attempts = Table(
     Column("http_status", Integer),
     Column("error_type", ForeignText),
     Column("error_message", ForeignText),
+    Column("unfetched_since", Instant),
     UniqueConstraint("job_id", "number"),
     CheckConstraint(_one_of("outcome", AttemptOutcome), name="outcome_known"),
     CheckConstraint(f"billed IS NULL OR {_one_of('billed', Billed)}", name="billed_known"),

@@ -22,6 +22,7 @@ from tweenbatch.records import (
     Imported,
     Intent,
     Job,
+    KeptClip,
     Known,
     Money,
     Night,
@@ -645,12 +646,40 @@ class Store:
         if job.state is State.SUBMITTING:
             raise ImpossibleTransition("a submission in the air can't be given back")
 
-        def give_back(connection: Connection) -> None:
-            statement = work.release_job(job, now=now, not_before=not_before)
-            if connection.execute(statement).rowcount != 1:
-                raise LeaseLost(f"job {job.id} is no longer ours under fence {job.fence}")
+        self._database.write(
+            lambda connection: transitions.release(connection, job, now=now, not_before=not_before)
+        )
 
-        self._database.write(give_back)
+    def lay_aside(self, job: Job, *, now: datetime, not_before: datetime) -> None:
+        """Give back a job whose clip can't be fetched now; raises ``LeaseLost``.
+
+        When that happened first is remembered, whatever else becomes of the job.
+        """
+
+        def put(connection: Connection) -> None:
+            transitions.release(connection, job, now=now, not_before=not_before)
+            connection.execute(work.note_unfetched(job, now=now))
+
+        self._database.write(put)
+
+    def miss(self, job_ids: Collection[int], *, now: datetime) -> set[int]:
+        """Have clips fetched once more that are paid for and not here; return whose they are.
+
+        Of a job that succeeded, or failed after its clip was made. Nothing is reserved or paid.
+        """
+
+        def look_for(connection: Connection) -> set[int]:
+            missed: set[int] = set()
+            for chunk in chunks(job_ids):
+                for source in (State.SUCCEEDED, State.FAILED):
+                    moved = connection.execute(work.miss_jobs(chunk, source, now=now))
+                    ids = set(moved.scalars())
+                    if ids:
+                        connection.execute(work.miss_attempts(ids))
+                    missed |= ids
+            return missed
+
+        return self._database.write(look_for)
 
     def next_due(
         self,
@@ -775,6 +804,18 @@ class Store:
         """Return where the money of the whole table stands."""
         query = views.money_by_fate()
         return reading.money_of(self._all(query))
+
+    def kept_clips(self, jobs: Collection[int] | None = None) -> Iterator[KeptClip]:
+        """Yield the clips of jobs that succeeded, or of these: the latest first, page by page."""
+        if jobs is not None:
+            for chunk in chunks(jobs):
+                query = views.kept_clips().where(views.of_jobs(chunk))
+                yield from (KeptClip(*each) for each in self._all(query))
+            return
+        before = None
+        while page := self._all(views.latest_kept_clips(before=before, limit=PAGE)):
+            yield from (KeptClip(*each[:-1]) for each in page)
+            before = page[-1].number
 
     def unpaid(self, manifests: Collection[int] | None = None) -> list[Unpaid]:
         """Return what waits to be submitted, jobs alike together."""

@@ -186,10 +186,21 @@ def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime)
     return read_job(connection, job.id)
 
 
+def release(
+    connection: Connection, job: Job, *, now: datetime, not_before: datetime | None
+) -> None:
+    """Give a lease back; raises ``LeaseLost``."""
+    statement = work.release_job(job, now=now, not_before=not_before)
+    if connection.execute(statement).rowcount != 1:
+        raise LeaseLost(f"job {job.id} is no longer ours under fence {job.fence}")
+
+
 def _told(job: Job, outcome: Outcome, *, now: datetime) -> dict[str, Any]:
     """Return what the job's row says after the outcome; raises ``ImpossibleTransition``."""
     target = advance(job.state, outcome.event)
     _refuse_half_told(outcome)
+    if outcome.event is Event.UNAVAILABLE and job.kept is None:
+        raise ImpossibleTransition(f"the clip of job {job.id} never came home")
     return _job_values(job, outcome, target, now=now)
 
 
@@ -201,6 +212,8 @@ def read_job(connection: Connection, job_id: int) -> Job:
 def _refuse_half_told(outcome: Outcome) -> None:
     if outcome.event is Event.SUBMIT_STARTED:
         raise ImpossibleTransition("only begin_attempt starts a submission: it needs an intent")
+    if outcome.event is Event.MISSED:
+        raise ImpossibleTransition("what is missed is looked for outside of any run: Store.miss")
     fact = _NEEDED.get(outcome.event)
     if fact is not None and getattr(outcome, fact) is None:
         raise ValueError(f"{outcome.event} needs its {fact}")
@@ -224,7 +237,7 @@ def _job_values(job: Job, outcome: Outcome, target: State, *, now: datetime) -> 
         "not_before": outcome.not_before,
         "error_type": failure.type if failure else None,
         "error_message": failure.message if failure else None,
-        "finished_at": now if target in FINAL else None,
+        "finished_at": _finished_at(job, target, now=now) if target in FINAL else None,
         "updated_at": now,
     }
     if target in _UNLEASED:
@@ -236,12 +249,18 @@ def _job_values(job: Job, outcome: Outcome, target: State, *, now: datetime) -> 
     return values
 
 
+def _finished_at(job: Job, target: State, *, now: datetime) -> datetime:
+    """Return when the job ended: of a clip that was fetched once more, when it came first."""
+    return job.kept.kept_at if job.kept and target is State.SUCCEEDED else now
+
+
 def _record_attempt(
     connection: Connection, job: Job, outcome: Outcome, *, now: datetime
 ) -> Row[Any]:
     attempt = connection.execute(*work.latest_attempt(job)).one()
     billed = billed_after(outcome.event, outcome.failure, attempt.billed)
-    values = _attempt_values(outcome, billed, now=now)
+    ended_at = _finished_at(job, advance(job.state, outcome.event), now=now)
+    values = _attempt_values(outcome, billed, now=now, ended_at=ended_at)
     try:
         recorded = connection.execute(*work.record_attempt(attempt.id, values)).one()
     except IntegrityError as error:
@@ -251,19 +270,25 @@ def _record_attempt(
             f"request {outcome.request.request_id} can't be job {job.id}'s: another attempt has it"
         ) from error
     if outcome.artifact is not None:
-        kept = work.keep_artifact(outcome.artifact, job_id=job.id, attempt_id=attempt.id, now=now)
-        connection.execute(*kept)
+        artifact = outcome.artifact
+        if job.kept is None:
+            kept = work.keep_artifact(artifact, job_id=job.id, attempt_id=attempt.id, now=now)
+            connection.execute(*kept)
+        else:
+            connection.execute(*work.replace_artifact(artifact, attempt_id=attempt.id))
     if billed is Billed.NO and attempt.billed is not Billed.NO:
         connection.execute(runs.give_back(attempt.run_id, attempt.price_micro))
     return recorded
 
 
-def _attempt_values(outcome: Outcome, billed: Billed | None, *, now: datetime) -> dict[str, Any]:
+def _attempt_values(
+    outcome: Outcome, billed: Billed | None, *, now: datetime, ended_at: datetime
+) -> dict[str, Any]:
     fate = AFTER[outcome.event]
     values: dict[str, Any] = {
         "outcome": fate,
         "billed": billed,
-        "finished_at": now if fate in CONCLUDED else None,
+        "finished_at": ended_at if fate in CONCLUDED else None,
     }
     if outcome.request is not None:
         values |= {
@@ -274,7 +299,9 @@ def _attempt_values(outcome: Outcome, billed: Billed | None, *, now: datetime) -
         }
     if outcome.event in {Event.ACCEPTED, Event.REOPENED}:
         values["accepted_at"] = now
-    if outcome.event in {Event.URL_EXPIRED, Event.REOPENED}:
+    if outcome.event is Event.FETCHED:
+        values["unfetched_since"] = None
+    if outcome.event is Event.REOPENED:
         values |= {"video_url": None, "video_bytes": None, "video_content_type": None}
     if outcome.video is not None:
         values |= {
@@ -282,7 +309,8 @@ def _attempt_values(outcome: Outcome, billed: Billed | None, *, now: datetime) -
             "video_bytes": outcome.video.bytes,
             "video_content_type": outcome.video.content_type,
         }
-    if outcome.failure is not None:
+    # A clip that is no longer there says nothing of the attempt that made it.
+    if outcome.failure is not None and outcome.event is not Event.UNAVAILABLE:
         values |= {
             "http_status": outcome.failure.http_status,
             "error_type": outcome.failure.type,

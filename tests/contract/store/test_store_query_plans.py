@@ -49,6 +49,7 @@ AT_EACH_START: dict[str, Call] = {
     "uncertain": lambda t: t.store.uncertain(),
     "attention": lambda t: t.store.attention(),
     "unpaid": lambda t: t.store.unpaid(),
+    "clips of some jobs": lambda t: list(t.store.kept_clips([1, 2])),
     "export": lambda t: list(t.store.export()),
 }
 
@@ -144,6 +145,14 @@ def test_the_latest_clips_are_read_from_the_end_and_not_sorted(loaded: Table, fi
     loaded.put_in(State.SUCCEEDED)
     with plans_of(loaded.store, file) as plans:
         loaded.store.latest_clips()
+    assert not any("TEMP B-TREE" in line for line in plans[0])
+
+
+def test_all_clips_are_read_from_the_latest_on_and_not_sorted(loaded: Table, file: Path) -> None:
+    loaded.put_in(State.SUCCEEDED)
+    with plans_of(loaded.store, file) as plans:
+        assert len(list(loaded.store.kept_clips())) == 1
+    assert plans[0][0] == "SCAN artifacts"
     assert not any("TEMP B-TREE" in line for line in plans[0])
 
 

@@ -90,7 +90,8 @@ def test_a_proven_absence_lets_the_job_be_submitted_again(table: Table) -> None:
 
 def test_a_clip_that_was_seen_can_never_be_proven_absent(table: Table) -> None:
     table.load(row())
-    job = table.walk(*PATHS[State.READY], Event.URL_EXPIRED, Event.OUTCOME_UNKNOWN)
+    table.walk(*PATHS[State.READY], Event.GAVE_UP, Event.REOPENED)
+    job = table.step(table.claim_one(State.SUBMITTED), Event.OUTCOME_UNKNOWN)
     assert table.store.money().spent == PRICE
     with pytest.raises(ImpossibleTransition, match="clip was seen"):
         table.step(table.claim_one(State.UNCERTAIN), Event.PROVEN_ABSENT)

@@ -272,13 +272,22 @@ def test_an_impossible_event_is_refused_and_changes_nothing(
     assert (table.store.counts(), table.store.money(), list(table.store.export())) == before
 
 
+WAYS = {
+    (State.READY, Event.UNAVAILABLE): (*PATHS[State.SUCCEEDED], Event.MISSED),
+    (State.FAILED, Event.MISSED): (*PATHS[State.READY], Event.GAVE_UP),
+}
+"""How a job comes to a state in which such an event can happen to it."""
+
+
 @pytest.mark.parametrize(("pair", "target"), list(TRANSITIONS.items()))
 def test_every_possible_event_is_recorded(
     table: Table, pair: tuple[State, Event], target: State
 ) -> None:
     state, event = pair
     table.load(row())
-    after = table.step(table.put_in(state), event)
+    way = WAYS.get(pair)
+    job = table.put_in(state) if way is None else table.walk(*way)
+    after = table.step(job, event)
     assert after.state is target
     assert table.store.counts()[target] == 1
     table.later(61)

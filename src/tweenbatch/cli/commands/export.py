@@ -10,6 +10,8 @@ from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.errors import UsageError
 from tweenbatch.files import atomic
+from tweenbatch.plan import missing
+from tweenbatch.report import missing as missed
 from tweenbatch.report import results
 from tweenbatch.store import Store
 
@@ -57,6 +59,9 @@ def command(
         else:
             count = results.write_file(rows, Path(target), write)
             click.echo(streams.visible_line(f"{count} rows written to {target}"), err=True)
+        gone = missing.look(store.kept_clips())
+        for line in missed.lines(gone, "`tweenbatch fetch` brings them back"):
+            click.echo(streams.visible_line(line), err=True)
     except FileNotFoundError as error:
         raise UsageError(f"-o {target}: there is no such folder; make it first") from error
     except OSError as error:

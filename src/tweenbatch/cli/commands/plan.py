@@ -14,7 +14,9 @@ from tweenbatch.cli.options import concurrency_option, output_option, table_opti
 from tweenbatch.errors import ManifestError, OutputUnusable
 from tweenbatch.files import space as disk
 from tweenbatch.plan import estimate as pace
+from tweenbatch.plan import missing
 from tweenbatch.plan import planner as planning
+from tweenbatch.report import missing as missed
 from tweenbatch.report import plan as planned
 from tweenbatch.report import text
 from tweenbatch.settings import ASSUMED_CONCURRENCY
@@ -66,6 +68,7 @@ def command(
     finally:
         if store is not None:
             store.close()
+    gone = missing.look(made.kept, output=output.absolute())
     clip_bytes = disk.PREVIEW_BYTES if rehearse else disk.CLIP_BYTES
     room = disk.room(output, made.clips_to_pay, clip_bytes=clip_bytes)
     shortage = room.shortage if room and made.clips_to_pay else None
@@ -79,6 +82,7 @@ def command(
                     "mapped": planned.mapped(read),
                     "fitted": planned.fitted(read),
                     "disk": planned.room(room),
+                    "missing": missed.shape(gone),
                 }
             )
         )
@@ -91,6 +95,7 @@ def command(
         *planned.column_lines(read),
         *planned.fitted_lines(read),
         *planned.lines(made),
+        *missed.lines(gone, "a run brings them back"),
         *warned,
     ):
         click.echo(streams.visible_line(line))

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from tweenbatch import logs
 from tweenbatch import paths as places
 from tweenbatch.cli import exit_code, streams
+from tweenbatch.cli.connecting import connection
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
 from tweenbatch.cli.options import apart, output_option, table_options, table_url
 from tweenbatch.cli.progress import Progress
@@ -39,7 +40,7 @@ from tweenbatch.files import space as disk
 from tweenbatch.nights.digests import Morning
 from tweenbatch.nights.inbox import DONE, Inbox
 from tweenbatch.nights.jobfile import Job
-from tweenbatch.plan import key_check, quote
+from tweenbatch.plan import key_check, missing, quote
 from tweenbatch.plan.batch import Batch, look
 from tweenbatch.recovery import stale_table as restored
 from tweenbatch.report import confirmation as before
@@ -56,8 +57,6 @@ from tweenbatch.states import UNFINISHED
 from tweenbatch.store import RunnerLock, Store
 
 log = logging.getLogger(__name__)
-
-REHEARSAL_KEY = "rehearsal"
 
 
 @click.command(cls=ManifestCommand, short_help="Import manifests and run them.")
@@ -156,6 +155,7 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
             if asked.old_failures is not None:
                 again = store.to_try_again(imported, asked.old_failures)
                 store.requeue([failed.id for failed in again], now=now)
+            store.miss([each.job_id for each in batch.missing.clips], now=now)
             store.remember_frames(memory.new())
             result = _run(batch, settings, store, lock, manifests=ids, quote_agreed=quote_agreed)
             try:
@@ -216,7 +216,7 @@ def _room(batch: Batch, settings: RunSettings) -> disk.Room | None:
         paid = min(paid, ceil(batch.to_pay * settings.most_usd / batch.usd_to_pay))
     return disk.room(
         settings.output,
-        paid + batch.at_fal,
+        paid + batch.to_collect,
         clip_bytes=disk.PREVIEW_BYTES if settings.rehearse else disk.CLIP_BYTES,
     )
 
@@ -307,13 +307,13 @@ def _run(
     with ExitStack() as stack:
         progress = Progress(
             total=batch.total,
-            running=batch.at_fal,
+            running=batch.to_collect,
             uncertain=batch.in_doubt,
             free=settings.rehearse,
         )
         connect = None
         if batch.total:
-            connect = _rehearsal(settings, stack) if settings.rehearse else _fal(settings)
+            connect = connection(settings, stack)
             stack.enter_context(progress)
         going = session.run(
             settings,
@@ -334,6 +334,7 @@ def _run(
                 described=before.risen,
             ),
             lock=lock,
+            missing=lambda: still_missing(store, batch.missing.job_ids),
         )
         return asyncio.run(going)
 
@@ -342,13 +343,9 @@ def _fal(settings: RunSettings) -> Callable[[], Fal]:
     return partial(Fal.connect, connect_to=settings.connect_to)
 
 
-def _rehearsal(settings: RunSettings, stack: ExitStack) -> Callable[[], Fal]:
-    """Start the emulator, for as long as the stack lasts."""
-    from tweenbatch.emulator.process import emulator
-
-    state = apart(settings.output.parent / "emulator")
-    url = stack.enter_context(emulator(state=state))
-    return partial(Fal.connect, connect_to=url, key=REHEARSAL_KEY)
+def still_missing(store: Store, jobs: Collection[int]) -> int:
+    """Count those of these jobs whose clips are not where they should be."""
+    return missing.look(store.kept_clips(jobs), most=None).count
 
 
 def _close(

@@ -6,7 +6,10 @@ from contextlib import suppress
 
 import click
 
+from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.plan import missing
+from tweenbatch.report import missing as missed
 from tweenbatch.report import status as standing
 from tweenbatch.store import Store
 
@@ -28,13 +31,17 @@ def command(db: str, rehearse: bool, as_json: bool, watch: bool) -> None:
                 _watch(store, as_json=as_json)
         counts, money, attention = store.counts(), store.money(), store.attention()
         paused_since = store.paused_since()
+        gone = missing.look(store.kept_clips())
     finally:
         store.close()
     if as_json:
-        click.echo(json.dumps(standing.shape(counts, money, attention)))
+        shape = standing.shape(counts, money, attention)
+        click.echo(json.dumps({**shape, "missing": missed.shape(gone)}))
         return
     for line in standing.lines(counts, money, attention):
         click.echo(line)
+    for line in missed.lines(gone, "`tweenbatch fetch` brings them back"):
+        click.echo(streams.visible_line(line))
     if paused_since is not None:
         click.echo(standing.paused(paused_since))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from tweenbatch.emulator.api.storage import token_owner
 from tweenbatch.emulator.faults.script import Live, Plan, Subject
 from tweenbatch.emulator.faults.vocabulary import (
     At,
+    Blank,
     Call,
     Drip,
     Endless,
@@ -105,6 +107,25 @@ def pieces(path: Path, part: Cut, size: int) -> Iterator[bytes]:
             yield piece
 
 
+def blanked(path: Path, from_share: float) -> range:
+    """Return where the media data of an mp4 lies, from this share of it on."""
+    with path.open("rb") as file:
+        while head := file.read(8):
+            size, kind = struct.unpack(">I4s", head)
+            begin, end = file.tell(), file.tell() - 8 + size
+            if kind == b"mdat":
+                return range(begin + int((end - begin) * from_share), end)
+            file.seek(end)
+    return range(0)
+
+
+def without(blanks: range, piece: bytes, at: int) -> bytes:
+    """Return a piece of a file, which lies ``at`` there, with zeros for what is blank."""
+    first = min(max(blanks.start - at, 0), len(piece))
+    last = max(min(blanks.stop - at, len(piece)), first)
+    return piece[:first] + bytes(last - first) + piece[last:]
+
+
 class DownloadApi:
     """Handlers of the CDN. Files are public: a key that is sent along is counted as a fault."""
 
@@ -163,7 +184,7 @@ class DownloadApi:
         if expired is not None:
             played = await send(request, refusal(expired, "The file has expired"))
             return Played(played.response, False, expired, "expired")
-        if fault is not None and not isinstance(fault, Drip | Endless | Truncate | Range):
+        if fault is not None and not isinstance(fault, Drip | Endless | Truncate | Range | Blank):
             # Without effect of its own a download is spoiled like any other call.
             return await play(
                 request, plan, lambda: json_answer({}), ledger=site.ledger, facts=facts
@@ -187,7 +208,7 @@ class DownloadApi:
                 await self._write_on(response, fault)
         await response.write_eof()
         misplaced = isinstance(fault, Range) and fault.answer is RangeAnswer.WRONG
-        spoiled = misplaced or isinstance(fault, Endless)
+        spoiled = misplaced or isinstance(fault, Endless | Blank)
         return Played(response, not spoiled, part.status, fault.do if fault else "")
 
     async def _write(
@@ -199,14 +220,17 @@ class DownloadApi:
         facts: dict[str, Any],
     ) -> None:
         site = self._site
-        drip = plan.deed.fault if plan.deed and isinstance(plan.deed.fault, Drip) else None
+        fault = plan.deed.fault if plan.deed else None
+        drip = fault if isinstance(fault, Drip) else None
         blob = site.storage.blob(file.sha256)
+        blanks = blanked(blob, fault.from_share) if isinstance(fault, Blank) else range(0)
         here = part.start
         for after, gate in [*_gates(plan), (part.size, None)]:
             stop = min(part.stop, part.start + after)
             stretch = replace(part, start=here, stop=max(here, stop))
             for piece in pieces(blob, stretch, drip.bytes if drip else CHUNK):
-                await response.write(piece)
+                await response.write(without(blanks, piece, here))
+                here += len(piece)
                 site.ledger.downloaded("bytes", file.request_id, len(piece))
                 if drip:
                     await asyncio.sleep(drip.seconds)

@@ -283,6 +283,13 @@ class Endless(BaseFault):
     extra_bytes: Bytes | None = None
 
 
+class Blank(BaseFault):
+    """Send zeros in place of the media data, from this share of it on: size and boxes are right."""
+
+    do: Literal["blank"]
+    from_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
 class Expire(BaseFault):
     """This URL is gone for good; the next reading of the result gives another."""
 
@@ -352,6 +359,7 @@ Fault = (
     | Fail
     | Truncate
     | Endless
+    | Blank
     | Expire
     | Restrict
     | Range
@@ -369,7 +377,7 @@ _VERBS: Mapping[Call, frozenset[str]] = {
     Call.CANCEL: _JSON,
     Call.TOKEN: _JSON,
     Call.UPLOAD: _JSON | {"vanish"},
-    Call.DOWNLOAD: _ANY | {"truncate", "endless", "expire", "restrict", "range"},
+    Call.DOWNLOAD: _ANY | {"truncate", "endless", "blank", "expire", "restrict", "range"},
     Call.HISTORY: _JSON | {"lag", "omit", "alias"},
     Call.PRICING: _JSON,
     Call.GENERATION: frozenset({"fail", "delay", "hold"}),

@@ -1,6 +1,7 @@
 """The same failure on one row after another: a class of failures, found before all are bought.
 
-It counts what is given up; it knows nothing of submissions and lanes.
+It counts what is given up, and clips that do not come home; it knows nothing of submissions and
+lanes.
 """
 
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ class Streak:
     """Why no more should be bought, once the limit is reached."""
     _reason: tuple[str, int | None] | None = None
     _jobs: set[int] = field(default_factory=set)
+    held: str | None = None
+    """Why nothing more should be bought until a clip comes home."""
+    _laid_aside: set[int] = field(default_factory=set)
 
     @property
     def close_to_its_end(self) -> bool:
@@ -42,10 +46,17 @@ class Streak:
         if self.limit is not None and len(self._jobs) >= self.limit:
             self.stop = self.stop or _words(failure, len(self._jobs))
 
+    def laid_aside(self, job: Job, why: str) -> None:
+        """Count a clip of this run that can't be fetched: what holds for all is nobody's row."""
+        self._laid_aside.add(job.id)
+        if self.limit is not None and len(self._laid_aside) >= self.limit:
+            self.held = f"{len(self._laid_aside)} clips are made and none can be fetched ({why})"
+
     def broken_by_a_clip(self) -> None:
         """Begin anew: a clip came home."""
-        self._reason = None
+        self._reason = self.held = None
         self._jobs.clear()
+        self._laid_aside.clear()
 
 
 def _words(failure: Failure, count: int) -> str:

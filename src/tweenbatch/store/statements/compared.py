@@ -21,7 +21,7 @@ from tweenbatch.states import State
 from tweenbatch.store.schema import attempts, jobs, manifests, rows
 from tweenbatch.store.statements.imports import WITHDRAWN
 from tweenbatch.store.statements.staged import staged
-from tweenbatch.store.statements.views import billed_or_maybe
+from tweenbatch.store.statements.views import billed_or_maybe, kept_clips
 
 _CONTENTS = staged.outerjoin(jobs, jobs.c.id == staged.c.job_id)
 """Beside a row its job, if it has one; each content once where the row is the first."""
@@ -62,6 +62,12 @@ def contents(made: Collection[State]) -> Select[Any]:
     )
     counts = func.count().label("clips"), func.sum(jobs.c.price_micro).label("price_usd")
     return select(*alike, *counts).select_from(_CONTENTS).where(staged.c.first).group_by(*alike)
+
+
+def kept(*, limit: int) -> Select[Any]:
+    """Read the first clips that came home and that a row asks for."""
+    mine = select(staged.c.job_id).where(staged.c.first, staged.c.job_id.is_not(None))
+    return kept_clips().where(jobs.c.id.in_(mine)).limit(limit)
 
 
 def folders(open_states: Collection[State]) -> Select[str]:

@@ -163,6 +163,40 @@ def attempts_of(job_id: int) -> Select[Any]:
     )
 
 
+def kept_clips() -> Select[Any]:
+    """Read the clips of jobs that succeeded: where the table says that they lie."""
+    return (
+        select(
+            jobs.c.id.label("job_id"),
+            jobs.c.output_name.label("name"),
+            artifacts.c.path,
+            artifacts.c.bytes,
+            artifacts.c.sha256,
+            artifacts.c.created_at.label("kept_at"),
+        )
+        .select_from(
+            artifacts.join(attempts, attempts.c.id == artifacts.c.attempt_id).join(
+                jobs, and_(jobs.c.id == attempts.c.job_id, jobs.c.attempt == attempts.c.number)
+            )
+        )
+        # Cast, for nearly all jobs are in that state: SQLite would begin with its index.
+        .where(cast(jobs.c.state, Text) == State.SUCCEEDED.value)
+    )
+
+
+def of_jobs(job_ids: Collection[int]) -> ColumnElement[bool]:
+    """Whether it is one of these jobs."""
+    return jobs.c.id.in_(job_ids)
+
+
+def latest_kept_clips(*, before: int | None, limit: int) -> Select[Any]:
+    """Read the next of them, the latest first; ``number`` says where to go on."""
+    query = kept_clips().add_columns(artifacts.c.id.label("number"))
+    if before is not None:
+        query = query.where(artifacts.c.id < before)
+    return query.order_by(artifacts.c.id.desc()).limit(limit)
+
+
 def manifest_ids() -> Select[int]:
     """Read the manifests' ids in order of their paths."""
     return select(manifests.c.id).order_by(manifests.c.path)

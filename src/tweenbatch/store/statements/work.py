@@ -13,14 +13,15 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    exists,
     insert,
     select,
     update,
 )
 
-from tweenbatch.records import Artifact, Failure, Intent, Job
+from tweenbatch.records import Artifact, Billed, Failure, Intent, Job
 from tweenbatch.states import FINAL, Event, State, advance
-from tweenbatch.store.attempts import AttemptOutcome
+from tweenbatch.store.attempts import AFTER, AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs
 from tweenbatch.store.statements.claims import asked_for
 from tweenbatch.store.statements.prepared import Prepared
@@ -43,8 +44,17 @@ _OF_ATTEMPT = (
     attempts.c.video_url,
     attempts.c.video_bytes,
     attempts.c.video_content_type,
+    attempts.c.unfetched_since,
 )
 """What is read of an attempt beside its job."""
+
+_OF_CLIP = (
+    artifacts.c.path.label("clip_path"),
+    artifacts.c.bytes.label("clip_bytes"),
+    artifacts.c.sha256.label("clip_sha256"),
+    artifacts.c.created_at.label("clip_kept_at"),
+)
+"""What is read of the clip that came of an attempt."""
 
 
 @cache
@@ -76,8 +86,12 @@ def waiting(endpoint: str, prompts: Collection[str]) -> Select[Any]:
 def _with_attempt() -> Select[Any]:
     latest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     return (
-        select(jobs, *_OF_ATTEMPT)
-        .select_from(jobs.outerjoin(attempts, latest))
+        select(jobs, *_OF_ATTEMPT, *_OF_CLIP)
+        .select_from(
+            jobs.outerjoin(attempts, latest).outerjoin(
+                artifacts, artifacts.c.attempt_id == attempts.c.id
+            )
+        )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
     )
 
@@ -144,6 +158,54 @@ def requeue_jobs(
     )
 
 
+def miss_jobs(job_ids: Collection[int], source: State, *, now: datetime) -> Update:
+    """Have paid clips of jobs at one end fetched once more; gives the ids of those jobs."""
+    at_fal = exists().where(
+        attempts.c.job_id == jobs.c.id,
+        attempts.c.number == jobs.c.attempt,
+        attempts.c.billed == Billed.YES,
+        attempts.c.video_url.is_not(None),
+    )
+    return (
+        update(jobs)
+        .where(jobs.c.id.in_(job_ids), jobs.c.state == source, at_fal)
+        .values(
+            state=advance(source, Event.MISSED),
+            fence=jobs.c.fence + 1,
+            not_before=None,
+            error_type=None,
+            error_message=None,
+            finished_at=None,
+            updated_at=now,
+        )
+        .returning(jobs.c.id)
+    )
+
+
+def miss_attempts(job_ids: Collection[int]) -> Update:
+    """Say of the latest attempts of these jobs that their clips have yet to come home."""
+    latest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
+    ids = select(attempts.c.id).join(jobs, latest).where(jobs.c.id.in_(job_ids))
+    return (
+        update(attempts)
+        .where(attempts.c.id.in_(ids))
+        .values(outcome=AFTER[Event.MISSED], finished_at=None)
+    )
+
+
+def note_unfetched(job: Job, *, now: datetime) -> Update:
+    """Note since when the clip of the job's latest attempt can't be fetched."""
+    return (
+        update(attempts)
+        .where(
+            attempts.c.job_id == job.id,
+            attempts.c.number == job.attempt,
+            attempts.c.unfetched_since.is_(None),
+        )
+        .values(unfetched_since=now)
+    )
+
+
 def cancel_waiting(job_ids: Collection[int], *, now: datetime) -> Update:
     """Drop jobs that wait to be paid for, whoever prepares them; gives the ids of those dropped."""
     return (
@@ -188,6 +250,7 @@ _ATTEMPT_SO_FAR = select(
 ).where(attempts.c.job_id == bindparam("of_job"), attempts.c.number == bindparam("of_number"))
 _RECORD = update(attempts).where(attempts.c.id == bindparam("of_attempt")).returning(*_OF_ATTEMPT)
 _ARTIFACT = insert(artifacts)
+_SAME_ARTIFACT = update(artifacts).where(artifacts.c.attempt_id == bindparam("of_attempt"))
 
 
 def open_attempt(
@@ -285,6 +348,18 @@ def keep_artifact(
     return _ARTIFACT, {
         "job_id": job_id,
         "attempt_id": attempt_id,
+        "created_at": now,
+        **_facts(artifact),
+    }
+
+
+def replace_artifact(artifact: Artifact, *, attempt_id: int) -> Prepared[Update]:
+    """Record where a clip lies that was fetched once more; it was made when it was made."""
+    return _SAME_ARTIFACT, {"of_attempt": attempt_id, **_facts(artifact)}
+
+
+def _facts(artifact: Artifact) -> dict[str, Any]:
+    return {
         "path": str(artifact.path),
         "url": artifact.url,
         "bytes": artifact.bytes,
@@ -292,5 +367,4 @@ def keep_artifact(
         "seconds": artifact.seconds,
         "width": artifact.width,
         "height": artifact.height,
-        "created_at": now,
     }

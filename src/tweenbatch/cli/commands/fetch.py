@@ -1,0 +1,133 @@
+"""``tweenbatch fetch``: what is paid for and not here comes home, for nothing."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Collection
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tweenbatch import paths as places
+from tweenbatch.cli import streams
+from tweenbatch.cli.connecting import connection
+from tweenbatch.cli.options import output_option, table_options, table_url
+from tweenbatch.cli.progress import Progress
+from tweenbatch.cli.selection import chosen, selection_options, taken_from
+from tweenbatch.clock import SystemClock
+from tweenbatch.plan import missing
+from tweenbatch.records import Selection
+from tweenbatch.report import status as standing
+from tweenbatch.report import text
+from tweenbatch.run import session
+from tweenbatch.run.session import ExitCode
+from tweenbatch.settings import RunSettings
+from tweenbatch.states import State
+from tweenbatch.store import RunnerLock, Store
+
+PAID = frozenset({State.READY, State.SUCCEEDED, State.FAILED})
+
+
+@click.command(short_help="Bring back clips that are not here.")
+@selection_options
+@output_option
+@table_options
+def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
+    """Fetch clips that are paid for and not here: deleted, cut, lost or not fetched yet.
+
+    Submits nothing and costs nothing. A clip comes back to where it lay, or into --output where
+    that folder is gone; another file under its name is not touched. Of JOBS that are named, the
+    content of their clips is compared too.
+    """
+    selection = taken_from(options, PAID)
+    settings = RunSettings(
+        db=table_url(db, rehearse=rehearse),
+        output=(places.rehearsal_output(output) if rehearse else output).absolute(),
+        connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
+        rehearse=rehearse,
+        asked="fetch",
+        fetch_only=True,
+    )
+    say = partial(click.echo, err=as_json)
+    with (
+        RunnerLock(settings.db) as lock,
+        closing(Store.open(settings.db, create=False)) as store,
+    ):
+        missed = store.miss(_wanted(store, selection, settings.output), now=datetime.now(UTC))
+        ready = store.counts()[State.READY]
+        code, still = ExitCode.SUCCEEDED, list[int]()
+        if ready:
+            session.check_output(settings.output)
+            say(f"{text.clips(ready)} to fetch, for nothing.")
+            result = _run(settings, store, lock, total=ready)
+            still = _not_here(store, missed)
+            code = _exit_code(result, still=still)
+            for line in _lines(result, store, still=still):
+                say(streams.visible_line(line))
+        else:
+            say("Nothing to fetch: every paid clip is where the table says.")
+    if as_json:
+        fetched = sorted(missed - set(still))
+        click.echo(json.dumps({"fetched": fetched, "not_fetched": still, "exit_code": int(code)}))
+    sys.exit(code)
+
+
+def _wanted(store: Store, selection: Selection, output: Path) -> list[int]:
+    """Return the jobs whose clips came home and are not there, or were given up as lost."""
+    if not selection.is_narrowed:
+        lost = [each.job_id for each in store.attention() if standing.is_lost(each)]
+        return [*missing.look(store.kept_clips(), output=output, most=None).job_ids, *lost]
+    named = {each.job_id: each.state for each in chosen(store, selection)}
+    done = [job_id for job_id, state in named.items() if state is State.SUCCEEDED]
+    wrong = [each.job_id for each in missing.changed(store.kept_clips(done)) if each is not None]
+    return [*wrong, *(job_id for job_id, state in named.items() if state is State.FAILED)]
+
+
+def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -> session.Result:
+    with ExitStack() as stack:
+        connect = connection(settings, stack)
+        progress = stack.enter_context(Progress(total=total, running=total, free=True))
+        going = session.run(
+            settings,
+            store=store,
+            fal=connect,
+            watcher=progress,
+            manifests=None,
+            on_stop=lambda: progress.notice("stopping: the next fetch, or run, goes on from here"),
+            clock=SystemClock(),
+            lock=lock,
+        )
+        return asyncio.run(going)
+
+
+def _not_here(store: Store, missed: Collection[int]) -> list[int]:
+    """Return those of these jobs whose clips have not come."""
+    left = [job.id for job in store.jobs(missed) if job.state is not State.SUCCEEDED]
+    return sorted({*left, *missing.look(store.kept_clips(missed), most=None).job_ids})
+
+
+def _exit_code(result: session.Result, *, still: Collection[int]) -> ExitCode:
+    if result.ended.interrupted:
+        return ExitCode.INTERRUPTED
+    if result.counts[State.READY]:
+        return ExitCode.LIMIT if result.ended.trouble is None else ExitCode.TROUBLE
+    return ExitCode.FAILED if still else ExitCode.SUCCEEDED
+
+
+def _lines(result: session.Result, store: Store, *, still: Collection[int]) -> list[str]:
+    said = []
+    if result.ended.trouble is not None:
+        said.append(f"  stopped: {result.ended.trouble}")
+    for job in store.jobs(still):
+        why = "laid aside" if job.state is State.READY else "fal does not have it now"
+        said.append(f"  job {job.id}  {job.output_name}: {why}")
+    if result.counts[State.READY]:
+        return [*said, "  next     tweenbatch fetch  (tries again, for nothing)"]
+    if still:
+        return [*said, "  next     tweenbatch show JOB  (all that is known of one)"]
+    return [*said, "Every paid clip is here."]
