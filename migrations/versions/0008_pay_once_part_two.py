@@ -1,4 +1,4 @@
-"""Whose clip an address is, and since when a paid clip can't be fetched."""
+"""Whose clip an address is, since when one can't be fetched, and what a manifest's run went by."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.add_column("manifests", sa.Column("run_settings", sa.Text()))
     op.add_column("attempts", sa.Column("unfetched_since", sa.DateTime(timezone=True)))
     there = sa.text("video_url IS NOT NULL")
     op.create_index(

@@ -94,6 +94,15 @@ def models_folder() -> Path:
     return base / "tweenbatch" / "models"
 
 
+def state_folder() -> Path | None:
+    """Return the folder in which a machine's own memory of what was done lies, if it has one."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if Path(state).is_absolute():
+        return Path(state) / "tweenbatch"
+    home = _home()
+    return None if home is None else home / ".local" / "state" / "tweenbatch"
+
+
 def frame_roots(manifest: Path, named: Collection[Path]) -> frozenset[Path]:
     """Return the real folders in which the local frames of a manifest may lie.
 

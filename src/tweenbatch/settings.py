@@ -74,6 +74,8 @@ class RunSettings(BaseModel):
     logs: bool = False
     yes: bool = False
     trust_table: bool = False
+    new_table: bool = False
+    """Begin a table also where another one has paid for the same rows."""
     accept_price: bool = False
     fetch_only: bool = False
     """Only clips that are made are brought home; nothing is submitted and nothing waited for."""

@@ -15,6 +15,7 @@ from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
 from tweenbatch.frames import look as pictures
 from tweenbatch.frames import warnings as concerns
+from tweenbatch.frames.warnings import Kind
 from tweenbatch.manifest import Reading
 from tweenbatch.manifest.near_duplicates import bare_words
 from tweenbatch.records.manifest import Manifest
@@ -201,6 +202,31 @@ def test_one_address_at_both_ends_is_warned_of(folder: Path) -> None:
     assert (found.kind, found.row, found.column) == ("same frame", 3, "end_image")
     assert found.message.endswith("(and 2 more rows)")
     assert warned(folder, row(ends[0], "a.png"), row("a.png", "a.png")) == [("same frame", 3)]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://v5.airtableusercontent.com/v3/u/29/29/1796000000000/abc/def/ghi",
+        "https://dl.airtable.com/.attachments/8f/a.png",
+        "https://file.notion.so/f/f/3d/a.png?table=block&id=1&signature=s",
+        "https://img.notionusercontent.com/s3/a.png/size/w=2000",
+        "https://S3.us-west-2.Notion-Static.com/a.png",
+    ],
+)
+def test_an_address_that_each_export_makes_anew_is_warned_of_once(
+    folder: Path, address: str
+) -> None:
+    rows = [row(address, "https://example.com/b.png", prompt=f"prompt {n}") for n in range(3)]
+    (found,) = read(folder, *rows).warnings
+    assert (found.kind, found.row, found.column) == (Kind.ADDRESS_ENDS, 2, "start_image")
+    assert "the next export has another one" in found.message
+    assert "(and 2 more rows)" in found.message
+
+
+@pytest.mark.parametrize("host", ["airtable.example.com", "mynotion.so", "notion.so.example.com"])
+def test_a_host_of_a_similar_name_is_no_concern(folder: Path, host: str) -> None:
+    assert warned(folder, row(f"https://{host}/a.png", "https://example.com/b.png")) == []
 
 
 def test_a_much_smaller_frame_is_hinted_at_and_no_matter_of_strictness(folder: Path) -> None:

@@ -61,6 +61,16 @@ def test_a_frame_that_is_an_address_is_known_by_its_address() -> None:
     assert found([waiting(start=REMOTE)], [past("r", asked(ELSEWHERE))]) == {1: "r"}
 
 
+@pytest.mark.parametrize(("of_job", "of_request"), [("1", "2"), ("1", None), (None, "2")])
+def test_an_address_is_known_whatever_signs_it(of_job: str | None, of_request: str | None) -> None:
+    def signed(day: str | None) -> str:
+        return ELSEWHERE if day is None else f"{ELSEWHERE}?ex={day}&is={day}&hm={day}"
+
+    job, end = waiting(start=Frame(source=signed(of_job)), end=LOCAL), {AGAIN: A}
+    assert found([job], [past("r", asked(signed(of_request), AGAIN))], end) == {1: "r"}
+    assert found([job], [past("r", asked(f"{signed(of_request)}&v=3", AGAIN))], end) == {}
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -130,6 +130,12 @@ _OPTIONS = (
         "what fal's list shows as paid for.",
     ),
     click.option(
+        "--new-table",
+        is_flag=True,
+        help="Begin a new job table although another one has paid for the same rows: they are "
+        "paid for again.",
+    ),
+    click.option(
         "--digests",
         metavar="DIR",
         type=LocalPath(path_type=Path, file_okay=False),

@@ -3,7 +3,8 @@
 It refuses to know where frames are named, and to open any.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,6 +37,7 @@ class Kind(StrEnum):
     RATIO = "aspect ratio"
     SAME_FRAME = "same frame"
     NEARLY_REPEATED = "nearly repeated"
+    ADDRESS_ENDS = "address ends"
     SIZES = "hint: sizes"
     UNLIKE = "hint: unlike"
 
@@ -135,6 +137,31 @@ def same_frame(start: str, end: str) -> tuple[Kind, str]:
         " name another end frame, unless a loop is meant"
     )
     return Kind.SAME_FRAME, message
+
+
+# Their paths and hosts change with each export: no part of an address stays.
+_SIGNED_ELSEWHERE = re.compile(
+    r"https://([\w-]+\.)*(airtableusercontent|airtable|notion-static|notion|notionusercontent)"
+    r"\.(com|so)/",
+    re.IGNORECASE,
+)
+
+
+def may_end(texts: Sequence[str]) -> bool:
+    """Tell at a glance whether an address may be one of a service that lets them end."""
+    joined = "".join(texts).lower()
+    return "airtable" in joined or "notion" in joined
+
+
+def address_ends(text: str) -> tuple[Kind, str] | None:
+    """Return what is to be said of an address that is another one in each export."""
+    if _SIGNED_ELSEWHERE.match(text) is None:
+        return None
+    host = text.split("/", 3)[2]
+    return Kind.ADDRESS_ENDS, (
+        f"the address at {host} works for some hours only, and the next export has another one,"
+        " which would be paid for as a new clip; download the picture and name the file"
+    )
 
 
 def apart(one: float, other: float) -> bool:

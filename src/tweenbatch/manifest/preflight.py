@@ -15,7 +15,15 @@ from typing import Self, TypeVar
 from tweenbatch.errors import Problem, UnreadableFrame
 from tweenbatch.frames.inspect import MAX_BYTES, FrameFacts
 from tweenbatch.frames.look import AT_ONCE, Look, look_into
-from tweenbatch.frames.warnings import Kind, Seen, of_frame, of_pair, same_frame
+from tweenbatch.frames.warnings import (
+    Kind,
+    Seen,
+    address_ends,
+    may_end,
+    of_frame,
+    of_pair,
+    same_frame,
+)
 from tweenbatch.manifest.near_duplicates import Repeats
 from tweenbatch.records.manifest import Asked
 
@@ -71,6 +79,8 @@ class Preflight:
     _urls: dict[str, int] = field(default_factory=dict)
     _at_both_ends: _Named | None = None
     """An address that is start and end, with all rows that have one."""
+    _ending: _Named | None = None
+    """An address that ends by itself, with all cells that have one."""
     _rows: "array[int]" = field(default_factory=lambda: array("l"))
     _repeats: Repeats = field(default_factory=Repeats)
     _pool: ThreadPoolExecutor | None = None
@@ -124,12 +134,29 @@ class Preflight:
                         row = _Naming(number, line, _NONE, _NONE)
                         self._at_both_ends = _Named([same_frame(start, end)], row, "end_image")
                     self._at_both_ends.rows += 1
+        for column, texts in zip(_COLUMNS, (starts, ends), strict=True):
+            if may_end(texts):
+                self._note_ending(column, texts, numbers, lines)
         if not self._numbers:
             return
         for start, end, number, line in zip(starts, ends, numbers, lines, strict=True):
             first, last = self._numbers.get(start, _NONE), self._numbers.get(end, _NONE)
             if first != _NONE or last != _NONE:
                 self._rows.extend((number, line or 0, first, last))
+
+    def _note_ending(
+        self,
+        column: str,
+        texts: Sequence[str],
+        numbers: Sequence[int],
+        lines: Sequence[int | None],
+    ) -> None:
+        for text, number, line in zip(texts, numbers, lines, strict=True):
+            found = address_ends(text)
+            if found is not None:
+                if self._ending is None:
+                    self._ending = _Named([found], _Naming(number, line, _NONE, _NONE), column)
+                self._ending.rows += 1
 
     def note_rows(self, asked: Asked, numbers: Sequence[int], lines: Sequence[int | None]) -> None:
         """Take note of what good rows ask for."""
@@ -157,6 +184,7 @@ class Preflight:
                 *self._of_frames(seen),
                 *self._of_pairs(seen),
                 *(self._at_both_ends.problems() if self._at_both_ends else ()),
+                *(self._ending.problems() if self._ending else ()),
                 *self._repeats.warnings(),
             ],
         )

@@ -15,6 +15,8 @@ from typing import Protocol
 from tweenbatch.paths import FITTED
 from tweenbatch.records import EarlierRow, Frame, JobSpec
 from tweenbatch.records.manifest import Row
+from tweenbatch.records.plain import plain_frame, plain_prompt
+from tweenbatch.records.signatures import unsigned
 
 SIMILAR = 0.5
 """Of the words of two prompts, the part that they share when one is an edit of the other."""
@@ -113,7 +115,7 @@ def _reasons(old: EarlierRow, row: Row) -> Iterator[str]:
     before, now = old.spec, row.spec
     if before.endpoint != now.endpoint:
         yield f"endpoint {before.endpoint} → {now.endpoint}"
-    if before.prompt != now.prompt:
+    if plain_prompt(before.prompt) != plain_prompt(now.prompt):
         yield "prompt changed"
     if said := _frame_reason(before.start, old.start_image, now.start, row.start_image):
         yield f"start {said}"
@@ -136,11 +138,11 @@ def _frame_reason(
         if before is now:
             return None
         return f"frame {_end(written)} is new" if now else f"frame {_end(was_written)} is gone"
-    if before.identity == now.identity:
+    if plain_frame(before) == plain_frame(now):
         return None
     if was_written == written:
         return _other_bytes(before, now, written)
-    return f"frame is another ({_end(was_written)} → {_end(written)})"
+    return f"frame is another ({_end(unsigned(was_written))} → {_end(unsigned(written))})"
 
 
 def _other_bytes(before: Frame, now: Frame, written: str) -> str:
@@ -234,21 +236,21 @@ def _likeness(ours: frozenset[str], theirs: frozenset[str]) -> float:
 
 def _frames(item: _Open) -> tuple[str, str | None, int]:
     spec = item.asked.spec
-    return spec.start.identity, spec.end.identity if spec.end else None, spec.take
+    return plain_frame(spec.start), plain_frame(spec.end) if spec.end else None, spec.take
 
 
 def _written(item: _Open) -> tuple[str, str, int]:
-    return item.asked.start_image, item.asked.end_image, item.asked.spec.take
+    return unsigned(item.asked.start_image), unsigned(item.asked.end_image), item.asked.spec.take
 
 
 def _start(item: _Open) -> tuple[str, str, int]:
     spec = item.asked.spec
-    return spec.start.identity, spec.prompt, spec.take
+    return plain_frame(spec.start), spec.prompt, spec.take
 
 
 def _finish(item: _Open) -> tuple[str, str, int] | None:
     spec = item.asked.spec
-    return (spec.end.identity, spec.prompt, spec.take) if spec.end else None
+    return (plain_frame(spec.end), spec.prompt, spec.take) if spec.end else None
 
 
 def _name(item: _Open) -> tuple[str, int] | None:

@@ -18,6 +18,7 @@ from tweenbatch.plan.estimate import Estimate
 from tweenbatch.plan.missing import LOOKED_AT
 from tweenbatch.records import EarlierRow, KeptClip, OldFailures
 from tweenbatch.records.manifest import JobKind, Manifest, Row
+from tweenbatch.records.plain import plain_keys
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
 from tweenbatch.store.comparing import Comparison, Contents, Gone, Standing
@@ -147,6 +148,8 @@ class Plan:
     """Further takes that a person asked for, and that wait to be paid for."""
     again: Clips = Clips()
     """Old failures that are tried again."""
+    renewed: int = 0
+    """Rows that differ from known clips only in signatures of addresses, or in line ends."""
     warnings: tuple[tuple[Path, Problem], ...] = ()
     kept: tuple[KeptClip, ...] = ()
     """The first clips that came home: whether they still lie there is for ``missing`` to tell."""
@@ -248,7 +251,8 @@ def _all_new(manifests: Sequence[Manifest], prices: Prices) -> Plan:
             # Rows by the thousand share the object, and to hash one takes its time.
             shared = {id(kind): kind for kind in some["kind"]}
             of_shared: Counter[int] = Counter()
-            for key, kind, output in zip(some["key"], some["kind"], some["output"], strict=True):
+            keys = plain_keys(some)
+            for key, kind, output in zip(keys, some["kind"], some["output"], strict=True):
                 # Half of the digest, packed: a set of a million texts would not be small.
                 content = bytes.fromhex(key[:32])
                 if content in seen:
@@ -316,6 +320,7 @@ class _Planner:
             names_to_pay=self._held.folders(_TO_PAY_STATES),
             kept=tuple(self._held.kept(limit=LOOKED_AT)),
             warnings=_warnings(self._held.manifests),
+            renewed=self._held.renewed,
         )
         return replace(
             made,

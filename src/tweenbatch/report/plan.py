@@ -114,6 +114,11 @@ def lines(plan: Plan) -> list[str]:
         said.append(_paid_elsewhere(plan))
     if plan.removed.rows:
         said.append(_no_longer(plan.removed))
+    if plan.renewed:
+        said.append(
+            f"  {plan.renewed:>6}  of these rows ask for a known clip; only signatures of addresses"
+            " or line ends differ"
+        )
     if plan.repeated:
         said.append(f"  {plan.repeated:>6}  repeated (the same content; made once)")
     said += _reason_lines(plan)
@@ -189,6 +194,7 @@ def shape(made: Plan) -> dict[str, Any]:
         "retakes": made.retakes.clips,
         "again": made.again.clips,
         "repeated": made.repeated,
+        "renewed": made.renewed,
         "removed_rows": made.removed.rows,
         "not_listed": made.untold,
         "changed": [

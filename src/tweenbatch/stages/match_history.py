@@ -1,8 +1,9 @@
 """Which of fal's past requests a waiting job was paid for with, in a life that its table lost.
 
 Pure judgement. A request is a job's where all that makes the job's key is equal: the endpoint,
-the prompt, the parameters and the frames, whose bytes count, wherever they were uploaded. Equal
-contents are interchangeable: each request is given to one job, and each job one request.
+the prompt, the parameters and the frames, whose bytes count, wherever they were uploaded, and
+whose addresses count without what signs them. Equal contents are interchangeable: each request is
+given to one job, and each job one request.
 """
 
 from collections import defaultdict
@@ -13,6 +14,8 @@ from itertools import product
 
 from tweenbatch.models import Endpoint
 from tweenbatch.records import Frame, Job, PastRequest, canonical_json
+from tweenbatch.records.plain import plain_frame
+from tweenbatch.records.signatures import unsigned
 
 NO_FRAME = ""
 """In the place of an end frame that is not asked for."""
@@ -59,7 +62,7 @@ def recognise(
     waiting: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
     for job in reversed(jobs):
         spec = job.spec
-        waiting[_rest(job, endpoint), spec.start.identity, _identity(spec.end)].append(job)
+        waiting[_rest(job, endpoint), plain_frame(spec.start), _identity(spec.end)].append(job)
     found: list[tuple[Job, PastRequest]] = []
     for request in sorted(requests, key=lambda each: (_failed(each), each.sent_at)):
         asked = _input(request, endpoint)
@@ -92,13 +95,14 @@ def _rest(job: Job, endpoint: Endpoint) -> str:
 
 
 def _identity(frame: Frame | None) -> str:
-    return NO_FRAME if frame is None else frame.identity
+    return NO_FRAME if frame is None else plain_frame(frame)
 
 
 def _names(url: str, contents: Mapping[str, str]) -> list[str]:
     """Return the identities that a frame at this address may have in a job."""
     sha256 = contents.get(url)
-    return [url] if sha256 is None else [url, Frame(source=url, sha256=sha256).identity]
+    plain = unsigned(url)
+    return [plain] if sha256 is None else [plain, Frame(source=url, sha256=sha256).identity]
 
 
 def _failed(request: PastRequest) -> bool:

@@ -71,9 +71,13 @@ class AllGone:
 class Comparison:
     """Manifests and the table, looked at in one consistent view of it."""
 
-    def __init__(self, connection: Connection, manifests: Sequence[Manifest]) -> None:
+    def __init__(
+        self, connection: Connection, manifests: Sequence[Manifest], *, renewed: int
+    ) -> None:
         self._connection = connection
         self.manifests = manifests
+        self.renewed = renewed
+        """Rows whose content there is a job for, with other signatures or line ends."""
 
     def rows(self) -> int:
         """Return how many rows there are."""

@@ -11,7 +11,7 @@ from tweenbatch.errors import TableBusy
 from tweenbatch.records import Imported
 from tweenbatch.records.manifest import LastImport, Manifest
 from tweenbatch.store.staging import CHUNK, Staged, stage
-from tweenbatch.store.statements import imports, staged
+from tweenbatch.store.statements import alike, imports, staged
 
 
 def import_manifest(
@@ -33,6 +33,8 @@ def import_manifest(
             requeued = connection.execute(staged.take_back_withdrawal(now=now)).rowcount
             connection.execute(staged.refresh_waiting_jobs(now=now))
             _rename(connection, now=now)
+        if found.renewed:
+            connection.execute(alike.take_newest_addresses(now=now))
         new = manifest.row_count - known
         if found.repeats:
             new = connection.execute(staged.count_new(after=found.after)).scalar_one()

@@ -58,8 +58,7 @@ class RunnerLock:
             # Two names of one file must meet at one lock.
             table = self.table.resolve()
             _refuse_stranger(self.table)
-            path = table.with_name(f"{table.name}.lock")
-            self._file = _locked(path, str(self.table))
+            self._file = _locked(lock_path(table), str(self.table))
             self.seen = _seen(_lines(self._file))
             started = f"{SystemClock().now():%Y-%m-%dT%H:%M:%SZ}"
             self._holder = f"{os.getpid()} {socket.gethostname()} {started}"
@@ -121,6 +120,21 @@ def _refuse_stranger(table: Path) -> None:
                     f"{table} is a symbolic link to a file that is no job table; remove it, or "
                     "choose another table with --db"
                 )
+
+
+def lock_path(table: Path) -> Path:
+    """Return the file beside a table that is its lock."""
+    return table.with_name(f"{table.name}.lock")
+
+
+def was_at_work(table: Path) -> bool:
+    """Tell whether this place remembers a run of a table, which may be gone by now."""
+    try:
+        with lock_path(table.resolve()).open("rb") as file:
+            text = file.read(NOTE_BYTES).decode(errors="replace")
+    except OSError:
+        return False
+    return _seen(text.split("\n")) is not None
 
 
 def _locked(path: Path, table: str) -> int:

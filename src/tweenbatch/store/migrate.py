@@ -36,13 +36,13 @@ def bring_up_to_date(database: Database, *, create: bool) -> None:
     All steps are one transaction. Of a SQLite file a copy is kept beside it before the first.
     Raises ``TableTooNew``, or ``TableUnusable`` where other tables, or none, are found.
     """
-    if database.read(lambda connection: _version(database, connection, create=create)) == HEAD:
+    if database.read(lambda connection: version_of(database, connection, create=create)) == HEAD:
         return
 
     def migrate(connection: Connection) -> None:
         database.one_at_a_time(connection)
         # Another process may have been faster while we waited.
-        found = _version(database, connection, create=create)
+        found = version_of(database, connection, create=create)
         if found is None:
             _create(connection)
         elif found != HEAD:
@@ -58,7 +58,7 @@ def script_location() -> Path:
     return installed if installed.is_dir() else Path(__file__).parents[3] / "migrations"
 
 
-def _version(database: Database, connection: Connection, *, create: bool) -> str | None:
+def version_of(database: Database, connection: Connection, *, create: bool) -> str | None:
     """Return the version of the tables that there are; None: they are to be made."""
     # One look: between two of them another process could make our tables on a server.
     there = set(inspect(connection).get_table_names())

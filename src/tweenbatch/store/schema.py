@@ -65,6 +65,8 @@ manifests = Table(
     Column("reading", String(64)),
     # The manifest whose clips were made once more: then the rows come from no file.
     Column("retakes_of", Id),
+    # What the last run of the file went by, as JSON.
+    Column("run_settings", Text),
 )
 
 runs = Table(

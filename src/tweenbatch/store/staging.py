@@ -18,7 +18,9 @@ from tweenbatch.files.names import slug
 from tweenbatch.records import canonical_json
 from tweenbatch.records.duplicates import any_repeated
 from tweenbatch.records.manifest import Columns, JobKind, Manifest
+from tweenbatch.records.plain import may_differ
 from tweenbatch.store import engine
+from tweenbatch.store.recognising import Recognised, recognise
 from tweenbatch.store.statements import imports
 from tweenbatch.store.statements.staged import (
     FILLED,
@@ -62,6 +64,8 @@ class Staged:
     after: int
     repeats: bool
     """Whether two rows may ask for one content."""
+    renewed: int = 0
+    """Rows that ask for what there is a job for, with other signatures or line ends."""
 
 
 @contextmanager
@@ -89,17 +93,27 @@ def stage(
         else:
             all_known = True
             connection.execute(stage_rows_of(manifest_id, place=place))
-    repeats = into.may_repeat or (all_known and connection.execute(any_shared()).scalar_one())
+    found = Recognised()
+    if not all_known:
+        found = recognise(
+            connection,
+            after=into.after,
+            any_jobs=highest > 0,
+            may_be_odd=into.may_be_odd,
+            adding=adding,
+        )
+    repeats = found.shared or into.may_repeat
+    repeats |= all_known and connection.execute(any_shared()).scalar_one()
     compared = highest and not adding and not all_known
     if compared or repeats:
-        connection.execute(CreateIndex(staged_key))
+        connection.execute(CreateIndex(staged_key, if_not_exists=True))
     if connection.dialect.name == "postgresql":
         # SQLite's plans depend on no statistics of a table that has an index.
         connection.exec_driver_sql("ANALYZE staged")
     if repeats:
         for statement in (*mark_repeats(), share_new_jobs()):
             connection.execute(statement)
-    yield Staged(after=into.after, repeats=repeats)
+    yield Staged(after=into.after, repeats=repeats, renewed=found.rows)
     if not thrown_away:
         connection.execute(DropTable(staged))
 
@@ -126,11 +140,14 @@ class _Stage:
         self._position = 0
         self._digests = array("Q")
         self._kinds = _Kinds()
+        self.may_be_odd = False
+        """Whether the plain key of a row may be another than its key."""
 
     def add(self, manifest: Manifest, *, place: int, manifest_id: int) -> None:
         """Append the rows of a manifest; ``manifest_id`` is 0 where the table has none of it."""
         for of in manifest.rows.columns():
             count = len(of["key"])
+            self.may_be_odd = self.may_be_odd or may_differ(of)
             columns = self._columns(of, count) | {
                 "place": repeat(place, count),
                 "manifest_id": repeat(manifest_id, count),

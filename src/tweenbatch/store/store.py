@@ -377,12 +377,29 @@ class Store:
         """Return the import that came last, where its rows can be had without reading its file."""
         return self._database.read(importing.last_import)
 
+    def run_settings(self, manifests: Iterable[Path] | None) -> list[str]:
+        """Return what the last runs of these files went by, the latest first.
+
+        None stands for all unfinished work.
+        """
+        paths = None if manifests is None else [str(path.absolute()) for path in manifests]
+        query = imports.run_settings_of(paths)
+        return self._database.read(lambda connection: list(connection.execute(query).scalars()))
+
+    def keep_run_settings(self, manifest_ids: Collection[int] | None, text: str) -> None:
+        """Note what a run of these manifests goes by; None stands for all unfinished work."""
+
+        def keep(connection: Connection) -> None:
+            connection.execute(imports.keep_run_settings(manifest_ids, text))
+
+        self._database.write(keep)
+
     def compare(self, manifests: Sequence[Manifest], look: Callable[[Comparison], T]) -> T:
         """Return what is made of the manifests held against the table; nothing is changed."""
 
         def held(connection: Connection) -> T:
-            with stage(connection, manifests, adding=False):
-                return look(Comparison(connection, manifests))
+            with stage(connection, manifests, adding=False) as found:
+                return look(Comparison(connection, manifests, renewed=found.renewed))
 
         return self._database.read(held)
 

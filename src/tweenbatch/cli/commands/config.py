@@ -15,7 +15,7 @@ from tweenbatch.cli.commands import run
 from tweenbatch.nights.jobfile import SUFFIX, key_of
 from tweenbatch.store.engine import display, parse_url
 
-NOT_OF_A_JOB = frozenset({"as_json", "rehearse", "trust_table"})
+NOT_OF_A_JOB = frozenset({"as_json", "rehearse", "trust_table", "new_table"})
 """Options that only make sense for one call."""
 
 

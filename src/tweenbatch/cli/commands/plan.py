@@ -1,6 +1,7 @@
 """``tweenbatch plan``: what a run would do and cost; writes nothing."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import click
 
 from tweenbatch import paths as places
-from tweenbatch.cli import streams
+from tweenbatch.cli import streams, tables
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
 from tweenbatch.cli.options import concurrency_option, output_option, table_options, table_url
 from tweenbatch.errors import ManifestError, OutputUnusable
@@ -16,7 +17,9 @@ from tweenbatch.files import space as disk
 from tweenbatch.plan import estimate as pace
 from tweenbatch.plan import missing
 from tweenbatch.plan import planner as planning
+from tweenbatch.plan.other_tables import OtherTable
 from tweenbatch.report import missing as missed
+from tweenbatch.report import other_tables as messages
 from tweenbatch.report import plan as planned
 from tweenbatch.report import text
 from tweenbatch.settings import ASSUMED_CONCURRENCY
@@ -74,6 +77,7 @@ def command(
     shortage = room.shortage if room and made.clips_to_pay else None
     if strict and shortage:
         raise OutputUnusable(shortage)
+    others = [] if rehearse else tables.others(read, url, output.absolute())
     if as_json:
         click.echo(
             json.dumps(
@@ -83,6 +87,7 @@ def command(
                     "fitted": planned.fitted(read),
                     "disk": planned.room(room),
                     "missing": missed.shape(gone),
+                    "other_tables": [messages.shape(each) for each in others],
                 }
             )
         )
@@ -91,6 +96,8 @@ def command(
     warned = planned.warning_lines(made.warnings)
     if shortage:
         warned.append(f"  warning: {shortage}")
+    if not rehearse:
+        warned += _of_other_tables(others, url)
     for line in (
         *planned.column_lines(read),
         *planned.fitted_lines(read),
@@ -102,3 +109,11 @@ def command(
     click.echo(
         f"A run would submit {text.clips(made.clips_to_pay)} for {text.usd(made.usd_to_pay)}."
     )
+
+
+def _of_other_tables(others: Sequence[OtherTable], url: str) -> list[str]:
+    """Say what a run with this table would refuse."""
+    said = [messages.warning(others, url)] if others else []
+    if slip := tables.slip(url):
+        said.append(slip)
+    return [f"  warning: {text}" for text in said]

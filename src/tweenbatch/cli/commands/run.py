@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from tweenbatch import logs
 from tweenbatch import paths as places
-from tweenbatch.cli import exit_code, streams
+from tweenbatch.cli import exit_code, streams, tables
 from tweenbatch.cli.connecting import connection
 from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, manifests_argument
 from tweenbatch.cli.options import apart, output_option, table_options, table_url
@@ -123,17 +123,12 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
             "--retry-failed is for manifests, and none is named; `tweenbatch retry --error TYPE` "
             "queues all that failed so"
         )
-    settings = _settings(
-        options,
-        again=_again() if asked.paths or asked.inbox else "",
-        old_failures=asked.old_failures,
-        asked=streams.visible_line(", ".join(str(places.short(path)) for path in asked.paths)),
-        night=job.night if job else None,
-    )
+    say = partial(_say, err=options["as_json"])
+    settings = _settings_for(asked, job, options, say)
     read, memory, rejected = asked.read_what_can_be(settings.output, settings.db)
     settings = settings.model_copy(update={"rejected": rejected})
+    tables.refuse_to_pay_twice(read, settings)
 
-    say = partial(_say, err=settings.json_output)
     with RunnerLock(settings.db) as lock:
         if asked.inbox is not None:
             # An empty inbox is no mistake, and its run is one to look back at.
@@ -157,16 +152,41 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
                 store.requeue([failed.id for failed in again], now=now)
             store.miss([each.job_id for each in batch.missing.clips], now=now)
             store.remember_frames(memory.new())
+            tables.keep(store, settings, ids)
+            tables.note_start(read, settings)
             result = _run(batch, settings, store, lock, manifests=ids, quote_agreed=quote_agreed)
             try:
                 if asked.inbox is not None and asked.inbox.moves:
                     _put_away(asked.inbox, imported, store, say)
                 _close(result, settings, store, say)
+                tables.note_end(store.money(), settings)
                 name = job.night.job if job else None
                 morning.tell_of_runs(store, name, now=datetime.now(UTC))
             except (TableBusy, TableUnusable) as error:
                 raise table_failed(error) from error
     return result.exit_code
+
+
+def _settings_for(
+    asked: Asked, job: Job | None, options: dict[str, Any], say: Callable[[str], None]
+) -> RunSettings:
+    """Return the settings, with what the table keeps of the last run."""
+    given = tables.given_options()
+    by_name = bool(asked.paths or asked.inbox)
+    if by_name and "db" in given and not options["rehearse"]:
+        options["db"] = tables.meant(
+            options["db"], new_table=options["new_table"], yes=options["yes"]
+        )
+    settings = _settings(
+        options,
+        again=_again() if by_name else "",
+        old_failures=asked.old_failures,
+        asked=streams.visible_line(", ".join(str(places.short(path)) for path in asked.paths)),
+        night=job.night if job else None,
+    )
+    if by_name and not asked.paths:
+        return settings  # an empty inbox: there is no work
+    return tables.resumed(settings, asked.paths, given, say)
 
 
 def _agreed(

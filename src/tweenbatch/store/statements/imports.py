@@ -24,6 +24,9 @@ from tweenbatch.store.schema import jobs, manifests, rows
 from tweenbatch.store.statements import work
 from tweenbatch.store.statements.upsert import upsert
 
+UNFINISHED_LOOKED_AT = 10_000
+"""Of unfinished jobs so many tell which manifests they are of."""
+
 WITHDRAWN = "withdrawn"
 WITHDRAWN_MESSAGE = "no manifest asks for it any more"
 
@@ -60,6 +63,30 @@ def manifest_id(path: str) -> Select[int]:
 def move_manifest(manifest_id: int, path: str) -> Update:
     """Let an imported file lie elsewhere."""
     return update(manifests).where(manifests.c.id == manifest_id).values(path=path)
+
+
+def run_settings_of(paths: Collection[str] | None) -> Select[str]:
+    """Read what the last runs of these files went by, the latest first; None: of unfinished work.
+
+    Of very much unfinished work a part tells.
+    """
+    query = select(manifests.c.run_settings).where(manifests.c.run_settings.is_not(None))
+    if paths is not None:
+        query = query.where(manifests.c.path.in_(paths))
+    else:
+        query = query.where(manifests.c.id.in_(_of_unfinished_work()))
+    return query.order_by(manifests.c.imported_at.desc(), manifests.c.id.desc())
+
+
+def _of_unfinished_work() -> Select[int]:
+    left = select(jobs.c.id).where(jobs.c.finished_at.is_(None)).limit(UNFINISHED_LOOKED_AT)
+    return select(rows.c.manifest_id).where(rows.c.job_id.in_(left))
+
+
+def keep_run_settings(manifest_ids: Collection[int] | None, text: str) -> Update:
+    """Note what a run of these manifests goes by; None: one of all unfinished work."""
+    of_run = _of_unfinished_work() if manifest_ids is None else manifest_ids
+    return update(manifests).where(manifests.c.id.in_(of_run)).values(run_settings=text)
 
 
 def count_rows_of(manifest_id: int) -> Select[int]:

@@ -1,0 +1,135 @@
+"""Which table each manifest was run with last: a note in the folder of this account's state.
+
+It only helps to find tables. Without a home, or with one that can't be written to, there is none.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+MOST_NOTES = 1_000
+_FILE = "tables.jsonl"
+_AMOUNT = re.compile(r"\d{1,12}(\.\d{1,6})?", re.ASCII)
+_TRIES = 250
+_PAUSE_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """A manifest and a table that it was run with.
+
+    ``table`` is a URL without a password. ``paid_usd`` is what the whole table had paid or
+    reserved after its last run, in US dollars; None: that did not come to its end.
+    """
+
+    manifest: str
+    sha256: str
+    table: str
+    at: str
+    paid_usd: str | None = None
+
+
+class TableMemory:
+    """The notes; ``folder`` is None where there is no place for them."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+
+    def of(self, paths: Collection[str], digests: Collection[str]) -> list[Note]:
+        """Return the notes of manifests at these paths, or with these bytes, the latest first."""
+        return [
+            note
+            for note in reversed(self._notes())
+            if note.manifest in paths or note.sha256 in digests
+        ]
+
+    def add(self, notes: Sequence[Note]) -> None:
+        """Keep notes; of one manifest and table the latest counts."""
+        new = {(each.manifest, each.table) for each in notes}
+
+        def added(there: Sequence[Note]) -> list[Note]:
+            kept = [each for each in there if (each.manifest, each.table) not in new]
+            return [*kept, *notes][-MOST_NOTES:]
+
+        if notes:
+            self._change(added)
+
+    def note_paid(self, table: str, paid_usd: str | None) -> None:
+        """Keep what a table has paid; None: a run of it may pay from now on."""
+        self._change(
+            lambda there: [
+                replace(each, paid_usd=paid_usd) if each.table == table else each for each in there
+            ]
+        )
+
+    def _change(self, change: Callable[[Sequence[Note]], Sequence[Note]]) -> None:
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _alone(self._folder / "tables.lock"):
+                self._write(change(self._notes()))
+        except OSError as error:
+            log.info("which table was used can't be noted: %s", error)
+
+    def _notes(self) -> list[Note]:
+        if self._folder is None:
+            return []
+        try:
+            lines = (self._folder / _FILE).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return []
+        return [note for note in map(_note, lines) if note is not None]
+
+    def _write(self, notes: Sequence[Note]) -> None:
+        assert self._folder is not None
+        text = "".join(f"{json.dumps(asdict(note))}\n" for note in notes)
+        file, part = tempfile.mkstemp(dir=self._folder, prefix=".tables-")
+        try:
+            with os.fdopen(file, "w", encoding="utf-8") as whole:
+                whole.write(text)
+            Path(part).replace(self._folder / _FILE)
+        except OSError:
+            with suppress(OSError):
+                Path(part).unlink()
+            raise
+
+
+def _note(line: str) -> Note | None:
+    try:
+        note = Note(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
+    texts = (note.manifest, note.sha256, note.table, note.at, note.paid_usd or "0")
+    if not all(isinstance(text, str) for text in texts) or not _AMOUNT.fullmatch(texts[-1]):
+        return None
+    return note
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other runs out for a moment; a lock that can't be had is gone without."""
+    file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_SECONDS)
+            except OSError:
+                break  # a file system without locks
+            else:
+                break
+        yield
+    finally:
+        os.close(file)
