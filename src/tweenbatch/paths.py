@@ -103,6 +103,12 @@ def state_folder() -> Path | None:
     return None if home is None else home / ".local" / "state" / "tweenbatch"
 
 
+def marks_folder() -> Path | None:
+    """Return the folder for marks of how far tables had come, if there can be one."""
+    state = state_folder()
+    return None if state is None else state / "marks"
+
+
 def frame_roots(manifest: Path, named: Collection[Path]) -> frozenset[Path]:
     """Return the real folders in which the local frames of a manifest may lie.
 

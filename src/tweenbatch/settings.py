@@ -65,6 +65,8 @@ class RunSettings(BaseModel):
     stop_at: datetime | None = None
     grace: timedelta = DEFAULT_GRACE
     settle: timedelta = DEFAULT_SETTLE
+    absent_after: timedelta | None = None
+    """How long after its sending a person takes a submission to have ended; None: it is proven."""
     same_failures: Annotated[int, Field(ge=1)] = DEFAULT_SAME_FAILURES
     keep_going: bool = False
     old_failures: OldFailures | None = None
@@ -76,6 +78,7 @@ class RunSettings(BaseModel):
     trust_table: bool = False
     new_table: bool = False
     """Begin a table also where another one has paid for the same rows."""
+    pay_again: bool = False
     accept_price: bool = False
     fetch_only: bool = False
     """Only clips that are made are brought home; nothing is submitted and nothing waited for."""

@@ -215,9 +215,9 @@ def test_the_rest_is_paid_for_once_all_that_was_paid_for_must_have_ended(
     tweenbatch: Command, fal: Server
 ) -> None:
     lose_the_second_of_two_takes(tweenbatch)
-    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    day_ago = datetime.now(UTC) - timedelta(days=1)
     with RunnerLock(f"sqlite:///{tweenbatch.folder / 'tweenbatch.db'}") as lock:
-        lock.remember(Reach(run_id=1, attempt_id=1, at=hour_ago))
+        lock.remember(Reach(run_id=1, attempt_id=1, at=day_ago))
     later = tweenbatch(*TRUST)
     assert later.returncode == 0, later.stderr
     assert tweenbatch.jobs() == {"succeeded": 2}

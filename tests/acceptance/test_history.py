@@ -7,7 +7,8 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def play_one_doubt(folder: Path, *faults: dict[str, Any]) -> dict[str, Any]:
         fal_settings = Settings(seconds=60.0)
         async with world(folder, rows=16, fal_settings=fal_settings) as here:
             here.script(*faults)
-            result = await here.run(concurrency=1)
+            result = await here.run(concurrency=1, absent_after=timedelta(minutes=10))
             assert result.exit_code is ExitCode.SUCCEEDED
             return here.ledger()
 
@@ -159,3 +160,89 @@ def test_one_list_that_lacks_a_request_is_not_believed(tmp_path: Path) -> None:
         {"on": "history", "do": "lag", "seconds": 660, "prompt_contains": "prompt 2"},
     )
     assert (ledger["posts"], ledger["duplicate_count"]) == (16, 0)
+
+
+LONG = 16 * 60.0
+SHORT = 36.0
+
+
+@pytest.mark.parametrize(
+    ("longer", "ahead"),
+    [(LONG, 0.0), (LONG, 5 * 3600.0), (3 * 3600.0, -5 * 3600.0), (14 * 3600.0, 26 * 3600.0)],
+)
+def test_one_that_takes_long_is_not_taken_for_absent_though_all_others_are_quick(
+    tmp_path: Path, longer: float, ahead: float
+) -> None:
+    """Its reply is lost, and our clock is hours off; that is mended in the middle of the run."""
+
+    async def body() -> None:
+        fal_settings = Settings(seconds=SHORT, slots=2)
+        async with world(tmp_path, rows=40, fal_skew=-ahead, fal_settings=fal_settings) as here:
+            here.script(
+                {"on": "submit", "do": "reset", "at": "reply", "nth": 2},
+                {
+                    "on": "generation",
+                    "do": "delay",
+                    "seconds": longer - SHORT,
+                    "prompt_contains": "prompt 2",
+                    "times": 1,
+                },
+            )
+            asyncio.get_running_loop().call_later(600.0, here.clock.jump, -ahead)
+            await here.run(concurrency=2)
+            assert here.ledger()["posts"] == 40
+            await asyncio.sleep(longer)
+            here.load(41)
+            result = await here.run(concurrency=2)
+            assert result.exit_code is ExitCode.SUCCEEDED
+            assert here.ledger()["posts"] == 41
+            assert here.ledger()["duplicate_count"] == 0
+
+    virtually(body, within_seconds=4 * 24 * 3600)
+
+
+@pytest.mark.parametrize("do", [{"do": "hang"}, {"do": "drip", "seconds": 10}])
+def test_a_list_that_never_ends_keeps_a_run_waiting_for_a_minute(
+    tmp_path: Path, do: dict[str, Any]
+) -> None:
+    async def body() -> None:
+        async with world(tmp_path, rows=1) as here:
+            here.script({"on": "history", **do})
+            began = asyncio.get_running_loop().time()
+            result = await here.run()
+            assert result.exit_code is ExitCode.SUCCEEDED
+            assert asyncio.get_running_loop().time() - began < 90.0
+            assert "fal's list of past requests can't be read" in "".join(here.diary.notices)
+
+    virtually(body)
+
+
+def test_the_limit_of_a_day_holds_where_the_clocks_are_hours_apart(tmp_path: Path) -> None:
+    """By our clock a day has just begun, by fal's, which dates submissions, it has not."""
+
+    async def body() -> None:
+        start = datetime.now().astimezone().replace(hour=2, minute=0).astimezone(UTC)
+        async with world(tmp_path, rows=5, start=start, fal_skew=-5 * 3600.0) as here:
+            for _ in range(2):
+                result = await here.run(max_cost_per_day=Decimal("1.12"))
+                assert result.exit_code is ExitCode.LIMIT
+                assert here.ledger()["posts"] == 2
+
+    virtually(body)
+
+
+@pytest.mark.parametrize("ahead", [7 * 3600.0, -7 * 3600.0])
+def test_a_request_is_found_by_fal_s_clock_whatever_ours_says(tmp_path: Path, ahead: float) -> None:
+    """It is the only one, so that no other tells how far the clocks are apart."""
+
+    async def body() -> None:
+        async with world(tmp_path, rows=1, fal_skew=-ahead) as here:
+            here.script({"on": "submit", "do": "reset", "at": "reply"})
+            asyncio.get_running_loop().call_later(1.0, here.clock.jump, -ahead)
+            # By the clock that jumps, the first run has waited long enough for it.
+            await here.run()
+            result = await here.run()
+            assert result.exit_code is ExitCode.SUCCEEDED
+            assert here.ledger()["posts"] == 1
+
+    virtually(body)

@@ -12,7 +12,10 @@ from support import manifests
 from support.command import Command
 from support.fal import Server
 from support.terminal import terminal
+from support.virtual import virtually
+from support.world import world
 from tweenbatch.cli.streams import PlainFormatter
+from tweenbatch.run.session import ExitCode
 
 RUN = ("run", "manifest.csv", "--yes")
 STEERS = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eevil\u2028\u2066\r\x08"
@@ -39,8 +42,8 @@ def test_no_text_of_a_manifest_or_of_fal_steers_the_terminal(
     manifests.project(tweenbatch.folder, 0)
     row = manifests.rows(1, prompt=f"p{STEERS_A_PROMPT}", name=f"n{STEERS}", tags=f"t{STEERS}")
     manifests.write(tweenbatch.folder / "manifest.csv", row)
-    body = {"detail": [{"msg": f"m{STEERS}", "type": f"t{STEERS}", "loc": [f"l{STEERS}"]}]}
-    fal.script({"on": "result", "do": "reply", "status": 422, "body": body})
+    texts = {"message": f"m{STEERS}", "type": f"t{STEERS}"}
+    fal.script({"on": "generation", "do": "fail", "status": 422, **texts})
     loud = replace(tweenbatch, environment={"TWEENBATCH_LOG": "debug"})
     for arguments in (RUN, ("run", "--logs"), ("status",), ("plan", "manifest.csv"), ("retry",)):
         said = loud(*arguments)
@@ -153,19 +156,27 @@ def test_a_formula_goes_out_as_a_text_and_comes_back_as_the_same_clip(
     ],
 )
 def test_what_was_paid_for_and_can_not_be_read_is_kept_and_never_bought_again(
-    tweenbatch: Command, fal: Server, change: dict[str, Any]
+    tmp_path: Path, change: dict[str, Any]
 ) -> None:
-    manifests.project(tweenbatch.folder, 1)
     extra = {"seed": f"kept{STEERS}", "tail": "x" * 9000}
-    set_ = {**change.get("set", {}), **extra}
-    fal.script({"on": "result", "do": "change", **change, "set": set_})
-    assert tweenbatch(*RUN).returncode == 1
-    (row,) = csv.DictReader(tweenbatch("export").stdout.splitlines())
-    assert row["error_type"] == "paid_unreadable"
-    assert row["billed"] == "yes"
-    kept = row["error_message"]
-    assert '"seed": "kept' in kept
-    assert shows_only_text(kept)
-    assert 4096 <= len(kept) <= 4200
-    assert tweenbatch("run").returncode in (0, 1)
-    assert fal.ledger()["posts"] == 1
+    unreadable = {
+        "on": "result",
+        "do": "change",
+        **change,
+        "set": {**change.get("set", {}), **extra},
+    }
+
+    async def body() -> None:
+        async with world(tmp_path, rows=1) as played:
+            played.script(unreadable, {"on": "history", "do": "reply", "status": 403})
+            assert (await played.run()).exit_code is ExitCode.FAILED
+            (left,) = played.store.attention()
+            assert left.error_type == "paid_unreadable"
+            kept = left.error_message or ""
+            assert '"seed": "kept' in kept
+            assert shows_only_text(kept)
+            assert 4096 <= len(kept) <= 4200
+            await played.run()
+            assert played.ledger()["posts"] == 1
+
+    virtually(body)

@@ -87,7 +87,7 @@ def test_a_folder_outside_that_is_not_there_any_more_is_not_made_again(
     gone = tmp_path_factory.mktemp("disk") / "shots"
     assert tweenbatch(*RUN, *ONE, "--output", str(gone)).returncode == 3
     shutil.rmtree(gone)
-    assert tweenbatch("run", "--yes").returncode == 0
+    assert tweenbatch("run", "--yes").returncode == 1, "the clip in it can't be found"
     assert not gone.exists()
     assert clips(tweenbatch.folder / "videos") == {"clip-2.mp4", "clip-3.mp4"}
 

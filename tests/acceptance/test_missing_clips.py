@@ -3,7 +3,9 @@
 import hashlib
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -248,3 +250,29 @@ def test_what_can_t_be_fetched_now_is_laid_aside_and_fetched_by_the_next_run(
     assert tweenbatch(*RUN).returncode == 0
     assert recorded_clips_are_there(tweenbatch)
     assert nothing_was_paid(tweenbatch, fal)
+
+
+def test_a_clip_that_was_given_up_comes_back_for_nothing_and_that_is_what_is_proposed(
+    tweenbatch: Forked, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, ROWS + 1)
+    fal.script(GONE)
+    assert tweenbatch(*RUN).returncode == 3
+    with closing(sqlite3.connect(tweenbatch.folder / "tweenbatch.db")) as table:
+        table.execute("UPDATE attempts SET unfetched_since = '2020-01-01 00:00:00.000000'")
+        table.commit()
+    given_up = tweenbatch(*RUN)
+    assert given_up.returncode == 1
+    assert tweenbatch.jobs() == {"succeeded": ROWS, "failed": 1}
+    job = f"clip-{ROWS + 1}"
+    for said in (given_up, tweenbatch("status"), tweenbatch("show", job)):
+        free, _, _ = said.stdout.partition("tweenbatch retry")
+        assert "tweenbatch fetch" in free, "what costs nothing is proposed first"
+    assert "tweenbatch fetch" in tweenbatch("retry", "--name", job).stderr
+    assert tweenbatch("fetch").returncode == 1, "still nowhere"
+    assert tweenbatch.jobs() == {"succeeded": ROWS, "failed": 1}
+    fal.script()
+    assert tweenbatch("fetch").returncode == 0
+    assert tweenbatch.jobs() == {"succeeded": ROWS + 1}
+    assert recorded_clips_are_there(tweenbatch)
+    assert fal.totals()["posts"] == ROWS + 1

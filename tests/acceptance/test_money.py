@@ -158,7 +158,7 @@ def test_where_the_history_can_t_be_read_the_job_stays_uncertain_with_its_price(
     )
     run = tweenbatch(*RUN, "--concurrency", "1")
     assert run.returncode == 5
-    assert f"can't be read (HTTP {status})" in run.stderr
+    assert f"can't be read (HTTP {status}: " in run.stderr
     assert "$0.56 is uncertain" in run.stdout
     assert "clip-2  uncertain ($0.56)" in run.stdout
     assert tweenbatch.jobs() == {"succeeded": 2, "uncertain": 1}

@@ -56,7 +56,7 @@ def test_a_forked_run_is_the_installed_command(forked: Forked, fal: Server) -> N
     said = []
     for command in (installed, forked):
         write_wave(command.folder, 1, rows=2)
-        run = command(*WAVE)
+        run = command(*WAVE, "--pay-again")
         assert run.returncode == 0
         said.append((run.stdout, run.stderr))
     assert said[0] == said[1]

@@ -72,7 +72,7 @@ def test_what_another_table_has_paid_for_is_refused_with_the_ways_on(
         assert refused.stderr.count("\n") == 1
     assert fal.totals()["posts"] == 3
     assert set(command.folder.iterdir()) == before, "nothing is left behind"
-    assert command(*arguments, "--new-table").returncode == 0
+    assert command(*arguments, "--new-table", "--pay-again").returncode == 0
     assert fal.totals()["posts"] == 6
     assert command(*arguments).returncode == 0
     assert fal.totals()["posts"] == 6
@@ -197,7 +197,7 @@ def test_without_a_memory_the_table_beside_the_manifest_is_found(
     refused = lonely(*arguments)
     assert refused.returncode == 2
     assert "has paid for 3 clips" in refused.stderr
-    assert lonely(*arguments, "--new-table").returncode == 0
+    assert lonely(*arguments, "--new-table", "--pay-again").returncode == 0
     assert fal.totals()["posts"] == 6
 
 

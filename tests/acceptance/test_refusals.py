@@ -275,7 +275,7 @@ def test_an_unreachable_service_is_said_and_costs_no_attempt(tweenbatch: Command
         tweenbatch.folder / "manifest.csv", manifests.rows(2, start_image=url, end_image=url)
     )
     alone = replace(tweenbatch, connect_to="http://127.0.0.1:1")
-    stopped = alone(*RUN, "--max-duration", "2s")
+    stopped = alone(*RUN, "--max-duration", "12s")
     assert stopped.returncode == 4
     assert "no connection to queue.fal.run" in stopped.stderr
     assert "next submission in" in stopped.stderr

@@ -28,7 +28,7 @@ def in_doubt(tweenbatch: Command, fal: Server) -> int:
     ("history", "why"),
     [
         ((), "it may still be running at fal"),
-        ((NO_HISTORY,), "fal's list of past requests can't be read (HTTP 403)"),
+        ((NO_HISTORY,), "fal's list of past requests can't be read (HTTP 403: "),
     ],
 )
 def test_why_a_submission_stays_uncertain_is_said_at_the_end(

@@ -62,7 +62,7 @@ def test_the_key_is_found_in_what_a_command_says(tweenbatch: Command) -> None:
         {"on": "submit", "do": "reset", "at": "reply"},
         {"on": "status", "do": "reply", "status": 403, "body": {"detail": canary.KEY}},
         {"on": "upload", "do": "reply", "status": 422, "body": {"detail": canary.KEY}},
-        {"on": "result", "do": "change", "set": {"video": f"Key {canary.KEY}"}},
+        {"on": "generation", "do": "fail", "status": 422, "type": "a", "message": canary.KEY},
     ],
 )
 def test_trouble_at_full_loudness_shows_no_key(
@@ -110,8 +110,8 @@ def test_a_redacted_export_tells_neither_what_was_asked_for_nor_where_it_lies(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 2)
-    body = {"detail": [{"msg": "so it was not", "type": "not_so", "loc": ["body"]}]}
-    fal.script({"on": "result", "do": "reply", "nth": 1, "status": 422, "body": body})
+    refused = {"status": 422, "type": "not_so", "message": "so it was not"}
+    fal.script({"on": "generation", "do": "fail", "nth": 1, **refused})
     tweenbatch(*RUN)
     assert tweenbatch.jobs() == {"failed": 1, "succeeded": 1}
     whole = list(csv.DictReader(tweenbatch("export").stdout.splitlines()))

@@ -57,7 +57,7 @@ def test_the_exit_code_is_that_of_the_run_when_nobody_listens(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 1)
-    fal.script({"on": "result", "do": "change", "drop": ["video"]})
+    fal.script({"on": "generation", "do": "fail", "status": 422, "type": "missing"})
     assert piped(tweenbatch, "run >/dev/full 2>&1").returncode == 1
 
 

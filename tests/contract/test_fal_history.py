@@ -86,6 +86,19 @@ async def test_every_page_is_read_and_every_request_counted_once() -> None:
     assert [query.get("cursor") for query in asked] == [None, ["two"], ["three"]]
 
 
+async def test_no_more_pages_are_read_than_are_asked_for() -> None:
+    pages = [
+        {"items": [{**ITEM, "request_id": f"r-{n}"}], "has_more": n < 5, "next_cursor": f"{n}"}
+        for n in range(6)
+    ]
+    for most, whole in ((2, False), (5, False), (6, True), (7, True)):
+        async with serving(*pages) as (fal, asked):
+            history = History(fal=fal, clock=SystemClock())
+            found, all_of_it = await history.latest(KLING_O1.id, NOON, pages=most)
+        assert len(found) == len(asked) == min(most, 6)
+        assert all_of_it is whole
+
+
 async def test_pages_that_lead_in_a_circle_come_to_an_end() -> None:
     async with serving({"items": [], "has_more": True, "next_cursor": "again"}) as (fal, asked):
         with pytest.raises(Unintelligible, match="no end"):

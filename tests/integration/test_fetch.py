@@ -5,6 +5,7 @@ import hashlib
 import random
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -226,7 +227,7 @@ async def test_a_whole_clip_of_another_size_than_fal_says_is_kept(tmp_path: Path
 async def test_a_file_that_is_larger_than_any_clip_is_not_taken(
     tmp_path: Path, emulator: Emulator, fal: Fal, url: str, most: int
 ) -> None:
-    emulator.add_fault(on="download", do="endless")
+    emulator.add_fault(on="download", do="endless", extra_bytes=5_000_000)
     with pytest.raises(DownloadFailed, match=f"more than {most:,} bytes came"):
         await fetched(fal, tmp_path, ready(url), max_bytes=most)
     assert files(tmp_path) == []
@@ -250,9 +251,10 @@ async def test_what_two_transfers_made_is_never_the_reason_to_give_a_clip_up(
             writer.write(answer(200, CLIP)[: CUT - len(CLIP)])
             writer.close()
 
+    overdue = replace(ready(), unfetched_since=datetime(2020, 1, 1, tzinfo=UTC))
     async with wire(behave) as server, Fal.connect(connect_to=server.url, key=KEY) as fal:
         with pytest.raises(DownloadFailed):
-            await fetched(fal, tmp_path, ready())
+            await fetched(fal, tmp_path, overdue)
     assert files(tmp_path) == []
 
 

@@ -109,7 +109,7 @@ TABLES: dict[str, Bomb] = {
     "one prompt.parquet": lambda: _table(_with(prompt=_same("y" * 131_000, MEGA))),
     "nothing first.parquet": lambda: _table(_with(note=_same("y" * 130_000, MEGA, nulls=1))),
     "long rows.parquet": lambda: _table(
-        _with(4_900, note=_same("y" * 75_000, 4_900), shot=_random(4_900))
+        _with(4_900, note=_same("y" * 40_000, 4_900), shot=_random(4_900))
     ),
     "rows.parquet": lambda: _table({"prompt": _same("x", 10 * MEGA)}),
     "nothing.parquet": lambda: _table(
@@ -190,16 +190,16 @@ def _bzip2() -> bytes:
 
 BOOKS: dict[str, Bomb] = {
     "empty strings.xlsx": lambda: _strings(b"<si/>" * 2 * MEGA),
-    "a string.xlsx": lambda: _strings(b"<si><t>" + b"y" * 60 * MEGA + b"</t></si>"),
-    "a string of pieces.xlsx": lambda: _strings(b"<si>" + b"<r><t>y</t></r>" * MEGA + b"</si>"),
+    "a string.xlsx": lambda: _strings(b"<si><t>" + b"y" * 145 * MEGA + b"</t></si>"),
+    "a string of pieces.xlsx": lambda: _strings(b"<si>" + b"<r><t>y</t></r>" * 2 * MEGA + b"</si>"),
     "strings.xlsx": lambda: _strings(
         b"".join(b"<si><t>%d%s</t></si>" % (n, b"y" * 30_000) for n in range(6_000))
     ),
     "a long text.xlsx": lambda: _repeated("y" * 32_000),
     "a too long text.xlsx": lambda: _repeated("y" * 200_000),
     "unpacked.xlsx": lambda: _sheet(before(_ROWS, b" " * 160 * MEGA)),
-    "depth.xlsx": lambda: _sheet(before(_ROWS, b"<a>" * MEGA)),
-    "cells.xlsx": lambda: _sheet(before(_ROWS, _row(3, '<c r="A3"/>' * MEGA))),
+    "depth.xlsx": lambda: _sheet(before(_ROWS, b"<a>" * 3 * MEGA)),
+    "cells.xlsx": lambda: _sheet(before(_ROWS, _row(3, '<c r="A3"/>' * 3 * MEGA))),
     "rows.xlsx": lambda: _sheet(before(_ROWS, b"<row/>" * 2 * MEGA)),
     "attributes.xlsx": lambda: _sheet(
         before(_ROWS, b"<row " + b" ".join(b'a%d=""' % n for n in range(300_000)) + b"/>")
@@ -224,7 +224,7 @@ BOOKS: dict[str, Bomb] = {
     ),
     "styles.xlsx": lambda: altered(_BOOK, STYLES, before(b"</cellXfs>", b"<xf/>" * MEGA)),
     "a long style.xlsx": lambda: altered(
-        _BOOK, STYLES, before(b"</cellXfs>", b"<xf a='" + b"y" * 30 * MEGA + b"'/>")
+        _BOOK, STYLES, before(b"</cellXfs>", b"<xf a='" + b"y" * 40 * MEGA + b"'/>")
     ),
     "sheets.xlsx": lambda: _sheets(40_000),
     "the same sheet.xlsx": lambda: altered(
@@ -241,3 +241,6 @@ BOOKS: dict[str, Bomb] = {
 BOMBS = TEXTS | TABLES | BOOKS
 HARMLESS = {"dimension.xlsx": 1, "wide empty rows.xlsx": 1, "long rows.parquet": 4_900}
 """They are read, so many rows: what they claim counts for nothing, or they are just long."""
+
+STOPPED = {"prefixes.parquet": "it takes too much memory"}
+"""Nothing in the file tells what it unfolds to: the want of memory is what refuses it."""

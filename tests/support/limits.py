@@ -30,6 +30,8 @@ def outcome(path: Path) -> str:
     try:
         rows = read(path, Reading()).rows
     except ManifestError as error:
+        if "not enough memory" in str(error):
+            return "it takes too much memory"
         lines = [str(problem) for problem in error.problems]
         good = error.path == path and lines and all(line.isprintable() for line in lines)
         return "one line" if good else f"not about this file: {error}"

@@ -50,7 +50,10 @@ MAY_USE: dict[str, set[str]] = {
     "frames": {"errors", "files", "models", "records", "tweenbatch"},
     "clips": {"errors"},
     "manifest": {"errors", "files", "frames", "models", "paths", "records", "tweenbatch"},
-    "plan": {"clips", "errors", "fal", "models", "paths", "records", "settings", "states", "store"},
+    "plan": {
+        *("clips", "errors", "fal", "files", "models", "paths", "records", "settings", "states"),
+        "store",
+    },
     "store": {"clock", "errors", "files", "records", "states"},
     "fal": {"clock", "errors", "loopback", "records"},
     "stages": {"clips", "clock", "errors", "fal", "files", "frames", "models", "records", "states"},

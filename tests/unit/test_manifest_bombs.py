@@ -31,6 +31,7 @@ def test_a_bomb_is_refused_in_words_about_it_in_little_memory(tmp_path: Path, gr
     outcomes = {line["name"]: line["outcome"] for line in lines if "outcome" in line}
     expected = dict.fromkeys(GROUPS[group], "one line")
     expected |= {name: f"read: {rows}" for name, rows in bombs.HARMLESS.items() if name in expected}
+    expected |= {name: words for name, words in bombs.STOPPED.items() if name in expected}
     ended = {line["name"]: line["status"] for line in lines if line.get("status")}
     assert ended == {}, "not within its seconds"
     assert outcomes == expected

@@ -10,7 +10,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 from pyarrow import parquet
 
-from support import workbooks
+from support import bombs, workbooks
 from tweenbatch.errors import MOST_CHARS_SHOWN, ManifestError, Problem
 from tweenbatch.frames.cache import Memory
 from tweenbatch.manifest import Reading, read, read_all
@@ -113,6 +113,31 @@ def test_pieces_of_a_rich_text_are_one_text_without_its_reading_aid(tmp_path: Pa
     )
     path.write_bytes(book)
     assert [row.prompt for row in read(path, Reading()).rows] == ["she goes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("columns.csv", "the header has 1,000,000 columns"),
+        ("names.json", "its objects have more than 1,000 different names"),
+        ("one long name.csv", "the names of the columns have more than 50,000 characters"),
+        ("objects.parquet", "column 'note' is of the kind struct<a: int64>"),
+        ("one too long word.parquet", "a cell has 1,000,000 characters; at most 131,072 are read"),
+        ("laughs.xlsx", "it declares entities, which no spreadsheet does"),
+        ("laughs in UTF-16.xlsx", "it declares entities"),
+        ("laughs in a style.xlsx", "it declares entities"),
+        ("outside.xlsx", "it declares entities"),
+        ("bzip2.xlsx", "is packed as no workbook is"),
+        ("farther.xlsx", "row 2000000000 comes after row 2"),
+        ("sheets.xlsx", "it has more than 1,000 sheets"),
+        ("a lie.xlsx", "can't be read as XLSX (Bad CRC-32 for file 'xl/sharedStrings.xml')"),
+    ],
+)
+def test_what_is_too_much_is_said(tmp_path: Path, name: str, words: str) -> None:
+    data = bombs.BOMBS[name]()
+    path = tmp_path / name
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    assert words in refused(path)
 
 
 def test_more_problems_than_anybody_reads_end_the_reading(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Damaged manifests are read, or refused in words about the file; nothing else comes of them.
 
-``TWEENBATCH_FUZZ_SEEDS=100000`` tries so many for each format, and ``TWEENBATCH_FUZZ_FIRST`` says
-from which seed on. A failure names its seed: ``damaged("xlsx", 7)`` is that file.
+``TWEENBATCH_TEST_SEEDS=100000`` tries so many of each format, ``TWEENBATCH_TEST_SEED=7`` one alone.
+A failure names its seed: ``damaged("xlsx", 7)`` is that file.
 """
 
 import json
@@ -14,8 +14,9 @@ import pytest
 
 from support import damaged, limits
 
-SEEDS = int(os.environ.get("TWEENBATCH_FUZZ_SEEDS", "1000"))
-FIRST = int(os.environ.get("TWEENBATCH_FUZZ_FIRST", "0"))
+ONE_SEED = os.environ.get("TWEENBATCH_TEST_SEED")
+FIRST = int(ONE_SEED or 0)
+SEEDS = 1 if ONE_SEED else int(os.environ.get("TWEENBATCH_TEST_SEEDS", "1000"))
 
 
 @pytest.mark.parametrize("suffix", damaged.WHOLE)
@@ -42,5 +43,5 @@ def test_a_damaged_file_is_read_or_refused_in_words_about_it(tmp_path: Path, suf
         name: said for name, said in outcomes.items() if not said.startswith(("one line", "read"))
     }
     assert bad == {}
-    assert {said.partition(":")[0] for said in outcomes.values()} == {"one line", "read"}
+    assert SEEDS < 100 or len({said.partition(":")[0] for said in outcomes.values()}) == 2
     assert ran.stderr == ""

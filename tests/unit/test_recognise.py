@@ -8,7 +8,12 @@ import pytest
 from support.jobs import NOON, job
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Frame, Job, JobSpec, PastRequest
-from tweenbatch.stages.match_history import frames_to_see, recognise
+from tweenbatch.stages.match_history import (
+    frames_to_see,
+    is_like_ours,
+    may_be_wanted,
+    recognise,
+)
 from tweenbatch.states import State
 
 A, B = "a" * 64, "b" * 64
@@ -123,3 +128,45 @@ def test_only_those_frames_are_looked_at_that_decide_something() -> None:
         past("r4", None),
     ]
     assert frames_to_see(jobs, requests, KLING_O1) == {UPLOADED}
+
+
+OURS = f"https://v3.fal.media/files/b/panda/Xy_{A[:16]}.png"
+
+
+@pytest.mark.parametrize(
+    ("url", "may_be"),
+    [
+        (OURS, True),
+        (OURS.replace(A[:16], B[:16]), False),
+        (f"https://v3.fal.media/{B[:16]}.jpeg", False),
+        ("https://v3.fal.media/files/b/panda/Xy_sunrise.png", True),
+        (f"https://v3.fal.media/files/b/panda/Xy_{B[:15]}.png", True),
+        (f"https://v3.fal.media/files/b/panda/Xy_{B[:16]}0.png", True),
+        (UPLOADED, True),
+    ],
+)
+def test_the_name_that_we_gave_an_upload_tells_whether_it_may_be_the_frame(
+    url: str, may_be: bool
+) -> None:
+    requests = [past("r", asked(url))]
+    assert may_be_wanted(requests, [LOCAL]) == (requests if may_be else [])
+    assert may_be_wanted(requests, [LOCAL, Frame(source=url)]) == requests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "may_be", "surely"),
+    [
+        (asked(OURS, OURS), True, True),
+        (asked(OURS, ELSEWHERE), True, True),
+        (asked(ELSEWHERE), True, False),
+        (asked(UPLOADED), False, False),
+        (asked(OURS, UPLOADED), False, False),
+        (None, True, False),
+    ],
+)
+def test_a_request_is_not_of_ours_where_another_program_uploaded_a_frame(
+    arguments: Any, may_be: bool, surely: bool
+) -> None:
+    request = past("r", arguments)
+    assert is_like_ours(request, surely=False) is may_be
+    assert is_like_ours(request, surely=True) is surely

@@ -109,6 +109,13 @@ _OPTIONS = (
         "clips that can't be had just now.",
     ),
     click.option(
+        "--absent-after",
+        metavar="TIME",
+        type=Parsed("time", duration),
+        help="Take an uncertain submission that fal does not list for ended so long after it was "
+        "sent, instead of 15h. Risk: one that still runs by then is paid for twice.",
+    ),
+    click.option(
         "--same-failures",
         metavar="N",
         type=int,
@@ -134,6 +141,11 @@ _OPTIONS = (
         is_flag=True,
         help="Begin a new job table although another one has paid for the same rows: they are "
         "paid for again.",
+    ),
+    click.option(
+        "--pay-again",
+        is_flag=True,
+        help="Pay also for clips that fal's list shows as paid for, by another table or by hand.",
     ),
     click.option(
         "--digests",

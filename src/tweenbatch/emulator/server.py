@@ -4,6 +4,7 @@ import asyncio
 import random
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
+from email.utils import format_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -106,6 +107,7 @@ class Emulator:
         app = web.Application(
             client_max_size=MAX_BODY_BYTES, middlewares=[_let_go, admission(self._host)]
         )
+        app.on_response_prepare.append(self._date)
         for api in (ControlApi, SubmitApi, QueueApi, DownloadApi, StorageApi, PlatformApi):
             app.add_routes(api(site).routes())
         app.router.add_route("*", "/{path:.*}", _unknown)
@@ -131,6 +133,10 @@ class Emulator:
         self._site.journal.open()
         self._generator.prepare()
         return unfinished
+
+    async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Date an answer by the emulator's own clock, whatever this machine's says."""
+        response.headers["Date"] = format_datetime(self._site.ledger.now(), usegmt=True)
 
     async def stop(self) -> None:
         """Stop listening and leave the state as it is."""

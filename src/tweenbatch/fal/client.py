@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Awaitable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -41,6 +41,11 @@ from tweenbatch.records import PastRequest, RemoteStatus, RemoteVideo, Request
 
 T = TypeVar("T")
 
+START_TIMEOUT = timedelta(hours=12)
+"""fal ends a request that no runner has begun with by then, whatever it was waiting or tried again
+for, and charges nothing: so nothing that was submitted waits for ever unseen. No queue that is
+worth standing in is as long."""
+
 MAX_SIZE = 2**63 - 1
 """More bytes than any file has; a table holds no larger number."""
 
@@ -49,6 +54,8 @@ LIFE_SECONDS = 30 * 24 * 3600
 that names them, so that a later run can still fetch the clip."""
 
 _WITH_SUBMISSIONS = {
+    # The newer name of the header that ``start_timeout`` sends.
+    "X-Fal-Request-Start-Timeout": str(START_TIMEOUT // timedelta(seconds=1)),
     "X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": LIFE_SECONDS}),
     # Otherwise another model than the one that was asked and paid for may answer.
     "x-app-fal-disable-fallback": "true",
@@ -98,6 +105,7 @@ class Fal:
         )
         self.served_by: dict[str, str] = {}
         """What made a clip, by its request, where fal says that."""
+        self._time = transport.time
 
     @classmethod
     def connect(
@@ -148,6 +156,10 @@ class Fal:
         """
         return self._transport.untrusted - {API}
 
+    def now(self) -> datetime | None:
+        """Return the time by fal's clock; None before its first answer that tells it."""
+        return self._time.now()
+
     async def submit(self, endpoint: str, arguments: Mapping[str, Any]) -> Request:
         """Send one POST and return the request that fal made of it.
 
@@ -157,7 +169,10 @@ class Fal:
         trouble: Exception
         try:
             handle = await self._client.submit(
-                endpoint, dict(arguments), headers=dict(_WITH_SUBMISSIONS)
+                endpoint,
+                dict(arguments),
+                start_timeout=START_TIMEOUT.total_seconds(),
+                headers=dict(_WITH_SUBMISSIONS),
             )
         except TweenbatchError:
             raise

@@ -16,6 +16,7 @@ from tweenbatch.fal.addresses import CDN, KEY_HOSTS, QUEUE, Addresses, admitted
 from tweenbatch.fal.errors import http_error
 from tweenbatch.fal.exchange import Reply, exchange, http_client
 from tweenbatch.fal.pools import Pools
+from tweenbatch.fal.server_time import ServerTime
 from tweenbatch.fal.submission import accepted
 
 READS_AT_ONCE = 16
@@ -58,6 +59,7 @@ class FalTransport(httpx.AsyncBaseTransport):
         self._secrets = tuple(text for text in secrets if len(text) >= SECRET_CHARACTERS)
         self._addresses = addresses
         self._deadlines = deadlines
+        self.time = ServerTime()
         # A submission never meets a connection that the server may have left: no keep-alive.
         self._submitting = http_client(addresses, context, keepalive_connections=0)
         self._reading = Pools(addresses, context, at_once=READS_AT_ONCE)
@@ -115,6 +117,8 @@ class FalTransport(httpx.AsyncBaseTransport):
             self.untrusted.add(request.url.host)
         elif reply.status is not None:
             self.untrusted.discard(request.url.host)
+        if request.url.host in KEY_HOSTS:
+            self.time.hear(reply.headers)
         failed = reply.status is None or reply.status >= HTTPStatus.BAD_REQUEST
         secrets = (self._key, *self._secrets) if failed else self._secrets
         kept = [

@@ -237,6 +237,12 @@ def move(path: Path, place: Path) -> None:
     path.rename(place)
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder for its owner alone, and each that it lies in; those that are there stay."""
+    for each in (*reversed(folder.parents), folder):
+        each.mkdir(mode=0o700, exist_ok=True)
+
+
 def make_folder_of(root: Path, name: str) -> Path:
     """Return the folder of a file called ``name`` below the root, made where it is not there.
 

@@ -138,6 +138,7 @@ class JobFile(_Section):
     limit: Annotated[int, Field(ge=0)] | None = None
     canary: Annotated[int, Field(ge=1)] | None = None
     settle: Annotated[str, _as(duration_or_zero)] | None = None
+    absent_after: Annotated[str, _as(duration)] | None = None
     same_failures: Annotated[int, Field(ge=1)] | None = None
     keep_going: bool | None = None
     logs: bool | None = None

@@ -8,12 +8,13 @@ import json
 import logging
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+from tweenbatch.files import atomic
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class TableMemory:
         if self._folder is None:
             return
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            atomic.make_private_folder(self._folder)
             with _alone(self._folder / "tables.lock"):
                 self._write(change(self._notes()))
         except OSError as error:
@@ -94,15 +95,7 @@ class TableMemory:
     def _write(self, notes: Sequence[Note]) -> None:
         assert self._folder is not None
         text = "".join(f"{json.dumps(asdict(note))}\n" for note in notes)
-        file, part = tempfile.mkstemp(dir=self._folder, prefix=".tables-")
-        try:
-            with os.fdopen(file, "w", encoding="utf-8") as whole:
-                whole.write(text)
-            Path(part).replace(self._folder / _FILE)
-        except OSError:
-            with suppress(OSError):
-                Path(part).unlink()
-            raise
+        atomic.write(self._folder / _FILE, text.encode(), mode=0o600)
 
 
 def _note(line: str) -> Note | None:
@@ -119,7 +112,7 @@ def _note(line: str) -> Note | None:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Keep other runs out for a moment; a lock that can't be had is gone without."""
-    file = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    file = atomic.open_regular(path, os.O_RDWR, create=True)
     try:
         for _ in range(_TRIES):
             try:

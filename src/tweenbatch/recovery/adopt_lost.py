@@ -1,6 +1,6 @@
-"""What an older table lost, found in fal's list of past requests and taken over as paid work.
+"""What was paid for and the table does not know, found in fal's list and taken over as paid work.
 
-It reads, and never buys; which request is whose is judged in ``stages.recognise``.
+It reads, and never buys; which request is whose is judged in ``stages.match_history``.
 """
 
 import asyncio
@@ -9,9 +9,10 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 
 from tweenbatch import __version__
 from tweenbatch.clock import Clock
@@ -29,11 +30,17 @@ from tweenbatch.fal.addresses import serves_files
 from tweenbatch.fal.retrying import reading
 from tweenbatch.frames import inspect as frames
 from tweenbatch.models import find
-from tweenbatch.records import Intent, Job, PastRequest
+from tweenbatch.records import Frame, Intent, Job, PastRequest
 from tweenbatch.recovery.stale_table import KEPT, Doubt, when
 from tweenbatch.stages.history import MARGIN, History
-from tweenbatch.stages.match_history import frames_to_see, recognise
-from tweenbatch.stages.reconcile import Evidence, judge, quarantine
+from tweenbatch.stages.match_history import (
+    failed,
+    frames_to_see,
+    is_like_ours,
+    may_be_wanted,
+    recognise,
+)
+from tweenbatch.stages.reconcile import LONGEST_LIFE, Evidence, judge, longest_life
 from tweenbatch.states import ImpossibleTransition, State
 from tweenbatch.store import Store
 from tweenbatch.store.thread import TableThread
@@ -41,6 +48,11 @@ from tweenbatch.store.thread import TableThread
 log = logging.getLogger(__name__)
 
 EVER = datetime.min.replace(tzinfo=UTC)
+
+MOST_PAGES = 20
+MOST_FRAMES = 100
+LOOK_SECONDS = 60.0
+"""So much a run looks up before it pays, where nothing speaks against its table."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,25 +66,30 @@ class LostAndFound:
     notice: Callable[[str], None]
     moved: Callable[[Job, State], None]
     rng: random.Random | None = None
+    absent_after: timedelta | None = None
+    """How long after its sending a person takes a request to have ended, if one has said it."""
     _contents: dict[str, str] = field(default_factory=dict)
     _run_id: int | None = None
 
     async def look(self, found: Doubt | None) -> str | None:
-        """Adopt what was paid for; return why nothing must be submitted yet, if there is a reason.
+        """Adopt what an older table lost; return why nothing must be submitted yet, if so.
 
         Without a doubt it looks back as far as fal's list goes.
         """
-        now = self.clock.now()
-        since = found.since if found else now - KEPT
+        now = self._now()
+        # What was at work at fal then had been sent before.
+        since = min(found.since, now) - LONGEST_LIFE if found else now - KEPT
         adopted = strangers = 0
         pause = timedelta(0)
         try:
             for endpoint in sorted({each.endpoint for each in await self.table(self.store.unpaid)}):
                 history = History(fal=self.fal, clock=self.clock, rng=self.rng)
                 listed = await history.since(endpoint, since)
-                pause = max(pause, quarantine(listed))
+                pause = max(pause, longest_life(listed, self.absent_after))
                 free = await self._free(endpoint, listed, since)
-                taken = await self._adopt(endpoint, free)
+                jobs = await self.table(self.store.waiting, endpoint, _prompts(free))
+                await self._see(await self._to_see(jobs, free), most=None)
+                taken = len(await self._adopt(jobs, free))
                 adopted += taken
                 strangers += len(free) - taken
         except (Answered, Unreachable, Unintelligible) as error:
@@ -81,13 +98,77 @@ class LostAndFound:
             await self._close_run(adopted)
         self._tell(adopted, strangers, since)
         left = await self.table(self.store.unpaid)
-        if found is not None and left and self.clock.now() < found.paid_until + pause:
+        if found is not None and left and self._now() < found.paid_until + pause:
             return (
                 "fal lists only what has ended, so that the last that was paid for may be missing: "
                 f"run again with --trust-table after {when(found.paid_until + pause)}; nothing is "
-                "submitted before"
+                "submitted before (--absent-after shortens that, if you know that nothing runs)"
             )
         return None
+
+    async def look_up(
+        self, known_until: datetime | None, endpoints: Collection[str] | None = None
+    ) -> datetime | None:
+        """Adopt clips that were paid for, before others like them are; it takes a bounded time.
+
+        ``known_until`` is the table's last sign of life, ``endpoints`` are those that something
+        waits for, where that is known. Returns when the last of the clips was sent, where that
+        was in a life of this table that it knows nothing of, and something else that was sent
+        then may still run.
+        """
+        since = self._now() - KEPT
+        adopted: list[PastRequest] = []
+        if endpoints is None:
+            endpoints = {each.endpoint for each in await self.table(self.store.unpaid)}
+        try:
+            for endpoint in sorted(endpoints):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    jobs, made = await self._like_those_that_wait(endpoint, since, known_until)
+                adopted += await self._adopt(jobs, made)
+        except (Answered, Unreachable, Unintelligible, TimeoutError) as error:
+            self.notice(_unasked(error))
+        finally:
+            await self._close_run(len(adopted))
+        if adopted:
+            self.notice(
+                f"{len(adopted)} clip(s) of these were paid for already, as fal's list shows, and "
+                "this table did not know it; they are collected, not paid again (--pay-again pays)"
+            )
+        ours = [each for each in adopted if is_like_ours(each, surely=known_until is None)]
+        unknown = [e.sent_at for e in ours if known_until is None or e.sent_at > known_until]
+        recent = self._now() - longest_life((), self.absent_after)
+        newest = max(unknown, default=recent)
+        left = await self.table(self.store.unpaid)
+        return newest if left and newest > recent else None
+
+    async def _like_those_that_wait(
+        self, endpoint: str, since: datetime, known_until: datetime | None
+    ) -> tuple[list[Job], list[PastRequest]]:
+        """Return jobs that wait and clips that nobody owns, as far as they may belong together."""
+        history = History(fal=self.fal, clock=self.clock, rng=self.rng)
+        listed, whole = await history.latest(endpoint, since, pages=MOST_PAGES)
+        oldest = min((item.sent_at for item in listed), default=since)
+        if not whole and (known_until is None or known_until - MARGIN < oldest):
+            self.notice(
+                f"fal lists more of {endpoint} than is looked up before a run: clips that another "
+                f"table paid for before {when(oldest)} are not recognised and paid again"
+            )
+        free = [item for item in await self._free(endpoint, listed, since) if not failed(item)]
+        jobs = await self.table(self.store.waiting, endpoint, _prompts(free))
+        free = may_be_wanted(free, list(_frames(jobs)))
+        unseen = await self._see(await self._to_see(jobs, free), most=MOST_FRAMES)
+        if unseen:
+            self.notice(
+                f"{unseen} frame(s) in fal's list can't be read, so that requests with the prompt "
+                "of a clip that is wanted now could not be compared: if they were paid for it, it "
+                "is paid again"
+            )
+        return jobs, free
+
+    def _now(self) -> datetime:
+        """Return the time by fal's clock, or else by ours; of two that differ the earlier."""
+        ours = self.clock.now()
+        return min(self.fal.now() or ours, ours)
 
     def _tell(self, adopted: int, strangers: int, since: datetime) -> None:
         self.notice(
@@ -115,25 +196,30 @@ class LostAndFound:
             job for job in await self.table(self.store.uncertain) if job.spec.endpoint == endpoint
         ]
         if doubts:
+            now = self._now()
             evidence = Evidence(
                 listed=listed,
                 own=await self.table(self.store.requests_since, endpoint, since - 2 * MARGIN),
                 key_fingerprint=self.fal.key_fingerprint,
-                now=self.clock.now(),
+                now=now,
+                ahead=self.clock.now() - now,
             )
             judged = judge(doubts, evidence).values()
             taken |= {each.found.request_id for each in judged if each.found is not None}
         return [item for item in listed if item.request_id not in taken]
 
-    async def _adopt(self, endpoint: str, free: Sequence[PastRequest]) -> int:
-        jobs = await self.table(self.store.waiting, endpoint, _prompts(free))
-        model = find(endpoint)
+    async def _to_see(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> set[str]:
+        """Return the addresses of frames whose bytes decide, and are not known by now."""
         await self._remember_uploads(jobs)
-        await self._see(frames_to_see(jobs, free, model))
-        adopted = 0
-        for job, request in recognise(jobs, free, model, self._contents):
-            adopted += await self._take_over(job, request)
-        return adopted
+        urls = frames_to_see(jobs, free, find(jobs[0].spec.endpoint)) if jobs else set()
+        return {url for url in urls if url not in self._contents and serves_files(url)}
+
+    async def _adopt(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> list[PastRequest]:
+        """Give the jobs their requests; return those that were given."""
+        if not jobs:
+            return []
+        found = recognise(jobs, free, find(jobs[0].spec.endpoint), self._contents)
+        return [request for job, request in found if await self._take_over(job, request)]
 
     async def _take_over(self, job: Job, past: PastRequest) -> bool:
         """Write one down; False where the job, or the request, has found another owner."""
@@ -185,8 +271,7 @@ class LostAndFound:
 
     async def _remember_uploads(self, jobs: Sequence[Job]) -> None:
         """Take from the table where the jobs' frames were uploaded, however long ago."""
-        both = (frame for job in jobs for frame in (job.spec.start, job.spec.end))
-        for sha256 in {frame.sha256 for frame in both if frame is not None} - {None}:
+        for sha256 in {frame.sha256 for frame in _frames(jobs)} - {None}:
             assert sha256 is not None
             url = await self.table(
                 self.store.upload_url, sha256, self.fal.key_fingerprint, since=EVER
@@ -194,8 +279,11 @@ class LostAndFound:
             if url is not None:
                 self._contents[url] = sha256
 
-    async def _see(self, urls: Collection[str]) -> None:
-        """Read the frames that fal serves; raises ``Unreachable`` where one can't be had now."""
+    async def _see(self, urls: Collection[str], *, most: int | None) -> int:
+        """Read frames that fal serves, so many at most; return how many stay unseen.
+
+        Without a limit it raises ``Unreachable`` where one can't be had now.
+        """
         room = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
         async def see(url: str) -> str | Unreachable | None:
@@ -205,21 +293,22 @@ class LostAndFound:
                 except Unreachable as error:
                     return error
 
-        unseen = [url for url in urls if url not in self._contents and serves_files(url)]
-        seen = await asyncio.gather(*map(see, unseen))
+        chosen = sorted(urls)[:most]
+        seen = await asyncio.gather(*map(see, chosen))
         gone = 0
-        for url, found in zip(unseen, seen, strict=True):
-            if isinstance(found, Unreachable):
-                raise found
-            if found is None:
+        for url, found in zip(chosen, seen, strict=True):
+            if isinstance(found, str):
+                self._contents[url] = found
+            elif found is None or most is not None:
                 gone += 1
             else:
-                self._contents[url] = found
-        if gone:
+                raise found
+        if gone and most is None:
             self.notice(
                 f"{gone} frame(s) in fal's list are gone there: nobody can "
                 "tell any more whose they were"
             )
+        return len(urls) - len(chosen) + gone
 
     async def _sha256(self, url: str) -> str | None:
         """Return the digest of a file's bytes; None for one that is gone, or no frame."""
@@ -243,3 +332,22 @@ def _prompts(requests: Sequence[PastRequest]) -> list[str]:
     inputs = (item.input for item in requests if isinstance(item.input, dict))
     texts = (each.get("prompt") for each in inputs)
     return list(dict.fromkeys(text for text in texts if isinstance(text, str)))
+
+
+def _frames(jobs: Iterable[Job]) -> Iterator[Frame]:
+    """Yield the frames of the jobs."""
+    for job in jobs:
+        yield job.spec.start
+        if job.spec.end is not None:
+            yield job.spec.end
+
+
+def _unasked(error: Exception) -> str:
+    """Say that nobody has looked, what that may cost and what to do."""
+    why = str(error) or f"it took more than {LOOK_SECONDS:g} s"
+    if isinstance(error, Answered) and error.http_status == HTTPStatus.FORBIDDEN:
+        why += ": the key lacks the permission models:requests:read"
+    return (
+        f"fal's list of past requests can't be read ({why}): a clip that was paid for and is not "
+        "in this table would be paid for again, and a lost reply can't be looked up"
+    )

@@ -8,7 +8,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 
 from tweenbatch.clock import Clock
@@ -17,7 +17,16 @@ from tweenbatch.fal import Fal, request_of
 from tweenbatch.fal.retrying import is_worth_repeating
 from tweenbatch.records import Billed, Failure, Job, Outcome
 from tweenbatch.stages.history import MARGIN, History
-from tweenbatch.stages.reconcile import BETWEEN_LISTINGS, Evidence, Judgement, Verdict, judge
+from tweenbatch.stages.reconcile import (
+    BETWEEN_LISTINGS,
+    Agreement,
+    Evidence,
+    Judgement,
+    Verdict,
+    judge,
+    latest_instant,
+    longest_life,
+)
 from tweenbatch.states import Event, ImpossibleTransition, State
 from tweenbatch.store import Store
 from tweenbatch.store.thread import TableThread
@@ -28,6 +37,10 @@ FIRST_LOOK_SECONDS = 3.0
 LOOK_CAP_SECONDS = BETWEEN_LISTINGS.total_seconds()
 LISTS_TO_PAUSE = 4.0
 """A pause is at least so many times as long as it took to read the list."""
+
+
+WRONG_BY = timedelta(days=1)
+"""A clock that was set to another zone, or to noon for midnight, is not wrong by more."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -43,6 +56,8 @@ class Reconciler:
     looked: Callable[[], None]
     """Called after each look: there may be something to take up, or nothing to wait for."""
     rng: random.Random | None = None
+    absent_after: timedelta | None = None
+    """How long after its sending a person takes a request to have ended, if one has said it."""
     doubted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when an outcome became unknown."""
     looks: int = 0
@@ -51,7 +66,7 @@ class Reconciler:
     doubt: str = ""
     """Why submissions were still uncertain after the last look; "" where none was."""
     _hopeful: bool = True
-    _absent_since: dict[int, float] = field(default_factory=dict)
+    _agreement: Agreement = field(default_factory=Agreement)
 
     @property
     def hopeful(self) -> bool:
@@ -119,34 +134,44 @@ class Reconciler:
         return Judgement(verdict=Verdict.UNPROVEN, reason=reason)
 
     async def _evidence(self, endpoint: str, jobs: Sequence[Job]) -> Evidence:
-        since = min(job.sent_at for job in jobs if job.sent_at is not None)
+        since = self._since(min(job.sent_at for job in jobs if job.sent_at is not None))
         history = History(fal=self.fal, clock=self.clock, rng=self.rng)
         listed = await history.since(endpoint, since)
         own = await self.table(self.store.requests_since, endpoint, since - 2 * MARGIN)
+        now = self.fal.now() or latest_instant(listed) or self.clock.now()
         return Evidence(
             listed=listed,
             own=own,
             key_fingerprint=self.fal.key_fingerprint,
-            now=self.clock.now(),
+            now=now,
+            ahead=self.clock.now() - now,
+            life=longest_life(listed, self.absent_after),
         )
+
+    def _since(self, sent_at: datetime) -> datetime:
+        """Return since when to read the list, should our clock have dated the submission."""
+        now = self.fal.now()
+        if now is None:
+            return sent_at
+        if sent_at > now:
+            # Our clock was ahead, nobody knows how far.
+            return now - WRONG_BY
+        return sent_at - max(timedelta(0), self.clock.now() - now)
 
     def _outcome(self, job: Job, judgement: Judgement) -> Outcome | None:
         """Return what is to be written down, if the judgement says enough."""
-        if judgement.verdict is not Verdict.ABSENT:
-            self._absent_since.pop(job.id, None)
+        assert job.attempt_id is not None
+        agreed = self._agreement.is_reached(
+            job.attempt_id, judgement.verdict, at=self.clock.monotonic()
+        )
         if judgement.found is not None:
             found = request_of(job.spec.endpoint, judgement.found.request_id)
             return Outcome(event=Event.ACCEPTED, request=job.request or found)
-        if judgement.verdict is Verdict.ABSENT:
-            now = self.clock.monotonic()
-            first = self._absent_since.setdefault(job.id, now)
-            if timedelta(seconds=now - first) >= BETWEEN_LISTINGS:
-                failure = Failure(
-                    type="proven_absent",
-                    message="fal never had the submission",
-                    billed=Billed.NO,
-                )
-                return Outcome(event=Event.PROVEN_ABSENT, failure=failure)
+        if agreed:
+            failure = Failure(
+                type="proven_absent", message="fal never had the submission", billed=Billed.NO
+            )
+            return Outcome(event=Event.PROVEN_ABSENT, failure=failure)
         log.info("still uncertain job=%d: %s", job.id, judgement.reason or judgement.verdict)
         return None
 
@@ -157,7 +182,6 @@ class Reconciler:
         except (LeaseLost, ImpossibleTransition) as error:
             log.warning("not settled job=%d: %s", job.id, error)
             return False
-        self._absent_since.pop(job.id, None)
         self.moved(after, job.state)
         self.settled = True
         if outcome.request is not None:

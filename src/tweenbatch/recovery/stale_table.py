@@ -1,7 +1,8 @@
 """Whether a table was put back from a copy, or begun anew, and so lacks what was paid for.
 
 Clips that were paid for since are missing from it, and would be paid for again. The copy says
-so itself, and the place of the table remembers how far the table had come there.
+so itself, the place of the table remembers how far the table had come there, and a mark outside
+of its folder how far the table and its copies had come.
 """
 
 from contextlib import closing
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 
 from tweenbatch.errors import TableOlder
 from tweenbatch.records import Reach
+from tweenbatch.recovery.high_water import HighWater, Mark
 from tweenbatch.store import RunnerLock, Store
 
 KEPT = timedelta(days=30)
@@ -25,10 +27,13 @@ class Doubt:
     paid_until: datetime
 
 
-def doubt(store: Store | None, lock: RunnerLock, *, now: datetime) -> Doubt | None:
+def doubt(
+    store: Store | None, lock: RunnerLock, *, now: datetime, marks: HighWater | None = None
+) -> Doubt | None:
     """Return what speaks against the table, which is None where there is no file; None: nothing."""
     if lock.table is None:
         return None
+    mark = marks.beyond(store) if marks and store else None
     reach, marked = (store.reach(), store.complete_until) if store else (None, None)
     seen = lock.seen
     if seen is not None and seen.is_beyond(reach):
@@ -36,24 +41,32 @@ def doubt(store: Store | None, lock: RunnerLock, *, now: datetime) -> Doubt | No
         told += f"{seen.run_id} was at work here on {when(seen.at)}"
     elif marked is not None:
         told = f"{lock.table} is a copy of {when(marked)} that was put back: {_so_far(reach)}"
+    elif marks is not None and mark is not None:
+        told = f"{lock.table} {_told_by(mark, marks)}: {_so_far(reach)}"
     else:
         return None
     last = now - KEPT if reach is None else min(now, reach.at)
     since = marked or last
+    if mark is not None:
+        # Nobody knows when a copy went its own way.
+        since = min(since, now - KEPT)
+    paid = [since, *([seen.at] if seen else []), *([_paid_until(mark, now)] if mark else [])]
     return Doubt(
         reason=f"{told}. Clips paid for since then are not in it and would be paid for again",
         since=since,
-        paid_until=max(since, seen.at) if seen else since,
+        paid_until=max(paid),
     )
 
 
-def refuse_to_pay(url: str, lock: RunnerLock, *, now: datetime) -> None:
+def refuse_to_pay(
+    url: str, lock: RunnerLock, *, now: datetime, marks: HighWater | None = None
+) -> None:
     """Raise ``TableOlder`` where something speaks against paying for what the table lacks."""
     if lock.table is None:
         return
     if lock.table.exists():
         with closing(Store.open(url, create=False)) as store:
-            found = doubt(store, lock, now=now)
+            found = doubt(store, lock, now=now, marks=marks)
     else:
         found = doubt(None, lock, now=now)
     if found is not None:
@@ -64,22 +77,54 @@ def refuse_to_pay(url: str, lock: RunnerLock, *, now: datetime) -> None:
         )
 
 
-def noted_doubt(store: Store, lock: RunnerLock, *, now: datetime) -> Doubt | None:
+def noted_doubt(
+    store: Store, lock: RunnerLock, *, now: datetime, marks: HighWater | None = None
+) -> Doubt | None:
     """Return what speaks against the table and write it into the table, until ``settled``.
 
     Only so does a run that comes to nothing, but is younger than those that are missing, not
     make the table look whole.
     """
-    found = doubt(store, lock, now=now)
+    found = doubt(store, lock, now=now, marks=marks)
     if found is not None:
         store.mark_as_old(found.since)
     return found
 
 
-def settled(store: Store, lock: RunnerLock) -> None:
+def remember(
+    store: Store, lock: RunnerLock, marks: HighWater | None = None, *, caught_up: bool = False
+) -> None:
+    """Let the places that watch over the table know how far it has come, now and from now on.
+
+    ``caught_up`` says that it has all that its copies paid for.
+    """
+    store.remember_in(lock, *([marks] if marks else []))
+    if marks is not None:
+        marks.follow(store, caught_up=caught_up)
+
+
+def settled(store: Store, lock: RunnerLock | None, marks: HighWater | None = None) -> None:
     """Write down that the table has all that was paid for: last where it was written first."""
-    store.remember_in(lock)
+    if lock is None:
+        return
+    remember(store, lock, marks, caught_up=True)
     store.mark_as_old(None)
+
+
+def _told_by(mark: Mark, marks: HighWater) -> str:
+    """Return what a mark says of the table."""
+    if mark.is_at_work:
+        return f"has a copy that is at work, {mark.place}"
+    assert mark.paid is not None
+    if mark.place == marks.place:
+        return (
+            f"was put back as it once was, for run {mark.paid.run_id} paid on {when(mark.paid.at)}"
+        )
+    return f"has a copy that went on by itself, {mark.place}, and paid on {when(mark.paid.at)}"
+
+
+def _paid_until(mark: Mark, now: datetime) -> datetime:
+    return now if mark.is_at_work or mark.paid is None else mark.paid.at
 
 
 def _so_far(reach: Reach | None) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from tweenbatch.records import Attention, Money
-from tweenbatch.report.text import plain, usd
+from tweenbatch.report.text import clips, plain, usd
 from tweenbatch.states import State
 
 
@@ -18,7 +18,12 @@ def lines(counts: Mapping[State, int], money: Money, attention: Sequence[Attenti
         f"  spent {usd(money.spent)}, reserved {usd(money.reserved)}, "
         f"uncertain {usd(money.uncertain)}"
     )
-    return said + attention_lines(attention)
+    said += attention_lines(attention)
+    if lost := sum(map(is_lost, attention)):
+        said.append(
+            f"  {clips(lost)} paid for and lost: `tweenbatch fetch` asks fal once more, for nothing"
+        )
+    return said
 
 
 def paused(since: datetime) -> str:

@@ -27,6 +27,7 @@ from tweenbatch.files import space as disk
 from tweenbatch.recovery import stale_table as restored
 from tweenbatch.recovery import witness
 from tweenbatch.recovery.adopt_lost import LostAndFound
+from tweenbatch.recovery.high_water import HighWater
 from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.recovery.witness import Witness
 from tweenbatch.run.intents import Intents
@@ -150,6 +151,8 @@ async def run(
     lock: RunnerLock | None = None,
     missing: Callable[[], int] = lambda: 0,
     checker: Checker | None = None,
+    marks: HighWater | None = None,
+    endpoints: Collection[str] | None = None,
     rng: random.Random | None = None,
 ) -> Result:
     """Work on the table, which this process owns, and return how it ended.
@@ -158,27 +161,30 @@ async def run(
     called at the first interrupt; the second one ends the process at once, which loses nothing.
     ``agree`` is asked, in a thread, whether so many clips may follow the canaries that succeeded.
     ``agreement`` is about the prices of what is submitted. ``lock`` is the one by which this
-    process owns the table; it knows whether that is older than what was done here. ``missing``
-    counts, at the end, the clips that are not where they were. ``checker`` is one to share.
-    ``rng`` spreads the pauses.
+    process owns the table; it knows whether that is older than what was done here, and ``marks``
+    whether it is older than what was done anywhere. ``endpoints`` are those of what waits to be
+    paid for. ``missing`` counts, at the end, the clips that are not where they were. ``checker``
+    is one to share. ``rng`` spreads the pauses.
     """
     started = clock.now()
     doubt = None
-    if lock is not None and not settings.rehearse:
-        doubt = restored.noted_doubt(store, lock, now=started)
-    run_id = store.begin_run(
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        version=__version__,
-        now=started,
-        max_cost_usd=settings.max_cost,
-        night=settings.night,
-        asked=settings.asked,
-    )
-    logs.of_run(run_id)
-    log.info("run %d begins: %s", run_id, settings.asked or "all unfinished work")
-    if lock is not None and doubt is None:
-        store.remember_in(lock)
+    before = store.reach()
+    with marks.alone(store) if marks else nullcontext():
+        if lock is not None and not settings.rehearse:
+            doubt = restored.noted_doubt(store, lock, now=started, marks=marks)
+        run_id = store.begin_run(
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            version=__version__,
+            now=started,
+            max_cost_usd=settings.max_cost,
+            night=settings.night,
+            asked=settings.asked,
+        )
+        logs.of_run(run_id)
+        log.info("run %d begins: %s", run_id, settings.asked or "all unfinished work")
+        if lock is not None and doubt is None:
+            restored.remember(store, lock, marks)
     spent_before = store.money().spent
     own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
     limits = Limits(
@@ -212,7 +218,14 @@ async def run(
                     rng=rng or random.Random(),  # noqa: S311 - jitter, not secrets
                 )
                 with _signals(runner.stop, on_stop):
-                    await _look_back(settings, runner.worker, lock, doubt)
+                    await _look_back(
+                        settings,
+                        runner.worker,
+                        doubt=doubt,
+                        known_until=before.at if before else None,
+                        endpoints=endpoints,
+                        settled=partial(restored.settled, store, lock, marks),
+                    )
                     ended = await runner.run()
     try:
         result = Result(
@@ -267,12 +280,23 @@ def _hear_witnesses(own: Path, store: Store, watcher: Watcher, *, now: datetime)
 
 
 async def _look_back(
-    settings: RunSettings, worker: Worker, lock: RunnerLock | None, doubt: restored.Doubt | None
+    settings: RunSettings,
+    worker: Worker,
+    *,
+    doubt: restored.Doubt | None,
+    known_until: datetime | None,
+    endpoints: Collection[str] | None,
+    settled: Callable[[], None],
 ) -> None:
-    """Let an older table find out what it lacks, or see to it that nothing is submitted."""
-    if not settings.trust_table or settings.rehearse:
-        if doubt is not None:
-            worker.refuse_to_submit(f"{doubt.reason}; nothing is submitted")
+    """Find out what was paid for and the table lacks, or see to it that nothing is submitted.
+
+    ``known_until`` is the table's last sign of life before this run; ``settled`` writes down that
+    the table lacks nothing.
+    """
+    if settings.rehearse:
+        return
+    if doubt is not None and not settings.trust_table:
+        worker.refuse_to_submit(f"{doubt.reason}; nothing is submitted")
         return
     lost = LostAndFound(
         store=worker.store,
@@ -281,13 +305,25 @@ async def _look_back(
         clock=worker.clock,
         notice=worker.watcher.notice,
         moved=worker.watcher.moved,
+        absent_after=settings.absent_after,
     )
     try:
-        obstacle = await lost.look(doubt)
-        if obstacle is not None:
-            worker.refuse_to_submit(obstacle)
-        elif lock is not None:
-            await worker.table(restored.settled, worker.store, lock)
+        if settings.trust_table:
+            obstacle = await lost.look(doubt)
+            if obstacle is not None:
+                worker.refuse_to_submit(obstacle)
+            else:
+                await worker.table(settled)
+        elif not settings.pay_again:
+            paid_at = await lost.look_up(known_until, endpoints)
+            if paid_at is not None:
+                await worker.table(worker.store.mark_as_old, paid_at)
+                worker.refuse_to_submit(
+                    "clips were paid for lately that this table knew nothing of, as if it had been "
+                    "put back, copied or begun anew: others may still run, and fal lists only what "
+                    "has ended. Nothing is submitted; run again with --trust-table, which says "
+                    "when it may pay"
+                )
     except (TableUnusable, TableBusy) as error:
         raise table_failed(error) from error
 
@@ -365,6 +401,7 @@ def _runner(
         moved=watcher.moved,
         looked=worker.wake.set,
         doubted=doubted,
+        absent_after=settings.absent_after,
         rng=rng,
     )
     written_to = [settings.output, *([store.file.parent] if store.file else [])]

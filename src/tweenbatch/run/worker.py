@@ -398,6 +398,7 @@ class Worker:
         now = self.clock.now()
         # It may have risen while the job stood in line.
         intent = replace(intent, price_usd=self.intents.price_usd(job))
+        sent_at = self.fal.now() or now
         try:
             begun = await self.table.first(
                 self.store.begin_attempt,
@@ -405,7 +406,12 @@ class Worker:
                 intent,
                 run_id=self.run_id,
                 now=now,
-                periods=self.period_limits(now),
+                sent_at=sent_at,
+                # A day begins by our clock; what was sent since then is dated by fal's.
+                periods=[
+                    replace(limit, begins=limit.begins - (now - sent_at))
+                    for limit in self.period_limits(now)
+                ],
             )
         except BaseException as error:
             self.lane.abandoned()

@@ -179,7 +179,7 @@ class _Round:
         fetcher = self.fetcher
         missed = self.job.kept is not None and not self.named
         due = self.rounds % HISTORY_ROUNDS == HISTORY_ROUNDS - 1
-        if not (missed or due or self._is_overdue()):
+        if self.job.request is None or not (missed or due or self._is_overdue()):
             return None
         history = History(fal=fetcher.fal, clock=fetcher.clock, rng=fetcher.rng)
         video = await history.remembered_video(self.job)

@@ -30,16 +30,26 @@ class History:
 
         Raises ``Unreachable``, ``Answered``, or ``Unintelligible`` where the pages have no end.
         """
+        found, whole = await self.latest(endpoint, sent_at, pages=MAX_PAGES)
+        if not whole:
+            raise Unintelligible("a history whose pages have no end")
+        return found
+
+    async def latest(
+        self, endpoint: str, sent_at: datetime, *, pages: int
+    ) -> tuple[list[PastRequest], bool]:
+        """Return the same from so many pages at most, the latest, and whether that is all.
+
+        Raises ``Unreachable``, ``Answered`` or ``Unintelligible``.
+        """
         found: dict[str, PastRequest] = {}
-        cursors: set[str] = set()
+        cursors: set[str | None] = {None}
         cursor: str | None = None
         while True:
             page, cursor = await self._page(endpoint, sent_at - MARGIN, cursor)
             found |= {item.request_id: item for item in page}
-            if cursor is None:
-                return list(found.values())
-            if cursor in cursors or len(cursors) >= MAX_PAGES:
-                raise Unintelligible("a history whose pages have no end")
+            if cursor is None or cursor in cursors or len(cursors) >= pages:
+                return list(found.values()), cursor is None
             cursors.add(cursor)
 
     async def remembered_video(self, job: Job) -> RemoteVideo | None:

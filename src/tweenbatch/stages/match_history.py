@@ -6,16 +6,21 @@ whose addresses count without what signs them. Equal contents are interchangeabl
 given to one job, and each job one request.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import product
 
+from tweenbatch.fal.addresses import serves_files
 from tweenbatch.models import Endpoint
 from tweenbatch.records import Frame, Job, PastRequest, canonical_json
 from tweenbatch.records.plain import plain_frame
 from tweenbatch.records.signatures import unsigned
+
+_NAMED = re.compile(r"(?:^|[/_])([0-9a-f]{16})\.[a-z]+$")
+"""How our uploads are called, wherever fal puts them: by the beginning of their digest."""
 
 NO_FRAME = ""
 """In the place of an end frame that is not asked for."""
@@ -64,7 +69,7 @@ def recognise(
         spec = job.spec
         waiting[_rest(job, endpoint), plain_frame(spec.start), _identity(spec.end)].append(job)
     found: list[tuple[Job, PastRequest]] = []
-    for request in sorted(requests, key=lambda each: (_failed(each), each.sent_at)):
+    for request in sorted(requests, key=lambda each: (failed(each), each.sent_at)):
         asked = _input(request, endpoint)
         if asked is None:
             continue
@@ -75,6 +80,33 @@ def recognise(
                 found.append((same.pop(), request))
                 break
     return found
+
+
+def is_like_ours(request: PastRequest, *, surely: bool) -> bool:
+    """Tell whether this program may have sent it: no frame was uploaded by another.
+
+    ``surely``: a frame has to tell so, and that it is somewhere else tells nothing.
+    """
+    files = _files(request)
+    return all(map(_NAMED.search, files)) and (bool(files) or not surely)
+
+
+def may_be_wanted(requests: Iterable[PastRequest], frames: Collection[Frame]) -> list[PastRequest]:
+    """Return those whose frames may be among these, as far as the names of our uploads tell."""
+    addresses = {frame.source for frame in frames if frame.sha256 is None}
+    names = {frame.sha256[:16] for frame in frames if frame.sha256 is not None}
+
+    def may_be(url: str) -> bool:
+        named = _NAMED.search(url)
+        return named is None or named[1] in names or url in addresses
+
+    return [request for request in requests if all(map(may_be, _files(request)))]
+
+
+def _files(request: PastRequest) -> list[str]:
+    """Return the addresses of files at fal that a request names."""
+    inputs = request.input.values() if isinstance(request.input, Mapping) else ()
+    return [each for each in inputs if isinstance(each, str) and serves_files(each)]
 
 
 def _input(request: PastRequest, endpoint: Endpoint) -> _Input | None:
@@ -105,5 +137,6 @@ def _names(url: str, contents: Mapping[str, str]) -> list[str]:
     return [plain] if sha256 is None else [plain, Frame(source=url, sha256=sha256).identity]
 
 
-def _failed(request: PastRequest) -> bool:
+def failed(request: PastRequest) -> bool:
+    """Tell whether a request ended without a clip."""
     return request.http_status is not None and request.http_status >= HTTPStatus.BAD_REQUEST

@@ -130,7 +130,7 @@ def lock_path(table: Path) -> Path:
 def was_at_work(table: Path) -> bool:
     """Tell whether this place remembers a run of a table, which may be gone by now."""
     try:
-        with lock_path(table.resolve()).open("rb") as file:
+        with atomic.opened(lock_path(table.resolve())) as file:
             text = file.read(NOTE_BYTES).decode(errors="replace")
     except OSError:
         return False

@@ -3,13 +3,14 @@
 Methods that many wait for at the same time may share one: ``Store.together``.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Select
 
@@ -86,12 +87,19 @@ A submission in the air is missing: it belongs to whoever sent it.
 T = TypeVar("T")
 
 
+class Place(Protocol):
+    """Whatever remembers how far the table has come."""
+
+    def advance(self, at: datetime, *, attempt_id: int | None = None) -> None:
+        """Note that the run lives and, after an attempt was recorded, that there was one more."""
+
+
 class Store:
     """A job table, opened. It is used from one thread at a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._place: RunnerLock | None = None
+        self._places: tuple[Place, ...] = ()
 
     @classmethod
     def open(cls, url: str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> "Store":
@@ -331,20 +339,30 @@ class Store:
         if self._database.is_sqlite:
             self._database.write(lambda connection: mark_as_old(connection, until))
 
-    def remember_in(self, place: RunnerLock) -> None:
+    @property
+    def origin(self) -> str | None:
+        """Return what the table shares with its copies and with no other; None before a run."""
+        found = self._all(digests.first())
+        if not found:
+            return None
+        first = reading.run_of(found[0])
+        told = f"{first.host} {first.pid} {first.started_at.isoformat()}"
+        return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+    def remember_in(self, lock: RunnerLock, *others: Place) -> None:
         """Let the place of the table remember how far it has come, now and from now on.
 
-        Raises ``TableUnusable``.
+        The ``others`` are told from now on. Raises ``TableUnusable``.
         """
         reach = self.reach()
         if reach is not None:
-            place.remember(reach)
-            self._place = place
+            lock.remember(reach)
+            self._places = (lock, *others)
 
     def _remember(self, now: datetime, *, attempt_id: int | None = None) -> None:
-        if self._place is not None:
+        for place in self._places:
             # A note of what was not committed would make this very table look older than it is.
-            self._database.after_commit(partial(self._place.advance, now, attempt_id=attempt_id))
+            self._database.after_commit(partial(place.advance, now, attempt_id=attempt_id))
 
     # Manifests
 
@@ -524,11 +542,13 @@ class Store:
         *,
         run_id: int,
         now: datetime,
+        sent_at: datetime | None = None,
         periods: Sequence[PeriodLimit] = (),
     ) -> Job:
         """Write an intent down and reserve its price; what it returns may be submitted, once.
 
-        Raises ``BudgetReached`` or ``LeaseLost``; then nothing has changed.
+        ``sent_at`` is ``now`` by fal's clock, if that is known. Raises ``BudgetReached`` or
+        ``LeaseLost``; then nothing has changed.
         """
 
         def begin(connection: Connection) -> Job:
@@ -536,7 +556,7 @@ class Store:
                 # Before any row is locked: an import takes the same two in the same order.
                 self._database.one_at_a_time(connection)
             return transitions.begin_attempt(
-                connection, job, intent, run_id=run_id, now=now, periods=periods
+                connection, job, intent, run_id=run_id, now=now, sent_at=sent_at, periods=periods
             )
 
         begun = self._database.write(begin)

@@ -50,6 +50,7 @@ def begin_attempt(
     *,
     run_id: int,
     now: datetime,
+    sent_at: datetime | None = None,
     periods: Sequence[PeriodLimit] = (),
 ) -> Job:
     """Write the intent down and reserve its price; raises ``BudgetReached`` or ``LeaseLost``."""
@@ -71,7 +72,9 @@ def begin_attempt(
     for period in periods:
         _refuse_beyond(connection, period, intent.price_usd)
     digest = hashlib.sha256(intent.payload.encode()).hexdigest()
-    opened = work.open_attempt(job, intent, digest=digest, run_id=run_id, now=now)
+    opened = work.open_attempt(
+        job, intent, digest=digest, run_id=run_id, now=now if sent_at is None else sent_at
+    )
     return job_of(moved, connection.execute(*opened).one())
 
 

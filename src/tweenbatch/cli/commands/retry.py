@@ -10,6 +10,7 @@ import click
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.cli.selection import agreed, chosen, selection_options, taken_from
 from tweenbatch.records import Attention
+from tweenbatch.report import status as standing
 from tweenbatch.report import text
 from tweenbatch.states import State
 from tweenbatch.store import Store
@@ -53,4 +54,7 @@ def command(
 def _confirm(chosen: list[Attention], *, yes: bool) -> None:
     """Show what will be paid anew and ask; raises ``UsageError`` where nobody agrees."""
     cost = text.usd(sum((a.price_usd for a in chosen), Decimal(0)))
-    agreed(chosen, [f"{text.clips(len(chosen))} will be paid anew, {cost}"], yes=yes)
+    meaning = [f"{text.clips(len(chosen))} will be paid anew, {cost}"]
+    if lost := sum(map(standing.is_lost, chosen)):
+        meaning.append(f"{lost} of them made and lost: `tweenbatch fetch` asks again, for nothing")
+    agreed(chosen, meaning, yes=yes)

@@ -43,6 +43,7 @@ from tweenbatch.nights.jobfile import Job
 from tweenbatch.plan import key_check, missing, quote
 from tweenbatch.plan.batch import Batch, look
 from tweenbatch.recovery import stale_table as restored
+from tweenbatch.recovery.high_water import HighWater
 from tweenbatch.report import confirmation as before
 from tweenbatch.report import results, summary, text
 from tweenbatch.report import status as standing
@@ -129,7 +130,8 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
     settings = settings.model_copy(update={"rejected": rejected})
     tables.refuse_to_pay_twice(read, settings)
 
-    with RunnerLock(settings.db) as lock:
+    kept = None if settings.rehearse else places.marks_folder()
+    with RunnerLock(settings.db) as lock, HighWater(kept, lock.table) as marks:
         if asked.inbox is not None:
             # An empty inbox is no mistake, and its run is one to look back at.
             Store.open(settings.db).close()
@@ -137,7 +139,7 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
         for line in before.lines(batch, settings):
             say(line)
         if batch.to_pay and not (settings.trust_table or settings.rehearse):
-            restored.refuse_to_pay(settings.db, lock, now=datetime.now(UTC))
+            restored.refuse_to_pay(settings.db, lock, now=datetime.now(UTC), marks=marks)
         quote_agreed = quote.Quote()
         if batch.total:
             batch, quote_agreed = _agreed(batch, settings, say)
@@ -154,7 +156,15 @@ def _carry_out(job: Job | None, options: dict[str, Any], morning: Morning) -> se
             store.remember_frames(memory.new())
             tables.keep(store, settings, ids)
             tables.note_start(read, settings)
-            result = _run(batch, settings, store, lock, manifests=ids, quote_agreed=quote_agreed)
+            result = _run(
+                batch,
+                settings,
+                store,
+                lock=lock,
+                marks=marks,
+                manifests=ids,
+                quote_agreed=quote_agreed,
+            )
             try:
                 if asked.inbox is not None and asked.inbox.moves:
                     _put_away(asked.inbox, imported, store, say)
@@ -319,8 +329,9 @@ def _run(
     batch: Batch,
     settings: RunSettings,
     store: Store,
-    lock: RunnerLock,
     *,
+    lock: RunnerLock,
+    marks: HighWater,
     manifests: Collection[int] | None,
     quote_agreed: quote.Quote,
 ) -> session.Result:
@@ -355,6 +366,8 @@ def _run(
             ),
             lock=lock,
             missing=lambda: still_missing(store, batch.missing.job_ids),
+            marks=marks,
+            endpoints=batch.endpoints,
         )
         return asyncio.run(going)
 

@@ -36,7 +36,8 @@ def command(db: str, rehearse: bool, as_json: bool, watch: bool) -> None:
         store.close()
     if as_json:
         shape = standing.shape(counts, money, attention)
-        click.echo(json.dumps({**shape, "missing": missed.shape(gone)}))
+        not_here = {"missing": missed.shape(gone)} if gone.count else {}
+        click.echo(json.dumps({**shape, **not_here}))
         return
     for line in standing.lines(counts, money, attention):
         click.echo(line)

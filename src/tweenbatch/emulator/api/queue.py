@@ -82,9 +82,14 @@ class QueueApi:
 
         plan = site.script.plan(call, self._subject(request, account))
         played = await play(request, plan, act, ledger=site.ledger, facts=facts)
-        site.ledger.note(
-            event, http_status=played.http_status, sent=played.sent, effect=played.effect, **facts
-        )
+        if found is not None or event is not EventName.STATUS_READ:
+            site.ledger.note(
+                event,
+                http_status=played.http_status,
+                sent=played.sent,
+                effect=played.effect,
+                **facts,
+            )
         return played.response
 
     def _mixed_up(

@@ -43,6 +43,7 @@ class Queue:
         self._accounts: dict[str, _Account] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._in_progress = 0
+        self._deadlines: dict[str, asyncio.TimerHandle] = {}
 
     def accept(self, request: FalRequest, post: dict[str, Any]) -> None:
         """Take a submission in; from here on it will be worked off and billed."""
@@ -56,6 +57,7 @@ class Queue:
             price_usd=str(request.price_usd),
             accepted_at=request.accepted_at.isoformat(),
             stored=request.stored,
+            start_within_seconds=request.start_within_seconds,
             post=post,
         )
         self.requests[request.request_id] = request
@@ -75,8 +77,9 @@ class Queue:
         account.tickets += 1
         account.waiting.append(request)
         if request.start_within_seconds is not None:
-            asyncio.get_running_loop().call_later(
-                request.start_within_seconds, self._give_up, request
+            waited = (self._ledger.now() - request.accepted_at).total_seconds()
+            self._deadlines[request.request_id] = asyncio.get_running_loop().call_later(
+                max(0.0, request.start_within_seconds - waited), self._give_up, request
             )
         self._start_next(account)
 
@@ -108,6 +111,8 @@ class Queue:
 
     async def stop(self) -> None:
         """Leave everything as it is; what was in progress is not finished."""
+        for deadline in self._deadlines.values():
+            deadline.cancel()
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -134,6 +139,7 @@ class Queue:
             ledger = self._ledger
             ledger.most_in_progress = max(ledger.most_in_progress, self._in_progress)
             request.phase = Phase.IN_PROGRESS
+            self._forget_deadline(request)
             request.started_at = ledger.now()
             ledger.first_started_at = ledger.first_started_at or request.started_at
             request.began = asyncio.get_running_loop().time()
@@ -156,6 +162,7 @@ class Queue:
 
     def _end(self, request: FalRequest, outcome: Outcome) -> None:
         request.phase = Phase.COMPLETED
+        self._forget_deadline(request)
         request.outcome = outcome
         request.video_path = outcome.video_path
         request.ended_at = self._ledger.now()
@@ -178,6 +185,11 @@ class Queue:
             billed_usd=str(outcome.billed_usd),
         )
         request.changed()
+
+    def _forget_deadline(self, request: FalRequest) -> None:
+        deadline = self._deadlines.pop(request.request_id, None)
+        if deadline is not None:
+            deadline.cancel()
 
     def _give_up(self, request: FalRequest) -> None:
         if request.phase is Phase.IN_QUEUE:

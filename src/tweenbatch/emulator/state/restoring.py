@@ -64,6 +64,7 @@ def _request(facts: dict[str, Any]) -> FalRequest:
         price_usd=Decimal(facts["price_usd"]),
         accepted_at=datetime.fromisoformat(facts["accepted_at"]),
         stored=facts["stored"],
+        start_within_seconds=facts.get("start_within_seconds"),
     )
 
 

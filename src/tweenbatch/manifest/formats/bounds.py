@@ -10,11 +10,8 @@ from pathlib import Path
 from tweenbatch.errors import ManifestError, Problem
 
 MAX_COLUMNS = 1_000
-MAX_NAME_CHARS = 200
-"""Of the name of a column: every row repeats it in what is exported."""
-
 MAX_HEADER_CHARS = 50_000
-"""Of all names together."""
+"""Of all names together: every row repeats them in what is exported."""
 
 MAX_CELL_CHARS = 131_072
 """Of any cell; Python's ``csv`` has the same bound."""
@@ -111,17 +108,11 @@ class Problems(list[Problem]):
 
 
 def refuse_header(header: Sequence[str]) -> None:
-    """Raise ``OutOfBounds`` for more columns, or longer names, than any manifest has."""
+    """Raise ``OutOfBounds`` for more columns, or longer names of them, than any manifest has."""
     if len(header) > MAX_COLUMNS:
         raise OutOfBounds(
             f"the header has {len(header):,} columns; a manifest has at most {MAX_COLUMNS:,}: "
             "remove those that are not needed"
-        )
-    longest = max(header, key=len, default="")
-    if len(longest) > MAX_NAME_CHARS:
-        raise OutOfBounds(
-            f"the name of a column has {len(longest):,} characters ('{longest[:40]}…'); at most "
-            f"{MAX_NAME_CHARS} are allowed"
         )
     if sum(map(len, header)) > MAX_HEADER_CHARS:
         raise OutOfBounds(

@@ -19,14 +19,13 @@ from tweenbatch.manifest.formats.bounds import (
     OutOfBounds,
     refuse_header,
 )
-from tweenbatch.manifest.formats.pages import Chunk, Page, groups, pages
+from tweenbatch.manifest.formats.pages import Page, groups, pages
 
 PART = 5_000
 """Rows that are read at once, and fewer where they are long or wide."""
 PART_CELLS = 500_000
 PART_BYTES = 50 * MEGABYTE
-MAX_PAGE = 100 * MEGABYTE
-MAX_GROUPS = 10_000
+MAX_PAGE = 64 * MEGABYTE
 MAX_BYTES_OF_LISTS = 150 * MEGABYTE
 
 _LABELS = re.compile(r"__index_level_\d+__")
@@ -80,14 +79,15 @@ def _is_text(kind: Any) -> bool:
 
 def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
     """Return how many bytes a value may have that stands once in a file and often in its rows."""
-    if file.num_row_groups > MAX_GROUPS:
-        raise OutOfBounds(f"it has more than {MAX_GROUPS:,} groups of rows; write it anew")
     longest = values = 0
     for group, chunks in enumerate(groups(source)):
         words: dict[str, list[Page]] = {}
         most = most_listed = in_lists = 0
         for place, chunk in enumerate(chunks):
-            found = _pages(source, chunk, allowance)
+            found = list(pages(source, chunk))
+            if any(page.size > MAX_PAGE for page in found):
+                raise OutOfBounds("one of its pages is too large; write it anew with smaller ones")
+            allowance.take_unpacked(sum(page.size for page in found))
             count = sum(page.values for page in found if not page.is_dictionary)
             values += count
             column = file.schema.column(place)
@@ -110,17 +110,6 @@ def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
             raise OutOfBounds("its lists repeat long texts too often; write texts instead of lists")
         longest = max(longest, most, *sizes)
     return longest
-
-
-def _pages(source: io.BufferedIOBase, chunk: Chunk, allowance: Allowance) -> list[Page]:
-    """Return the pages of a column; raise ``OutOfBounds`` for what would unfold too far."""
-    found = []
-    for page in pages(source, chunk):
-        if page.size > MAX_PAGE:
-            raise OutOfBounds("one of its pages is too large; write it anew with smaller ones")
-        allowance.take_unpacked(page.size)
-        found.append(page)
-    return found
 
 
 def _longest_words(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tweenbatch.errors import Problem
 from tweenbatch.manifest import columns
 from tweenbatch.manifest.formats import values as cells
-from tweenbatch.manifest.formats.bounds import OutOfBounds, Problems, refuse_header
+from tweenbatch.manifest.formats.bounds import Problems, refuse_header
 from tweenbatch.manifest.formats.sheet import Line, Sheet
 from tweenbatch.manifest.formats.source import Format, Source
 
@@ -121,9 +121,6 @@ def _lines(
         for name, value in zip_longest(header, row):
             try:
                 texts.append("" if value is None else cells.text_of(value, name))
-            except cells.TooLong as error:
-                # One text may stand in a million cells: the next one is not looked for.
-                raise OutOfBounds(f"row {number}, column '{name}': {error}") from error
             except cells.NotText as error:
                 problems.append(cells.problem(error, name, row=number, line=None))
                 good = False

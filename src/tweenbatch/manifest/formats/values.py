@@ -14,16 +14,9 @@ from tweenbatch.manifest.formats.bounds import MAX_CELL_CHARS
 MEANT_AS_TEXT = frozenset({*columns.REQUIRED, *columns.OPTIONAL})
 """Columns in which a date is one that a spreadsheet made of something else."""
 
-MAX_DIGITS = 1_000
-"""Of a number: longer ones take time, and mean nothing."""
-
 
 class NotText(ValueError):
     """A value that no cell of a manifest can hold; says what is wrong with it."""
-
-
-class TooLong(NotText):
-    """A text with more characters than a cell may have."""
 
 
 class Unworked:
@@ -46,7 +39,7 @@ def text_of(value: object, column: str) -> str:
 def _(value: str, column: str) -> str:
     del column
     if len(value) > MAX_CELL_CHARS:
-        raise TooLong(f"has {len(value):,} characters; at most {MAX_CELL_CHARS:,} are read")
+        raise NotText(f"has {len(value):,} characters; at most {MAX_CELL_CHARS:,} are read")
     if "\0" in value:
         raise NotText("has a NUL character, which no text has; remove it")
     try:
@@ -67,8 +60,6 @@ def _(value: Unworked, column: str) -> str:
 @text_of.register
 def _(value: Decimal, column: str) -> str:
     del column
-    if value.is_finite() and abs(value.adjusted()) > MAX_DIGITS:
-        raise NotText(f"is a number with more than {MAX_DIGITS:,} digits; a shorter one is needed")
     return f"{value.normalize():f}" if value.is_finite() else str(value)
 
 

@@ -26,9 +26,8 @@ from tweenbatch.manifest.formats.values import Unworked
 LAST_ROW = 1_048_576
 """Of any sheet, as Excel has it."""
 MAX_SHEETS = 1_000
-MAX_BYTES_OF_A_PART = 20 * MEGABYTE
-"""Of one that is no sheet and no table of strings, such as the styles."""
 MAX_ELEMENTS_OF_A_PART = 100_000
+"""Of one that is no sheet and no table of strings, such as the styles."""
 MAX_ELEMENTS_OF_A_ROW = 200_000
 MAX_DEPTH = 50
 DEPTH_AROUND = 2
@@ -85,11 +84,6 @@ class _Package(zipfile.ZipFile):
     def read(self, name: "str | zipfile.ZipInfo", pwd: bytes | None = None) -> bytes:
         """Return a part as a whole: one that is no sheet and no table of strings."""
         del pwd
-        if self.getinfo(_name(name)).file_size > MAX_BYTES_OF_A_PART:
-            raise OutOfBounds(
-                f"its part {_name(name)} is larger than that of any spreadsheet; copy the rows "
-                "into a new workbook"
-            )
         with self.part(name) as part:
             data = part.read()
         if data.count(b"<") > 2 * MAX_ELEMENTS_OF_A_PART:

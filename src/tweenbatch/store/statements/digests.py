@@ -14,6 +14,11 @@ def latest(*, limit: int) -> Select[Any]:
     return _runs().order_by(runs.c.id.desc()).limit(limit)
 
 
+def first() -> Select[Any]:
+    """Read the first run of the table."""
+    return _runs().order_by(runs.c.id).limit(1)
+
+
 def one(run_id: int) -> Select[Any]:
     """Read a run."""
     return _runs().where(runs.c.id == run_id)
