@@ -276,3 +276,32 @@ def test_a_clip_that_was_given_up_comes_back_for_nothing_and_that_is_what_is_pro
     assert tweenbatch.jobs() == {"succeeded": ROWS + 1}
     assert recorded_clips_are_there(tweenbatch)
     assert fal.totals()["posts"] == ROWS + 1
+
+
+def test_the_morning_after_proposes_what_costs_nothing(tweenbatch: Forked, fal: Server) -> None:
+    (tweenbatch.folder / "videos" / "clip-1.mp4").unlink()
+    fal.script(GONE, NO_RESULT, NO_LIST)
+    assert tweenbatch(*RUN, "--digests", "digests").returncode == 1
+    [written] = (tweenbatch.folder / "digests").glob("*.json")
+    told = json.loads(written.read_text())["runs"][-1]
+    assert told["why"] == "clips that are not where they were: 1"
+    assert told["next"].startswith("tweenbatch fetch ")
+
+
+@pytest.mark.parametrize("paid", [True, False])
+def test_a_failed_job_without_an_address_is_told_what_may_help(
+    tweenbatch: Forked, fal: Server, *, paid: bool
+) -> None:
+    with closing(sqlite3.connect(tweenbatch.folder / "tweenbatch.db")) as table:
+        table.execute("UPDATE jobs SET state = 'failed', error_type = 'x' WHERE id = 1")
+        table.execute(
+            "UPDATE attempts SET outcome = 'failed', video_url = NULL, billed = ? WHERE job_id = 1",
+            ["yes" if paid else "no"],
+        )
+        table.commit()
+    ended = tweenbatch("fetch", "1")
+    assert ended.returncode == 1
+    helps = "tweenbatch resolve 1 --adopt" if paid else "no clip of it is paid for"
+    assert helps in ended.stdout
+    assert tweenbatch.jobs() == {"failed": 1, "succeeded": ROWS - 1}
+    assert fal.totals()["posts"] == ROWS

@@ -3,6 +3,7 @@
 Played in virtual time. The judge is fal's ledger.
 """
 
+import asyncio
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -194,6 +195,30 @@ def test_clips_of_earlier_runs_that_can_t_be_fetched_hold_up_nothing_new(tmp_pat
             soon = here.clock.now() + timedelta(seconds=60)
             await here.run(settle=0, not_before=soon)
             assert here.ledger()["posts"] == 12
+
+    virtually(body)
+
+
+def test_a_job_that_was_laid_aside_and_is_bought_again_is_waited_for_as_any_other(
+    tmp_path: Path,
+) -> None:
+    """Its new generation takes longer than a run waits for what it has laid aside."""
+    first, second = {"on": "generation", "nth": 1}, {"on": "generation", "nth": 2}
+    failure = {"do": "fail", "status": 500, "type": "internal_server_error", "retryable": True}
+
+    async def body() -> None:
+        async with world(tmp_path, rows=1) as here:
+            slowly = {**second, "do": "delay", "seconds": 1200}
+            here.script({**first, "do": "hold"}, {**first, **failure}, slowly)
+            await here.run(max_duration=1, grace=1, settle=0)
+            here.clock.jump(4 * 3600)
+            run = asyncio.create_task(here.run(settle=600))
+            await here.clock.sleep(20)
+            assert "over 3 hours" in here.diary.notices[-1]
+            assert here.fal is not None
+            here.fal.release()
+            assert (await run).exit_code is ExitCode.SUCCEEDED
+            assert here.ledger()["posts"] == 2
 
     virtually(body)
 

@@ -34,18 +34,23 @@ def content_of(path: Path, *, size: int, sha256: str, checker: Checker) -> str |
 
     Raises ``CheckUnavailable``.
     """
-    wrong = state_of(path, size)
-    if wrong is not None:
-        return wrong
     try:
-        if sha256_of(path) != sha256:
-            return "holds another content"
-        checker.check(path)
+        wrong = bytes_of(path, size=size, sha256=sha256)
+        if wrong is None:
+            checker.check(path)
     except BrokenVideo as error:
         return f"is broken ({error})"
     except OSError as error:
         return f"{UNREADABLE} ({error.strerror})"
-    return None
+    return wrong
+
+
+def bytes_of(path: Path, *, size: int, sha256: str) -> str | None:
+    """Return what is wrong with a file's bytes; None: nothing. Raises ``OSError``."""
+    wrong = state_of(path, size)
+    if wrong is None and sha256_of(path) != sha256:
+        return "holds another content"
+    return wrong
 
 
 def sha256_of(path: Path) -> str:

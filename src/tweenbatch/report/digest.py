@@ -7,7 +7,7 @@ from typing import Any
 
 from tweenbatch.records import Run, Work
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
-from tweenbatch.run.session import ExitCode
+from tweenbatch.run.session import MISSING, ExitCode
 from tweenbatch.states import State
 
 MOST_CAUSES = 10
@@ -181,12 +181,15 @@ def _next(digest: Digest) -> str:
         return f"nothing while it works; if it was killed, {goes_on}" if digest.lives else goes_on
     if digest.exit_code == ExitCode.TROUBLE:
         return f"mend that; {goes_on}"
-    causes = digest.work.failed if digest.work else ()
-    if digest.exit_code == ExitCode.FAILED and any(
-        cause.error_type == "paid_but_lost" for cause in causes
-    ):
-        return "tweenbatch fetch  (asks fal once more for the lost clips, for nothing)"
+    if digest.exit_code == ExitCode.FAILED and _are_clips_lost(digest):
+        return "tweenbatch fetch  (asks fal once more for clips that are not here, for nothing)"
     return _NEXT.get(ExitCode(digest.exit_code), goes_on)
+
+
+def _are_clips_lost(digest: Digest) -> bool:
+    """Tell whether clips that are paid for are not here: what costs nothing is proposed first."""
+    causes = digest.work.failed if digest.work else ()
+    return MISSING in digest.why or any(each.error_type == "paid_but_lost" for each in causes)
 
 
 def _time(instant: datetime) -> str:

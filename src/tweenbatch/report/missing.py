@@ -30,7 +30,7 @@ def lines(missing: Missing, what: str) -> list[str]:
         for folder, jobs in missing.folders.items()
     ]
     if said and missing.looked_at >= LOOKED_AT:
-        said.append(f"          ({missing.looked_at:,} clips were looked at, not all of them)")
+        said.append(f"          ({LOOKED_AT:,} clips were looked at; verify and fetch look at all)")
     return said
 
 

@@ -53,6 +53,10 @@ from tweenbatch.store.thread import TableThread
 log = logging.getLogger(__name__)
 
 
+MISSING = "clips that are not where they were"
+"""What a run notes where it could not bring them back."""
+
+
 class ExitCode(IntEnum):
     """What the command says to whoever started it."""
 
@@ -108,7 +112,7 @@ class Result:
         if self.rejected:
             notes.append(f"rejected: {', '.join(self.rejected)}")
         if self.missing:
-            notes.append(f"{self.missing} clips are not where they were")
+            notes.append(f"{MISSING}: {self.missing}")
         return "; ".join(filter(None, notes))
 
 

@@ -664,8 +664,9 @@ class Worker:
         else:
             log.info("%s %s job=%d%s", outcome.event, job.output_name, job.id, _at_fal(after))
         self._probe_ended(job, outcome)
+        self._parkings.pop(job.id, None)
         if after.state in FINAL:
-            self._parkings.pop(job.id, None)
+            self._generated.discard(job.id)
         if outcome.event is Event.FETCHED:
             self.streak.broken_by_a_clip()
         if outcome.event is Event.OUTCOME_UNKNOWN:

@@ -52,7 +52,7 @@ LOST_AFTER = timedelta(hours=24)
 night is over by then, and so were the longest ones of fal that are on record (15 hours)."""
 
 HISTORY_ROUNDS = 4
-"""In each so manieth round of a run the list is read too; it may have many pages."""
+"""The list, which may have many pages, is read in every fourth round of a run."""
 
 CLIP_MISSING = "clip_missing"
 """Error type of a job whose clip came home once and is neither here nor at fal."""

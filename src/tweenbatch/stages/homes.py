@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tweenbatch.clips import mp4
 from tweenbatch.clips.checker import Checker
-from tweenbatch.clips.presence import content_of, sha256_of
+from tweenbatch.clips.presence import bytes_of, sha256_of
 from tweenbatch.errors import BrokenVideo, DownloadFailed
 from tweenbatch.files import atomic
 from tweenbatch.records import Artifact, Job
@@ -61,9 +61,9 @@ def already_home(job: Job, output: Path, checker: Checker) -> Artifact | None:
     if job.kept is None or job.video is None:
         return None
     for path in dict.fromkeys([Path(job.kept.path), *home_of(job, output).targets]):
-        size, sha256 = job.kept.bytes, job.kept.sha256
-        if content_of(path, size=size, sha256=sha256, checker=checker) is None:
-            return _artifact(path, checker, url=job.video.url)
+        with suppress(OSError, BrokenVideo):
+            if bytes_of(path, size=job.kept.bytes, sha256=job.kept.sha256) is None:
+                return _artifact(path, checker, url=job.video.url)
     return None
 
 

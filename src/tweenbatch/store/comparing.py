@@ -104,7 +104,7 @@ class Comparison:
         ]
 
     def kept(self, *, limit: int) -> list[KeptClip]:
-        """Return the first clips that came home and that a row asks for."""
+        """Return which clips came home of so many contents, the first ones."""
         return [KeptClip(*each) for each in self._connection.execute(compared.kept(limit=limit))]
 
     def folders(self, states: Collection[State]) -> frozenset[str]:

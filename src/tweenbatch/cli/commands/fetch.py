@@ -21,7 +21,7 @@ from tweenbatch.cli.progress import Progress
 from tweenbatch.cli.selection import chosen, selection_options, taken_from
 from tweenbatch.clock import SystemClock
 from tweenbatch.plan import missing
-from tweenbatch.records import Selection
+from tweenbatch.records import Billed, Job, Selection
 from tweenbatch.report import status as standing
 from tweenbatch.report import text
 from tweenbatch.run import session
@@ -58,18 +58,23 @@ def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: 
         RunnerLock(settings.db) as lock,
         closing(Store.open(settings.db, create=False)) as store,
     ):
-        missed = store.miss(_wanted(store, selection, settings.output), now=datetime.now(UTC))
+        wanted = _wanted(store, selection, settings.output)
+        missed = store.miss(wanted, now=datetime.now(UTC))
+        left = store.jobs(set(wanted) - missed)
+        unknown = [job for job in left if job.state is State.FAILED]
+        for job in unknown:
+            say(streams.visible_line(_without_address(job)))
         ready = store.counts()[State.READY]
-        code, still = ExitCode.SUCCEEDED, list[int]()
+        code, still = ExitCode.FAILED if unknown else ExitCode.SUCCEEDED, list[int]()
         if ready:
             session.check_output(settings.output)
             say(f"{text.clips(ready)} to fetch, for nothing.")
             result = _run(settings, store, lock, total=ready)
             still = _not_here(store, missed)
-            code = _exit_code(result, still=still)
+            code = _exit_code(result, still=[*still, *unknown])
             for line in _lines(result, store, still=still):
                 say(streams.visible_line(line))
-        else:
+        elif not unknown:
             say("Nothing to fetch: every paid clip is where the table says.")
     if as_json:
         fetched = sorted(missed - set(still))
@@ -86,6 +91,15 @@ def _wanted(store: Store, selection: Selection, output: Path) -> list[int]:
     done = [job_id for job_id, state in named.items() if state is State.SUCCEEDED]
     wrong = [each.job_id for each in missing.changed(store.kept_clips(done)) if each is not None]
     return [*wrong, *(job_id for job_id, state in named.items() if state is State.FAILED)]
+
+
+def _without_address(job: Job) -> str:
+    """Say why a failed job has no clip to fetch, and what may help."""
+    name = f"  job {job.id}  {job.output_name}"
+    if job.billed is not Billed.YES or job.request is None:
+        return f"{name}: no clip of it is paid for"
+    adopt = f"tweenbatch resolve {job.id} --adopt {job.request.request_id}"
+    return f"{name}: no address of its clip is known; {adopt} reads its result again, for nothing"
 
 
 def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -> session.Result:
@@ -111,7 +125,7 @@ def _not_here(store: Store, missed: Collection[int]) -> list[int]:
     return sorted({*left, *missing.look(store.kept_clips(missed), most=None).job_ids})
 
 
-def _exit_code(result: session.Result, *, still: Collection[int]) -> ExitCode:
+def _exit_code(result: session.Result, *, still: Collection[object]) -> ExitCode:
     if result.ended.interrupted:
         return ExitCode.INTERRUPTED
     if result.counts[State.READY]:

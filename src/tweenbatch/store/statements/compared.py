@@ -65,9 +65,9 @@ def contents(made: Collection[State]) -> Select[Any]:
 
 
 def kept(*, limit: int) -> Select[Any]:
-    """Read the first clips that came home and that a row asks for."""
-    mine = select(staged.c.job_id).where(staged.c.first, staged.c.job_id.is_not(None))
-    return kept_clips().where(jobs.c.id.in_(mine)).limit(limit)
+    """Read which clips came home of the first contents that have a job."""
+    first = select(staged.c.job_id).where(staged.c.first, staged.c.job_id.is_not(None))
+    return kept_clips().where(jobs.c.id.in_(first.order_by(staged.c.position).limit(limit)))
 
 
 def folders(open_states: Collection[State]) -> Select[str]:
