@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from tweenbatch.errors import Problem
-from tweenbatch.records import Frame, JobSpec
+from tweenbatch.records.content import Frame, JobSpec
 
 
 class Asked(NamedTuple):

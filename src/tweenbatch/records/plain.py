@@ -7,7 +7,7 @@ ask for one and the same clip; the plain key of a content that is plain is its k
 from collections.abc import Sequence
 from typing import Any
 
-from tweenbatch.records import Frame, common_part, content_key, identity
+from tweenbatch.records.content import Frame, common_part, content_key, identity
 from tweenbatch.records.manifest import Columns, rows_of
 from tweenbatch.records.signatures import unsigned
 
