@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tweenbatch.manifest import Reading, read_all
 from tweenbatch.plan import planner as plan
-from tweenbatch.plan.planner import Group, Plan
 from tweenbatch.records import Imported
+from tweenbatch.records.plan import Group, Plan
 from tweenbatch.store import Store
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

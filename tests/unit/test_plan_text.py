@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from support.jobtable import row
-from tweenbatch.plan.estimate import Estimate, estimate
-from tweenbatch.plan.planner import Group, Plan, PlannedRow
+from tweenbatch.plan.estimate import estimate
 from tweenbatch.records import Took
+from tweenbatch.records.plan import Estimate, Group, Plan, PlannedRow
 from tweenbatch.report import plan as planned
 from tweenbatch.report import text
 

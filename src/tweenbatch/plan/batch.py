@@ -14,9 +14,9 @@ from tweenbatch.plan import estimate as pace
 from tweenbatch.plan import missing
 from tweenbatch.plan import planner as plan
 from tweenbatch.plan.missing import Missing
-from tweenbatch.plan.planner import Group, Plan
 from tweenbatch.records import Money, SeenFrame
 from tweenbatch.records.manifest import LastImport, Manifest
+from tweenbatch.records.plan import Group, Plan
 from tweenbatch.settings import ASSUMED_CONCURRENCY, RunSettings
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store

@@ -4,26 +4,14 @@ Pure arithmetic. It refuses to know the table and the clock.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import median
 
 from tweenbatch.records import Took
+from tweenbatch.records.plan import Estimate
 
 TYPICAL_SECONDS = (60.0, 300.0)
 """What one clip takes by the pages of the models: one to five minutes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """How long a batch may take, in seconds; ``clips_seen`` is 0 where nothing is known yet."""
-
-    low_seconds: float
-    high_seconds: float
-    clip_seconds: float | None
-    clips_seen: int
-    concurrency: int
-    assumed: bool = False
-    """Whether so many at a time is a guess: the account's limit is found by running."""
 
 
 def assumed(made: Estimate | None) -> Estimate | None:

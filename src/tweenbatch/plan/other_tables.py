@@ -10,9 +10,9 @@ from pathlib import Path
 from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
 from tweenbatch.paths import REHEARSAL, sqlite_db
 from tweenbatch.plan import planner
-from tweenbatch.plan.planner import Group
 from tweenbatch.plan.table_memory import Note, TableMemory
 from tweenbatch.records.manifest import Manifest
+from tweenbatch.records.plan import Group
 from tweenbatch.store import Store
 from tweenbatch.store.elsewhere import file_of, looked_into, tables_in, without_password
 from tweenbatch.store.engine import is_there

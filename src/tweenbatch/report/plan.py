@@ -8,9 +8,8 @@ from tweenbatch import paths as places
 from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.files.space import Room
 from tweenbatch.models import Endpoint, PriceDoubt, Rise
-from tweenbatch.plan.estimate import Estimate
-from tweenbatch.plan.planner import Clips, Group, Plan, PlannedRow, Removed
 from tweenbatch.records.manifest import Manifest
+from tweenbatch.records.plan import Clips, Estimate, Group, Plan, PlannedRow, Removed
 from tweenbatch.report.models import price
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
 

@@ -9,9 +9,9 @@ from sqlalchemy import update
 from support.jobtable import Table, changed, manifest, row
 from tweenbatch.models import AS_KNOWN
 from tweenbatch.plan import planner
-from tweenbatch.plan.planner import Group, Plan
 from tweenbatch.records import Frame, Imported
 from tweenbatch.records.manifest import Row
+from tweenbatch.records.plan import Group, Plan
 from tweenbatch.states import State
 from tweenbatch.store.schema import jobs
 
