@@ -13,7 +13,7 @@ from support.fal import Server
 from support.virtual import virtually
 from support.world import world
 from tweenbatch.records import Frame
-from tweenbatch.run.session import ExitCode
+from tweenbatch.runner.session import ExitCode
 
 RUN = ("run", "manifest.csv", "--yes")
 STANDARD = "fal-ai/kling-video/o1/standard/image-to-video"

@@ -15,8 +15,8 @@ from support.virtual import virtually
 from support.wire import says, wire
 from support.world import World, world
 from tweenbatch.fal import Fal
-from tweenbatch.run import session
-from tweenbatch.run.session import ExitCode
+from tweenbatch.runner import session
+from tweenbatch.runner.session import ExitCode
 from tweenbatch.settings import RunSettings
 
 KEY = "canary-key-id:canary-key-secret"

@@ -14,8 +14,8 @@ import pytest
 from support.virtual import virtually
 from support.world import World, world
 from tweenbatch.clips.checker import Checker
-from tweenbatch.run.session import ExitCode
-from tweenbatch.run.worker import PARK_CAP_SECONDS, park_pause
+from tweenbatch.runner.session import ExitCode
+from tweenbatch.runner.worker import PARK_CAP_SECONDS, park_pause
 
 ROWS = 3
 DAY = 86_400.0

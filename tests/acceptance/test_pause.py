@@ -14,7 +14,7 @@ from support.fal import Server
 from support.virtual import virtually
 from support.world import world
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.run.session import ExitCode
+from tweenbatch.runner.session import ExitCode
 
 RUN = ("run", "manifest.csv", "--yes", "--concurrency", "1")
 

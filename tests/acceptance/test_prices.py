@@ -17,8 +17,8 @@ from support.virtual import virtually
 from support.world import world
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.models import find
-from tweenbatch.run.price_watch import PriceAgreement
-from tweenbatch.run.session import ExitCode
+from tweenbatch.runner.price_watch import PriceAgreement
+from tweenbatch.runner.session import ExitCode
 
 O1 = "fal-ai/kling-video/o1/image-to-video"
 RUN = ("run", "manifest.csv", "--yes")

@@ -10,7 +10,7 @@ import pytest
 
 from support.virtual import virtually
 from support.world import World, world
-from tweenbatch.run.session import ExitCode, Result
+from tweenbatch.runner.session import ExitCode, Result
 
 ROWS = 3
 PRICE = Decimal("0.56")

@@ -10,7 +10,7 @@ import pytest
 from support.virtual import virtually
 from support.world import World, world
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.run.session import ExitCode
+from tweenbatch.runner.session import ExitCode
 
 
 def played(folder: Path, rows: int, settings: Settings, **options: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from tweenbatch.emulator.server import Emulator
 from tweenbatch.errors import DownloadFailed, KeyRefused, UrlExpired
 from tweenbatch.fal import Deadlines, Fal, request_of, video_of
 from tweenbatch.fal.client import LIFE_SECONDS
-from tweenbatch.plan.key_check import check
+from tweenbatch.planning.key_check import check
 
 KEY = "canary-key-id:canary-key-secret"
 O1 = "fal-ai/kling-video/o1/image-to-video"

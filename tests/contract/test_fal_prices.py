@@ -10,7 +10,7 @@ from tweenbatch.emulator.server import Emulator
 from tweenbatch.errors import Answered, KeyRefused, Unintelligible
 from tweenbatch.fal import Fal, ListedPrice
 from tweenbatch.models import KLING_O1, find
-from tweenbatch.plan.quote import ask, judged
+from tweenbatch.planning.quote import ask, judged
 
 ENTRY = {"endpoint_id": KLING_O1.id, "unit_price": 0.15, "unit": "seconds", "currency": "USD"}
 

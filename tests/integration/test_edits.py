@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tweenbatch.manifest import Reading, read_all
-from tweenbatch.plan import planner as plan
+from tweenbatch.planning import planner as plan
 from tweenbatch.records import Imported
 from tweenbatch.records.plan import Group, Plan
 from tweenbatch.store import Store

@@ -66,7 +66,7 @@ def test_pictures_clips_and_the_table_are_none_of_the_loops_work(
     ran = set(report(tmp_path, fal, "rooms")["ran"])
     rooms = f"{Path(tweenbatch.__file__).parent}/"
     ours = {name.removeprefix(rooms) for name in ran if name.startswith(rooms)}
-    assert {"run/worker.py", "stages/upload.py", "stages/fetch.py"} <= ours
+    assert {"runner/worker.py", "stages/upload.py", "stages/fetch.py"} <= ours
     assert not ours & {"frames/inspect.py", "recovery/witness.py"}
     assert not {name for name in ours if name.startswith(("clips/", "store/"))} - {
         "store/thread.py"

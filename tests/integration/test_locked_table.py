@@ -21,8 +21,8 @@ from tweenbatch.fal import Fal
 from tweenbatch.manifest import Reading
 from tweenbatch.records import Job
 from tweenbatch.recovery.witness import heard
-from tweenbatch.run import session
-from tweenbatch.run.session import ExitCode, Result
+from tweenbatch.runner import session
+from tweenbatch.runner.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store

@@ -18,7 +18,7 @@ from tweenbatch.errors import TableBusy
 from tweenbatch.frames.fit import Fit, Way
 from tweenbatch.manifest import Naming, Reading
 from tweenbatch.models import ENDPOINTS, find
-from tweenbatch.plan import planner as plan
+from tweenbatch.planning import planner as plan
 from tweenbatch.records.manifest import Manifest
 from tweenbatch.states import State
 from tweenbatch.store import Store

@@ -26,8 +26,8 @@ from tweenbatch.fal import Fal
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Frame, Job, JobSpec
 from tweenbatch.records.manifest import Manifest, Row
-from tweenbatch.run import session
-from tweenbatch.run.price_watch import AS_KNOWN, PriceAgreement
+from tweenbatch.runner import session
+from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store

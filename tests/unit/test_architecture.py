@@ -50,7 +50,7 @@ MAY_USE: dict[str, set[str]] = {
     "frames": {"errors", "files", "models", "records", "tweenbatch"},
     "clips": {"errors"},
     "manifest": {"errors", "files", "frames", "models", "paths", "records", "tweenbatch"},
-    "plan": {
+    "planning": {
         *("clips", "errors", "fal", "files", "models", "paths", "records", "settings", "states"),
         "store",
     },
@@ -61,12 +61,12 @@ MAY_USE: dict[str, set[str]] = {
         *("clock", "errors", "fal", "files", "frames", "models", "records", "stages", "states"),
         *("store", "tweenbatch"),
     },
-    "run": {
-        *("clips", "clock", "errors", "fal", "files", "logs", "models", "plan", "records"),
+    "runner": {
+        *("clips", "clock", "errors", "fal", "files", "logs", "models", "planning", "records"),
         *("recovery", "settings", "stages", "states", "store", "tweenbatch"),
     },
     "report": {
-        *("errors", "files", "models", "paths", "plan", "records", "run", "settings", "states"),
+        *("errors", "files", "models", "paths", "planning", "records", "runner", "settings", "states"),
     },
     "nights": {
         *("errors", "files", "frames", "logs", "loopback", "manifest", "models", "paths"),

@@ -3,7 +3,7 @@
 import pytest
 
 from tweenbatch.records import Billed, Failure
-from tweenbatch.run.throttle.brake import Brake
+from tweenbatch.runner.throttle.brake import Brake
 
 DEAD = Failure(type="file_download_error", message="No such file.", http_status=422)
 OTHER = Failure(type="downstream_service_error", message="No.", http_status=400)

@@ -13,11 +13,11 @@ from support import manifests
 from support.command import executable
 from support.fal import Server
 from support.forked import Forked
-from tweenbatch.run.throttle import descriptors
+from tweenbatch.runner.throttle import descriptors
 
 LOOK = (
     "import json, resource\n"
-    "from tweenbatch.run.throttle import descriptors\n"
+    "from tweenbatch.runner.throttle import descriptors\n"
     "raised = descriptors.raise_limit()\n"
     "print(json.dumps([raised, *resource.getrlimit(resource.RLIMIT_NOFILE)]))\n"
 )

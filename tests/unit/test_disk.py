@@ -6,7 +6,7 @@ import pytest
 
 from tweenbatch.errors import OutputUnusable
 from tweenbatch.files import space as disk
-from tweenbatch.run import session
+from tweenbatch.runner import session
 
 
 def test_a_disk_with_room_is_no_trouble(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 import random
 
-from tweenbatch.run.throttle.gate import PAUSE_CAP_SECONDS, Lane
+from tweenbatch.runner.throttle.gate import PAUSE_CAP_SECONDS, Lane
 
 
 class Hands:

@@ -7,8 +7,8 @@ from threading import Barrier
 
 import pytest
 
-from tweenbatch.plan.other_tables import slip_of
-from tweenbatch.plan.table_memory import MOST_NOTES, Note, TableMemory
+from tweenbatch.planning.other_tables import slip_of
+from tweenbatch.planning.table_memory import MOST_NOTES, Note, TableMemory
 from tweenbatch.store import Store
 from tweenbatch.store.elsewhere import tables_in, without_password
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.jobtable import changed, row
-from tweenbatch.plan import diff as changes
+from tweenbatch.planning import diff as changes
 from tweenbatch.records import EarlierRow, Frame
 from tweenbatch.records.manifest import Row
 from tweenbatch.states import State

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.jobtable import row
-from tweenbatch.plan.estimate import estimate
+from tweenbatch.planning.estimate import estimate
 from tweenbatch.records import Took
 from tweenbatch.records.plan import Estimate, Group, Plan, PlannedRow
 from tweenbatch.report import plan as planned

@@ -4,9 +4,9 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
-from tweenbatch.run.throttle.adaptive_limit import Window
-from tweenbatch.run.throttle.gate import Lane
-from tweenbatch.run.throttle.slots import MOST_AHEAD, Slots
+from tweenbatch.runner.throttle.adaptive_limit import Window
+from tweenbatch.runner.throttle.gate import Lane
+from tweenbatch.runner.throttle.slots import MOST_AHEAD, Slots
 
 
 @dataclass

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from support.jobs import job
 from tweenbatch.records import Failure, Outcome
-from tweenbatch.run.throttle.failure_streak import Streak
+from tweenbatch.runner.throttle.failure_streak import Streak
 from tweenbatch.states import Event, State
 
 BROKEN = Outcome(

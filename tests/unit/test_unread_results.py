@@ -1,7 +1,7 @@
 """Results in trouble: alike for several clips, it is the service's and stops the buying."""
 
 from tweenbatch.records import Failure
-from tweenbatch.run.throttle.unread_results import UnreadResults
+from tweenbatch.runner.throttle.unread_results import UnreadResults
 
 PAGE = Failure(type="unknown_error", message="Bad gateway", http_status=502)
 BROKEN = Failure(type="internal_error", message="It broke.", http_status=500)

@@ -3,7 +3,7 @@ from math import inf
 import pytest
 
 from tweenbatch.records import Phase
-from tweenbatch.run.throttle.adaptive_limit import PATIENCE_SECONDS, Window
+from tweenbatch.runner.throttle.adaptive_limit import PATIENCE_SECONDS, Window
 
 
 def fill(window: Window, *, now: float) -> None:

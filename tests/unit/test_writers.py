@@ -32,7 +32,7 @@ from tweenbatch.records import Request
 from tweenbatch.recovery.witness import Note, Witness
 from tweenbatch.report import results
 from tweenbatch.report.digest import Digest
-from tweenbatch.run.session import check_output
+from tweenbatch.runner.session import check_output
 from tweenbatch.store import RunnerLock, Store
 
 REQUEST = Request(request_id="r-1", status_url="s", response_url="r", cancel_url="c")

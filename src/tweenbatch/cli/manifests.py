@@ -21,7 +21,7 @@ from tweenbatch.manifest import MAX_TAKES, Naming, Reading
 from tweenbatch.manifest import problems_file as problems
 from tweenbatch.models import DEFAULT, find
 from tweenbatch.nights.inbox import Inbox
-from tweenbatch.plan.batch import last_import, recall_frames
+from tweenbatch.planning.batch import last_import, recall_frames
 from tweenbatch.records import OldFailures
 from tweenbatch.records.manifest import Manifest
 

@@ -13,9 +13,9 @@ import click
 
 from tweenbatch import paths
 from tweenbatch.errors import UsageError
-from tweenbatch.plan import other_tables
-from tweenbatch.plan.other_tables import OtherTable
-from tweenbatch.plan.table_memory import Note, TableMemory
+from tweenbatch.planning import other_tables
+from tweenbatch.planning.other_tables import OtherTable
+from tweenbatch.planning.table_memory import Note, TableMemory
 from tweenbatch.records import Money, canonical_json
 from tweenbatch.records.manifest import Manifest
 from tweenbatch.report import other_tables as messages

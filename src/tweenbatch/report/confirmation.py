@@ -4,8 +4,8 @@ from decimal import Decimal
 
 from tweenbatch import paths as places
 from tweenbatch.models import ENDPOINTS
-from tweenbatch.plan.batch import Batch
-from tweenbatch.plan.quote import Quote
+from tweenbatch.planning.batch import Batch
+from tweenbatch.planning.quote import Quote
 from tweenbatch.records.plan import Plan
 from tweenbatch.report import missing, text
 from tweenbatch.report import plan as planned

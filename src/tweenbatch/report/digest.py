@@ -7,7 +7,7 @@ from typing import Any
 
 from tweenbatch.records import Run, Work
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
-from tweenbatch.run.session import MISSING, ExitCode
+from tweenbatch.runner.session import MISSING, ExitCode
 from tweenbatch.states import State
 
 MOST_CAUSES = 10

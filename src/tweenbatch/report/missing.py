@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tweenbatch.plan.missing import LOOKED_AT, Missing, MissingClip
+from tweenbatch.planning.missing import LOOKED_AT, Missing, MissingClip
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain
 
 MOST = 5

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tweenbatch.paths import sqlite_path
-from tweenbatch.plan.other_tables import OtherTable
+from tweenbatch.planning.other_tables import OtherTable
 from tweenbatch.report.text import clips, usd
 
 

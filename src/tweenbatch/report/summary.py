@@ -8,8 +8,8 @@ from tweenbatch.records import Attention, Money
 from tweenbatch.report.job import LEFT_AT_FAL
 from tweenbatch.report.status import attention_lines, is_lost
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
-from tweenbatch.run.runner import PAUSED
-from tweenbatch.run.session import ExitCode, Result
+from tweenbatch.runner.runner import PAUSED
+from tweenbatch.runner.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from support.jobtable import Table, changed, manifest, row
 from tweenbatch.models import AS_KNOWN
-from tweenbatch.plan import planner
+from tweenbatch.planning import planner
 from tweenbatch.records import Frame, Imported
 from tweenbatch.records.manifest import Row
 from tweenbatch.records.plan import Group, Plan

@@ -8,7 +8,7 @@ import pytest
 
 from support.jobtable import Table, manifest, row
 from tweenbatch.errors import TableMissing, TableTooNew, TableUnusable
-from tweenbatch.plan import planner
+from tweenbatch.planning import planner
 from tweenbatch.records.plan import Group
 from tweenbatch.states import State
 from tweenbatch.store import Store

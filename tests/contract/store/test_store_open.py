@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from support.jobtable import NOON, changed, manifest, row
 from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
 from tweenbatch.models import DEFAULT
-from tweenbatch.plan.batch import look
+from tweenbatch.planning.batch import look
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store

@@ -7,7 +7,7 @@ import pytest
 
 from support.jobtable import PATHS, PRICE, Table, changed, manifest, row
 from tweenbatch.models import AS_KNOWN
-from tweenbatch.plan import planner as plan
+from tweenbatch.planning import planner as plan
 from tweenbatch.records.manifest import Manifest, Row
 from tweenbatch.records.plan import Clips, Group, Plan, PlannedRow, RemovedRow
 from tweenbatch.states import Event, State

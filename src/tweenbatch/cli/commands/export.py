@@ -10,7 +10,7 @@ from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.errors import UsageError
 from tweenbatch.files import atomic
-from tweenbatch.plan import missing
+from tweenbatch.planning import missing
 from tweenbatch.report import missing as missed
 from tweenbatch.report import results
 from tweenbatch.store import Store

@@ -20,12 +20,12 @@ from tweenbatch.cli.options import output_option, table_options, table_url
 from tweenbatch.cli.progress import Progress
 from tweenbatch.cli.selection import chosen, selection_options, taken_from
 from tweenbatch.clock import SystemClock
-from tweenbatch.plan import missing
+from tweenbatch.planning import missing
 from tweenbatch.records import Billed, Job, Selection
 from tweenbatch.report import status as standing
 from tweenbatch.report import text
-from tweenbatch.run import session
-from tweenbatch.run.session import ExitCode
+from tweenbatch.runner import session
+from tweenbatch.runner.session import ExitCode
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import RunnerLock, Store

@@ -14,10 +14,10 @@ from tweenbatch.cli.manifests import Asked, ManifestCommand, manifest_options, m
 from tweenbatch.cli.options import concurrency_option, output_option, table_options, table_url
 from tweenbatch.errors import ManifestError, OutputUnusable
 from tweenbatch.files import space as disk
-from tweenbatch.plan import estimate as pace
-from tweenbatch.plan import missing
-from tweenbatch.plan import planner as planning
-from tweenbatch.plan.other_tables import OtherTable
+from tweenbatch.planning import estimate as pace
+from tweenbatch.planning import missing
+from tweenbatch.planning import planner as planning
+from tweenbatch.planning.other_tables import OtherTable
 from tweenbatch.report import missing as missed
 from tweenbatch.report import other_tables as messages
 from tweenbatch.report import plan as planned

@@ -40,17 +40,17 @@ from tweenbatch.files import space as disk
 from tweenbatch.nights.digests import Morning
 from tweenbatch.nights.inbox import DONE, Inbox
 from tweenbatch.nights.jobfile import Job
-from tweenbatch.plan import key_check, missing, quote
-from tweenbatch.plan.batch import Batch, look
+from tweenbatch.planning import key_check, missing, quote
+from tweenbatch.planning.batch import Batch, look
 from tweenbatch.recovery import stale_table as restored
 from tweenbatch.recovery.high_water import HighWater
 from tweenbatch.report import confirmation as before
 from tweenbatch.report import results, summary, text
 from tweenbatch.report import status as standing
 from tweenbatch.report.digest import Digest
-from tweenbatch.run import session
-from tweenbatch.run.price_watch import PriceAgreement
-from tweenbatch.run.runner import table_failed
+from tweenbatch.runner import session
+from tweenbatch.runner.price_watch import PriceAgreement
+from tweenbatch.runner.runner import table_failed
 from tweenbatch.settings import (
     RunSettings,
 )

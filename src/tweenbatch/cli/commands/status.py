@@ -8,7 +8,7 @@ import click
 
 from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
-from tweenbatch.plan import missing
+from tweenbatch.planning import missing
 from tweenbatch.report import missing as missed
 from tweenbatch.report import status as standing
 from tweenbatch.store import Store

@@ -11,7 +11,7 @@ import click
 from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.cli.selection import chosen, selection_options, taken_from
-from tweenbatch.plan.missing import MissingClip, changed
+from tweenbatch.planning.missing import MissingClip, changed
 from tweenbatch.records import KeptClip, Selection
 from tweenbatch.report import missing as missed
 from tweenbatch.report import text

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
 from tweenbatch.paths import REHEARSAL, sqlite_db
-from tweenbatch.plan import planner
-from tweenbatch.plan.table_memory import Note, TableMemory
+from tweenbatch.planning import planner
+from tweenbatch.planning.table_memory import Note, TableMemory
 from tweenbatch.records.manifest import Manifest
 from tweenbatch.records.plan import Group
 from tweenbatch.store import Store

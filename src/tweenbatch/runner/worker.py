@@ -49,12 +49,12 @@ from tweenbatch.records import (
     Request,
 )
 from tweenbatch.recovery.witness import Note, Witness
-from tweenbatch.run.intents import Intents
-from tweenbatch.run.throttle.brake import Brake
-from tweenbatch.run.throttle.failure_streak import Streak
-from tweenbatch.run.throttle.gate import Lane
-from tweenbatch.run.throttle.slots import Slots
-from tweenbatch.run.throttle.unread_results import UnreadResults
+from tweenbatch.runner.intents import Intents
+from tweenbatch.runner.throttle.brake import Brake
+from tweenbatch.runner.throttle.failure_streak import Streak
+from tweenbatch.runner.throttle.gate import Lane
+from tweenbatch.runner.throttle.slots import Slots
+from tweenbatch.runner.throttle.unread_results import UnreadResults
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.submit import not_accepted, outcome_unknown, submit
 from tweenbatch.stages.wait import Waiter

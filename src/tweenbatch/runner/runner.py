@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from tweenbatch.errors import BudgetReached, TableBusy, TableFailed, TableUnusable
 from tweenbatch.records import Job
 from tweenbatch.recovery.reconciler import Reconciler
-from tweenbatch.run.price_watch import PriceWatch
-from tweenbatch.run.worker import Worker
+from tweenbatch.runner.price_watch import PriceWatch
+from tweenbatch.runner.worker import Worker
 from tweenbatch.states import FINAL, IDENTIFIED, State
 
 MAX_JOBS_AT_HAND = 2000

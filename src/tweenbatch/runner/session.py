@@ -30,16 +30,16 @@ from tweenbatch.recovery.adopt_lost import LostAndFound
 from tweenbatch.recovery.high_water import HighWater
 from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.recovery.witness import Witness
-from tweenbatch.run.intents import Intents
-from tweenbatch.run.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
-from tweenbatch.run.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
-from tweenbatch.run.throttle import descriptors
-from tweenbatch.run.throttle.adaptive_limit import Window
-from tweenbatch.run.throttle.brake import Brake
-from tweenbatch.run.throttle.failure_streak import Streak
-from tweenbatch.run.throttle.gate import Lane
-from tweenbatch.run.throttle.slots import Slots
-from tweenbatch.run.worker import Watcher, Worker
+from tweenbatch.runner.intents import Intents
+from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
+from tweenbatch.runner.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
+from tweenbatch.runner.throttle import descriptors
+from tweenbatch.runner.throttle.adaptive_limit import Window
+from tweenbatch.runner.throttle.brake import Brake
+from tweenbatch.runner.throttle.failure_streak import Streak
+from tweenbatch.runner.throttle.gate import Lane
+from tweenbatch.runner.throttle.slots import Slots
+from tweenbatch.runner.worker import Watcher, Worker
 from tweenbatch.settings import RunSettings
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.listings import Listings

@@ -10,10 +10,10 @@ from decimal import Decimal
 
 from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
 from tweenbatch.models import AS_KNOWN, Prices
-from tweenbatch.plan import estimate as pace
-from tweenbatch.plan import missing
-from tweenbatch.plan import planner as plan
-from tweenbatch.plan.missing import Missing
+from tweenbatch.planning import estimate as pace
+from tweenbatch.planning import missing
+from tweenbatch.planning import planner as plan
+from tweenbatch.planning.missing import Missing
 from tweenbatch.records import Money, SeenFrame
 from tweenbatch.records.manifest import LastImport, Manifest
 from tweenbatch.records.plan import Group, Plan

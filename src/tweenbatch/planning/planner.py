@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tweenbatch.errors import Problem
 from tweenbatch.models import AS_KNOWN, Prices
-from tweenbatch.plan import diff as changes
-from tweenbatch.plan import estimate as pace
-from tweenbatch.plan.missing import LOOKED_AT
+from tweenbatch.planning import diff as changes
+from tweenbatch.planning import estimate as pace
+from tweenbatch.planning.missing import LOOKED_AT
 from tweenbatch.records import EarlierRow, OldFailures
 from tweenbatch.records.manifest import JobKind, Manifest
 from tweenbatch.records.plain import plain_keys

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 
 from tweenbatch.errors import FalError
 from tweenbatch.models import Price, find, may_be_dearer
-from tweenbatch.plan.quote import Quote, judged
-from tweenbatch.run.worker import Worker
+from tweenbatch.planning.quote import Quote, judged
+from tweenbatch.runner.worker import Worker
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tweenbatch.run.throttle.adaptive_limit import Window
-from tweenbatch.run.throttle.gate import Lane
+from tweenbatch.runner.throttle.adaptive_limit import Window
+from tweenbatch.runner.throttle.gate import Lane
 
 MOST_AHEAD = 16
 """Jobs that are made ready while all slots are taken: their frames are at fal by then."""
