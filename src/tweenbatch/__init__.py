@@ -1,3 +1,21 @@
-"""Batch runner for first-frame/last-frame video generation: every clip paid once."""
+"""Batch runner for first-frame/last-frame video generation: every clip paid once.
+
+From Python: ``plan``, ``run``, ``status`` and ``results``.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tweenbatch.api.programs import plan, results, run, status
 
 __version__ = "0.3.0"
+
+__all__ = ["__version__", "plan", "results", "run", "status"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the functions when they are first used, so that ``--help`` answers at once."""
+    if name in __all__:
+        return getattr(import_module("tweenbatch.api.programs"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -40,6 +40,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from tweenbatch.printable import printable_line
+
 
 class TweenbatchError(Exception):
     """Root of every error that this program raises on purpose."""
@@ -76,12 +78,7 @@ class Problem:
         if self.column is not None:
             where.append(f"column '{_shortened(self.column)}'")
         said = _shortened(self.message)
-        return _one_line(f"{', '.join(where)}: {said}" if where else said)
-
-
-def _one_line(text: str) -> str:
-    """Return text out of a file as one line that steers no terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
+        return printable_line(f"{', '.join(where)}: {said}" if where else said)
 
 
 def _shortened(text: str) -> str:
@@ -125,7 +122,7 @@ class ManifestError(UsageError):
     def __str__(self) -> str:
         """Return the first problems of each kind, a line each, and how many more there are."""
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
-        lines = [f"{_one_line(str(self.path))}: {count}; nothing was imported"]
+        lines = [f"{printable_line(str(self.path))}: {count}; nothing was imported"]
         kinds: dict[str, list[Problem]] = {}
         for problem in self.problems:
             kinds.setdefault(problem.kind or problem.column or "", []).append(problem)
@@ -134,9 +131,9 @@ class ManifestError(UsageError):
             if len(alike) > MOST_OF_A_KIND:
                 lines.append(f"  … and {len(alike) - MOST_OF_A_KIND:,} more like these")
         if self.listed is not None:
-            lines.append(f"  all of them are in {_one_line(str(self.listed))}")
+            lines.append(f"  all of them are in {printable_line(str(self.listed))}")
         elif self.unlisted:
-            lines.append(f"  they are not written down: {_one_line(self.unlisted)}")
+            lines.append(f"  they are not written down: {printable_line(self.unlisted)}")
         return "\n".join([*lines, *map(str, self.others)])
 
 
@@ -146,7 +143,7 @@ class JobFileError(UsageError):
     def __init__(self, path: Path, problems: Sequence[str]) -> None:
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
         lines = [f"{path}: {count}; nothing was done", *(f"  {each}" for each in problems)]
-        super().__init__("\n".join(map(_one_line, lines)))
+        super().__init__("\n".join(map(printable_line, lines)))
 
 
 class MissingKey(UsageError):

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tweenbatch.errors import TweenbatchError, UsageError
 from tweenbatch.files import atomic
+from tweenbatch.printable import printable_line
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class _Formatter(logging.Formatter):
             return json.dumps({**line, "error": trace} if trace else line, ensure_ascii=False)
         facts = " ".join(f"{name}={'-' if fact is None else fact}" for name, fact in about.items())
         lines = [f"{time} {record.levelname:<7} {facts} {message}", *([trace] if trace else [])]
-        return "\n".join("".join(c if c.isprintable() else " " for c in each) for each in lines)
+        return "\n".join(map(printable_line, lines))
 
     def _clean(self, text: str) -> str:
         for secret in self._secrets:

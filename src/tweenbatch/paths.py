@@ -43,6 +43,20 @@ def rehearsal_output(output: Path) -> Path:
     return output if output.parent.name == REHEARSAL else output.parent / REHEARSAL / output.name
 
 
+def rehearsal_only(path: Path) -> Path:
+    """Return a file or folder of a rehearsal; raise ``UsageError`` if a link leads out of it.
+
+    A rehearsal would take what it finds there for its own, and a person may have paid for it.
+    """
+    for each in (path.parent, path):
+        if each.is_symlink():
+            raise UsageError(
+                f"{each} is a symbolic link; a rehearsal keeps its files apart from those that "
+                "were paid for, and follows none: remove it"
+            )
+    return path
+
+
 def sqlite_path(db: str) -> Path | None:
     """Return the file of an SQLite table; None for any other database."""
     return Path(db.removeprefix(_SQLITE_FILE)) if db.startswith(_SQLITE_FILE) else None

@@ -82,7 +82,6 @@ class RunSettings(BaseModel):
     accept_price: bool = False
     fetch_only: bool = False
     """Only clips that are made are brought home; nothing is submitted and nothing waited for."""
-    json_output: bool = False
 
     @property
     def most_usd(self) -> Decimal | None:

@@ -12,8 +12,8 @@ from support.command import Command
 from support.fal import Server
 from support.virtual import virtually
 from support.world import world
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.records import Frame
-from tweenbatch.runner.session import ExitCode
 
 RUN = ("run", "manifest.csv", "--yes")
 STANDARD = "fal-ai/kling-video/o1/standard/image-to-video"

@@ -8,7 +8,7 @@ import pytest
 
 from support.virtual import virtually
 from support.world import world
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 
 ROWS = 6
 AT_ONCE = 2

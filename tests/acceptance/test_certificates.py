@@ -14,9 +14,10 @@ import trustme
 from support.virtual import virtually
 from support.wire import says, wire
 from support.world import World, world
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.fal import Fal
+from tweenbatch.records.result import Result
 from tweenbatch.runner import session
-from tweenbatch.runner.session import ExitCode
 from tweenbatch.settings import RunSettings
 
 KEY = "canary-key-id:canary-key-secret"
@@ -37,7 +38,7 @@ def leads_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lead
 
 
-async def run(played: World) -> session.Result:
+async def run(played: World) -> Result:
     return await session.run(
         RunSettings(output=played.folder / "videos"),
         store=played.store,

@@ -18,7 +18,7 @@ import pytest
 from support.virtual import seeds, virtually
 from support.world import World, world
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 
 FIRST_NIGHT = 5
 EACH_NIGHT = 1

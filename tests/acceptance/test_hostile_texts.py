@@ -15,7 +15,7 @@ from support.terminal import terminal
 from support.virtual import virtually
 from support.world import world
 from tweenbatch.cli.streams import PlainFormatter
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 
 RUN = ("run", "manifest.csv", "--yes")
 STEERS = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eevil\u2028\u2066\r\x08"

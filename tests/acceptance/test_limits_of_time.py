@@ -12,7 +12,7 @@ import pytest
 from support.virtual import virtually
 from support.world import NOON, World, world
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)

@@ -8,7 +8,7 @@ import pytest
 
 from support.virtual import virtually
 from support.world import World, world
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 
 NO_RESULT = {"on": "result", "do": "reply", "status": 404}
 NO_STATUS = {"on": "status", "do": "reply", "status": 404}

@@ -14,7 +14,7 @@ import pytest
 from support.virtual import virtually
 from support.world import World, world
 from tweenbatch.clips.checker import Checker
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.runner.worker import PARK_CAP_SECONDS, park_pause
 
 ROWS = 3

@@ -11,7 +11,7 @@ import pytest
 from support.virtual import seeds, virtually
 from support.world import World, world
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 
 HALF_AN_HOUR = 1800.0
 AT_ONCE = 6

@@ -16,9 +16,9 @@ from support.terminal import terminal
 from support.virtual import virtually
 from support.world import world
 from tweenbatch.emulator.settings import Settings
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.models import find
 from tweenbatch.runner.price_watch import PriceAgreement
-from tweenbatch.runner.session import ExitCode
 
 O1 = "fal-ai/kling-video/o1/image-to-video"
 RUN = ("run", "manifest.csv", "--yes")

@@ -10,7 +10,8 @@ import pytest
 
 from support.virtual import virtually
 from support.world import World, world
-from tweenbatch.runner.session import ExitCode, Result
+from tweenbatch.exit_codes import ExitCode
+from tweenbatch.records.result import Result
 
 ROWS = 3
 PRICE = Decimal("0.56")

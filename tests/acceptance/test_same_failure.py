@@ -11,7 +11,7 @@ from support.fal import Server
 from support.virtual import virtually
 from support.world import world
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 
 RUN = ("run", "manifest.csv", "--yes", "--concurrency", "1")
 

@@ -10,7 +10,7 @@ import pytest
 from support.virtual import virtually
 from support.world import World, world
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.runner.session import ExitCode
+from tweenbatch.exit_codes import ExitCode
 
 
 def played(folder: Path, rows: int, settings: Settings, **options: Any) -> dict[str, Any]:

@@ -17,12 +17,14 @@ from support.fal import Server
 from tweenbatch import manifest
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableFailed
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.fal import Fal
+from tweenbatch.files import output
 from tweenbatch.manifest import Reading
 from tweenbatch.records import Job
+from tweenbatch.records.result import Result
 from tweenbatch.recovery.witness import heard
 from tweenbatch.runner import session
-from tweenbatch.runner.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store
@@ -46,7 +48,7 @@ class Notices(list[str]):
 def run(folder: Path, fal: Server, notices: Notices) -> Result:
     source = manifest.read(folder / "manifest.csv", Reading())
     settings = RunSettings(output=folder / "videos", settle=timedelta(0))
-    session.check_output(settings.output)
+    output.check_output(settings.output)
     url = f"sqlite:///{folder / 'tweenbatch.db'}"
     with closing(Store.open(url, busy_seconds=BUSY_SECONDS)) as store:
         clock = SystemClock()

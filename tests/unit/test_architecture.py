@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
-import pytest
-
 SOURCE = Path(__file__).parents[2] / "src"
 PACKAGE = SOURCE / "tweenbatch"
 
@@ -24,7 +22,7 @@ OWNERS = {
     "apprise": ("nights.notify",),
     "tqdm": ("cli",),
     "click": ("cli",),
-    "pandas": ("manifest",),
+    "pandas": ("manifest", "api"),
     "openpyxl": ("manifest",),
     "pyarrow": ("manifest",),
     "numpy": ("emulator", "frames", "manifest", "records"),
@@ -32,49 +30,47 @@ OWNERS = {
     "PIL": ("frames", "emulator"),
     "cv2": ("emulator.model",),
     "aiohttp": ("emulator",),
-    "pydantic": ("settings", "nights.jobfile", "cli", "emulator"),
+    "pydantic": ("settings", "nights.jobfile", "api", "cli", "emulator"),
 }
 """Who may import a library: rooms by their name below the package."""
 
-MAY_USE: dict[str, set[str]] = {
-    "errors": set(),
-    "states": set(),
-    "clock": set(),
-    "paths": {"errors"},
-    "loopback": set(),
-    "files": set(),
-    "logs": {"errors", "files"},
-    "records": {"errors", "states"},
-    "settings": {"clock", "paths", "records"},
-    "models": {"errors", "fal", "files", "paths"},
-    "frames": {"errors", "files", "models", "records", "tweenbatch"},
-    "clips": {"errors"},
-    "manifest": {"errors", "files", "frames", "models", "paths", "records", "tweenbatch"},
-    "planning": {
-        *("clips", "errors", "fal", "files", "models", "paths", "records", "settings", "states"),
-        "store",
-    },
-    "store": {"clock", "errors", "files", "records", "states"},
-    "fal": {"clock", "errors", "loopback", "records"},
-    "stages": {"clips", "clock", "errors", "fal", "files", "frames", "models", "records", "states"},
-    "recovery": {
-        *("clock", "errors", "fal", "files", "frames", "models", "records", "stages", "states"),
-        *("store", "tweenbatch"),
-    },
-    "runner": {
-        *("clips", "clock", "errors", "fal", "files", "logs", "models", "planning", "records"),
-        *("recovery", "settings", "stages", "states", "store", "tweenbatch"),
-    },
-    "report": {
-        *("errors", "files", "models", "paths", "planning", "records", "runner", "settings", "states"),
-    },
-    "nights": {
-        *("errors", "files", "frames", "logs", "loopback", "manifest", "models", "paths"),
-        *("records", "report", "settings", "store", "tweenbatch"),
-    },
-    "emulator": {"clock", "errors", "files", "loopback"},
+FLOORS = (
+    ("printable", "states", "exit_codes", "clock", "loopback"),
+    ("errors",),
+    ("paths", "files", "records", "clips"),
+    ("logs", "settings", "fal", "store", "emulator"),
+    ("models",),
+    ("frames",),
+    ("manifest", "planning", "stages"),
+    ("recovery", "report"),
+    ("runner", "nights"),
+    ("api",),
+    ("cli",),
+)
+"""The wings from the ground up. A wing imports only wings on floors below its own."""
+
+NEVER = {
+    "stages": ("never import the store: the runner writes down what a stage returns", {"store"}),
+    "store": ("never imports the wire", {"fal", "loopback"}),
+    "fal": ("never imports files: what it returns is a value", {"files", "paths"}),
+    "manifest": ("never imports the wire", {"fal"}),
+    "planning": ("never imports frames: they were looked at before", {"frames"}),
+    "report": ("never imports the store or the wire: it is given values", {"store", "fal"}),
+    "records": ("never import anything that acts", {"clock", "loopback"}),
+    "settings": ("never import files", {"files"}),
+    "emulator": (
+        "never imports the product's own knowledge of fal",
+        {"fal", "models", "records", "store", "settings", "paths"},
+    ),
 }
-"""Which rooms a room may know; the command line may know all, and nobody knows it."""
+"""Rules that the floors alone do not hold: a wing, the rule, and what it forbids."""
+
+ONLY = {
+    "emulator": {"api", "cli"},
+    "api": {"cli", "__init__"},
+    "cli": {"__main__"},
+}
+"""Wings that few may import, and who these are: nothing else starts a run."""
 
 
 def room(path: Path) -> str:
@@ -92,32 +88,87 @@ def imports(path: Path) -> Iterator[str]:
                 yield from (f"tweenbatch.{alias.name}" for alias in node.names)
 
 
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if room(path) not in ("__init__", "__main__"))
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if room(path) != "__init__")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_room_knows_only_the_rooms_that_it_may(path: Path) -> None:
-    here = room(path)
-    if here == "cli":
-        return
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] != "tweenbatch" or len(parts) == 1:
-            continue
-        used = parts[1]
-        if not (PACKAGE / used).is_dir() and not (PACKAGE / f"{used}.py").exists():
-            used = "tweenbatch"  # a name of the package itself, such as __version__
-        assert used == here or used in MAY_USE[here], f"{here} imports {used}"
+def used_rooms(path: Path) -> set[str]:
+    """Return the other wings that a file imports."""
+    parts = (name.split(".") for name in imports(path))
+    used = {part[1] for part in parts if part[0] == "tweenbatch" and len(part) > 1}
+    of_package = {name for name in used if (PACKAGE / name).is_dir()}
+    return (of_package | {name for name in used if (PACKAGE / f"{name}.py").exists()}) - {
+        room(path)
+    }
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_library_is_imported_by_its_owner_only(path: Path) -> None:
-    module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    for name in imports(path):
-        owners = OWNERS.get(name.split(".")[0])
-        assert owners is None or any(f"{module}.".startswith(f"{owner}.") for owner in owners), (
-            f"{module} imports {name}"
-        )
+def test_every_room_has_a_floor() -> None:
+    floors = [each for floor in FLOORS for each in floor]
+    assert sorted(floors) == sorted({room(path) for path in FILES} - {"__main__"})
+
+
+def test_a_room_imports_only_rooms_below_it() -> None:
+    floor_of = {each: number for number, floor in enumerate(FLOORS) for each in floor}
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {used}"
+        for path in FILES
+        if room(path) in floor_of
+        for used in used_rooms(path)
+        if floor_of[used] >= floor_of[room(path)]
+    ]
+    assert not wrong
+
+
+def test_the_rules_between_rooms_hold() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {used}: {room(path)} {rule}"
+        for path in FILES
+        for rule, forbidden in [NEVER.get(room(path), ("", set()))]
+        for used in used_rooms(path) & forbidden
+    ]
+    assert not wrong
+
+
+def test_few_rooms_start_a_run() -> None:
+    wrong = [
+        f"{path.relative_to(PACKAGE)} imports {used}"
+        for path in FILES
+        for used in used_rooms(path) & ONLY.keys()
+        if room(path) not in ONLY[used]
+    ]
+    assert not wrong
+
+
+def test_every_folder_says_what_it_owns() -> None:
+    folders = [path.parent for path in PACKAGE.rglob("*.py") if path.name == "__init__.py"]
+    assert folders
+    for folder in folders:
+        door = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+        assert ast.get_docstring(door), f"{folder} has no sentence of its own"
+        here = {type(node) for node in door.body} - {ast.Expr, ast.Import, ast.ImportFrom}
+        of_code = here & {ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef}
+        if folder not in (PACKAGE, PACKAGE / "cli"):
+            assert not of_code, f"{folder} is a cupboard: its __init__ should only be a door"
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert homes
+    assert {name: files for name, files in homes.items() if len(files) > 1} == {}
+
+
+def test_a_library_is_imported_by_its_owner_only() -> None:
+    wrong = []
+    for path in FILES:
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        for name in imports(path):
+            owners = OWNERS.get(name.split(".")[0], (module,))
+            if not any(f"{module}.".startswith(f"{owner}.") for owner in owners):
+                wrong.append(f"{module} imports {name}")
+    assert not wrong
 
 
 def test_the_readme_names_the_rooms_that_use_each_library() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tweenbatch.errors import OutputUnusable
+from tweenbatch.files import output
 from tweenbatch.files import space as disk
-from tweenbatch.runner import session
 
 
 def test_a_disk_with_room_is_no_trouble(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_every_folder_is_looked_at(tmp_path: Path) -> None:
 
 def test_before_anything_is_submitted_it_is_a_matter_of_usage(tmp_path: Path) -> None:
     with pytest.raises(OutputUnusable, match="nothing was submitted"):
-        session.check_room([tmp_path / "gone"])
+        output.check_room([tmp_path / "gone"])
 
 
 @pytest.mark.parametrize(("free", "enough"), [(520_000_000, True), (519_000_000, False)])
@@ -48,7 +48,7 @@ def test_too_little_room_says_how_much_is_needed_and_free_and_what_to_do(tmp_pat
     room = disk.room(tmp_path, 10**9)
     assert room is not None
     with pytest.raises(OutputUnusable) as refusal:
-        session.check_room([tmp_path], room)
+        output.check_room([tmp_path], room)
     said = str(refusal.value)
     assert "1000000000 clips need about 27,000,000,250 MB" in said
     assert f"{room.free_bytes // 1_000_000:,} MB are free in {tmp_path}" in said

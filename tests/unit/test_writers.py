@@ -23,6 +23,7 @@ from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.errors import ManifestError, Problem, TweenbatchError
 from tweenbatch.files import atomic
+from tweenbatch.files.output import check_output
 from tweenbatch.frames.fit import Fit, Way
 from tweenbatch.manifest import Reading, problems_file
 from tweenbatch.models import KLING_O1
@@ -32,7 +33,6 @@ from tweenbatch.records import Request
 from tweenbatch.recovery.witness import Note, Witness
 from tweenbatch.report import results
 from tweenbatch.report.digest import Digest
-from tweenbatch.runner.session import check_output
 from tweenbatch.store import RunnerLock, Store
 
 REQUEST = Request(request_id="r-1", status_url="s", response_url="r", cancel_url="c")

@@ -14,6 +14,8 @@ import click
 
 from tweenbatch import __version__
 from tweenbatch.cli import streams
+from tweenbatch.exit_codes import ExitCode
+from tweenbatch.printable import printable_line, printable_lines
 
 COMMANDS = {
     "run": "Import manifests and run until nothing is left to do; without one: resume.",
@@ -38,12 +40,6 @@ COMMANDS = {
     "backup": "Copy the table, also while a run works on it.",
     "emulator": "Serve fal's API on this machine, for tests and rehearsals.",
 }
-
-EXIT_USAGE = 2
-EXIT_TROUBLE = 4
-EXIT_NEEDS_A_PERSON = 5
-EXIT_TABLE_BUSY = 75
-EXIT_INTERRUPTED = 130
 
 
 class _Commands(click.Group):
@@ -76,17 +72,17 @@ def tweenbatch() -> None:
     """Run many first-frame/last-frame video generations, each paid once."""
 
 
-def exit_code(error: Exception) -> int:
+def exit_code(error: Exception) -> ExitCode:
     """Return what an error on purpose says to whoever started the command."""
     from tweenbatch.errors import KeyRefused, TableBusy, TableFailed, TableOlder
 
-    exits: dict[type[Exception], int] = {
-        TableBusy: EXIT_TABLE_BUSY,
-        TableFailed: EXIT_TROUBLE,
-        TableOlder: EXIT_NEEDS_A_PERSON,
-        KeyRefused: EXIT_TROUBLE,
+    exits: dict[type[Exception], ExitCode] = {
+        TableBusy: ExitCode.TABLE_BUSY,
+        TableFailed: ExitCode.TROUBLE,
+        TableOlder: ExitCode.NEEDS_A_PERSON,
+        KeyRefused: ExitCode.TROUBLE,
     }
-    return exits.get(type(error), EXIT_USAGE)
+    return exits.get(type(error), ExitCode.USAGE)
 
 
 def main() -> None:
@@ -118,10 +114,10 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         click.echo("interrupted; nothing was submitted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     except TweenbatchError as error:
         of_lines = isinstance(error, ManifestError | JobFileError)
-        shown = (streams.visible_lines if of_lines else streams.visible_line)(str(error))
+        shown = (printable_lines if of_lines else printable_line)(str(error))
         from tweenbatch.logs import stderr_is_json
 
         if not stderr_is_json():  # there it is a line of the log already

@@ -10,7 +10,7 @@ import click
 
 from tweenbatch import paths
 from tweenbatch.errors import UsageError
-from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, sqlite_path
+from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_only, sqlite_path
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -102,19 +102,5 @@ def table_url(db: str, *, rehearse: bool) -> str:
         return db
     url = rehearsal_db(db)
     if (path := sqlite_path(url)) is not None:
-        apart(path)
+        rehearsal_only(path)
     return url
-
-
-def apart(path: Path) -> Path:
-    """Return a file or folder of a rehearsal; raises ``UsageError`` where a link leads out.
-
-    What is found there would be taken for a rehearsal's, and may be what was paid for.
-    """
-    for each in (path.parent, path):
-        if each.is_symlink():
-            raise UsageError(
-                f"{each} is a symbolic link; a rehearsal keeps its files apart from those that "
-                "were paid for, and follows none: remove it"
-            )
-    return path

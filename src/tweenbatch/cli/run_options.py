@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +29,10 @@ def _dollars(value: str) -> Decimal:
     if not amount.is_finite():
         raise ValueError("an amount in dollars is needed")
     return amount
+
+
+def _next_time(text: str) -> datetime:
+    return next_time(text, now=datetime.now(UTC))
 
 
 _OPTIONS = (
@@ -81,13 +84,13 @@ _OPTIONS = (
     click.option(
         "--not-before",
         metavar="TIME",
-        type=Parsed("time", partial(next_time, now=datetime.now(UTC))),
+        type=Parsed("time", _next_time),
         help="Submit nothing before e.g. 22:00 (local) or an ISO instant.",
     ),
     click.option(
         "--stop-at",
         metavar="TIME",
-        type=Parsed("time", partial(next_time, now=datetime.now(UTC))),
+        type=Parsed("time", _next_time),
         help="Stop submitting at e.g. 06:30 (local) or an ISO instant.",
     ),
     click.option(

@@ -27,7 +27,12 @@ def _number(text: str) -> int:
 def selection_options(command: F) -> F:
     """Add the argument JOBS and the options that narrow what is meant."""
     for option in (
-        click.argument("jobs", nargs=-1, type=Parsed("job", _number)),
+        click.option("--name", metavar="PATTERN", help="Clips called so, e.g. 'winter-*'."),
+        click.option("--tag", metavar="TAG", help="Jobs of rows with this tag."),
+        click.option("--error", metavar="TYPE", help="Jobs with this error, e.g. timeout."),
+        click.option(
+            "--row", metavar="N", type=int, help="Jobs of this row, as a spreadsheet counts."
+        ),
         click.option(
             "--manifest",
             "manifests",
@@ -36,12 +41,7 @@ def selection_options(command: F) -> F:
             type=click.Path(path_type=Path),
             help="Jobs that rows of this manifest ask for; may be repeated.",
         ),
-        click.option(
-            "--row", metavar="N", type=int, help="Jobs of this row, as a spreadsheet counts."
-        ),
-        click.option("--error", metavar="TYPE", help="Jobs with this error, e.g. timeout."),
-        click.option("--tag", metavar="TAG", help="Jobs of rows with this tag."),
-        click.option("--name", metavar="PATTERN", help="Clips called so, e.g. 'winter-*'."),
+        click.argument("jobs", nargs=-1, type=Parsed("job", _number)),
     ):
         command = option(command)
     return command

@@ -9,6 +9,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO, cast
 
+from tweenbatch.printable import printable_lines
+
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
@@ -33,17 +35,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines with nothing in them but what can be seen."""
-        return visible_lines(super().format(record))
-
-
-def visible_line(text: str) -> str:
-    """Return the text with a space for whatever does not show."""
-    return "".join(c if c.isprintable() else " " for c in text)
-
-
-def visible_lines(text: str) -> str:
-    """Return the text with a space for whatever does not show, line breaks aside."""
-    return "\n".join(map(visible_line, text.split("\n")))
+        return printable_lines(super().format(record))
 
 
 def visible(file: TextIO) -> TextIO:
@@ -56,7 +48,7 @@ class _Visible(io.TextIOBase):
         self._file = file
 
     def write(self, text: str) -> int:
-        self._file.write(visible_lines(text))
+        self._file.write(printable_lines(text))
         return len(text)
 
 

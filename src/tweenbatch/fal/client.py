@@ -107,6 +107,12 @@ class Fal:
         """What made a clip, by its request, where fal says that."""
         self._time = transport.time
 
+    @staticmethod
+    def require_key(*, connect_to: str | None = None) -> None:
+        """Raise what ``connect`` would raise for the key or the address; connect to nothing."""
+        credentials.find(None)
+        Addresses.parse(connect_to)
+
     @classmethod
     def connect(
         cls,

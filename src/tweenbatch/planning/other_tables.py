@@ -1,7 +1,6 @@
 """Tables that have paid for rows which a new table would pay for again."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -35,19 +34,15 @@ class OtherTable:
     """Whether it is not there any more."""
 
 
-def is_new(url: str) -> bool:
-    """Tell whether a table has paid for nothing yet, or is not there.
+def is_new(url: str, store: Store | None) -> bool:
+    """Tell whether a table has paid for nothing yet, or is not there (``store`` is None).
 
     One that was lost is not new: its place remembers it, and nothing is paid for unasked.
     """
-    path = file_of(url)
-    if path is not None and not is_there(path):
-        return not was_at_work(path)
-    store = Store.find(url)
     if store is None:
-        return True
-    with closing(store):
-        reach = store.reach()
+        path = file_of(url)
+        return path is None or is_there(path) or not was_at_work(path)
+    reach = store.reach()
     return reach is None or not reach.attempt_id
 
 

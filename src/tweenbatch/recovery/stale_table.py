@@ -5,7 +5,6 @@ so itself, the place of the table remembers how far the table had come there, an
 of its folder how far the table and its copies had come.
 """
 
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -59,16 +58,10 @@ def doubt(
 
 
 def refuse_to_pay(
-    url: str, lock: RunnerLock, *, now: datetime, marks: HighWater | None = None
+    store: Store | None, lock: RunnerLock, *, now: datetime, marks: HighWater | None = None
 ) -> None:
     """Raise ``TableOlder`` where something speaks against paying for what the table lacks."""
-    if lock.table is None:
-        return
-    if lock.table.exists():
-        with closing(Store.open(url, create=False)) as store:
-            found = doubt(store, lock, now=now, marks=marks)
-    else:
-        found = doubt(None, lock, now=now)
+    found = doubt(store, lock, now=now, marks=marks)
     if found is not None:
         raise TableOlder(
             f"{found.reason}. Nothing was submitted. Put the newest table back; or run the same "

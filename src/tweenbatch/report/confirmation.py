@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tweenbatch import paths as places
 from tweenbatch.models import ENDPOINTS
-from tweenbatch.planning.batch import Batch
+from tweenbatch.planning.preview import Batch
 from tweenbatch.planning.quote import Quote
 from tweenbatch.records.plan import Plan
 from tweenbatch.report import missing, text

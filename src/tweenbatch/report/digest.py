@@ -1,27 +1,18 @@
 """What a run came to, for somebody who was not there: as text and for a program."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.records import Run, Work
+from tweenbatch.records.result import MISSING
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
-from tweenbatch.runner.session import MISSING, ExitCode
 from tweenbatch.states import State
 
 MOST_CAUSES = 10
 
-ENDED: Mapping[int, str] = {
-    ExitCode.SUCCEEDED: "everything succeeded",
-    ExitCode.FAILED: "some jobs failed",
-    ExitCode.USAGE: "wrong usage, manifest or configuration",
-    ExitCode.LIMIT: "stopped by a limit, work remains",
-    ExitCode.TROUBLE: "account or service trouble, work remains",
-    ExitCode.NEEDS_A_PERSON: "needs a person",
-    ExitCode.TABLE_BUSY: "another run has the table",
-    ExitCode.INTERRUPTED: "interrupted, resumable",
-}
 _NEXT = {
     ExitCode.SUCCEEDED: "tweenbatch export -o results.csv  (every clip and its cost)",
     ExitCode.FAILED: "tweenbatch retry  (queues the failed ones again)",
@@ -69,7 +60,7 @@ class Digest:
     def ended(self) -> str:
         """How it ended, in words."""
         if self.exit_code is not None:
-            return ENDED[self.exit_code]
+            return ExitCode(self.exit_code).words
         return GOES_ON if self.lives else DIED
 
     @property

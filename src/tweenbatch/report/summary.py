@@ -3,13 +3,13 @@
 import shlex
 from collections.abc import Sequence
 
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
 from tweenbatch.records import Attention, Money
+from tweenbatch.records.result import PAUSED, Result
 from tweenbatch.report.job import LEFT_AT_FAL
 from tweenbatch.report.status import attention_lines, is_lost
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
-from tweenbatch.runner.runner import PAUSED
-from tweenbatch.runner.session import ExitCode, Result
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 

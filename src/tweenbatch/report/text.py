@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from tweenbatch.printable import printable_line
+
 MESSAGE_WIDTH = 160
 SENTENCE_WIDTH = 1000
 """For a sentence of ours, whose end says what to do."""
@@ -23,7 +25,7 @@ def clips(count: int) -> str:
 
 def plain(text: str, *, width: int = MESSAGE_WIDTH) -> str:
     """Return text from outside as one printable line: no control characters, not too long."""
-    line = "".join(c if c.isprintable() else " " for c in text)
+    line = printable_line(text)
     return line if len(line) <= width else line[: width - 1] + "…"
 
 

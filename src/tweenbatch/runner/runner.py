@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from tweenbatch.errors import BudgetReached, TableBusy, TableFailed, TableUnusable
 from tweenbatch.records import Job
+from tweenbatch.records.result import CANARY_FAILED, NOT_AGREED, OUT_OF_TIME, PAUSED, Ended
 from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.runner.price_watch import PriceWatch
 from tweenbatch.runner.worker import Worker
@@ -26,10 +27,6 @@ ASLEEP_SECONDS = 30.0
 A_MOMENT = timedelta(milliseconds=1)
 """Less than a microsecond is nothing to a date: a wait for it would never end."""
 
-OUT_OF_TIME = "--max-duration or --stop-at"
-PAUSED = "tweenbatch pause"
-CANARY_FAILED = "--canary: not all of those that went first succeeded"
-NOT_AGREED = "--canary: nobody agreed to the rest"
 
 COLLECTS_ONLY = (
     "what is at fal is collected, and nothing is submitted; `tweenbatch resume` lifts it"
@@ -61,19 +58,6 @@ class Limits:
     submits: bool = True
     settle: timedelta = timedelta(0)
     """How long a run that has nothing else to do waits for what is uncertain or laid aside."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """Why a run came to its end; nothing set: there was nothing left to do."""
-
-    interrupted: bool = False
-    trouble: str | None = None
-    """What stopped the submissions, in the words of the account, the service or the disk."""
-    same_failure: str | None = None
-    """One row after another failed alike, in the words of the last."""
-    limit: str | None = None
-    """The option, or the command, that stopped the submissions."""
 
 
 def table_failed(error: Exception) -> TableFailed:

@@ -7,23 +7,21 @@ import random
 import signal
 import socket
 import sys
-import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping
+import threading
+from collections.abc import Callable, Collection
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
-from enum import IntEnum
 from functools import partial
 from pathlib import Path
 
 from tweenbatch import __version__, logs
 from tweenbatch.clips.checker import Checker
 from tweenbatch.clock import Clock
-from tweenbatch.errors import OutputUnusable, TableBusy, TableUnusable
+from tweenbatch.errors import TableBusy, TableUnusable
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal
-from tweenbatch.files import atomic
 from tweenbatch.files import space as disk
+from tweenbatch.records.result import Ended, Result
 from tweenbatch.recovery import stale_table as restored
 from tweenbatch.recovery import witness
 from tweenbatch.recovery.adopt_lost import LostAndFound
@@ -32,7 +30,7 @@ from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.recovery.witness import Witness
 from tweenbatch.runner.intents import Intents
 from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
-from tweenbatch.runner.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
+from tweenbatch.runner.runner import Limits, Runner, table_failed
 from tweenbatch.runner.throttle import descriptors
 from tweenbatch.runner.throttle.adaptive_limit import Window
 from tweenbatch.runner.throttle.brake import Brake
@@ -46,99 +44,11 @@ from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import Looks
 from tweenbatch.stages.poll_timing import Rhythm
 from tweenbatch.stages.wait import Waiter
-from tweenbatch.states import IDENTIFIED, UNFINISHED, State
+from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import RunnerLock, Store
 from tweenbatch.store.thread import TableThread
 
 log = logging.getLogger(__name__)
-
-
-MISSING = "clips that are not where they were"
-"""What a run notes where it could not bring them back."""
-
-
-class ExitCode(IntEnum):
-    """What the command says to whoever started it."""
-
-    SUCCEEDED = 0
-    FAILED = 1
-    USAGE = 2
-    LIMIT = 3
-    TROUBLE = 4
-    NEEDS_A_PERSON = 5
-    TABLE_BUSY = 75
-    INTERRUPTED = 130
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """How a run ended and how the jobs that it was asked for stand now."""
-
-    ended: Ended
-    counts: Mapping[State, int]
-    rejected: tuple[str, ...] = ()
-    """Manifests that could not be read."""
-    missing: int = 0
-    """Clips that came home once and are not where they were."""
-    spent_usd: Decimal
-    """What fal billed, or may have billed, during this run."""
-
-    @property
-    def unfinished(self) -> int:
-        """How many of the jobs are not at their end."""
-        return sum(self.counts[state] for state in UNFINISHED)
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The most urgent of what there is to say."""
-        if self.ended.interrupted:
-            return ExitCode.INTERRUPTED
-        if self.ended.trouble is not None and self.unfinished:
-            return ExitCode.TROUBLE
-        if self.ended.same_failure is not None or self.ended.limit == CANARY_FAILED:
-            return ExitCode.FAILED
-        if self.counts[State.UNCERTAIN]:
-            return ExitCode.NEEDS_A_PERSON
-        if self.unfinished:
-            return ExitCode.LIMIT
-        failed = self.counts[State.FAILED] or self.rejected or self.missing
-        return ExitCode.FAILED if failed else ExitCode.SUCCEEDED
-
-    @property
-    def note(self) -> str:
-        """Why it ended as it did, for whoever looks back."""
-        ended = self.ended
-        notes = [ended.trouble or ended.same_failure or ended.limit or ""]
-        if self.rejected:
-            notes.append(f"rejected: {', '.join(self.rejected)}")
-        if self.missing:
-            notes.append(f"{MISSING}: {self.missing}")
-        return "; ".join(filter(None, notes))
-
-
-def check_output(folder: Path, names: Iterable[str] = ()) -> None:
-    """Make the folder and prove that files can be written to it; raises ``OutputUnusable``.
-
-    The same for the folders below it in which files of these ``names`` will lie.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        atomic.try_out(folder)
-        for each in {atomic.make_folder_of(folder, name) for name in names} - {folder}:
-            with tempfile.TemporaryFile(dir=each) as probe:
-                probe.write(b"tweenbatch")
-    except OSError as error:
-        raise OutputUnusable(
-            f"can't write to the output folder {folder} ({error.strerror}); "
-            "make it writable or choose another with --output; nothing was submitted"
-        ) from error
-
-
-def check_room(folders: Iterable[Path], room: disk.Room | None = None) -> None:
-    """Prove that there is room for what will be submitted; raises ``OutputUnusable``."""
-    trouble = disk.trouble(folders) or (room.shortage if room else None)
-    if trouble is not None:
-        raise OutputUnusable(f"{trouble}; nothing was submitted")
 
 
 async def run(
@@ -433,7 +343,12 @@ def _window(settings: RunSettings, watcher: Watcher) -> Window:
 
 
 def _signals(stop: Callable[[], None], on_stop: Callable[[], None]) -> ExitStack:
-    """Let the first SIGINT or SIGTERM wind the run up, and the second end the process."""
+    """Let the first SIGINT or SIGTERM wind the run up, and the second end the process.
+
+    Python delivers signals to the main thread only: a run in any other thread takes none.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return ExitStack()
     loop = asyncio.get_running_loop()
     stopped = False
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from tweenbatch.cli import streams
 from tweenbatch.cli.options import LocalPath, table_options, table_url
+from tweenbatch.printable import printable_line
 
 
 @click.command(short_help="Copy the table.")
@@ -26,4 +26,4 @@ def command(*, file: Path, force: bool, db: str, rehearse: bool, as_json: bool) 
         click.echo(json.dumps(shape))
     else:
         jobs = f"{made.jobs} job{'s' if made.jobs != 1 else ''}"
-        click.echo(streams.visible_line(f"{jobs} ({made.bytes:,} bytes) copied to {made.path}"))
+        click.echo(printable_line(f"{jobs} ({made.bytes:,} bytes) copied to {made.path}"))

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from tweenbatch.cli import streams
 from tweenbatch.cli.commands import run
 from tweenbatch.nights.jobfile import SUFFIX, key_of
+from tweenbatch.printable import printable_line
 from tweenbatch.store.engine import display, parse_url
 
 NOT_OF_A_JOB = frozenset({"as_json", "rehearse", "trust_table", "new_table"})
@@ -54,7 +54,7 @@ def show(*, jobfile: Path, options: tuple[str, ...], as_json: bool) -> None:
     ]
     for each in settings:
         cells = (cell.ljust(width) for cell, width in zip(_cells(each), widths, strict=True))
-        click.echo(streams.visible_line("  ".join(cells).rstrip()))
+        click.echo(printable_line("  ".join(cells).rstrip()))
 
 
 def _settings(context: click.Context, jobfile: Path) -> Iterator[Setting]:

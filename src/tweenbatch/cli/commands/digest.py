@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from tweenbatch.cli import streams
 from tweenbatch.cli.commands import run as running
 from tweenbatch.cli.commands.runs import lives
 from tweenbatch.cli.options import table_url
 from tweenbatch.nights.jobfile import SUFFIX, Job
+from tweenbatch.printable import printable_line
 from tweenbatch.records import Run
 from tweenbatch.report import digest
 from tweenbatch.report.digest import Digest
@@ -37,7 +37,7 @@ def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None
     arguments = [str(jobfile), *(["--rehearse"] if rehearse else [])]
     context = running.command.make_context("run", arguments)
     job, options = context.obj, dict(context.params)
-    morning = running.morning_of(options)
+    morning = running.digests_of(options)
     told = _nothing_ran(job, rehearsal=rehearse)
     found = Store.find(table_url(options["db"], rehearse=rehearse))
     with closing(found) if found else nullcontext() as store:
@@ -53,7 +53,7 @@ def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None
         click.echo(json.dumps(digest.shape(told)))
         return
     for line in digest.lines(told):
-        click.echo(streams.visible_line(line))
+        click.echo(printable_line(line))
 
 
 def _nothing_ran(job: Job, *, rehearsal: bool) -> Digest:

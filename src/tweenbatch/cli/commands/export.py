@@ -11,6 +11,7 @@ from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.errors import UsageError
 from tweenbatch.files import atomic
 from tweenbatch.planning import missing
+from tweenbatch.printable import printable_line
 from tweenbatch.report import missing as missed
 from tweenbatch.report import results
 from tweenbatch.store import Store
@@ -58,10 +59,10 @@ def command(
             write(rows, streams.visible(sys.stdout) if seen else sys.stdout)
         else:
             count = results.write_file(rows, Path(target), write)
-            click.echo(streams.visible_line(f"{count} rows written to {target}"), err=True)
+            click.echo(printable_line(f"{count} rows written to {target}"), err=True)
         gone = missing.look(store.kept_clips())
         for line in missed.lines(gone, "`tweenbatch fetch` brings them back"):
-            click.echo(streams.visible_line(line), err=True)
+            click.echo(printable_line(line), err=True)
     except FileNotFoundError as error:
         raise UsageError(f"-o {target}: there is no such folder; make it first") from error
     except OSError as error:

@@ -14,18 +14,20 @@ from typing import Any
 import click
 
 from tweenbatch import paths as places
-from tweenbatch.cli import streams
-from tweenbatch.cli.connecting import connection
+from tweenbatch.api.connection import connection
 from tweenbatch.cli.options import output_option, table_options, table_url
 from tweenbatch.cli.progress import Progress
 from tweenbatch.cli.selection import chosen, selection_options, taken_from
 from tweenbatch.clock import SystemClock
+from tweenbatch.exit_codes import ExitCode
+from tweenbatch.files.output import check_output
 from tweenbatch.planning import missing
+from tweenbatch.printable import printable_line
 from tweenbatch.records import Billed, Job, Selection
+from tweenbatch.records.result import Result
 from tweenbatch.report import status as standing
 from tweenbatch.report import text
 from tweenbatch.runner import session
-from tweenbatch.runner.session import ExitCode
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import RunnerLock, Store
@@ -63,17 +65,17 @@ def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: 
         left = store.jobs(set(wanted) - missed)
         unknown = [job for job in left if job.state is State.FAILED]
         for job in unknown:
-            say(streams.visible_line(_without_address(job)))
+            say(printable_line(_without_address(job)))
         ready = store.counts()[State.READY]
         code, still = ExitCode.FAILED if unknown else ExitCode.SUCCEEDED, list[int]()
         if ready:
-            session.check_output(settings.output)
+            check_output(settings.output)
             say(f"{text.clips(ready)} to fetch, for nothing.")
             result = _run(settings, store, lock, total=ready)
             still = _not_here(store, missed)
             code = _exit_code(result, still=[*still, *unknown])
             for line in _lines(result, store, still=still):
-                say(streams.visible_line(line))
+                say(printable_line(line))
         elif not unknown:
             say("Nothing to fetch: every paid clip is where the table says.")
     if as_json:
@@ -102,7 +104,7 @@ def _without_address(job: Job) -> str:
     return f"{name}: no address of its clip is known; {adopt} reads its result again, for nothing"
 
 
-def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -> session.Result:
+def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -> Result:
     with ExitStack() as stack:
         connect = connection(settings, stack)
         progress = stack.enter_context(Progress(total=total, running=total, free=True))
@@ -125,7 +127,7 @@ def _not_here(store: Store, missed: Collection[int]) -> list[int]:
     return sorted({*left, *missing.look(store.kept_clips(missed), most=None).job_ids})
 
 
-def _exit_code(result: session.Result, *, still: Collection[object]) -> ExitCode:
+def _exit_code(result: Result, *, still: Collection[object]) -> ExitCode:
     if result.ended.interrupted:
         return ExitCode.INTERRUPTED
     if result.counts[State.READY]:
@@ -133,7 +135,7 @@ def _exit_code(result: session.Result, *, still: Collection[object]) -> ExitCode
     return ExitCode.FAILED if still else ExitCode.SUCCEEDED
 
 
-def _lines(result: session.Result, store: Store, *, still: Collection[int]) -> list[str]:
+def _lines(result: Result, store: Store, *, still: Collection[int]) -> list[str]:
     said = []
     if result.ended.trouble is not None:
         said.append(f"  stopped: {result.ended.trouble}")

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from tweenbatch.cli import streams
 from tweenbatch.errors import FalError, UsageError
 from tweenbatch.fal import Fal
 from tweenbatch.models import DEFAULT, ENDPOINTS, Price, Unit, find
 from tweenbatch.models import update as learning
+from tweenbatch.printable import printable_line
 from tweenbatch.report import models as report
 
 CONNECT_TO = "TWEENBATCH_CONNECT_TO"
@@ -82,8 +82,8 @@ def update(
             raise UsageError(f"{name}: {error}; try again. Nothing was changed") from error
         _say(report.lines(learned.endpoint))
         for notice in learned.notices:
-            click.echo(streams.visible_line(f"  {notice}"), err=True)
-        click.echo(streams.visible_line(f"Remembered in {learned.file}."), err=True)
+            click.echo(printable_line(f"  {notice}"), err=True)
+        click.echo(printable_line(f"Remembered in {learned.file}."), err=True)
 
 
 def _full(name: str) -> str:
@@ -105,4 +105,4 @@ def _price(text: str | None, unit: Unit, option: str) -> Price | None:
 
 def _say(lines: list[str]) -> None:
     for line in lines:
-        click.echo(streams.visible_line(line))
+        click.echo(printable_line(line))

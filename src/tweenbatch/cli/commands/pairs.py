@@ -11,6 +11,7 @@ from tweenbatch.cli import streams
 from tweenbatch.errors import UsageError
 from tweenbatch.manifest import pairs
 from tweenbatch.models import DEFAULT, find
+from tweenbatch.printable import printable_line
 
 
 @click.command(short_help="Make a manifest from key frames.")
@@ -58,10 +59,8 @@ def command(
     else:
         pairs.write_file(rows, path, force=force)
         count = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
-        click.echo(streams.visible_line(f"{count} written to {target}"), err=True)
+        click.echo(printable_line(f"{count} written to {target}"), err=True)
     elsewhere = pairs.outside(images, path)
     if elsewhere:
         folders = " ".join(f"--frames {shlex.quote(str(folder))}" for folder in elsewhere)
-        click.echo(
-            streams.visible_line(f"plan and run take these frames only with {folders}"), err=True
-        )
+        click.echo(printable_line(f"plan and run take these frames only with {folders}"), err=True)

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.errors import UsageError
+from tweenbatch.exit_codes import ExitCode
+from tweenbatch.printable import printable_line
 from tweenbatch.records import Run
 from tweenbatch.report import digest, text
 from tweenbatch.report.digest import Digest
@@ -43,7 +44,7 @@ def command(context: click.Context, *, limit: int, db: str, rehearse: bool, as_j
             f"{run.job or run.asked or 'all unfinished work':<24}",
             ended(run),
         )
-        click.echo(streams.visible_line("  ".join(cells)))
+        click.echo(printable_line("  ".join(cells)))
 
 
 @command.command(short_help="Tell what came of a run.")
@@ -60,7 +61,7 @@ def show(*, run_id: int, db: str, rehearse: bool, as_json: bool) -> None:
         click.echo(json.dumps(digest.shape(told)))
         return
     for line in digest.lines(told):
-        click.echo(streams.visible_line(line))
+        click.echo(printable_line(line))
 
 
 def lives(run: Run) -> bool:
@@ -72,7 +73,7 @@ def ended(run: Run) -> str:
     """Say how a run ended."""
     if run.exit_code is None:
         return digest.GOES_ON if lives(run) else digest.DIED
-    return f"{run.exit_code}  {run.note or digest.ENDED[run.exit_code]}"
+    return f"{run.exit_code}  {run.note or ExitCode(run.exit_code).words}"
 
 
 def _shape(run: Run) -> dict[str, object]:

@@ -10,13 +10,13 @@ from pathlib import Path
 import click
 
 from tweenbatch import paths as places
-from tweenbatch.cli import streams
 from tweenbatch.cli.options import LocalPath, Parsed
 from tweenbatch.errors import UsageError
 from tweenbatch.files import atomic
 from tweenbatch.nights import jobfile
 from tweenbatch.nights import schedule as scheduling
 from tweenbatch.nights.schedule import Kind, Schedule
+from tweenbatch.printable import printable_line
 
 
 def _clock_time(text: str) -> time:
@@ -82,7 +82,7 @@ def command(
     except ValueError as error:
         raise UsageError(str(error)) from error
     for line in _warnings(job, schedule, made.warning):
-        click.echo(streams.visible_line(f"warning: {line}"), err=True)
+        click.echo(printable_line(f"warning: {line}"), err=True)
     if write is None:
         for name, text in made.files.items():
             # One file alone is printed as it is, to be piped.
@@ -91,7 +91,7 @@ def command(
         _write(write, made.files, force=force)
         click.echo("to install:", err=True)
         for line in (*_key(schedule.env_file), f"cd {_quoted(write)}", *made.install):
-            click.echo(streams.visible_line(f"  {line}"), err=True)
+            click.echo(printable_line(f"  {line}"), err=True)
 
 
 def _warnings(job: jobfile.Job, schedule: Schedule, warning: str | None) -> Iterator[str]:

@@ -5,9 +5,9 @@ from contextlib import closing
 
 import click
 
-from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.errors import UsageError
+from tweenbatch.printable import printable_line
 from tweenbatch.report import job as story
 from tweenbatch.store import Store
 
@@ -27,4 +27,4 @@ def command(*, job: str, db: str, rehearse: bool, as_json: bool) -> None:
         click.echo(json.dumps(story.shape(told)))
         return
     for line in story.lines(told):
-        click.echo(streams.visible_line(line))
+        click.echo(printable_line(line))

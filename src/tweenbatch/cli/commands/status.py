@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import click
 
-from tweenbatch.cli import streams
+from tweenbatch.api.table_status import table_status
 from tweenbatch.cli.options import table_options, table_url
-from tweenbatch.planning import missing
+from tweenbatch.printable import printable_line
 from tweenbatch.report import missing as missed
 from tweenbatch.report import status as standing
 from tweenbatch.store import Store
@@ -29,22 +29,20 @@ def command(db: str, rehearse: bool, as_json: bool, watch: bool) -> None:
         if watch:
             with suppress(KeyboardInterrupt):
                 _watch(store, as_json=as_json)
-        counts, money, attention = store.counts(), store.money(), store.attention()
-        paused_since = store.paused_since()
-        gone = missing.look(store.kept_clips())
+        found = table_status(store)
     finally:
         store.close()
     if as_json:
-        shape = standing.shape(counts, money, attention)
-        not_here = {"missing": missed.shape(gone)} if gone.count else {}
+        shape = standing.shape(found.counts, found.money, found.attention)
+        not_here = {"missing": missed.shape(found.missing)} if found.missing.count else {}
         click.echo(json.dumps({**shape, **not_here}))
         return
-    for line in standing.lines(counts, money, attention):
+    for line in standing.lines(found.counts, found.money, found.attention):
         click.echo(line)
-    for line in missed.lines(gone, "`tweenbatch fetch` brings them back"):
-        click.echo(streams.visible_line(line))
-    if paused_since is not None:
-        click.echo(standing.paused(paused_since))
+    for line in missed.lines(found.missing, "`tweenbatch fetch` brings them back"):
+        click.echo(printable_line(line))
+    if found.paused_since is not None:
+        click.echo(standing.paused(found.paused_since))
 
 
 def _watch(store: Store, *, as_json: bool) -> None:

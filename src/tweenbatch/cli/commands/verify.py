@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from tweenbatch.cli import streams
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.cli.selection import chosen, selection_options, taken_from
 from tweenbatch.planning.missing import MissingClip, changed
+from tweenbatch.printable import printable_line
 from tweenbatch.records import KeptClip, Selection
 from tweenbatch.report import missing as missed
 from tweenbatch.report import text
@@ -39,7 +39,7 @@ def command(*, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
             wrong.append(found)
             if not as_json:
                 line = f"  job {found.job_id}  {found.path} {found.why}"
-                click.echo(streams.visible_line(line))
+                click.echo(printable_line(line))
     if as_json:
         click.echo(json.dumps({"looked_at": count, "wrong": missed.listed(wrong)}))
     else:

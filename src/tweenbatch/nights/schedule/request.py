@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
 
+from tweenbatch.exit_codes import ExitCode
+
 STOP_SECONDS = 300
 """A submission ends within a minute; what is being fetched has the rest."""
 
-NO_FAILURE = (3, 75, 130)
+NO_FAILURE = (ExitCode.LIMIT, ExitCode.TABLE_BUSY, ExitCode.INTERRUPTED)
 """Exit codes that need nobody: a limit, another run that has the table, a stop."""
 
-TOLD_ITSELF = tuple(sorted({0, 2, 4, 5, *NO_FAILURE}))
+TOLD_ITSELF = tuple(code for code in ExitCode if code is not ExitCode.FAILED)
 """With one of these a run has sent its digest itself; with any other it may have died.
 
 With 1 it ends where jobs failed, and where Python broke off; who was told is not told again.

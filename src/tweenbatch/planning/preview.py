@@ -3,19 +3,17 @@
 It counts and prices, and changes nothing; how that is told is no concern of its.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from tweenbatch.errors import TableBusy, TableTooNew, TableUnusable
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.planning import estimate as pace
 from tweenbatch.planning import missing
 from tweenbatch.planning import planner as plan
 from tweenbatch.planning.missing import Missing
-from tweenbatch.records import Money, SeenFrame
-from tweenbatch.records.manifest import LastImport, Manifest
+from tweenbatch.records import Money
+from tweenbatch.records.manifest import Manifest
 from tweenbatch.records.plan import Group, Plan
 from tweenbatch.settings import ASSUMED_CONCURRENCY, RunSettings
 from tweenbatch.states import IDENTIFIED, State
@@ -65,39 +63,14 @@ class Batch:
 
 def look(
     manifests: Sequence[Manifest],
+    store: Store | None,
     settings: RunSettings,
     prices: Prices = AS_KNOWN,
 ) -> Batch:
-    """Hold what was asked for against the table, which need not exist yet."""
-    if not manifests:
-        with closing(Store.open(settings.db, create=False)) as store:
-            return _unfinished(store, settings, prices)
-    found = Store.find(settings.db)
-    if found is None:
-        return _planned(manifests, None, settings, prices)
-    with closing(found) as store:
-        return _planned(manifests, store, settings, prices)
-
-
-def recall_frames(db: str, paths: Iterable[str]) -> Mapping[str, SeenFrame]:
-    """Return what the table remembers of frames, if there is one.
-
-    What is wrong with a table is told by whoever needs it for more than a memory.
-    """
-    try:
-        with closing(Store.open(db, create=False)) as store:
-            return store.remembered_frames(paths)
-    except (TableBusy, TableTooNew, TableUnusable):
-        return {}
-
-
-def last_import(db: str) -> LastImport | None:
-    """Return what the table says of the import that came last, if there is one."""
-    try:
-        with closing(Store.open(db, create=False)) as store:
-            return store.last_import()
-    except (TableBusy, TableTooNew, TableUnusable):
-        return None
+    """Hold the manifests, or all unfinished work, against the table; None: there is none yet."""
+    if not manifests and store is not None:
+        return _unfinished(store, settings, prices)
+    return _planned(manifests, store, settings, prices)
 
 
 def _planned(

@@ -1,0 +1,164 @@
+"""A run that was agreed to: manifests are imported, clips made, results and digests written."""
+
+import asyncio
+import os
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from tweenbatch import paths
+from tweenbatch.api import kept_settings, other_tables
+from tweenbatch.api.connection import connection
+from tweenbatch.api.preparation import Checked, Prepared
+from tweenbatch.api.requests import Say
+from tweenbatch.clock import SystemClock
+from tweenbatch.errors import TableBusy, TableUnusable
+from tweenbatch.files import atomic
+from tweenbatch.nights.digests import Morning
+from tweenbatch.nights.inbox import DONE, Inbox
+from tweenbatch.planning import missing
+from tweenbatch.records import Attention, Money
+from tweenbatch.records.result import Result
+from tweenbatch.report import confirmation, results
+from tweenbatch.runner import session
+from tweenbatch.runner.price_watch import PriceAgreement
+from tweenbatch.runner.runner import table_failed
+from tweenbatch.runner.worker import Watcher
+from tweenbatch.states import UNFINISHED
+from tweenbatch.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A run that is over, and where the table stands after it."""
+
+    result: Result
+    money: Money
+    attention: tuple[Attention, ...]
+    """Jobs that need a person."""
+    results_file: Path
+    not_written: str | None = None
+    """Why the results file was not written, if it was not."""
+
+
+def execute(
+    prepared: Prepared,
+    checked: Checked,
+    *,
+    watcher: Watcher,
+    say: Say,
+    digests: Morning | None = None,
+    on_stop: Callable[[], None] = lambda: None,
+    agree_to_rest: Callable[[int], bool] = lambda _: True,
+) -> Finished:
+    """Import the manifests and run until nothing is left to do, or as far as the limits allow.
+
+    This spends money. ``on_stop`` is called at the first interrupt. ``agree_to_rest`` says, once
+    the canaries succeeded, whether so many more clips may follow. Raises ``TableFailed``.
+    """
+    settings, read = prepared.settings, prepared.read
+    store = prepared.opened()
+    imported = _import(prepared, store)
+    ids = [*imported.values(), *store.retakes_of(imported)] or None
+    kept_settings.keep(store, settings, ids)
+    other_tables.note_start(read.manifests, settings)
+    with ExitStack() as stack:
+        connect = connection(settings, stack) if checked.batch.total else None
+        result = asyncio.run(
+            session.run(
+                settings,
+                store=store,
+                fal=connect,
+                watcher=watcher,
+                manifests=ids,
+                on_stop=on_stop,
+                agree=agree_to_rest,
+                clock=SystemClock(),
+                agreement=PriceAgreement(
+                    quote=checked.quote,
+                    rises=settings.accept_price or settings.rehearse,
+                    described=confirmation.risen,
+                ),
+                lock=prepared.lock,
+                missing=lambda: _still_missing(store, checked.batch.missing.job_ids),
+                marks=prepared.marks,
+                endpoints=checked.batch.endpoints,
+            )
+        )
+    try:
+        inbox = prepared.request.manifests.inbox
+        if inbox is not None and inbox.moves:
+            _put_away(inbox, imported, store, say)
+        written = settings.output / paths.RESULTS
+        trouble = _write_results(store, written)
+        money = store.money()
+        other_tables.note_end(money, settings)
+        if digests is not None:
+            job = settings.night.job if settings.night else None
+            digests.tell_of_runs(store, job, now=datetime.now(UTC))
+        return Finished(
+            result=result,
+            money=money,
+            attention=tuple(store.attention()),
+            results_file=written,
+            not_written=trouble,
+        )
+    except (TableBusy, TableUnusable) as error:
+        raise table_failed(error) from error
+
+
+def _import(prepared: Prepared, store: Store) -> dict[Path, int]:
+    """Put the manifests into the table; return the number of each."""
+    now, asked = datetime.now(UTC), prepared.request.manifests
+    imported = {
+        each.path: store.import_manifest(each, now=now).manifest_id
+        for each in prepared.read.manifests
+    }
+    if asked.old_failures is not None:
+        again = store.to_try_again(imported, asked.old_failures)
+        store.requeue([failed.id for failed in again], now=now)
+    store.miss([each.job_id for each in prepared.batch.missing.clips], now=now)
+    store.remember_frames(prepared.read.frames.new())
+    return imported
+
+
+def _still_missing(store: Store, jobs: Collection[int]) -> int:
+    """Count those of these jobs whose clips are not where they should be."""
+    return missing.look(store.kept_clips(jobs), most=None).count
+
+
+def _put_away(inbox: Inbox, imported: Mapping[Path, int], store: Store, say: Say) -> None:
+    """Move the manifests of an inbox that are finished into its folder ``done``."""
+    for path, manifest_id in imported.items():
+        left = store.counts([manifest_id])
+        if not inbox.holds(path) or any(left[state] for state in UNFINISHED):
+            continue
+        try:
+            for place in inbox.places(path, DONE):
+                # The table first: a file that is found again costs nothing, one that is lost does.
+                if not os.path.lexists(place) and store.move_manifest(path, place):
+                    atomic.move(path, place)
+                    say(f"  {path.name} is done: {paths.short(place)}")
+                    break
+        except OSError as error:
+            say(f"  {path.name} is done, and can't be moved ({error.strerror or error})")
+
+
+def _write_results(store: Store, written: Path) -> str | None:
+    """Write the results file; return why it could not be written, if it could not."""
+    where = paths.short(written)
+    try:
+        written.parent.mkdir(parents=True, exist_ok=True)
+        if not results.may_be_overwritten(written):
+            return (
+                f"not written: {where} is not a results file; `tweenbatch export -o FILE` writes "
+                "one elsewhere"
+            )
+        write = partial(results.csv, extra=store.extra_columns())
+        results.write_file(store.export(), written, write)
+    except OSError as error:
+        return f"not written to {where} ({error.strerror}); `tweenbatch export` writes it again"
+    return None

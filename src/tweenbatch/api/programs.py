@@ -1,0 +1,250 @@
+"""Functions for Python programs: ``tweenbatch.plan``, ``run``, ``status`` and ``results``.
+
+They do what the commands of the same names do, take the same options under the same names, and
+raise the errors of ``tweenbatch.errors`` instead of printing them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from decimal import Decimal
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+
+from pydantic import ValidationError
+
+from tweenbatch.api.execution import Finished, execute
+from tweenbatch.api.preparation import Checked, check, prepare
+from tweenbatch.api.preview import Preview, preview
+from tweenbatch.api.requests import ManifestRequest, RunRequest
+from tweenbatch.api.table_status import TableStatus, table_status
+from tweenbatch.errors import UsageError
+from tweenbatch.frames.fit import Way
+from tweenbatch.manifest import Naming, Reading
+from tweenbatch.models import DEFAULT, find
+from tweenbatch.nights.inbox import Inbox
+from tweenbatch.paths import (
+    DEFAULT_DB,
+    DEFAULT_OUTPUT,
+    known_table,
+    rehearsal_db,
+    rehearsal_only,
+    rehearsal_output,
+)
+from tweenbatch.records import ExportRow, Job, OldFailures
+from tweenbatch.report.results import own_columns
+from tweenbatch.settings import RunSettings
+from tweenbatch.states import State
+from tweenbatch.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger(__name__)
+
+Manifests = str | PathLike[str] | Sequence[str | PathLike[str]]
+"""One manifest or several: files, or patterns such as ``"shots/*.csv"``."""
+
+
+class ReadOptions(TypedDict, total=False):
+    """How manifests are read; see ``tweenbatch plan --help``."""
+
+    inbox: str | PathLike[str] | None
+    model: str
+    frames: Sequence[str | PathLike[str]]
+    allow_open_ended: bool
+    set: Mapping[str, str]
+    """Values for cells that are empty or missing, by column."""
+    keep: Sequence[str]
+    name: str | None
+    takes: int
+    retry_failed: Collection[str]
+    retry_most: int
+    strict: bool
+    check_urls: bool
+    fit: str | None
+    """``"pad"`` or ``"crop"``."""
+
+
+class RunOptions(ReadOptions, total=False):
+    """How far a run may go; see ``tweenbatch run --help``. Amounts are US dollars."""
+
+    concurrency: int | None
+    max_in_flight: int
+    max_cost: Decimal | int | str | None
+    max_cost_per_day: Decimal | int | str | None
+    max_cost_per_month: Decimal | int | str | None
+    limit: int | None
+    canary: int | None
+    max_duration: timedelta | None
+    not_before: datetime | None
+    stop_at: datetime | None
+    grace: timedelta
+    settle: timedelta
+    absent_after: timedelta | None
+    same_failures: int
+    keep_going: bool
+    yes: bool
+    accept_price: bool
+    trust_table: bool
+    new_table: bool
+    pay_again: bool
+
+
+def plan(
+    manifests: Manifests = (),
+    *,
+    db: str = DEFAULT_DB,
+    output: str | PathLike[str] = DEFAULT_OUTPUT,
+    concurrency: int | None = None,
+    **options: Unpack[ReadOptions],
+) -> Preview:
+    """Check manifests and return what a run would do and cost; write and spend nothing.
+
+    Raises ``ManifestError`` with every problem of every manifest.
+    """
+    asked = _manifest_request(manifests, options, moves=False)
+    if asked.is_empty:
+        raise UsageError("no manifest is named; expected at least one, or an inbox")
+    return preview(
+        asked, db=known_table(db), output=Path(output), concurrency=concurrency, say=log.info
+    )
+
+
+def run(
+    manifests: Manifests = (),
+    *,
+    db: str = DEFAULT_DB,
+    output: str | PathLike[str] | None = None,
+    rehearse: bool = False,
+    agree: Callable[[Checked], bool] | None = None,
+    connect_to: str | None = None,
+    **options: Unpack[RunOptions],
+) -> Finished:
+    """Import manifests and run until nothing is left to do; without any, resume unfinished work.
+
+    This spends money, so somebody has to agree: either ``yes=True``, or ``agree``, which is called
+    with the work and its price and returns whether to go on. ``rehearse=True`` makes the clips on
+    this machine for nothing. ``output`` is the folder for clips: by default that of the last run,
+    or ``videos``. Raises ``UsageError`` unless somebody agrees. It can't be called where an event
+    loop runs already.
+    """
+    _refuse_running_loop()
+    asked = _manifest_request(manifests, options, moves=not rehearse)
+    given = {*options, *(["output"] if output is not None else [])}
+    folder = Path(DEFAULT_OUTPUT if output is None else output)
+    if rehearse:
+        db, folder = rehearsal_db(known_table(db)), rehearsal_only(rehearsal_output(folder))
+    values = {name: value for name, value in options.items() if name in RunSettings.model_fields}
+    try:
+        settings = RunSettings(
+            db=known_table(db),
+            output=folder.absolute(),
+            rehearse=rehearse,
+            connect_to=None if rehearse else connect_to,
+            old_failures=asked.old_failures,
+            **cast("dict[str, Any]", values),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{first['loc'][0]} is {first['input']}: {first['msg']}") from error
+    request = RunRequest(manifests=asked, settings=settings, given=frozenset(given))
+    with prepare(request, say=log.info) as prepared:
+        checked = check(prepared)
+        free = settings.yes or rehearse or not checked.batch.to_pay
+        if not (free or (agree is not None and agree(checked))):
+            raise UsageError(
+                f"{checked.batch.to_pay} clips for ${checked.batch.usd_to_pay} would be submitted "
+                "and nobody agreed; pass yes=True or agree=…. Nothing was submitted"
+            )
+        return execute(
+            prepared,
+            checked,
+            watcher=_Log(),
+            say=log.info,
+            agree_to_rest=lambda _: agree is not None or settings.yes or rehearse,
+        )
+
+
+def status(db: str = DEFAULT_DB) -> TableStatus:
+    """Return how the jobs of a table stand, where its money is, and what needs a person.
+
+    Raises ``TableMissing`` if there is no table.
+    """
+    with closing(Store.open(known_table(db), create=False)) as store:
+        return table_status(store)
+
+
+def results(db: str = DEFAULT_DB) -> "pd.DataFrame":
+    """Return one line for each manifest row, with the columns of ``tweenbatch export``.
+
+    The manifests' own columns follow. ``cost_usd`` is in US dollars; numbers that a row does not
+    have are ``<NA>``; ``finished_at`` is in UTC. Raises ``TableMissing`` if there is no table.
+    """
+    import pandas as pd
+
+    with closing(Store.open(known_table(db), create=False)) as store:
+        own = own_columns(store.extra_columns())
+        rows = [(*row[:-1], *(row.extra.get(name) for name in own)) for row in store.export()]
+    columns = [*ExportRow._fields[:-1], *own]
+    frame = pd.DataFrame.from_records(rows, columns=columns)
+    whole = dict.fromkeys(("row", "take", "bytes", "width", "height", "attempts"), "Int64")
+    frame = frame.astype({**whole, "seconds": "Float64", "cost_usd": "float64"})
+    frame["finished_at"] = pd.to_datetime(frame["finished_at"], utc=True)
+    frame["state"] = pd.Categorical(frame["state"].map(str), categories=[str(s) for s in State])
+    return frame
+
+
+class _Log:
+    """Writes down how a run goes."""
+
+    def moved(self, job: Job, before: State) -> None:
+        log.info("%s: %s, was %s", job.output_name, job.state, before)
+
+    def model_log(self, job: Job, line: str) -> None:
+        log.debug("%s: %s", job.output_name, line)
+
+    def notice(self, message: str) -> None:
+        log.warning("%s", message)
+
+
+def _manifest_request(
+    manifests: Manifests, options: ReadOptions | RunOptions, *, moves: bool
+) -> ManifestRequest:
+    one = isinstance(manifests, str | PathLike)
+    paths = [manifests] if one else manifests
+    inbox, name, fit = options.get("inbox"), options.get("name"), options.get("fit")
+    errors = frozenset(options.get("retry_failed", ()))
+    most = options.get("retry_most", 5)
+    model = options.get("model")
+    return ManifestRequest(
+        paths=tuple(Path(each) for each in cast("Sequence[str]", paths)),
+        inbox=None if inbox is None else Inbox(Path(inbox), moves=moves),
+        old_failures=OldFailures(errors=errors, most_attempts=most) if errors else None,
+        fit=Way(fit) if fit else None,
+        reading=Reading(
+            endpoint=DEFAULT if model is None else find(model),
+            frames=tuple(Path(each) for each in options.get("frames", ())),
+            allow_open_ended=options.get("allow_open_ended", False),
+            keep=tuple(options.get("keep", ())),
+            defaults=options.get("set", {}),
+            takes=options.get("takes", 1),
+            naming=Naming.parse(name) if name else None,
+            strict=options.get("strict", False),
+            check_urls=options.get("check_urls", False),
+        ),
+    )
+
+
+def _refuse_running_loop() -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError(
+        "tweenbatch.run can't be called where an event loop runs already; call it in a thread of "
+        "its own, e.g. await asyncio.to_thread(tweenbatch.run, …)"
+    )

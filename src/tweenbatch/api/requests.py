@@ -1,0 +1,141 @@
+"""What is asked for: manifests with the way to read them, and the settings of a run."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tweenbatch import manifest
+from tweenbatch.errors import ManifestError, UsageError
+from tweenbatch.frames.cache import Memory, Watcher
+from tweenbatch.frames.fit import Fit, Way
+from tweenbatch.manifest import Reading
+from tweenbatch.manifest import problems_file as problems
+from tweenbatch.nights.inbox import Inbox
+from tweenbatch.paths import FITTED
+from tweenbatch.printable import printable_line
+from tweenbatch.records import OldFailures
+from tweenbatch.records.manifest import Manifest
+from tweenbatch.settings import RunSettings
+from tweenbatch.store import Store
+
+log = logging.getLogger(__name__)
+
+Say = Callable[[str], None]
+"""Takes one line for a person."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadManifests:
+    """Manifests that were read, and what was learned about their frames."""
+
+    manifests: list[Manifest]
+    frames: Memory
+    rejected: tuple[str, ...] = ()
+    """Names of bad manifests of the inbox, which were moved away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestRequest:
+    """The manifests to read, and how to read them."""
+
+    paths: tuple[Path, ...] = ()
+    inbox: Inbox | None = None
+    reading: Reading = field(default_factory=Reading)
+    old_failures: OldFailures | None = None
+    """Which failures of earlier runs to try again, if any."""
+    fit: Way | None = None
+    """How to fit frames, if at all."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether neither manifests nor an inbox are named."""
+        return not self.paths and self.inbox is None
+
+    def with_arrivals(self, say: Say) -> "ManifestRequest":
+        """Return the same with the complete manifests of the inbox.
+
+        Raises ``UsageError`` if there is no such folder.
+        """
+        if self.inbox is None:
+            return self
+        try:
+            arrived, changing = self.inbox.arrived()
+        except OSError as error:
+            raise UsageError(
+                f"the inbox {self.inbox.folder} can't be read ({error.strerror or error})"
+            ) from error
+        for path in changing:
+            say(f"{path}: still being written; the next run looks at it again")
+        return replace(self, paths=(*self.paths, *arrived))
+
+    def read(
+        self,
+        output: Path,
+        store: Store | None,
+        *,
+        writes: bool,
+        frames_watcher: Watcher | None = None,
+    ) -> ReadManifests:
+        """Return the manifests; raise ``ManifestError`` and list the problems beside each file.
+
+        Fitted copies of frames belong below ``output``; without ``writes`` none is kept.
+        ``store`` is the table, which may know frames and manifests from before.
+        """
+        fit = None
+        if self.fit is not None:
+            fit = Fit(way=self.fit, folder=output.absolute() / FITTED, writes=writes)
+        memory = Memory(watcher=frames_watcher)
+        if store is not None:
+            memory = Memory(recall=store.remembered_frames, watcher=frames_watcher)
+        latest = store.last_import() if store else None
+        reading = replace(self.reading, fit=fit, memory=memory, latest=latest)
+        try:
+            read = manifest.read_all(self.paths, reading)
+        except ManifestError as error:
+            problems.write(error)
+            raise
+        problems.forget(each.path for each in read)
+        return ReadManifests(manifests=read, frames=memory)
+
+    def read_for_run(
+        self, output: Path, store: Store | None, *, say: Say, frames_watcher: Watcher | None = None
+    ) -> ReadManifests:
+        """Read like ``read``, but move bad manifests of the inbox away: they hold up no other.
+
+        Raises ``ManifestError`` for any other bad manifest.
+        """
+        try:
+            return self.read(output, store, writes=True, frames_watcher=frames_watcher)
+        except ManifestError as error:
+            inbox = self.inbox
+            found = {each.path: each for each in (error, *error.others)}
+            bad = {path for path in found if inbox and inbox.holds(path)}
+            if inbox is None or not bad:
+                raise
+            for path in sorted(bad):
+                say(str(ManifestError(path, found[path].problems)))
+                try:
+                    place = inbox.reject(path)
+                except OSError as trouble:
+                    say(f"{path.name} can't be moved ({trouble.strerror or trouble})")
+                    continue
+                if place != path:
+                    say(f"moved to {place}")
+        good = tuple(path for path in self.paths if path not in bad)
+        read = replace(self, paths=good).read_for_run(
+            output, store, say=say, frames_watcher=frames_watcher
+        )
+        # A file name need not be text, and what goes into the table must be.
+        names = (printable_line(path.name) for path in sorted(bad))
+        return replace(read, rejected=(*names, *read.rejected))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A run as somebody asked for it."""
+
+    manifests: ManifestRequest = field(default_factory=ManifestRequest)
+    settings: RunSettings = field(default_factory=RunSettings)
+    given: frozenset[str] = frozenset()
+    """Settings that were named: the table's memory of the last run does not replace these."""
