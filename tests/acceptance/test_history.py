@@ -94,14 +94,14 @@ def lost_submissions(dice: random.Random) -> list[dict[str, Any]]:
 
 def judge(here: World, exit_code: ExitCode) -> None:
     """Nothing is paid twice, nothing is lost, and what is not known is shown with its price."""
-    ledger, states, money = here.ledger(), here.states(), here.store.money()
+    ledger, states, money = here.ledger(), here.states(), here.store.views.money()
     assert ledger["duplicate_count"] == 0, ledger["duplicates"]
     assert set(states) <= {"succeeded", "uncertain"}
     doubts = states.get("uncertain", 0)
     assert states.get("succeeded", 0) <= ledger["accepted_count"] <= sum(states.values())
     assert exit_code is (ExitCode.NEEDS_A_PERSON if doubts else ExitCode.SUCCEEDED)
     assert float(money.uncertain) == pytest.approx(0.56 * doubts)
-    assert [a.state.value for a in here.store.attention()] == ["uncertain"] * doubts
+    assert [a.state.value for a in here.store.views.attention()] == ["uncertain"] * doubts
 
 
 async def nights(folder: Path, seed: int) -> None:

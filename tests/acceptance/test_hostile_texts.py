@@ -170,7 +170,7 @@ def test_what_was_paid_for_and_can_not_be_read_is_kept_and_never_bought_again(
         async with world(tmp_path, rows=1) as played:
             played.script(unreadable, {"on": "history", "do": "reply", "status": 403})
             assert (await played.run()).exit_code is ExitCode.FAILED
-            (left,) = played.store.attention()
+            (left,) = played.store.views.attention()
             assert left.error_type == "paid_unreadable"
             kept = left.error_message or ""
             assert '"seed": "kept' in kept

@@ -55,9 +55,9 @@ def test_a_clip_that_is_nowhere_any_more_is_lost_with_its_price_and_never_bought
         here.clock.jump(86_400)
         await here.run()
         assert here.states() == {"failed": 1}
-        [attention] = here.store.attention()
+        [attention] = here.store.views.attention()
         assert attention.error_type == "paid_but_lost"
-        assert str(here.store.money().spent) == "0.56"
+        assert str(here.store.views.money().spent) == "0.56"
 
     play({**NO_RESULT, "from_nth": 2}, EXPIRED, NO_LIST, then=then)
 

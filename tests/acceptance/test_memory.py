@@ -21,7 +21,7 @@ def test_a_run_remembers_the_frames_that_it_has_looked_at(tweenbatch: Command, f
     store = Store.open(f"sqlite:///{tweenbatch.folder / 'tweenbatch.db'}")
     paths = [str(path) for path in SEASONS.parent.rglob("*.jpg")]
     assert paths
-    assert set(store.remembered_frames(paths)) == set(paths)
+    assert set(store.cache.remembered_frames(paths)) == set(paths)
     store.close()
 
 
@@ -32,7 +32,7 @@ def test_a_wrong_memory_is_found_out_before_anything_is_paid(
     later = Memory(now_ns=lambda: time.time_ns() + 10_000_000_000)
     manifest.read(tweenbatch.folder / "manifest.csv", Reading(memory=later))
     store = Store.open(f"sqlite:///{tweenbatch.folder / 'tweenbatch.db'}")
-    store.remember_frames(replace(frame, sha256="f" * 64) for frame in later.new())
+    store.cache.remember_frames(replace(frame, sha256="f" * 64) for frame in later.new())
     store.close()
     run = tweenbatch("run", "manifest.csv", "--yes")
     assert run.returncode == 1

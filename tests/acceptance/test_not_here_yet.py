@@ -109,7 +109,7 @@ def test_a_clip_is_given_up_only_after_a_day_of_tries(
             await here.run(settle=0)
             assert here.states() == {states: 1}
             assert here.ledger()["posts"] == 1
-            assert str(here.store.money().spent) == "0.56"
+            assert str(here.store.views.money().spent) == "0.56"
 
     virtually(body)
 
@@ -154,7 +154,7 @@ def test_an_undecodable_clip_that_is_given_up_is_kept_under_another_name(tmp_pat
             await here.run(settle=0)
             here.clock.jump(2 * DAY)
             await here.run(settle=0)
-            [attention] = here.store.attention()
+            [attention] = here.store.views.attention()
             assert attention.error_type == "paid_but_lost"
             assert "kept as clip-1.broken.mp4" in (attention.error_message or "")
             assert videos(here) == ["clip-1.broken.mp4"]

@@ -51,9 +51,9 @@ def test_submissions_stop_and_go_on_within_seconds(tmp_path: Path) -> None:
 
             async def pauses_for_an_hour() -> None:
                 await here.until("accepted", count=2)
-                here.store.pause(now=here.clock.now())
+                here.store.runs.pause(now=here.clock.now())
                 await here.clock.sleep(3600)
-                here.store.lift_pause(now=here.clock.now())
+                here.store.runs.lift_pause(now=here.clock.now())
 
             pausing = asyncio.create_task(pauses_for_an_hour())
             assert (await here.run(concurrency=2)).exit_code is ExitCode.SUCCEEDED

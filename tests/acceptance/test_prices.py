@@ -194,7 +194,7 @@ def test_a_rise_that_was_agreed_to_counts_from_the_next_reading_on(tmp_path: Pat
             await played.until("accepted")
             played.script(dearer())
             assert (await running).exit_code is ExitCode.SUCCEEDED
-            spent = played.store.money().spent
+            spent = played.store.views.money().spent
             assert 4 * Decimal("1.00") <= spent - 2 * Decimal("0.56") <= 5 * Decimal("1.00")
 
     virtually(body)

@@ -104,7 +104,7 @@ async def played(here: World, rows: int, **settings: Any) -> Played:
         accepted=ledger["accepted_count"],
         billed_usd=Decimal(ledger["billed_usd"]),
         seconds=here.clock.monotonic() - began,
-        urls=[row.video_url for row in here.store.export() if row.video_url],
+        urls=[row.video_url for row in here.store.views.export() if row.video_url],
     )
 
 
@@ -213,8 +213,8 @@ def test_a_refusal_without_a_type_ends_in_minutes_with_the_words_of_fal(play: Pl
 
     async def then(ended: Played) -> None:
         assert (ended.states, ended.accepted) == ({"failed": count}, count)
-        assert ended.here.store.money().spent == count * PRICE
-        for attention in ended.here.store.attention():
+        assert ended.here.store.views.money().spent == count * PRICE
+        for attention in ended.here.store.views.attention():
             assert attention.error_type == "unknown_error"
             assert "NSFW content" in (attention.error_message or "")
 
@@ -233,8 +233,8 @@ def test_passing_trouble_of_the_service_never_ends_a_job_within_a_day(play: Play
     async def then(first: Played) -> None:
         assert first.states == {"submitted": ROWS}
         assert first.result.exit_code is ExitCode.TROUBLE
-        assert first.here.store.money().reserved == ROWS * PRICE
-        reasons = {attention.error_message for attention in first.here.store.attention()}
+        assert first.here.store.views.money().reserved == ROWS * PRICE
+        reasons = {attention.error_message for attention in first.here.store.views.attention()}
         assert reasons == {"502 Bad Gateway 502 Bad Gateway nginx"}
         first.here.script()
         second = await played(first.here, ROWS)
@@ -251,9 +251,9 @@ def test_a_result_that_is_unreadable_for_a_day_is_given_up_and_never_bought_by_i
         await first.here.clock.sleep(24 * 3600)
         second = await played(first.here, 1)
         assert (second.states, second.accepted) == ({"failed": 1}, 1)
-        [attention] = first.here.store.attention()
+        [attention] = first.here.store.views.attention()
         assert attention.error_type == "result_unreadable"
-        assert first.here.store.money().spent == PRICE
+        assert first.here.store.views.money().spent == PRICE
 
     play({"on": "result", "do": "reply", "status": 502}, NO_LIST, rows=1, then=then)
 
@@ -269,7 +269,7 @@ def test_only_a_typed_answer_that_lasts_for_long_is_bought_again(play: Play) -> 
     )
     assert ended.seconds > 12 * 60
     assert ended.accepted == 3
-    assert ended.here.store.money().spent == ended.billed_usd == 3 * PRICE
+    assert ended.here.store.views.money().spent == ended.billed_usd == 3 * PRICE
 
 
 def test_the_price_stays_reserved_until_the_result_was_read_once_more(play: Play) -> None:
@@ -294,7 +294,7 @@ def test_a_clip_that_is_there_after_hours_is_collected_in_place_of_the_purchase(
         second = await played(first.here, 2)
         assert (second.states, second.accepted) == ({"succeeded": 2}, 2)
         assert second.result.exit_code is ExitCode.SUCCEEDED
-        assert first.here.store.money().spent == second.billed_usd == 2 * PRICE
+        assert first.here.store.views.money().spent == second.billed_usd == 2 * PRICE
         assert "it is collected, not paid again" in second.said
 
     trouble = {"on": "result", "do": "reply", "prompt_contains": "prompt 1"}
@@ -305,7 +305,7 @@ def test_what_a_person_queues_again_is_read_once_more_before_it_is_paid_for(play
     async def then(first: Played) -> None:
         assert first.states == {"failed": 2}
         here = first.here
-        here.store.requeue([1, 2], now=here.clock.now())
+        here.store.jobs.requeue([1, 2], now=here.clock.now())
         here.script({**refused, "prompt_contains": "prompt 2"}, NO_LIST)
         second = await played(here, 2)
         # The second is bought again, as was asked for, and fails again.
@@ -319,7 +319,7 @@ def test_what_a_person_queues_again_is_read_once_more_before_it_is_paid_for(play
 def test_an_earlier_result_that_can_not_be_read_holds_up_the_next_purchase(play: Play) -> None:
     async def then(first: Played) -> None:
         here = first.here
-        here.store.requeue([1], now=here.clock.now())
+        here.store.jobs.requeue([1], now=here.clock.now())
         here.script({"on": "result", "do": "reply", "status": 429, "for_seconds": 600}, NO_LIST)
         second = await played(here, 1, settle=3600)
         assert (second.states, second.accepted) == ({"succeeded": 1}, 1)
@@ -376,14 +376,18 @@ def test_results_that_the_server_mixes_up_for_a_while_leave_each_clip_with_its_r
     if named == "other":
         assert (ended.states, twice, laid_aside) == ({"succeeded": 10}, 0, 0)
     elif faults:
-        assert ended.states.get("submitted", 0) == len(ended.here.store.attention()) <= laid_aside
+        assert (
+            ended.states.get("submitted", 0)
+            == len(ended.here.store.views.attention())
+            <= laid_aside
+        )
 
 
 def test_a_clip_that_another_row_has_is_laid_aside_with_a_clear_word(play: Play) -> None:
     mixed = {"on": "result", "do": "mix_up", "named": "asked", "prompt_contains": "prompt 2"}
     ended = play(mixed, NO_LIST, rows=2, concurrency=1)
     assert ended.states == {"submitted": 1, "succeeded": 1}
-    [attention] = ended.here.store.attention()
+    [attention] = ended.here.store.views.attention()
     assert attention.error_message == "its result names the clip of clip-1"
 
 

@@ -42,8 +42,8 @@ from tweenbatch.store import Store
 
 gc.set_threshold(50_000, 20, 100)  # as the command does
 store = Store.open(sys.argv[2])
-for each in read_all([Path(sys.argv[1])], Reading(latest=store.last_import())):
-    print(store.import_manifest(each, now=datetime.now(UTC)).new, "new jobs")
+for each in read_all([Path(sys.argv[1])], Reading(latest=store.manifests.last_import())):
+    print(store.manifests.put(each, now=datetime.now(UTC)).new, "new jobs")
 store.close()
 """
 

@@ -69,7 +69,7 @@ class Batch:
 
     def put(self) -> Imported:
         (read,) = read_all([self.file], Reading())
-        return self.store.import_manifest(read, now=NOON)
+        return self.store.manifests.put(read, now=NOON)
 
 
 @pytest.fixture(scope="module")

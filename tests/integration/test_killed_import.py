@@ -61,7 +61,7 @@ def test_an_import_that_is_killed_changes_nothing_and_is_done_again_whole(
 ) -> None:
     url = f"sqlite:///{tmp_path / 'tweenbatch.db'}"
     store = Store.open(url)
-    store.import_manifest(manifest(*(row(n) for n in range(2, 2 + before))), now=NOON)
+    store.manifests.put(manifest(*(row(n) for n in range(2, 2 + before))), now=NOON)
     store.close()
     killed = subprocess.run(
         [sys.executable, "-c", PROGRAM, url, str(ROWS), looks, str(at)],
@@ -70,9 +70,9 @@ def test_an_import_that_is_killed_changes_nothing_and_is_done_again_whole(
     )
     assert killed.returncode == -signal.SIGKILL
     store = Store.open(url)
-    assert store.counts()[State.PENDING] == before
-    assert len(list(store.export())) == before
-    again = store.import_manifest(manifest(*(row(n) for n in range(2, 2 + ROWS))), now=NOON)
+    assert store.views.counts()[State.PENDING] == before
+    assert len(list(store.views.export())) == before
+    again = store.manifests.put(manifest(*(row(n) for n in range(2, 2 + ROWS))), now=NOON)
     assert (again.new, again.known) == (ROWS - before, before)
-    assert len(list(store.export())) == ROWS
+    assert len(list(store.views.export())) == ROWS
     store.close()

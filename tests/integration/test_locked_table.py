@@ -52,7 +52,7 @@ def run(folder: Path, fal: Server, notices: Notices) -> Result:
     url = f"sqlite:///{folder / 'tweenbatch.db'}"
     with closing(Store.open(url, busy_seconds=BUSY_SECONDS)) as store:
         clock = SystemClock()
-        store.import_manifest(source, now=clock.now())
+        store.manifests.put(source, now=clock.now())
         return asyncio.run(
             session.run(
                 settings,

@@ -31,14 +31,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def begin(store: Store) -> None:
-    store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
+    store.runs.begin(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
 
 
 def test_a_table_that_is_as_far_as_its_place_remembers_is_not_doubted(
     store: Store, lock: RunnerLock
 ) -> None:
     assert doubt(store, lock, now=NOON) is None
-    store.remember_in(lock)
+    store.runs.remember_in(lock)
     assert doubt(store, lock, now=NOON) is None
 
 

@@ -42,17 +42,17 @@ def write(file: Path, rows: Sequence[tuple[str, ...]] = ROWS) -> Path:
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
     store = Store.open(f"sqlite:///{tmp_path / 'tweenbatch.db'}")
-    run_id = store.begin_run(host="h", pid=1, version="1", now=NOON, max_cost_usd=None)
+    run_id = store.runs.begin(host="h", pid=1, version="1", now=NOON, max_cost_usd=None)
     return Table(store=store, run_id=run_id)
 
 
 def read(table: Table, *files: Path, **how: Any) -> list[Manifest]:
-    return manifest.read_all(files, Reading(latest=table.store.last_import(), **how))
+    return manifest.read_all(files, Reading(latest=table.store.manifests.last_import(), **how))
 
 
 def put(table: Table, *files: Path, **how: Any) -> None:
     for each in read(table, *files, **how):
-        table.store.import_manifest(each, now=table.later(1))
+        table.store.manifests.put(each, now=table.later(1))
 
 
 def finish_some(table: Table) -> None:
@@ -65,14 +65,14 @@ def test_it_is_planned_and_imported_as_if_it_had_been_read(table: Table, tmp_pat
     file = write(tmp_path / "m.csv")
     put(table, file)
     finish_some(table)
-    before = list(table.store.export())
+    before = list(table.store.views.export())
     (unread,), (whole,) = read(table, file), manifest.read_all([file], Reading())
     assert unread.same_as is not None
     assert (unread.row_count, list(unread.rows)) == (len(whole.rows), [])
     assert plan.make([unread], table.store) == plan.make([whole], table.store)
-    again = table.store.import_manifest(unread, now=table.later(1))
+    again = table.store.manifests.put(unread, now=table.later(1))
     assert (again.new, again.known, again.withdrawn) == (0, 4, 0)
-    assert list(table.store.export()) == before
+    assert list(table.store.views.export()) == before
     assert read(table, file)[0].same_as is not None
 
 
@@ -122,7 +122,7 @@ def test_it_is_read_where_it_is_to_be_read_otherwise(
     table: Table, tmp_path: Path, how: dict[str, Any]
 ) -> None:
     put(table, write(tmp_path / "m.csv"))
-    latest = table.store.last_import()
+    latest = table.store.manifests.last_import()
     assert latest is not None
     assert latest.reading == Reading().digest
     assert Reading(**how).digest != latest.reading
@@ -148,8 +148,8 @@ def test_what_has_warnings_is_read_each_time_so_that_they_are_told(
 def test_what_two_files_of_one_run_made_is_read_again(table: Table, tmp_path: Path) -> None:
     files = write(tmp_path / "m.csv"), write(tmp_path / "n.csv", ROWS[:1])
     for each in read(table, *files):
-        table.store.import_manifest(each, now=NOON)
-    assert table.store.last_import() is None
+        table.store.manifests.put(each, now=NOON)
+    assert table.store.manifests.last_import() is None
 
 
 def test_an_import_meanwhile_is_not_passed_over(table: Table, tmp_path: Path) -> None:
@@ -157,10 +157,10 @@ def test_an_import_meanwhile_is_not_passed_over(table: Table, tmp_path: Path) ->
     put(table, file)
     (unread,) = read(table, file)
     put(table, write(tmp_path / "other.csv", ROWS[:1]))
-    before = list(table.store.export())
+    before = list(table.store.views.export())
     with pytest.raises(TableBusy, match="run again"):
-        table.store.import_manifest(unread, now=table.later(3600))
-    assert list(table.store.export()) == before
+        table.store.manifests.put(unread, now=table.later(3600))
+    assert list(table.store.views.export()) == before
 
 
 def test_another_process_understands_what_the_last_one_wrote_down() -> None:

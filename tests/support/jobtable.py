@@ -104,17 +104,17 @@ class Table:
 
     def another_run(self) -> "Table":
         """The same table in the hands of another run."""
-        run_id = self.store.begin_run(
+        run_id = self.store.runs.begin(
             host="there", pid=2, version="1", now=self.now, max_cost_usd=None
         )
         return replace(self, run_id=run_id)
 
     def load(self, *rows: Row, path: str = "/jobs/manifest.csv") -> Imported:
-        return self.store.import_manifest(manifest(*rows, path=path), now=self.now)
+        return self.store.manifests.put(manifest(*rows, path=path), now=self.now)
 
     def claim(self, *states: State, limit: int = 100) -> list[Job]:
         wanted = states or (State.PENDING,)
-        return self.store.claim(self.run_id, wanted, limit=limit, now=self.now)
+        return self.store.jobs.claim(self.run_id, wanted, limit=limit, now=self.now)
 
     def claim_one(self, *states: State) -> Job:
         (job,) = self.claim(*states, limit=1)
@@ -127,7 +127,7 @@ class Table:
             key_fingerprint="key",
             host="queue.fal.run",
         )
-        return self.store.begin_attempt(job, intent, run_id=self.run_id, now=self.now)
+        return self.store.jobs.begin_attempt(job, intent, run_id=self.run_id, now=self.now)
 
     def outcome(self, event: Event) -> Outcome:
         """An outcome with the facts that its event needs."""
@@ -157,12 +157,12 @@ class Table:
         if event is Event.SUBMIT_STARTED:
             return self.begin(job)
         if event is Event.MISSED:
-            if not self.store.miss([job.id], now=self.now):
+            if not self.store.jobs.miss([job.id], now=self.now):
                 raise ImpossibleTransition("nothing of it is paid for and not here")
             return self.claim_one(State.READY)
         if event is Event.REOPENED:
-            return self.store.settle(job, outcome or self.outcome(event), now=self.now)
-        return self.store.transition(
+            return self.store.jobs.settle(job, outcome or self.outcome(event), now=self.now)
+        return self.store.jobs.transition(
             job, outcome or self.outcome(event), run_id=self.run_id, now=self.now
         )
 

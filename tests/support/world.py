@@ -107,7 +107,7 @@ class World:
         """Put so many rows into the table, with addresses as frames unless told otherwise."""
         rows = tuple(_row(number, **frames) for number in range(1, count + 1))
         manifest = Manifest(path=self.folder / "manifest.csv", sha256="f" * 64, rows=spooled(rows))
-        self.store.import_manifest(manifest, now=self.clock.now())
+        self.store.manifests.put(manifest, now=self.clock.now())
 
     async def run(
         self,
@@ -134,7 +134,7 @@ class World:
 
     def states(self) -> dict[str, int]:
         """How many jobs stand where, without the zeros."""
-        return {state.value: count for state, count in self.store.counts().items() if count}
+        return {state.value: count for state, count in self.store.views.counts().items() if count}
 
     def ledger(self) -> dict[str, Any]:
         """What fal accepted, billed and delivered."""
@@ -143,8 +143,8 @@ class World:
 
     def failures(self) -> Counter[int]:
         """How many jobs were bought anew how often after a generation that failed."""
-        ids = range(1, sum(self.store.counts().values()) + 1)
-        return Counter(job.tries for job in self.store.jobs(ids))
+        ids = range(1, sum(self.store.views.counts().values()) + 1)
+        return Counter(job.tries for job in self.store.jobs.get(ids))
 
 
 @asynccontextmanager

@@ -83,7 +83,7 @@ def test_a_table_that_can_not_be_opened_for_want_of_descriptors_says_so(tmp_path
             while True:
                 taken.append(Path("/dev/null").open())  # noqa: SIM115 - closed below
         with pytest.raises(TableUnusable, match="too many open files: raise `ulimit -n`"):
-            store.counts()
+            store.views.counts()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         for each in taken:

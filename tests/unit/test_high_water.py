@@ -33,7 +33,7 @@ def opened(folder: Path) -> Table:
     """A run begins, at a moment of its own."""
     store = Store.open(f"sqlite:///{folder / 'tweenbatch.db'}")
     now = NOON + next(_moments) * timedelta(seconds=1)
-    run_id = store.begin_run(host="here", pid=1, version="1", now=now, max_cost_usd=None)
+    run_id = store.runs.begin(host="here", pid=1, version="1", now=now, max_cost_usd=None)
     return Table(store=store, run_id=run_id, now=now)
 
 

@@ -192,7 +192,7 @@ def test_the_witness_of_a_run_that_lives_is_left_to_it(tmp_path: Path) -> None:
 @pytest.fixture
 def table(tmp_path: Path) -> Iterator[Table]:
     with closing(Store.open(f"sqlite:///{tmp_path / 'tweenbatch.db'}")) as store:
-        run_id = store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
+        run_id = store.runs.begin(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
         made = Table(store=store, run_id=run_id)
         made.load(row(2))
         yield made
@@ -212,7 +212,7 @@ def test_an_uncertain_job_is_given_the_request_that_was_noted(table: Table) -> N
     job = table.walk(Event.SUBMIT_STARTED, Event.OUTCOME_UNKNOWN)
     [adopted] = adopt([about(job), about(job)], table.store, now=NOON)
     assert (adopted.state, adopted.request) == (State.SUBMITTED, REQUEST)
-    assert table.store.uncertain() == []
+    assert table.store.jobs.uncertain() == []
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_note_about_something_else_is_not_taken(table: Table, changes: dict[st
     job = table.walk(Event.SUBMIT_STARTED, Event.OUTCOME_UNKNOWN)
     note = replace(about(job), **changes)  # type: ignore[arg-type]
     assert adopt([note], table.store, now=NOON) == []
-    assert [found.id for found in table.store.uncertain()] == [job.id]
+    assert [found.id for found in table.store.jobs.uncertain()] == [job.id]
 
 
 def test_a_note_about_an_attempt_that_was_followed_by_another_is_not_taken(table: Table) -> None:
@@ -249,7 +249,7 @@ def test_a_job_whose_outcome_is_known_is_left_as_it_is(
 ) -> None:
     job = table.walk(*events)
     assert adopt([about(job)], table.store, now=NOON) == []
-    assert table.store.jobs([job.id]) == [job]
+    assert table.store.jobs.get([job.id]) == [job]
 
 
 def test_a_request_that_another_job_has_is_not_given_away_twice(table: Table) -> None:
@@ -259,7 +259,7 @@ def test_a_request_that_another_job_has_is_not_given_away_twice(table: Table) ->
     job = table.walk(Event.SUBMIT_STARTED, Event.OUTCOME_UNKNOWN, job=second)
     assert taken.request is not None
     assert adopt([replace(about(job), request=taken.request)], table.store, now=NOON) == []
-    assert [found.id for found in table.store.uncertain()] == [job.id]
+    assert [found.id for found in table.store.jobs.uncertain()] == [job.id]
 
 
 def test_a_witness_that_was_heard_goes(table: Table, path: Path) -> None:

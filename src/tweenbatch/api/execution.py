@@ -62,7 +62,7 @@ def execute(
     settings, read = prepared.settings, prepared.read
     store = prepared.opened()
     imported = _import(prepared, store)
-    ids = [*imported.values(), *store.retakes_of(imported)] or None
+    ids = [*imported.values(), *store.manifests.retakes_of(imported)] or None
     kept_settings.keep(store, settings, ids)
     other_tables.note_start(read.manifests, settings)
     with ExitStack() as stack:
@@ -94,7 +94,7 @@ def execute(
             _put_away(inbox, imported, store, say)
         written = settings.output / paths.RESULTS
         trouble = _write_results(store, written)
-        money = store.money()
+        money = store.views.money()
         other_tables.note_end(money, settings)
         if digests is not None:
             job = settings.night.job if settings.night else None
@@ -102,7 +102,7 @@ def execute(
         return Finished(
             result=result,
             money=money,
-            attention=tuple(store.attention()),
+            attention=tuple(store.views.attention()),
             results_file=written,
             not_written=trouble,
         )
@@ -114,32 +114,32 @@ def _import(prepared: Prepared, store: Store) -> dict[Path, int]:
     """Put the manifests into the table; return the number of each."""
     now, asked = datetime.now(UTC), prepared.request.manifests
     imported = {
-        each.path: store.import_manifest(each, now=now).manifest_id
+        each.path: store.manifests.put(each, now=now).manifest_id
         for each in prepared.read.manifests
     }
     if asked.old_failures is not None:
-        again = store.to_try_again(imported, asked.old_failures)
-        store.requeue([failed.id for failed in again], now=now)
-    store.miss([each.job_id for each in prepared.batch.missing.clips], now=now)
-    store.remember_frames(prepared.read.frames.new())
+        again = store.views.to_try_again(imported, asked.old_failures)
+        store.jobs.requeue([failed.id for failed in again], now=now)
+    store.jobs.miss([each.job_id for each in prepared.batch.missing.clips], now=now)
+    store.cache.remember_frames(prepared.read.frames.new())
     return imported
 
 
 def _still_missing(store: Store, jobs: Collection[int]) -> int:
     """Count those of these jobs whose clips are not where they should be."""
-    return missing.look(store.kept_clips(jobs), most=None).count
+    return missing.look(store.views.kept_clips(jobs), most=None).count
 
 
 def _put_away(inbox: Inbox, imported: Mapping[Path, int], store: Store, say: Say) -> None:
     """Move the manifests of an inbox that are finished into its folder ``done``."""
     for path, manifest_id in imported.items():
-        left = store.counts([manifest_id])
+        left = store.views.counts([manifest_id])
         if not inbox.holds(path) or any(left[state] for state in UNFINISHED):
             continue
         try:
             for place in inbox.places(path, DONE):
                 # The table first: a file that is found again costs nothing, one that is lost does.
-                if not os.path.lexists(place) and store.move_manifest(path, place):
+                if not os.path.lexists(place) and store.manifests.move(path, place):
                     atomic.move(path, place)
                     say(f"  {path.name} is done: {paths.short(place)}")
                     break
@@ -157,8 +157,8 @@ def _write_results(store: Store, written: Path) -> str | None:
                 f"not written: {where} is not a results file; `tweenbatch export -o FILE` writes "
                 "one elsewhere"
             )
-        write = partial(results.csv, extra=store.extra_columns())
-        results.write_file(store.export(), written, write)
+        write = partial(results.csv, extra=store.views.extra_columns())
+        results.write_file(store.views.export(), written, write)
     except OSError as error:
         return f"not written to {where} ({error.strerror}); `tweenbatch export` writes it again"
     return None

@@ -51,11 +51,11 @@ def keep(store: Store, settings: RunSettings, manifest_ids: Collection[int] | No
     facts = {name: getattr(settings, name) for name in LIMITS}
     written = {name: None if value is None else str(value) for name, value in facts.items()}
     written["output"] = _seen_from_table(settings.db, settings.output)
-    store.keep_run_settings(manifest_ids, canonical_json(written))
+    store.manifests.keep_run_settings(manifest_ids, canonical_json(written))
 
 
 def _kept(db: str, store: Store, manifests: Collection[Path]) -> Iterator[dict[str, Any]]:
-    for text in store.run_settings(manifests or None):
+    for text in store.manifests.run_settings(manifests or None):
         try:
             read = json.loads(text)
             limits = {

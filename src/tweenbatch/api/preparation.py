@@ -155,9 +155,7 @@ def _at_todays_price(prepared: Prepared, connect: Callable[[], Fal]) -> Checked:
     if settings.yes and not settings.accept_price:
         raise PriceRisen(confirmation.too_dear(risen, known=batch, now=now))
     return Checked(
-        batch=now,
-        quote=asked,
-        notes=(*notes, f"{risen}:", *confirmation.lines(now, settings)),
+        batch=now, quote=asked, notes=(*notes, f"{risen}:", *confirmation.lines(now, settings))
     )
 
 

@@ -187,8 +187,8 @@ def results(db: str = DEFAULT_DB) -> "pd.DataFrame":
     import pandas as pd
 
     with closing(Store.open(known_table(db), create=False)) as store:
-        own = own_columns(store.extra_columns())
-        rows = [(*row[:-1], *(row.extra.get(name) for name in own)) for row in store.export()]
+        own = own_columns(store.views.extra_columns())
+        rows = [(*row[:-1], *(row.extra.get(name) for name in own)) for row in store.views.export()]
     columns = [*ExportRow._fields[:-1], *own]
     frame = pd.DataFrame.from_records(rows, columns=columns)
     whole = dict.fromkeys(("row", "take", "bytes", "width", "height", "attempts"), "Int64")

@@ -87,8 +87,8 @@ class ManifestRequest:
             fit = Fit(way=self.fit, folder=output.absolute() / FITTED, writes=writes)
         memory = Memory(watcher=frames_watcher)
         if store is not None:
-            memory = Memory(recall=store.remembered_frames, watcher=frames_watcher)
-        latest = store.last_import() if store else None
+            memory = Memory(recall=store.cache.remembered_frames, watcher=frames_watcher)
+        latest = store.manifests.last_import() if store else None
         reading = replace(self.reading, fit=fit, memory=memory, latest=latest)
         try:
             read = manifest.read_all(self.paths, reading)

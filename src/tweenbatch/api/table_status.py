@@ -29,9 +29,9 @@ class TableStatus:
 def table_status(store: Store) -> TableStatus:
     """Return how the jobs of an opened table stand."""
     return TableStatus(
-        counts=store.counts(),
-        money=store.money(),
-        attention=tuple(store.attention()),
-        paused_since=store.paused_since(),
-        missing=missing.look(store.kept_clips()),
+        counts=store.views.counts(),
+        money=store.views.money(),
+        attention=tuple(store.views.attention()),
+        paused_since=store.runs.paused_since(),
+        missing=missing.look(store.views.kept_clips()),
     )

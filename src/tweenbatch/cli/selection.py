@@ -59,7 +59,7 @@ def taken_from(options: dict[str, Any], states: Collection[State]) -> Selection:
 
 def chosen(store: Store, selection: Selection) -> list[Attention]:
     """Return the jobs that are meant; raise ``UsageError`` where one was named in vain."""
-    found = store.selected(selection)
+    found = store.views.selected(selection)
     states = " or ".join(sorted(selection.states))
     unknown = sorted(selection.ids - {job.job_id for job in found})
     if unknown:

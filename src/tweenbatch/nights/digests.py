@@ -39,15 +39,15 @@ class Morning:
         Where nobody wants to hear of them that is noted as well: whoever wants to from some day on
         is not told of all that went before.
         """
-        for run in store.runs(limit=1) if job is None else store.untold(job):
+        for run in store.runs.latest(limit=1) if job is None else store.runs.unnotified(job):
             self.tell_of(run, store, now=now)
 
     def tell_of(self, run: Run, store: Store, *, now: datetime) -> None:
         """Tell of a run that is over, if anybody wants to hear of it, and note that."""
         if not self.is_wanted or self.tell(
-            Digest.of_run(run, store.work_of(run), rehearsal=self.rehearsal)
+            Digest.of_run(run, store.runs.activity(run), rehearsal=self.rehearsal)
         ):
-            store.tell(run.id, now=now)
+            store.runs.mark_notified(run.id, now=now)
 
     def tell(self, told: Digest) -> bool:
         """Write a digest down and send it; return whether all of that could be done."""

@@ -42,7 +42,7 @@ def is_new(url: str, store: Store | None) -> bool:
     if store is None:
         path = file_of(url)
         return path is None or is_there(path) or not was_at_work(path)
-    reach = store.reach()
+    reach = store.runs.high_water_mark()
     return reach is None or not reach.attempt_id
 
 

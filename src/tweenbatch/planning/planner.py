@@ -69,7 +69,7 @@ def make(
     fal at one time, the plan says how long the run takes.
     """
     made = (
-        store.compare(manifests, lambda held: _Planner(held, prices).plan())
+        store.manifests.compare(manifests, lambda held: _Planner(held, prices).plan())
         if store
         else _all_new(manifests, prices)
     )
@@ -84,14 +84,14 @@ def make(
         estimate=pace.estimate(
             made.clips_to_pay,
             endpoints=made.endpoints_to_pay,
-            latest=store.latest_clips() if store else (),
+            latest=store.views.latest_clips() if store else (),
             concurrency=concurrency,
         ),
     )
 
 
 def _with_retakes(made: Plan, store: Store, prices: Prices) -> Plan:
-    unpaid = store.unpaid(store.retakes_of(made.manifests))
+    unpaid = store.views.pending(store.manifests.retakes_of(made.manifests))
     usd = sum(
         (
             each.jobs * prices.clip_usd(each.endpoint, each.parameters, known=each.price_usd)
@@ -107,7 +107,7 @@ def _with_retakes(made: Plan, store: Store, prices: Prices) -> Plan:
 
 
 def _with_old_failures(made: Plan, store: Store, prices: Prices, which: OldFailures) -> Plan:
-    jobs = store.to_try_again(made.manifests, which)
+    jobs = store.views.to_try_again(made.manifests, which)
     usd = (
         prices.clip_usd(job.spec.endpoint, job.spec.parameters, known=job.price_usd) for job in jobs
     )

@@ -104,8 +104,8 @@ def _planned(
 
 
 def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> Batch:
-    counts = store.counts()
-    unpaid = store.unpaid()
+    counts = store.views.counts()
+    unpaid = store.views.pending()
     usd_to_pay = sum(
         (
             each.jobs * prices.clip_usd(each.endpoint, each.parameters, known=each.price_usd)
@@ -115,7 +115,7 @@ def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> Batch:
     )
     return Batch(
         manifests=(),
-        asked=Standing(counts=counts, money=store.money()),
+        asked=Standing(counts=counts, money=store.views.money()),
         to_pay=sum(each.jobs for each in unpaid),
         usd_to_pay=usd_to_pay,
         endpoints=frozenset(each.endpoint for each in unpaid),
@@ -125,5 +125,5 @@ def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> Batch:
         in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
         failed=counts[State.FAILED],
         cancelled=counts[State.CANCELLED],
-        missing=missing.look(store.kept_clips(), output=settings.output),
+        missing=missing.look(store.views.kept_clips(), output=settings.output),
     )

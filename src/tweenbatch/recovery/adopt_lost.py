@@ -82,12 +82,14 @@ class LostAndFound:
         adopted = strangers = 0
         pause = timedelta(0)
         try:
-            for endpoint in sorted({each.endpoint for each in await self.table(self.store.unpaid)}):
+            for endpoint in sorted(
+                {each.endpoint for each in await self.table(self.store.views.pending)}
+            ):
                 history = History(fal=self.fal, clock=self.clock, rng=self.rng)
                 listed = await history.since(endpoint, since)
                 pause = max(pause, longest_life(listed, self.absent_after))
                 free = await self._free(endpoint, listed, since)
-                jobs = await self.table(self.store.waiting, endpoint, _prompts(free))
+                jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
                 await self._see(await self._to_see(jobs, free), most=None)
                 taken = len(await self._adopt(jobs, free))
                 adopted += taken
@@ -97,7 +99,7 @@ class LostAndFound:
         finally:
             await self._close_run(adopted)
         self._tell(adopted, strangers, since)
-        left = await self.table(self.store.unpaid)
+        left = await self.table(self.store.views.pending)
         if found is not None and left and self._now() < found.paid_until + pause:
             return (
                 "fal lists only what has ended, so that the last that was paid for may be missing: "
@@ -119,7 +121,7 @@ class LostAndFound:
         since = self._now() - KEPT
         adopted: list[PastRequest] = []
         if endpoints is None:
-            endpoints = {each.endpoint for each in await self.table(self.store.unpaid)}
+            endpoints = {each.endpoint for each in await self.table(self.store.views.pending)}
         try:
             for endpoint in sorted(endpoints):
                 async with asyncio.timeout(LOOK_SECONDS):
@@ -138,7 +140,7 @@ class LostAndFound:
         unknown = [e.sent_at for e in ours if known_until is None or e.sent_at > known_until]
         recent = self._now() - longest_life((), self.absent_after)
         newest = max(unknown, default=recent)
-        left = await self.table(self.store.unpaid)
+        left = await self.table(self.store.views.pending)
         return newest if left and newest > recent else None
 
     async def _like_those_that_wait(
@@ -154,7 +156,7 @@ class LostAndFound:
                 f"table paid for before {when(oldest)} are not recognised and paid again"
             )
         free = [item for item in await self._free(endpoint, listed, since) if not failed(item)]
-        jobs = await self.table(self.store.waiting, endpoint, _prompts(free))
+        jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
         free = may_be_wanted(free, list(_frames(jobs)))
         unseen = await self._see(await self._to_see(jobs, free), most=MOST_FRAMES)
         if unseen:
@@ -191,15 +193,17 @@ class LostAndFound:
         self, endpoint: str, listed: Sequence[PastRequest], since: datetime
     ) -> list[PastRequest]:
         """Return those requests that neither an attempt owns nor one of unknown outcome claims."""
-        taken = await self.table(self.store.owned, [item.request_id for item in listed])
+        taken = await self.table(self.store.jobs.owned, [item.request_id for item in listed])
         doubts = [
-            job for job in await self.table(self.store.uncertain) if job.spec.endpoint == endpoint
+            job
+            for job in await self.table(self.store.jobs.uncertain)
+            if job.spec.endpoint == endpoint
         ]
         if doubts:
             now = self._now()
             evidence = Evidence(
                 listed=listed,
-                own=await self.table(self.store.requests_since, endpoint, since - 2 * MARGIN),
+                own=await self.table(self.store.jobs.requests_since, endpoint, since - 2 * MARGIN),
                 key_fingerprint=self.fal.key_fingerprint,
                 now=now,
                 ahead=self.clock.now() - now,
@@ -232,7 +236,7 @@ class LostAndFound:
         now = self.clock.now()
         try:
             after = await self.table(
-                self.store.adopt,
+                self.store.jobs.adopt,
                 job,
                 intent,
                 request_of(job.spec.endpoint, past.request_id),
@@ -251,7 +255,7 @@ class LostAndFound:
         """Return the run that stands for those which paid: no limit of this one is touched."""
         if self._run_id is None:
             self._run_id = await self.table(
-                self.store.begin_run,
+                self.store.runs.begin,
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 version=__version__,
@@ -264,7 +268,7 @@ class LostAndFound:
         if self._run_id is not None:
             note = f"stands for lost runs: {adopted} adopted"
             await self.table(
-                self.store.end_run, self._run_id, now=self.clock.now(), exit_code=0, note=note
+                self.store.runs.end, self._run_id, now=self.clock.now(), exit_code=0, note=note
             )
 
     # The bytes of frames
@@ -274,7 +278,7 @@ class LostAndFound:
         for sha256 in {frame.sha256 for frame in _frames(jobs)} - {None}:
             assert sha256 is not None
             url = await self.table(
-                self.store.upload_url, sha256, self.fal.key_fingerprint, since=EVER
+                self.store.cache.upload_url, sha256, self.fal.key_fingerprint, since=EVER
             )
             if url is not None:
                 self._contents[url] = sha256

@@ -44,7 +44,7 @@ class Paid:
 
     def is_unknown_to(self, store: Store) -> bool:
         """Tell whether the table lacks it."""
-        run, reach = store.run(self.run_id), store.reach()
+        run, reach = store.runs.find(self.run_id), store.runs.high_water_mark()
         if run is None or reach is None or run.started_at != self.began:
             return True
         return self.attempt_id > reach.attempt_id
@@ -129,8 +129,8 @@ class HighWater:
 
     def follow(self, store: Store, *, caught_up: bool = False) -> None:
         """Say that the table is at work; ``caught_up``: it has all that its copies paid for."""
-        reach = store.reach()
-        run = None if reach is None else store.run(reach.run_id)
+        reach = store.runs.high_water_mark()
+        run = None if reach is None else store.runs.find(reach.run_id)
         if run is None:
             return
         self._run = run.id, run.started_at
@@ -181,7 +181,7 @@ class HighWater:
         return {mark.place: mark for mark in read if mark is not None}
 
     def _folder_of(self, store: Store) -> Path | None:
-        origin = store.origin
+        origin = store.runs.origin
         return None if self._folder is None or origin is None else self._folder / origin
 
     def _made(self, store: Store) -> Path | None:

@@ -100,7 +100,9 @@ class Reconciler:
 
     async def _look(self) -> bool:
         """Read one list for each endpoint and settle what it proves; tell whether doubt is left."""
-        doubts = sorted(await self.table(self.store.uncertain), key=lambda job: job.spec.endpoint)
+        doubts = sorted(
+            await self.table(self.store.jobs.uncertain), key=lambda job: job.spec.endpoint
+        )
         hopeful = in_doubt = False
         doubt = ""
         for endpoint, jobs in groupby(doubts, key=lambda job: job.spec.endpoint):
@@ -137,7 +139,7 @@ class Reconciler:
         since = self._since(min(job.sent_at for job in jobs if job.sent_at is not None))
         history = History(fal=self.fal, clock=self.clock, rng=self.rng)
         listed = await history.since(endpoint, since)
-        own = await self.table(self.store.requests_since, endpoint, since - 2 * MARGIN)
+        own = await self.table(self.store.jobs.requests_since, endpoint, since - 2 * MARGIN)
         now = self.fal.now() or latest_instant(listed) or self.clock.now()
         return Evidence(
             listed=listed,
@@ -178,7 +180,7 @@ class Reconciler:
     async def _settle(self, job: Job, outcome: Outcome) -> bool:
         """Write it down; False where the job, or the request, has found another owner."""
         try:
-            after = await self.table(self.store.settle, job, outcome, now=self.clock.now())
+            after = await self.table(self.store.jobs.settle, job, outcome, now=self.clock.now())
         except (LeaseLost, ImpossibleTransition) as error:
             log.warning("not settled job=%d: %s", job.id, error)
             return False

@@ -33,7 +33,9 @@ def doubt(
     if lock.table is None:
         return None
     mark = marks.beyond(store) if marks and store else None
-    reach, marked = (store.reach(), store.complete_until) if store else (None, None)
+    reach, marked = (
+        (store.runs.high_water_mark(), store.runs.incomplete_since) if store else (None, None)
+    )
     seen = lock.seen
     if seen is not None and seen.is_beyond(reach):
         told = f"{lock.table} is older than what was done here: {_so_far(reach)}, and run "
@@ -80,7 +82,7 @@ def noted_doubt(
     """
     found = doubt(store, lock, now=now, marks=marks)
     if found is not None:
-        store.mark_as_old(found.since)
+        store.runs.mark_incomplete(found.since)
     return found
 
 
@@ -91,7 +93,7 @@ def remember(
 
     ``caught_up`` says that it has all that its copies paid for.
     """
-    store.remember_in(lock, *([marks] if marks else []))
+    store.runs.remember_in(lock, *([marks] if marks else []))
     if marks is not None:
         marks.follow(store, caught_up=caught_up)
 
@@ -101,7 +103,7 @@ def settled(store: Store, lock: RunnerLock | None, marks: HighWater | None = Non
     if lock is None:
         return
     remember(store, lock, marks, caught_up=True)
-    store.mark_as_old(None)
+    store.runs.mark_incomplete(None)
 
 
 def _told_by(mark: Mark, marks: HighWater) -> str:

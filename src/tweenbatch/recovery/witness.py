@@ -86,7 +86,7 @@ def adopt(notes: Iterable[Note], store: Store, *, now: datetime) -> list[Job]:
 
     A note that is not about the latest attempt of an uncertain job means nothing any more.
     """
-    doubts = {(job.key, job.attempt, job.spec.endpoint): job for job in store.uncertain()}
+    doubts = {(job.key, job.attempt, job.spec.endpoint): job for job in store.jobs.uncertain()}
     adopted: list[Job] = []
     for note in notes:
         job = doubts.pop((note.key, note.attempt, note.endpoint), None)
@@ -94,7 +94,7 @@ def adopt(notes: Iterable[Note], store: Store, *, now: datetime) -> list[Job]:
             continue
         outcome = Outcome(event=Event.ACCEPTED, request=note.request)
         try:
-            adopted.append(store.settle(job, outcome, now=now))
+            adopted.append(store.jobs.settle(job, outcome, now=now))
         except (LeaseLost, ImpossibleTransition) as error:
             log.warning("note not taken job=%d: %s", job.id, error)
     return adopted
@@ -102,7 +102,7 @@ def adopt(notes: Iterable[Note], store: Store, *, now: datetime) -> list[Job]:
 
 def dismiss(path: Path, notes: Iterable[Note], store: Store) -> None:
     """Remove a witness that was heard, unless a run that may still live owns one of its jobs."""
-    known = store.lookup(note.key for note in notes)
+    known = store.manifests.lookup(note.key for note in notes)
     if any(job.state is State.SUBMITTING for job in known.values()):
         return
     try:

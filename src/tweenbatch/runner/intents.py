@@ -68,7 +68,7 @@ class Intents:
         self._uploads = {
             sha256: task for sha256, task in self._uploads.items() if _url_of(task) not in urls
         }
-        await self.table(self.store.forget_uploads, urls)
+        await self.table(self.store.cache.forget_uploads, urls)
 
     def is_outdated(self, intent: Intent) -> bool:
         """Tell whether an upload was found to be dead since the intent was made."""
@@ -87,11 +87,11 @@ class Intents:
     async def _uploaded(self, frame: Frame, sha256: str) -> str:
         fingerprint = self.fal.key_fingerprint
         since = self.clock.now() - UPLOAD_VALID
-        url = await self.table(self.store.upload_url, sha256, fingerprint, since=since)
+        url = await self.table(self.store.cache.upload_url, sha256, fingerprint, since=since)
         if url is None:
             url, size = await upload(frame, fal=self.fal, clock=self.clock)
             await self.table(
-                self.store.remember_upload,
+                self.store.cache.remember_upload,
                 sha256=sha256,
                 key_fingerprint=fingerprint,
                 url=url,

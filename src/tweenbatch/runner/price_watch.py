@@ -59,7 +59,7 @@ class PriceWatch:
 
     async def _quote(self) -> Quote | None:
         worker = self.worker
-        unpaid = await worker.table(worker.store.unpaid, self.manifests)
+        unpaid = await worker.table(worker.store.views.pending, self.manifests)
         endpoints = {each.endpoint for each in unpaid}
         if not endpoints:
             return None

@@ -185,13 +185,13 @@ class Runner:
     async def _hear_the_canaries(self) -> None:
         """Let all others follow once those that go first have succeeded, and somebody agrees."""
         worker = self.worker
-        jobs = await worker.table(worker.store.jobs, self._canaries)
+        jobs = await worker.table(worker.store.jobs.get, self._canaries)
         if any(job.state not in FINAL for job in jobs) or self._canaries_say is not None:
             return
         if any(job.state is not State.SUCCEEDED for job in jobs):
             self._canaries_say = CANARY_FAILED
             return
-        left = await worker.table(worker.store.unpaid, self.manifests)
+        left = await worker.table(worker.store.views.pending, self.manifests)
         count = sum(each.jobs for each in left)
         if count and not await asyncio.to_thread(self.limits.agree, count):
             self._canaries_say = NOT_AGREED
@@ -216,7 +216,7 @@ class Runner:
             return 0
         worker = self.worker
         jobs = await worker.table.first(
-            worker.store.claim,
+            worker.store.jobs.claim,
             worker.run_id,
             states,
             limit=limit,
@@ -386,7 +386,7 @@ class Runner:
         probe = worker.brake.probe
         if probe is None or probe in self._tasks:
             return False
-        (job,) = await worker.table(worker.store.jobs, [probe])
+        (job,) = await worker.table(worker.store.jobs.get, [probe])
         if job.state is State.PENDING:
             return False
         worker.brake.left(probe)
@@ -401,7 +401,7 @@ class Runner:
             waits.append(self.limits.opens)
         if self._paused:
             waits.append(now + timedelta(seconds=IDLE_SECONDS))
-        if not waits or not await worker.table(worker.store.unpaid, self.manifests):
+        if not waits or not await worker.table(worker.store.views.pending, self.manifests):
             return None
         return max(waits)
 
@@ -410,7 +410,7 @@ class Runner:
     ) -> datetime | None:
         worker = self.worker
         return await worker.table(
-            worker.store.next_due, states, now=worker.clock.now(), manifests=manifests
+            worker.store.jobs.next_due, states, now=worker.clock.now(), manifests=manifests
         )
 
     async def _wind_up(self) -> None:
@@ -437,7 +437,7 @@ class Runner:
 
     async def _look_for_a_pause(self) -> None:
         worker = self.worker
-        self._paused = await worker.table(worker.store.paused_since) is not None
+        self._paused = await worker.table(worker.store.runs.paused_since) is not None
 
     async def _heartbeat(self) -> None:
         worker = self.worker
@@ -447,4 +447,4 @@ class Runner:
             slept = (worker.clock.now() - before).total_seconds() - HEARTBEAT_SECONDS
             if slept > ASLEEP_SECONDS:
                 worker.trouble(f"this machine was asleep, or its clock jumped by {slept:.0f} s")
-            await worker.table(worker.store.heartbeat, worker.run_id, now=worker.clock.now())
+            await worker.table(worker.store.runs.heartbeat, worker.run_id, now=worker.clock.now())

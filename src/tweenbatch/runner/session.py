@@ -82,11 +82,11 @@ async def run(
     """
     started = clock.now()
     doubt = None
-    before = store.reach()
+    before = store.runs.high_water_mark()
     with marks.alone(store) if marks else nullcontext():
         if lock is not None and not settings.rehearse:
             doubt = restored.noted_doubt(store, lock, now=started, marks=marks)
-        run_id = store.begin_run(
+        run_id = store.runs.begin(
             host=socket.gethostname(),
             pid=os.getpid(),
             version=__version__,
@@ -99,14 +99,14 @@ async def run(
         log.info("run %d begins: %s", run_id, settings.asked or "all unfinished work")
         if lock is not None and doubt is None:
             restored.remember(store, lock, marks)
-    spent_before = store.money().spent
+    spent_before = store.views.money().spent
     own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
     limits = Limits(
         submissions=settings.limit,
         opens=settings.not_before,
         until=settings.submits_until(started),
         grace=settings.grace,
-        canaries=store.canaries(manifests, settings.canary) if settings.canary else (),
+        canaries=store.jobs.canaries(manifests, settings.canary) if settings.canary else (),
         agree=agree,
         settle=settings.settle,
         submits=not settings.fetch_only,
@@ -145,11 +145,11 @@ async def run(
         result = Result(
             ended=ended,
             rejected=settings.rejected,
-            counts=store.counts(manifests),
+            counts=store.views.counts(manifests),
             missing=missing(),
-            spent_usd=store.money().spent - spent_before,
+            spent_usd=store.views.money().spent - spent_before,
         )
-        store.end_run(run_id, now=clock.now(), exit_code=result.exit_code, note=result.note)
+        store.runs.end(run_id, now=clock.now(), exit_code=result.exit_code, note=result.note)
     except (TableUnusable, TableBusy) as error:
         raise table_failed(error) from error
     said = f" ({result.note})" if result.note else ""
@@ -166,7 +166,7 @@ def _take_over(
             f"{store.file} lies on a network file system ({store.network}), where SQLite's locks "
             "are not to be relied on: keep it on a disk of this machine, or use PostgreSQL"
         )
-    recovered = store.recover(run_id, now=now)
+    recovered = store.runs.recover(run_id, now=now)
     place = witness.place(store.file, settings.output, run_id)
     doubted = recovered.uncertain - _hear_witnesses(place, store, watcher, now=now)
     if doubted > 0:
@@ -231,7 +231,7 @@ async def _look_back(
         elif not settings.pay_again:
             paid_at = await lost.look_up(known_until, endpoints)
             if paid_at is not None:
-                await worker.table(worker.store.mark_as_old, paid_at)
+                await worker.table(worker.store.runs.mark_incomplete, paid_at)
                 worker.refuse_to_submit(
                     "clips were paid for lately that this table knew nothing of, as if it had been "
                     "put back, copied or begun anew: others may still run, and fal lists only what "
@@ -258,7 +258,7 @@ def _runner(
     rng: random.Random,
 ) -> Runner:
     looks = Looks(clock=clock, rhythm=Rhythm(rng))
-    looks.rhythm.seen_before(took.seconds for took in store.latest_clips())
+    looks.rhythm.seen_before(took.seconds for took in store.views.latest_clips())
     waiter = Waiter(
         fal=fal,
         clock=clock,
@@ -274,7 +274,7 @@ def _runner(
         ahead=settings.most_usd is None,
     )
     doubted = asyncio.Event()
-    table = TableThread(store.together)
+    table = TableThread(store.group_commit)
     worker = Worker(
         store=store,
         table=table,

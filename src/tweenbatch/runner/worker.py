@@ -264,7 +264,7 @@ class Worker:
         if self.clock.monotonic() - read_at < READ_JUST_NOW_SECONDS:
             return None
         try:
-            earlier = await self.table(self.store.earlier_request, job)
+            earlier = await self.table(self.store.jobs.earlier_request, job)
             if earlier is None or earlier.key_fingerprint != self.fal.key_fingerprint:
                 return None
             return earlier if await self.waiter.is_alive(earlier) else None
@@ -277,7 +277,7 @@ class Worker:
         self.lane.abandoned()
         try:
             back = await self.table(
-                self.store.take_back, earlier, run_id=self.run_id, now=self.clock.now()
+                self.store.jobs.take_back, earlier, run_id=self.run_id, now=self.clock.now()
             )
         except BudgetReached as error:
             self.budget_reached = error
@@ -401,7 +401,7 @@ class Worker:
         sent_at = self.fal.now() or now
         try:
             begun = await self.table.first(
-                self.store.begin_attempt,
+                self.store.jobs.begin_attempt,
                 job,
                 intent,
                 run_id=self.run_id,
@@ -520,7 +520,7 @@ class Worker:
         self._hold()
         if not news:
             return
-        await self.table(self.store.note_trouble, job, failure, now=self.clock.now())
+        await self.table(self.store.jobs.note_trouble, job, failure, now=self.clock.now())
         if self.lane.held is None:
             answer = f"HTTP {failure.http_status}, " if failure.http_status else ""
             self.watcher.notice(
@@ -565,7 +565,7 @@ class Worker:
         namer = self._named.setdefault(video.url, job)
         if namer.id != job.id:
             return namer.output_name
-        name = await self.table(self.store.clip_at, video.url, besides=job.attempt_id)
+        name = await self.table(self.store.jobs.clip_at, video.url, besides=job.attempt_id)
         if name is not None:
             del self._named[video.url]
         return name
@@ -613,7 +613,7 @@ class Worker:
             self.streak.laid_aside(job, why)
             if self.streak.held is not None and held is None:
                 self.watcher.notice(f"{self.streak.held}; nothing is submitted until one comes")
-        await self._park(job, f"paid, but not yet here ({why})", lay=self.store.lay_aside)
+        await self._park(job, f"paid, but not yet here ({why})", lay=self.store.jobs.lay_aside)
 
     def _tell_of_home(self, job: Job, outcome: Outcome) -> None:
         """Say what is odd about a clip that came, or about one that does not come any more."""
@@ -646,7 +646,9 @@ class Worker:
         # What fal has accepted is known to nobody else until it is written.
         write = self.table.first if outcome.event is Event.ACCEPTED else self.table
         writing = asyncio.ensure_future(
-            write(self.store.transition, job, outcome, run_id=self.run_id, now=self.clock.now())
+            write(
+                self.store.jobs.transition, job, outcome, run_id=self.run_id, now=self.clock.now()
+            )
         )
         writing.add_done_callback(_note_error)
         after = await asyncio.shield(writing)
@@ -716,12 +718,12 @@ class Worker:
         self._parkings[job.id] += 1
         self.watcher.notice(f"{job.output_name}: {why}; again in {pause.seconds} s")
         now = self.clock.now()
-        await self.table(lay or self.store.release, job, now=now, not_before=now + pause)
+        await self.table(lay or self.store.jobs.release, job, now=now, not_before=now + pause)
         self.parked = True
 
     async def _rest(self, job: Job) -> None:
         """Give a job back as it is; it may be taken up again at once."""
-        await self.table(self.store.release, job, now=self.clock.now())
+        await self.table(self.store.jobs.release, job, now=self.clock.now())
 
     async def _interruptibly(self, job: Job, doing: Coroutine[Any, Any, T]) -> T:
         self.interruptible.add(job.id)

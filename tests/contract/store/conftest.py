@@ -53,5 +53,5 @@ def store(url: str, blank: Path) -> Iterator[Store]:
 @pytest.fixture
 def table(store: Store) -> Table:
     """A table with a run and without jobs."""
-    run_id = store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
+    run_id = store.runs.begin(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
     return Table(store=store, run_id=run_id)

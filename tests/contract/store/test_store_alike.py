@@ -37,7 +37,7 @@ def planned(table: Table, *rows: Row) -> Plan:
 
 
 def sources(table: Table) -> list[tuple[str, str | None]]:
-    found = table.store.jobs(range(1, 1 + sum(table.store.counts().values())))
+    found = table.store.jobs.get(range(1, 1 + sum(table.store.views.counts().values())))
     return [(job.spec.start.source, job.spec.end.source if job.spec.end else None) for job in found]
 
 
@@ -55,8 +55,8 @@ def test_however_often_it_is_signed_anew_a_content_keeps_its_one_job(
         assert made.count(Group.NEW, Group.CHANGED) == 0
         assert made.removed.rows == 0
         assert table.load(each).new == 0
-        assert table.store.counts()[state] == 1
-    assert sum(table.store.counts().values()) == 1
+        assert table.store.views.counts()[state] == 1
+    assert sum(table.store.views.counts().values()) == 1
 
 
 def test_every_row_gets_its_own_job_and_the_plan_says_how_many(table: Table) -> None:
@@ -111,7 +111,7 @@ def test_line_ends_make_no_other_clip_and_are_kept_as_they_were_sent(
     after = row(2, prompt=f"one{now}two{now}three"), row(3)
     assert planned(table, *after).renewed == 1
     assert table.load(*after).new == 0
-    (job, _) = table.store.jobs([1, 2])
+    (job, _) = table.store.jobs.get([1, 2])
     assert job.spec.prompt == f"one{before}two{before}three"
     assert table.load(row(2, prompt=f"one{now}two{now}{now}three"), row(3)).new == 1
 
@@ -123,7 +123,7 @@ def test_two_rows_of_one_manifest_share_a_clip_whatever_signs_them(table: Table)
     assert planned(table, *rows).repeated == 2
     assert planner.make([manifest(*rows)], None, prices=AS_KNOWN).count() == 2
     assert table.load(*rows).new == 2
-    assert table.store.counts()[State.PENDING] == 2
+    assert table.store.views.counts()[State.PENDING] == 2
     assert planned(table, *rows).count(Group.WAITING) == 2
     assert table.load(*rows).new == 0
 
@@ -155,7 +155,7 @@ def test_a_waiting_job_that_no_row_asks_for_any_more_comes_back_under_another_si
     table.load(asked(2, 1), asked(3, 1))
     assert table.load(asked(3, 2)).withdrawn == 1
     assert table.load(asked(2, 3), asked(3, 2)).requeued == 1
-    assert table.store.counts()[State.PENDING] == 2
+    assert table.store.views.counts()[State.PENDING] == 2
 
 
 @pytest.mark.parametrize("state", State)
@@ -166,7 +166,7 @@ def test_a_job_keeps_its_key_while_something_at_fal_may_be_known_by_it(
     table.load(first)
     table.put_in(state)
     table.load(asked(2, None))
-    (job,) = table.store.jobs([1])
+    (job,) = table.store.jobs.get([1])
     kept = state not in {State.PENDING, State.FAILED, State.CANCELLED}
     assert job.key == (first.key if kept else asked(2, None).key)
     assert job.spec.start.source == (first.spec.start.source if kept else f"{PLACE}/s2.png")
@@ -176,7 +176,7 @@ def test_a_retry_sends_the_newest_address(table: Table) -> None:
     table.load(asked(2, 1))
     table.put_in(State.FAILED)
     table.load(asked(2, 2))
-    table.store.requeue([1], now=table.now)
+    table.store.jobs.requeue([1], now=table.now)
     assert table.claim_one().spec.start.source == signed("s2", 2)
 
 

@@ -49,13 +49,13 @@ def day(usd: str, begins: datetime = NOON) -> PeriodLimit:
 
 
 def begin(table: Table, job: Job, limit: PeriodLimit) -> Job:
-    return table.store.begin_attempt(
+    return table.store.jobs.begin_attempt(
         job, intent(), run_id=table.run_id, now=table.now, periods=[limit]
     )
 
 
 def another_run(table: Table, max_cost_usd: Decimal | None = None) -> Table:
-    run_id = table.store.begin_run(
+    run_id = table.store.runs.begin(
         host="here", pid=2, version="1", now=table.now, max_cost_usd=max_cost_usd
     )
     return replace(table, run_id=run_id)
@@ -69,8 +69,8 @@ def test_a_submission_that_would_pass_the_day_s_limit_changes_nothing(table: Tab
     with pytest.raises(BudgetReached, match=r"\$1\.12 of the \$1\.12") as caught:
         begin(table, third, day("1.12"))
     assert (caught.value.option, caught.value.until) == ("--max-cost-per-day", NOON + DAY)
-    assert table.store.money().reserved == Decimal("1.12")
-    table.store.release(third, now=table.now)
+    assert table.store.views.money().reserved == Decimal("1.12")
+    table.store.jobs.release(third, now=table.now)
 
 
 def test_the_limit_that_stops_a_submission_is_named(table: Table) -> None:
@@ -84,7 +84,7 @@ def test_the_limit_that_stops_a_submission_is_named(table: Table) -> None:
 def test_all_runs_of_a_day_share_its_limit(table: Table) -> None:
     table.load(row(2), row(3))
     begin(table, table.claim_one(), day("1.00"))
-    table.store.end_run(table.run_id, now=table.now, exit_code=0, note="")
+    table.store.runs.end(table.run_id, now=table.now, exit_code=0, note="")
     other = another_run(table)
     with pytest.raises(BudgetReached):
         begin(other, other.claim_one(), day("1.00"))
@@ -141,9 +141,9 @@ def test_a_paid_failure_read_again_is_given_back_once_it_proves_unbilled(
     table.load(row(2), row(3))
     first, second = table.claim()
     table.walk(*PATHS[State.FAILED], job=first)
-    (failed,) = table.store.jobs([first.id])
+    (failed,) = table.store.jobs.get([first.id])
     reopened = replace(table.outcome(Event.ACCEPTED), event=Event.REOPENED)
-    table.store.settle(failed, reopened, now=table.now)
+    table.store.jobs.settle(failed, reopened, now=table.now)
     table.step(table.claim_one(State.SUBMITTED), Event.GAVE_UP, ended(Event.GAVE_UP, billed))
     if billed is Billed.NO:
         assert begin(table, second, day("0.56")).state is State.SUBMITTING
@@ -155,12 +155,12 @@ def test_a_paid_failure_read_again_is_given_back_once_it_proves_unbilled(
 def exactness(url: str) -> int:
     """Let four runs submit forty jobs at once under a day's limit of ten; return how many went."""
     store = Store.open(url)
-    store.import_manifest(manifest(*(row(n) for n in range(2, 42))), now=NOON)
+    store.manifests.put(manifest(*(row(n) for n in range(2, 42))), now=NOON)
     runs = [
-        store.begin_run(host="here", pid=n, version="1", now=NOON, max_cost_usd=None)
+        store.runs.begin(host="here", pid=n, version="1", now=NOON, max_cost_usd=None)
         for n in range(4)
     ]
-    parts = [store.claim(run_id, [State.PENDING], limit=10, now=NOON) for run_id in runs]
+    parts = [store.jobs.claim(run_id, [State.PENDING], limit=10, now=NOON) for run_id in runs]
     together = threading.Barrier(4)
 
     def submit(run_id: int, part: list[Job]) -> int:
@@ -169,7 +169,9 @@ def exactness(url: str) -> int:
         begun = 0
         for job in part:
             try:
-                mine.begin_attempt(job, intent(), run_id=run_id, now=NOON, periods=[day("5.60")])
+                mine.jobs.begin_attempt(
+                    job, intent(), run_id=run_id, now=NOON, periods=[day("5.60")]
+                )
                 begun += 1
             except BudgetReached:
                 pass
@@ -178,7 +180,7 @@ def exactness(url: str) -> int:
 
     with ThreadPoolExecutor(4) as pool:
         begun = sum(pool.map(submit, runs, parts))
-    assert store.money().reserved == begun * PRICE
+    assert store.views.money().reserved == begun * PRICE
     store.close()
     return begun
 
@@ -245,7 +247,7 @@ class Budget(RuleBasedStateMachine):
         self.run_starts(cap)
 
     def run_starts(self, cap: Decimal | None) -> None:
-        run_id = self.table.store.begin_run(
+        run_id = self.table.store.runs.begin(
             host="here", pid=1, version="1", now=self.now, max_cost_usd=cap
         )
         self.caps[run_id] = cap
@@ -254,7 +256,7 @@ class Budget(RuleBasedStateMachine):
     def all_runs_die_and_another_one_recovers(self, cap: Decimal | None) -> None:
         self.run_starts(cap)
         run_id = max(self.caps)
-        self.table.store.recover(run_id, now=self.now)
+        self.table.store.runs.recover(run_id, now=self.now)
         self.held.clear()
         self.reread()
 
@@ -268,12 +270,12 @@ class Budget(RuleBasedStateMachine):
     @rule(price=PRICES, data=st.data())
     def a_run_submits(self, price: Decimal, data: st.DataObject) -> None:
         run_id = data.draw(st.sampled_from(sorted(self.caps)))
-        jobs = self.table.store.claim(run_id, [State.PENDING], limit=1, now=self.now)
+        jobs = self.table.store.jobs.claim(run_id, [State.PENDING], limit=1, now=self.now)
         for job in jobs:
             begins, ends = local_day(self.now)
             limit = PeriodLimit(option=PER_DAY, usd=self.usd, begins=begins, ends=ends)
             try:
-                begun = self.table.store.begin_attempt(
+                begun = self.table.store.jobs.begin_attempt(
                     job, intent(price), run_id=run_id, now=self.now, periods=[limit]
                 )
                 refused_by = None
@@ -281,7 +283,7 @@ class Budget(RuleBasedStateMachine):
                 refused_by = error.option
             assert refused_by == self.refusal(run_id, price)
             if refused_by is not None:
-                self.table.store.release(job, now=self.now)
+                self.table.store.jobs.release(job, now=self.now)
                 return
             self.bought[job.id, begun.attempt] = Bought(
                 run_id=run_id, price_usd=price, local_date=self.today()
@@ -322,9 +324,9 @@ class Budget(RuleBasedStateMachine):
         outcome = self.draw_outcome(job, billed, data)
         if self.is_contradiction(job, outcome.event):
             with pytest.raises(ImpossibleTransition):
-                self.table.store.transition(job, outcome, run_id=run_id, now=self.now)
+                self.table.store.jobs.transition(job, outcome, run_id=run_id, now=self.now)
             return
-        after = self.table.store.transition(job, outcome, run_id=run_id, now=self.now)
+        after = self.table.store.jobs.transition(job, outcome, run_id=run_id, now=self.now)
         self.remember(job, outcome)
         if after.state in {State.SUBMITTED, State.READY}:
             self.held[job.id] = (run_id, after)
@@ -341,9 +343,9 @@ class Budget(RuleBasedStateMachine):
             job.state is State.FAILED and self.owed_nothing(job)
         ):
             with pytest.raises(ImpossibleTransition):
-                self.table.store.settle(job, outcome, now=self.now)
+                self.table.store.jobs.settle(job, outcome, now=self.now)
             return
-        self.free_jobs[job.id] = self.table.store.settle(job, outcome, now=self.now)
+        self.free_jobs[job.id] = self.table.store.jobs.settle(job, outcome, now=self.now)
         self.remember(job, outcome)
 
     @precondition(lambda self: any(job.state in AT_FAL for job in self.free_jobs.values()))
@@ -351,14 +353,14 @@ class Budget(RuleBasedStateMachine):
     def a_run_takes_up_what_is_left(self, data: st.DataObject) -> None:
         run_id = data.draw(st.sampled_from(sorted(self.caps)))
         states = [State.UNCERTAIN, State.SUBMITTED, State.READY]
-        for job in self.table.store.claim(run_id, states, limit=1, now=self.now):
+        for job in self.table.store.jobs.claim(run_id, states, limit=1, now=self.now):
             self.held[job.id] = (run_id, job)
             self.free_jobs.pop(job.id, None)
 
     @precondition(lambda self: any(job.state in FINAL for job in self.free_jobs.values()))
     @rule()
     def a_person_queues_all_that_failed_again(self) -> None:
-        self.table.store.requeue(list(self.free_jobs), now=self.now)
+        self.table.store.jobs.requeue(list(self.free_jobs), now=self.now)
         self.reread()
 
     def outside(self) -> list[int]:
@@ -368,7 +370,7 @@ class Budget(RuleBasedStateMachine):
     def reread(self) -> None:
         """See the jobs that no run holds as they stand now."""
         left = {job_id for job_id, _ in self.bought} - self.held.keys()
-        jobs = self.table.store.jobs(left)
+        jobs = self.table.store.jobs.get(left)
         self.free_jobs = {job.id: job for job in jobs if job.state is not State.PENDING}
 
     def draw_outcome(self, job: Job, billed: Billed, data: st.DataObject) -> Outcome:
@@ -418,7 +420,7 @@ class Budget(RuleBasedStateMachine):
     @invariant()
     def the_table_says_the_same(self) -> None:
         if hasattr(self, "table"):
-            money = self.table.store.money()
+            money = self.table.store.views.money()
             known = money.spent + money.reserved + money.uncertain
             assert known == self.total(iter(self.bought.values()))
 
@@ -448,7 +450,7 @@ def test_the_runs_of_a_night_share_the_limit_of_a_run(table: Table) -> None:
     tonight = Night(job="nightly", date=NOON.date())
 
     def begin_in(night: Night) -> None:
-        run_id = table.store.begin_run(
+        run_id = table.store.runs.begin(
             host="here", pid=2, version="1", now=NOON, max_cost_usd=2 * PRICE, night=night
         )
         started = replace(table, run_id=run_id)
@@ -466,7 +468,7 @@ def test_what_a_night_did_not_pay_after_all_is_left_to_it(table: Table) -> None:
     table.load(row(2), row(3))
     tonight = Night(job="nightly", date=NOON.date())
     for _ in range(2):
-        run_id = table.store.begin_run(
+        run_id = table.store.runs.begin(
             host="here", pid=2, version="1", now=NOON, max_cost_usd=PRICE, night=tonight
         )
         started = replace(table, run_id=run_id)

@@ -15,10 +15,10 @@ from tweenbatch.store import Store
 
 def table_of_a_run(file: Path, *, died: bool) -> Store:
     store = Store.open(f"sqlite:///{file}")
-    store.import_manifest(manifest(*(row(n) for n in range(2, 200))), now=NOON)
-    run_id = store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
+    store.manifests.put(manifest(*(row(n) for n in range(2, 200))), now=NOON)
+    run_id = store.runs.begin(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
     if not died:
-        store.end_run(run_id, now=NOON, exit_code=0, note="")
+        store.runs.end(run_id, now=NOON, exit_code=0, note="")
     return store
 
 
@@ -36,8 +36,8 @@ def damage(file: Path) -> None:
 def recover(file: Path) -> Recovered:
     store = Store.open(f"sqlite:///{file}")
     try:
-        run_id = store.begin_run(host="here", pid=2, version="1", now=NOON, max_cost_usd=None)
-        return store.recover(run_id, now=NOON)
+        run_id = store.runs.begin(host="here", pid=2, version="1", now=NOON, max_cost_usd=None)
+        return store.runs.recover(run_id, now=NOON)
     finally:
         store.close()
 

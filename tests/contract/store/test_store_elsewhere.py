@@ -21,7 +21,7 @@ GOLDEN = Path(__file__).with_name("golden")
 def test_a_table_of_this_release_is_looked_into(table: Table, url: str) -> None:
     table.load(row(2), row(3))
     with looked_into(url) as other:
-        assert sum(other.counts().values()) == 2
+        assert sum(other.views.counts().values()) == 2
         made = planner.make([manifest(row(3), row(4))], other)
     assert (made.count(Group.WAITING), made.count(Group.NEW)) == (1, 1)
 
@@ -33,7 +33,7 @@ def test_one_of_an_earlier_release_stays_as_it_is(tmp_path: Path, version: str) 
         connection.executescript((GOLDEN / f"{version}.sqlite.sql").read_text())
     before = file.read_bytes()
     with looked_into(f"sqlite:///{file}") as other:
-        assert other.counts()[State.SUCCEEDED] == 2
+        assert other.views.counts()[State.SUCCEEDED] == 2
         assert planner.make([manifest(row(2), row(5))], other).count(Group.DONE) == 1
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir() if "-journal" not in path.name] == [file.name]
@@ -67,17 +67,17 @@ def test_what_runs_went_by_is_kept_by_manifest_and_for_unfinished_work(table: Ta
     one, two, _ = (
         table.load(row(n), path=str(path)).manifest_id for n, path in enumerate(paths, start=2)
     )
-    table.store.keep_run_settings([one], "first")
+    table.store.manifests.keep_run_settings([one], "first")
     table.later(1)
     table.load(row(3), path=str(paths[1]))
-    table.store.keep_run_settings([two], "second")
-    assert table.store.run_settings([paths[0]]) == ["first"]
-    assert table.store.run_settings([paths[2]]) == []
-    assert table.store.run_settings(None) == ["second", "first"]
-    table.store.cancel([2], now=table.now)
-    assert table.store.run_settings(None) == ["first"]
-    table.store.keep_run_settings(None, "resumed")
-    assert [table.store.run_settings([path]) for path in paths] == [
+    table.store.manifests.keep_run_settings([two], "second")
+    assert table.store.manifests.run_settings([paths[0]]) == ["first"]
+    assert table.store.manifests.run_settings([paths[2]]) == []
+    assert table.store.manifests.run_settings(None) == ["second", "first"]
+    table.store.jobs.cancel([2], now=table.now)
+    assert table.store.manifests.run_settings(None) == ["first"]
+    table.store.manifests.keep_run_settings(None, "resumed")
+    assert [table.store.manifests.run_settings([path]) for path in paths] == [
         ["resumed"],
         ["second"],
         ["resumed"],

@@ -16,23 +16,25 @@ DAWN = SeenFrame(
 
 
 def test_a_frame_comes_back_as_it_was_found(table: Table) -> None:
-    table.store.remember_frames([DAWN])
-    assert table.store.remembered_frames([DAWN.path, "/frames/never.png"]) == {DAWN.path: DAWN}
+    table.store.cache.remember_frames([DAWN])
+    assert table.store.cache.remembered_frames([DAWN.path, "/frames/never.png"]) == {
+        DAWN.path: DAWN
+    }
 
 
 def test_of_a_path_the_latest_look_counts(table: Table) -> None:
     again = replace(DAWN, sha256="b" * 64, file=replace(FILE, mtime_ns=3), looker=2)
-    table.store.remember_frames([DAWN])
-    table.store.remember_frames([replace(again, looker=1), again])
-    assert table.store.remembered_frames([DAWN.path]) == {DAWN.path: again}
+    table.store.cache.remember_frames([DAWN])
+    table.store.cache.remember_frames([replace(again, looker=1), again])
+    assert table.store.cache.remembered_frames([DAWN.path]) == {DAWN.path: again}
 
 
 def test_more_frames_than_one_statement_holds_are_remembered(table: Table) -> None:
     found = [replace(DAWN, path=f"/frames/{number}.png") for number in range(12_000)]
-    table.store.remember_frames(found)
-    assert len(table.store.remembered_frames(frame.path for frame in found)) == len(found)
+    table.store.cache.remember_frames(found)
+    assert len(table.store.cache.remembered_frames(frame.path for frame in found)) == len(found)
 
 
 def test_nothing_asked_for_and_nothing_found_is_nothing(table: Table) -> None:
-    table.store.remember_frames([])
-    assert table.store.remembered_frames([]) == {}
+    table.store.cache.remember_frames([])
+    assert table.store.cache.remembered_frames([]) == {}

@@ -19,7 +19,7 @@ THREE = (row(2), row(3), row(4))
 def test_each_row_becomes_one_waiting_job(table: Table) -> None:
     imported = table.load(*THREE)
     assert (imported.new, imported.known) == (3, 0)
-    assert table.store.counts()[State.PENDING] == 3
+    assert table.store.views.counts()[State.PENDING] == 3
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_any_mix_of_rows_makes_one_job_for_each_content(
 ) -> None:
     store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('mix') / 'tweenbatch.db'}")
     rows = [changed(row(content), number=place) for place, content in enumerate(contents, 2)]
-    first = store.import_manifest(manifest(*rows), now=NOON)
+    first = store.manifests.put(manifest(*rows), now=NOON)
     random.shuffle(rows)  # type: ignore[attr-defined]
-    second = store.import_manifest(manifest(*rows), now=NOON)
+    second = store.manifests.put(manifest(*rows), now=NOON)
     store.close()
     assert (first.new, first.known) == (len(set(contents)), 0)
     assert (second.new, second.known) == (0, len(set(contents)))
@@ -60,7 +60,7 @@ def test_an_edited_row_is_a_new_job_and_the_old_one_is_withdrawn(table: Table) -
     table.load(*THREE)
     imported = table.load(row(2, prompt="edited"), *THREE[1:])
     assert (imported.new, imported.known, imported.withdrawn) == (1, 2, 1)
-    known = table.store.lookup([THREE[0].spec.key])[THREE[0].spec.key]
+    known = table.store.manifests.lookup([THREE[0].spec.key])[THREE[0].spec.key]
     assert (known.state, known.error_type) == (State.CANCELLED, "withdrawn")
 
 
@@ -69,14 +69,14 @@ def test_a_withdrawn_job_waits_again_when_its_row_comes_back(table: Table) -> No
     table.load(*THREE[1:])
     imported = table.load(*THREE)
     assert (imported.new, imported.known, imported.requeued) == (0, 3, 1)
-    assert table.store.counts()[State.PENDING] == 3
+    assert table.store.views.counts()[State.PENDING] == 3
 
 
 def test_a_job_that_a_person_cancelled_stays_so_when_imported_again(table: Table) -> None:
     table.load(row())
     table.walk(Event.CANCELLED)
     assert table.load(row()).requeued == 0
-    assert table.store.counts()[State.CANCELLED] == 1
+    assert table.store.views.counts()[State.CANCELLED] == 1
 
 
 def test_work_under_way_is_never_withdrawn(table: Table) -> None:
@@ -96,7 +96,7 @@ def test_a_row_in_another_manifest_keeps_its_job_wanted(table: Table) -> None:
 def test_the_same_content_twice_is_one_job_that_both_rows_show(table: Table) -> None:
     imported = table.load(row(2), changed(row(2), number=3))
     assert (imported.new, imported.known) == (1, 0)
-    assert [line.row for line in table.store.export()] == [2, 3]
+    assert [line.row for line in table.store.views.export()] == [2, 3]
     assert len(table.claim()) == 1
 
 
@@ -123,7 +123,7 @@ def test_a_known_job_keeps_its_state_and_its_name(table: Table) -> None:
     table.load(row())
     job = table.put_in(State.SUBMITTED)
     table.load(row(name="another name", priority=3))
-    known = table.store.lookup([job.key])[job.key]
+    known = table.store.manifests.lookup([job.key])[job.key]
     assert (known.state, known.output_name) == (State.SUBMITTED, "clip-2")
 
 
@@ -157,7 +157,7 @@ def test_a_job_that_a_run_has_in_its_hands_keeps_its_name(table: Table) -> None:
     table.load(row())
     job = table.claim_one()
     table.load(row(name="another name"))
-    assert table.store.lookup([job.key])[job.key].output_name == job.output_name
+    assert table.store.manifests.lookup([job.key])[job.key].output_name == job.output_name
 
 
 def test_a_job_that_was_submitted_and_waits_again_keeps_its_name(table: Table) -> None:
@@ -183,7 +183,7 @@ def test_an_import_of_many_chunks_loses_and_doubles_nothing(table: Table) -> Non
     numbers = range(2, CHUNK + 20)
     imported = table.load(*(changed(row(2 + n % CHUNK), number=n) for n in numbers))
     assert (imported.new, imported.known) == (CHUNK, 0)
-    assert [line.row for line in table.store.export()] == list(numbers)
+    assert [line.row for line in table.store.views.export()] == list(numbers)
 
 
 def test_what_a_row_lacks_its_job_lacks_too(table: Table) -> None:
@@ -196,13 +196,13 @@ def test_an_import_that_fails_changes_nothing(table: Table) -> None:
     table.load(*THREE)
     with pytest.raises(ValueError, match="smallest amount"):
         table.load(*THREE, row(5), row(6, price_usd=Decimal("0.0000001")))
-    assert table.store.counts()[State.PENDING] == 3
-    assert [each.row for each in table.store.export()] == [2, 3, 4]
+    assert table.store.views.counts()[State.PENDING] == 3
+    assert [each.row for each in table.store.views.export()] == [2, 3, 4]
 
 
 def test_lookup_names_only_what_is_known(table: Table) -> None:
     table.load(row())
-    found = table.store.lookup([row().spec.key, "0" * 64])
+    found = table.store.manifests.lookup([row().spec.key, "0" * 64])
     assert list(found) == [row().spec.key]
     assert found[row().spec.key].price_usd == PRICE
 

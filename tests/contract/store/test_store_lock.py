@@ -82,20 +82,20 @@ def test_the_place_remembers_how_far_the_table_came(tmp_path: Path, blank: Path)
     shutil.copy(blank, file)
     url = f"sqlite:///{file}"
     store = Store.open(url)
-    run_id = store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
+    run_id = store.runs.begin(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
     table = Table(store=store, run_id=run_id)
     table.load(row(2), row(3))
     with RunnerLock(url) as lock:
         assert lock.seen is None
-        store.remember_in(lock)
+        store.runs.remember_in(lock)
         for job in table.claim():
             table.begin(job)
-        store.heartbeat(run_id, now=NOON + timedelta(seconds=15))
+        store.runs.heartbeat(run_id, now=NOON + timedelta(seconds=15))
     reach = Reach(run_id=run_id, attempt_id=2, at=NOON + timedelta(seconds=15))
-    assert store.reach() == reach
+    assert store.runs.high_water_mark() == reach
     with RunnerLock(url) as lock:
         assert lock.seen == reach
-        assert not lock.seen.is_beyond(store.reach())
+        assert not lock.seen.is_beyond(store.runs.high_water_mark())
     store.close()
 
 

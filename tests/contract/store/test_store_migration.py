@@ -91,9 +91,9 @@ def test_there_is_a_table_of_every_earlier_release_for_every_database() -> None:
 def test_an_earlier_table_keeps_its_rows_and_its_money(old: str) -> None:
     before = looked_at(old, contents)
     store = Store.open(old, create=False)
-    assert store.counts() == COUNTS
-    assert store.money() == MONEY
-    assert len(list(store.export())) == 13
+    assert store.views.counts() == COUNTS
+    assert store.views.money() == MONEY
+    assert len(list(store.views.export())) == 13
     store.close()
     after = looked_at(old, contents)
     assert {name: after.pop(name) for name in before} == before
@@ -102,10 +102,10 @@ def test_an_earlier_table_keeps_its_rows_and_its_money(old: str) -> None:
 
 def test_work_goes_on_in_an_earlier_table(old: str) -> None:
     store = Store.open(old)
-    run_id = store.begin_run(host="x", pid=9, version="2", now=NOON, max_cost_usd=None)
-    assert store.recover(run_id, now=NOON.replace(hour=20)).uncertain == 1
-    assert store.import_manifest(manifest(row(100)), now=NOON).new == 1
-    assert store.claim(run_id, [State.PENDING], limit=1, now=NOON.replace(hour=20))
+    run_id = store.runs.begin(host="x", pid=9, version="2", now=NOON, max_cost_usd=None)
+    assert store.runs.recover(run_id, now=NOON.replace(hour=20)).uncertain == 1
+    assert store.manifests.put(manifest(row(100)), now=NOON).new == 1
+    assert store.jobs.claim(run_id, [State.PENDING], limit=1, now=NOON.replace(hour=20))
     store.close()
 
 

@@ -47,10 +47,10 @@ def at(file: Path) -> str:
 
 def test_what_was_written_is_there_when_the_table_is_opened_again(url: str) -> None:
     store = Store.open(url)
-    store.import_manifest(manifest(row()), now=NOON)
+    store.manifests.put(manifest(row()), now=NOON)
     store.close()
     store = Store.open(url, create=False)
-    assert store.counts()[State.PENDING] == 1
+    assert store.views.counts()[State.PENDING] == 1
     store.close()
 
 
@@ -94,7 +94,7 @@ def test_a_locked_table_is_waited_for_and_the_work_is_done_once(
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     monkeypatch.setattr("time.sleep", lambda _seconds: other.rollback())
-    assert store.import_manifest(manifest(row()), now=NOON).new == 1
+    assert store.manifests.put(manifest(row()), now=NOON).new == 1
     store.close()
     other.close()
 
@@ -107,9 +107,9 @@ def test_a_table_that_stays_locked_is_an_error_in_the_end(
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(TableBusy, match=r"tweenbatch\.db is locked by another program"):
-        store.import_manifest(manifest(row()), now=NOON)
+        store.manifests.put(manifest(row()), now=NOON)
     other.rollback()
-    assert store.counts()[State.PENDING] == 0
+    assert store.views.counts()[State.PENDING] == 0
     store.close()
     other.close()
 
@@ -235,7 +235,7 @@ def test_a_table_of_a_newer_program_is_refused_with_what_to_do(url: str) -> None
 
 def test_a_table_in_memory_needs_no_file() -> None:
     store = Store.open("sqlite:///:memory:")
-    assert store.import_manifest(manifest(row()), now=NOON).new == 1
+    assert store.manifests.put(manifest(row()), now=NOON).new == 1
     store.close()
 
 
@@ -255,7 +255,7 @@ def test_tables_that_another_process_makes_between_two_statements_are_not_foreig
     finally:
         event.remove(Engine, "after_cursor_execute", be_faster)
     assert looked_at
-    assert sum(store.counts().values()) == 0
+    assert sum(store.views.counts().values()) == 0
     store.close()
 
 
@@ -267,7 +267,7 @@ def test_processes_that_start_together_make_one_table(url: str) -> None:
         print("ready", flush=True)
         sys.stdin.readline()
         store = Store.open(sys.argv[1])
-        print(sum(store.counts().values()))
+        print(sum(store.views.counts().values()))
         store.close()
     """
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(script), url]
@@ -291,7 +291,7 @@ def test_a_look_at_a_current_table_imports_nothing_heavy(url: str) -> None:
         import sys
         from tweenbatch.store import Store
         store = Store.open(sys.argv[1], create=False)
-        store.counts(), store.money(), store.attention()
+        store.views.counts(), store.views.money(), store.views.attention()
         heavy = {"alembic", "sqlalchemy.orm", "pandas", "fal_client"}
         print(sorted(heavy & set(sys.modules)))
     """

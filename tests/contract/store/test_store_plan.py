@@ -74,7 +74,7 @@ def test_the_pace_is_that_of_the_latest_clips_and_of_no_failure(table: Table) ->
         table.walk(Event.GENERATED, Event.FETCHED, job=job)
     table.walk(*PATHS[State.FAILED])
     table.walk(*PATHS[State.SUBMITTED])
-    took = table.store.latest_clips(limit=2)
+    took = table.store.views.latest_clips(limit=2)
     assert sorted(each.seconds for each in took) == [100, 120]
     assert {each.endpoint for each in took} == {"kling"}
 

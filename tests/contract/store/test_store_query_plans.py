@@ -26,36 +26,38 @@ Call = Callable[[Table], Any]
 
 FOR_EACH_JOB: dict[str, Call] = {
     "claim": lambda t: t.claim(State.PENDING),
-    "claim of a manifest": lambda t: t.store.claim(
+    "claim of a manifest": lambda t: t.store.jobs.claim(
         t.run_id, {State.PENDING}, limit=9, now=t.now, manifests=[1]
     ),
     "claim what is paid": lambda t: t.claim(*AT_FAL),
-    "next due": lambda t: t.store.next_due({State.PENDING}, now=t.now),
-    "next due of a manifest": lambda t: t.store.next_due({State.PENDING}, now=t.now, manifests=[1]),
-    "next due of what is paid": lambda t: t.store.next_due(IDENTIFIED, now=t.now),
+    "next due": lambda t: t.store.jobs.next_due({State.PENDING}, now=t.now),
+    "next due of a manifest": lambda t: t.store.jobs.next_due(
+        {State.PENDING}, now=t.now, manifests=[1]
+    ),
+    "next due of what is paid": lambda t: t.store.jobs.next_due(IDENTIFIED, now=t.now),
     "from claim to clip": lambda t: t.put_in(State.SUCCEEDED),
     "from claim to uncertain": lambda t: t.put_in(State.UNCERTAIN),
-    "release": lambda t: t.store.release(t.claim_one(), now=t.now),
-    "heartbeat": lambda t: t.store.heartbeat(t.run_id, now=t.now),
-    "earlier request": lambda t: t.store.earlier_request(t.claim_one()),
-    "clip at": lambda t: t.store.clip_at("https://v3.fal.media/clip.mp4", besides=1),
-    "owned": lambda t: t.store.owned(["r-1"]),
-    "upload": lambda t: t.store.upload_url("a" * 64, "key", since=NOON - DAY),
+    "release": lambda t: t.store.jobs.release(t.claim_one(), now=t.now),
+    "heartbeat": lambda t: t.store.runs.heartbeat(t.run_id, now=t.now),
+    "earlier request": lambda t: t.store.jobs.earlier_request(t.claim_one()),
+    "clip at": lambda t: t.store.jobs.clip_at("https://v3.fal.media/clip.mp4", besides=1),
+    "owned": lambda t: t.store.jobs.owned(["r-1"]),
+    "upload": lambda t: t.store.cache.upload_url("a" * 64, "key", since=NOON - DAY),
 }
 
 AT_EACH_START: dict[str, Call] = {
-    "recover": lambda t: t.store.recover(t.run_id, now=t.now),
-    "lookup": lambda t: t.store.lookup([row().key]),
-    "uncertain": lambda t: t.store.uncertain(),
-    "attention": lambda t: t.store.attention(),
-    "unpaid": lambda t: t.store.unpaid(),
-    "clips of some jobs": lambda t: list(t.store.kept_clips([1, 2])),
-    "export": lambda t: list(t.store.export()),
+    "recover": lambda t: t.store.runs.recover(t.run_id, now=t.now),
+    "lookup": lambda t: t.store.manifests.lookup([row().key]),
+    "uncertain": lambda t: t.store.jobs.uncertain(),
+    "attention": lambda t: t.store.views.attention(),
+    "unpaid": lambda t: t.store.views.pending(),
+    "clips of some jobs": lambda t: list(t.store.views.kept_clips([1, 2])),
+    "export": lambda t: list(t.store.views.export()),
 }
 
 FROM_INDEX_ALONE: dict[str, Call] = {
-    "counts": lambda t: t.store.counts(),
-    "money": lambda t: t.store.money(),
+    "counts": lambda t: t.store.views.counts(),
+    "money": lambda t: t.store.views.money(),
 }
 
 
@@ -101,7 +103,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def loaded(file: Path) -> Iterator[Table]:
     store = Store.open(f"sqlite:///{file}")
-    run_id = store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
+    run_id = store.runs.begin(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
     table = Table(store=store, run_id=run_id)
     table.load(*(row(number) for number in range(2, 12)))
     yield table
@@ -144,19 +146,19 @@ def test_the_most_urgent_come_from_the_index_in_their_order(loaded: Table, file:
 def test_the_latest_clips_are_read_from_the_end_and_not_sorted(loaded: Table, file: Path) -> None:
     loaded.put_in(State.SUCCEEDED)
     with plans_of(loaded.store, file) as plans:
-        loaded.store.latest_clips()
+        loaded.store.views.latest_clips()
     assert not any("TEMP B-TREE" in line for line in plans[0])
 
 
 def test_all_clips_are_read_from_the_latest_on_and_not_sorted(loaded: Table, file: Path) -> None:
     loaded.put_in(State.SUCCEEDED)
     with plans_of(loaded.store, file) as plans:
-        assert len(list(loaded.store.kept_clips())) == 1
+        assert len(list(loaded.store.views.kept_clips())) == 1
     assert plans[0][0] == "SCAN artifacts"
     assert not any("TEMP B-TREE" in line for line in plans[0])
 
 
 def test_the_next_one_due_is_the_first_of_an_index(loaded: Table, file: Path) -> None:
     with plans_of(loaded.store, file) as plans:
-        loaded.store.next_due({State.PENDING}, now=loaded.now)
+        loaded.store.jobs.next_due({State.PENDING}, now=loaded.now)
     assert not any("TEMP B-TREE" in line for line in plans[0])

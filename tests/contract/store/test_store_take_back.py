@@ -27,18 +27,18 @@ def failed(table: Table, billed: Billed) -> Job:
 
 
 def earlier(table: Table, job: Job) -> Job:
-    found = table.store.earlier_request(job)
+    found = table.store.jobs.earlier_request(job)
     assert found is not None
     return found
 
 
 def take_back(table: Table, job: Job) -> Job:
-    return table.store.take_back(earlier(table, job), run_id=table.run_id, now=table.now)
+    return table.store.jobs.take_back(earlier(table, job), run_id=table.run_id, now=table.now)
 
 
 def test_a_job_that_was_never_at_fal_has_no_earlier_request(table: Table) -> None:
     table.load(row())
-    assert table.store.earlier_request(table.claim_one()) is None
+    assert table.store.jobs.earlier_request(table.claim_one()) is None
 
 
 @pytest.mark.parametrize("billed", list(Billed)[1:])
@@ -49,7 +49,7 @@ def test_it_is_submitted_again_with_its_own_request_and_price(table: Table, bill
     assert back.request == earlier(table, job).request
     done = table.walk(Event.GENERATED, Event.FETCHED, job=back)
     assert done.state is State.SUCCEEDED
-    assert table.store.money() == Money(spent=PRICE, reserved=NOTHING, uncertain=NOTHING)
+    assert table.store.views.money() == Money(spent=PRICE, reserved=NOTHING, uncertain=NOTHING)
 
 
 def test_submissions_that_were_refused_since_then_stay_as_they_are(table: Table) -> None:
@@ -59,7 +59,7 @@ def test_submissions_that_were_refused_since_then_stay_as_they_are(table: Table)
     assert job.attempt == 2
     back = take_back(table, job)
     assert (back.state, back.attempt) == (State.SUBMITTED, 3)
-    story = table.store.story(back.id)
+    story = table.store.views.history(back.id)
     assert story is not None
     assert [each.outcome for each in story.attempts] == ["not_sent", "accepted"]
     again = table.walk(Event.RETRY, Event.SUBMIT_STARTED, job=back)
@@ -70,16 +70,16 @@ def test_a_price_that_was_given_back_must_fit_into_the_run(table: Table) -> None
     job = failed(table, Billed.NO)
     poor = replace(
         table,
-        run_id=table.store.begin_run(
+        run_id=table.store.runs.begin(
             host="there", pid=2, version="1", now=table.now, max_cost_usd=NOTHING
         ),
     )
-    table.store.release(job, now=table.now)
+    table.store.jobs.release(job, now=table.now)
     job = poor.claim_one()
     with pytest.raises(BudgetReached):
         take_back(poor, job)
-    assert table.store.jobs([job.id])[0].state is State.PENDING
-    assert table.store.money().reserved == NOTHING
+    assert table.store.jobs.get([job.id])[0].state is State.PENDING
+    assert table.store.views.money().reserved == NOTHING
 
 
 def test_a_job_that_has_moved_on_is_not_taken_back(table: Table) -> None:
@@ -87,29 +87,29 @@ def test_a_job_that_has_moved_on_is_not_taken_back(table: Table) -> None:
     before = earlier(table, job)
     table.begin(job)
     with pytest.raises(LeaseLost):
-        table.store.take_back(before, run_id=table.run_id, now=table.now)
+        table.store.jobs.take_back(before, run_id=table.run_id, now=table.now)
 
 
 def test_why_a_result_can_not_be_read_is_shown_until_it_is(table: Table) -> None:
     table.load(row())
     job = table.walk(*SUBMITTED)
-    assert not table.store.attention()
+    assert not table.store.views.attention()
     failure = Failure(type="unknown_error", message="Bad gateway", http_status=502)
-    table.store.note_trouble(job, failure, now=table.now)
-    [attention] = table.store.attention()
+    table.store.jobs.note_trouble(job, failure, now=table.now)
+    [attention] = table.store.views.attention()
     assert (attention.state, attention.error_message) == (State.SUBMITTED, "Bad gateway")
     table.step(job, Event.GENERATED)
-    assert not table.store.attention()
+    assert not table.store.views.attention()
 
 
 def test_an_address_is_known_by_the_clip_that_has_it(table: Table) -> None:
     table.load(row())
     video = table.outcome(Event.GENERATED).video
     assert video is not None
-    assert table.store.clip_at(video.url, besides=None) is None
+    assert table.store.jobs.clip_at(video.url, besides=None) is None
     ready = table.walk(*SUBMITTED, Event.GENERATED)
-    assert table.store.clip_at(video.url, besides=ready.attempt_id) is None
-    assert table.store.clip_at(video.url, besides=0) == ready.output_name
+    assert table.store.jobs.clip_at(video.url, besides=ready.attempt_id) is None
+    assert table.store.jobs.clip_at(video.url, besides=0) == ready.output_name
 
 
 @pytest.mark.parametrize(
@@ -124,9 +124,9 @@ def test_a_person_may_give_up_what_is_paid_for_whoever_holds_it(
 ) -> None:
     table.load(row())
     job = table.walk(*way)
-    after = table.store.settle(job, table.outcome(event), now=table.now)
+    after = table.store.jobs.settle(job, table.outcome(event), now=table.now)
     assert after.state is State.FAILED
-    assert table.store.money().spent == PRICE
+    assert table.store.views.money().spent == PRICE
     with pytest.raises(LeaseLost):
         table.step(job, event)
 
@@ -134,4 +134,4 @@ def test_a_person_may_give_up_what_is_paid_for_whoever_holds_it(
 def test_a_submission_in_the_air_is_settled_by_nobody(table: Table) -> None:
     table.load(row())
     with pytest.raises(ValueError, match="is not for a job that is submitting"):
-        table.store.settle(table.walk(*SENT), table.outcome(Event.GAVE_UP), now=table.now)
+        table.store.jobs.settle(table.walk(*SENT), table.outcome(Event.GAVE_UP), now=table.now)

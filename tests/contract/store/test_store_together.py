@@ -50,7 +50,7 @@ def file(tmp_path: Path, blank: Path) -> Path:
 def of_file(file: Path) -> Iterator[Table]:
     """A table in a SQLite file, with three jobs."""
     store = Store.open(f"sqlite:///{file}", busy_seconds=0)
-    run_id = store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
+    run_id = store.runs.begin(host="here", pid=1, version="1", now=NOON, max_cost_usd=None)
     table = Table(store=store, run_id=run_id)
     table.load(row(2), row(3, priority=7), row(4))
     yield table
@@ -65,23 +65,23 @@ def seen_from_outside(file: Path) -> dict[str, int]:
 def test_a_call_sees_what_the_calls_before_it_wrote(table: Table) -> None:
     table.load(row(2))
     began: list[Any] = []
-    told = table.store.together(
+    told = table.store.group_commit(
         [
             lambda: began.append(table.begin(table.claim_one())),
-            table.store.counts,
+            table.store.views.counts,
             lambda: table.step(began[0], Event.ACCEPTED),
         ]
     )
     _, counts, submitted = results(told)
     assert counts[State.SUBMITTING] == 1
-    assert table.store.jobs([submitted.id]) == [submitted]
+    assert table.store.jobs.get([submitted.id]) == [submitted]
 
 
 def test_nobody_else_sees_a_part_of_it_before_all_of_it_is_committed(
     of_file: Table, file: Path
 ) -> None:
     calls = [partial(of_file.begin, job) for job in of_file.claim()]
-    *_, meanwhile = results(of_file.store.together([*calls, partial(seen_from_outside, file)]))
+    *_, meanwhile = results(of_file.store.group_commit([*calls, partial(seen_from_outside, file)]))
     assert meanwhile == {"pending": 3}
     assert seen_from_outside(file) == {"submitting": 3}
 
@@ -91,21 +91,21 @@ def test_a_call_that_raises_changes_nothing_and_disturbs_no_other(table: Table, 
     table.load(row(2), row(3), row(4))
     jobs = table.claim()
     jobs[place] = replace(jobs[place], fence=99)
-    ended = results(table.store.together([partial(table.begin, job) for job in jobs]))
+    ended = results(table.store.group_commit([partial(table.begin, job) for job in jobs]))
     assert isinstance(ended.pop(place), LeaseLost)
     assert [job.state for job in ended] == [State.SUBMITTING] * 2
-    assert table.store.money().reserved == 2 * PRICE
-    assert table.store.jobs([jobs[place].id])[0].state is State.PENDING
+    assert table.store.views.money().reserved == 2 * PRICE
+    assert table.store.jobs.get([jobs[place].id])[0].state is State.PENDING
 
 
 def test_the_limit_of_money_holds_within_a_group(store: Store) -> None:
-    run_id = store.begin_run(host="here", pid=1, version="1", now=NOON, max_cost_usd=2 * PRICE)
+    run_id = store.runs.begin(host="here", pid=1, version="1", now=NOON, max_cost_usd=2 * PRICE)
     table = Table(store=store, run_id=run_id)
     table.load(*map(row, range(2, 6)))
-    ended = results(store.together([partial(table.begin, job) for job in table.claim()]))
+    ended = results(store.group_commit([partial(table.begin, job) for job in table.claim()]))
     assert [type(each) is BudgetReached for each in ended] == [False, False, True, True]
-    assert store.counts()[State.SUBMITTING] == 2
-    assert store.money().reserved == 2 * PRICE
+    assert store.views.counts()[State.SUBMITTING] == 2
+    assert store.views.money().reserved == 2 * PRICE
 
 
 def test_a_row_that_the_table_refuses_is_told_to_its_caller_alone(table: Table) -> None:
@@ -113,12 +113,12 @@ def test_a_row_that_the_table_refuses_is_told_to_its_caller_alone(table: Table) 
     *claimed, third = table.claim()
     first, second = map(table.begin, claimed)
     accepted = table.outcome(Event.ACCEPTED)
-    told = table.store.together(
+    told = table.store.group_commit(
         [
             partial(table.step, first, Event.ACCEPTED, accepted),
             partial(table.step, second, Event.ACCEPTED, accepted),
             partial(table.begin, third, Decimal("0.0000001")),
-            table.store.counts,
+            table.store.views.counts,
         ]
     )
     taken, refused, too_fine, counts = results(told)
@@ -133,7 +133,7 @@ def test_a_commit_that_fails_is_told_to_all(of_file: Table, file: Path) -> None:
     with closing(sqlite3.connect(file)) as other:
         other.executescript(FAILS_AT_COMMIT)
     with pytest.raises(Exception, match="FOREIGN KEY"):
-        of_file.store.together([*calls, of_file.store.counts])
+        of_file.store.group_commit([*calls, of_file.store.views.counts])
     assert seen_from_outside(file) == {"pending": 3}
 
 
@@ -143,7 +143,7 @@ def test_where_one_call_ends_the_transaction_of_all_each_is_carried_out_alone(
     calls = [partial(of_file.begin, job) for job in sorted(of_file.claim(), key=lambda job: job.id)]
     with closing(sqlite3.connect(file)) as other:
         other.executescript(ENDS_THE_TRANSACTION)
-    first, broken, last = results(of_file.store.together(calls))
+    first, broken, last = results(of_file.store.group_commit(calls))
     assert "over" in str(broken)
     assert [first.state, last.state] == [State.SUBMITTING] * 2
     assert seen_from_outside(file) == {"pending": 1, "submitting": 2}
@@ -156,9 +156,9 @@ def test_a_group_that_meets_another_writer_is_done_again_as_a_whole(
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with at_the_first_word("tweenbatch.store.engine", other.rollback):
-            began = results(of_file.store.together(calls))
+            began = results(of_file.store.group_commit(calls))
     assert {job.state for job in began} == {State.SUBMITTING}
-    assert of_file.store.money().reserved == 3 * PRICE
+    assert of_file.store.views.money().reserved == 3 * PRICE
 
 
 # A file lets one writer in at a time, so that nothing breaks a group off there.
@@ -171,9 +171,9 @@ def test_a_group_that_the_server_breaks_off_is_done_again_as_a_whole(
     psycopg = pytest.importorskip("psycopg")
     with psycopg.connect(url, autocommit=True) as other:
         other.execute(FAILS_TO_SERIALISE_ONCE)
-    began = results(table.store.together(calls))
+    began = results(table.store.group_commit(calls))
     assert {job.state for job in began} == {State.SUBMITTING}
-    assert table.store.money().reserved == 3 * PRICE
+    assert table.store.views.money().reserved == 3 * PRICE
 
 
 def test_a_table_that_stays_locked_is_told_to_all(
@@ -185,7 +185,7 @@ def test_a_table_that_stays_locked_is_told_to_all(
     with closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(TableBusy):
-            of_file.store.together([lambda: read.append(of_file.store.counts()), *calls])
+            of_file.store.group_commit([lambda: read.append(of_file.store.views.counts()), *calls])
     assert not read, "what is read in order to write must be read alone"
     assert seen_from_outside(file) == {"pending": 3}
 
@@ -196,11 +196,11 @@ def test_the_place_of_the_table_never_remembers_what_is_not_committed(
     store = of_file.store
     calls = [partial(of_file.begin, job) for job in of_file.claim()]
     with RunnerLock(f"sqlite:///{file}") as lock:
-        store.remember_in(lock)
+        store.runs.remember_in(lock)
         before = lock.seen
-        *_, meanwhile = results(store.together([*calls, lambda: lock.seen]))
+        *_, meanwhile = results(store.group_commit([*calls, lambda: lock.seen]))
         assert meanwhile == before
-        assert lock.seen == store.reach()
+        assert lock.seen == store.runs.high_water_mark()
         assert lock.seen != before
 
 
@@ -210,11 +210,11 @@ def test_the_place_of_the_table_forgets_a_group_that_failed(of_file: Table, file
     with closing(sqlite3.connect(file)) as other:
         other.executescript(FAILS_AT_COMMIT)
     with RunnerLock(f"sqlite:///{file}") as lock:
-        store.remember_in(lock)
+        store.runs.remember_in(lock)
         with pytest.raises(Exception, match="FOREIGN KEY"):
-            store.together(calls)
-        store.heartbeat(of_file.run_id, now=NOON)
-        assert lock.seen == store.reach()
+            store.group_commit(calls)
+        store.runs.heartbeat(of_file.run_id, now=NOON)
+        assert lock.seen == store.runs.high_water_mark()
 
 
 class at_the_first_word(logging.Handler):  # noqa: N801 - it reads as a verb

@@ -27,10 +27,13 @@ COLUMNS = (
 
 
 def test_counts_name_every_state(table: Table) -> None:
-    assert table.store.counts() == dict.fromkeys(State, 0)
+    assert table.store.views.counts() == dict.fromkeys(State, 0)
     table.load(row(2), row(3))
     table.put_in(State.FAILED)
-    assert table.store.counts() == dict.fromkeys(State, 0) | {State.PENDING: 1, State.FAILED: 1}
+    assert table.store.views.counts() == dict.fromkeys(State, 0) | {
+        State.PENDING: 1,
+        State.FAILED: 1,
+    }
 
 
 SPENT = Money(spent=PRICE, reserved=Decimal(0), uncertain=Decimal(0))
@@ -73,7 +76,7 @@ def test_every_life_path_leaves_its_price_in_the_right_pot(
 ) -> None:
     table.load(row())
     table.walk(*events)
-    assert table.store.money() == money
+    assert table.store.views.money() == money
 
 
 def test_a_failure_that_fal_did_not_bill_costs_nothing(table: Table) -> None:
@@ -81,14 +84,14 @@ def test_a_failure_that_fal_did_not_bill_costs_nothing(table: Table) -> None:
     failure = Failure(type="internal_error", message="", http_status=500, billed=Billed.NO)
     outcome = Outcome(event=Event.GAVE_UP, failure=failure)
     table.step(table.put_in(State.SUBMITTED), Event.GAVE_UP, outcome)
-    assert table.store.money() == NOTHING
+    assert table.store.views.money() == NOTHING
 
 
 def test_failed_and_uncertain_jobs_are_shown_with_their_price(table: Table) -> None:
     table.load(row(2), row(3), row(4))
     failed = table.walk(*PATHS[State.FAILED])
     doubted = table.walk(*PATHS[State.UNCERTAIN])
-    first, second = table.store.attention()
+    first, second = table.store.views.attention()
     assert (first.job_id, first.state, first.name) == (failed.id, State.FAILED, "clip-2")
     assert (first.error_type, first.error_message) == ("broken", "It broke.")
     assert (first.request_id, first.price_usd, first.since) == ("request-1", PRICE, NOON)
@@ -102,7 +105,7 @@ def test_the_export_has_exactly_the_promised_columns() -> None:
 def test_the_export_tells_all_about_a_clip(table: Table) -> None:
     table.load(row())
     table.put_in(State.SUCCEEDED)
-    (line,) = table.store.export()
+    (line,) = table.store.views.export()
     assert tuple(line) == (
         *("/jobs/manifest.csv", 2, "clip 2", State.SUCCEEDED, 1, "kling", "prompt 2"),
         *("2.png", "", "5", "request-1", str(CLIP.path), CLIP.url, 7, "c" * 64, 5.0, 1280, 720),
@@ -112,7 +115,7 @@ def test_the_export_tells_all_about_a_clip(table: Table) -> None:
 
 def test_the_export_of_untouched_work_is_empty_where_nothing_is_known(table: Table) -> None:
     table.load(row())
-    (line,) = table.store.export()
+    (line,) = table.store.views.export()
     assert tuple(line)[10:] == (*[None] * 8, 0, Decimal(0), *[None] * 4, {})
 
 
@@ -120,7 +123,7 @@ def test_the_export_adds_up_what_all_attempts_cost_or_may_have_cost(table: Table
     table.load(row())
     table.walk(*PATHS[State.SUBMITTED], Event.RETRY, *PATHS[State.UNCERTAIN], Event.PROVEN_ABSENT)
     table.walk(*PATHS[State.UNCERTAIN])
-    (line,) = table.store.export()
+    (line,) = table.store.views.export()
     assert (line.attempts, line.cost_usd) == (3, 2 * PRICE)
     assert line.billed is Billed.UNKNOWN
 
@@ -134,7 +137,7 @@ def test_the_own_columns_of_all_manifests_are_known_before_the_first_row_is_read
     )
     table.load(row(4, extra={"shot": "7", "Note": "m"}), path="/jobs/a.csv")
     table.load(row(5), path="/jobs/c.csv")
-    extras = [line.extra for line in table.store.export()]
+    extras = [line.extra for line in table.store.views.export()]
     assert extras == [
         {"shot": "7", "Note": "m"},
         {"Note": "n", "Act": "1"},
@@ -147,8 +150,8 @@ def test_own_columns_keep_the_order_of_the_manifests_first_seen_first(table: Tab
     table.load(row(2, extra={"Note": "n", "act": "1"}), path="/jobs/b.csv")
     table.load(row(4, extra={"shot": "7", "Note": "m", "Beat": "2"}), path="/jobs/a.csv")
     table.load(row(5), path="/jobs/c.csv")
-    assert table.store.extra_columns() == ["shot", "Note", "Beat", "act"]
-    for line in table.store.export():
+    assert table.store.views.extra_columns() == ["shot", "Note", "Beat", "act"]
+    for line in table.store.views.export():
         assert list(line.extra) in (["shot", "Note", "Beat"], ["Note", "act"], [])
 
 
@@ -158,7 +161,7 @@ def test_the_export_follows_the_manifests_and_their_rows(
     monkeypatch.setattr("tweenbatch.store.store.PAGE", 2)
     table.load(*(row(n) for n in (6, 5, 4, 3, 2)), path="/jobs/b.csv")
     table.load(row(9), row(8), path="/jobs/a.csv")
-    lines = [(line.manifest, line.row) for line in table.store.export()]
+    lines = [(line.manifest, line.row) for line in table.store.views.export()]
     assert lines == [
         *(("/jobs/a.csv", n) for n in (9, 8)),
         *(("/jobs/b.csv", n) for n in (6, 5, 4, 3, 2)),
@@ -170,7 +173,7 @@ def test_an_export_that_takes_its_time_stops_nobody(
 ) -> None:
     monkeypatch.setattr("tweenbatch.store.store.PAGE", 1)
     table.load(row(2), row(3))
-    lines = table.store.export()
+    lines = table.store.views.export()
     next(lines)
     table.put_in(State.SUBMITTED)
     assert next(lines).row == 3
@@ -178,28 +181,30 @@ def test_an_export_that_takes_its_time_stops_nobody(
 
 def test_an_upload_is_remembered_for_its_key_and_the_newest_address_counts(table: Table) -> None:
     store, digest = table.store, "a" * 64
-    assert store.upload_url(digest, "key", since=NOON) is None
+    assert store.cache.upload_url(digest, "key", since=NOON) is None
     for address in ("https://v3.fal.media/1", "https://v3.fal.media/2"):
-        store.remember_upload(sha256=digest, key_fingerprint="key", url=address, bytes=3, now=NOON)
-    assert store.upload_url(digest, "key", since=NOON) == "https://v3.fal.media/2"
-    assert store.upload_url(digest, "another key", since=NOON) is None
+        store.cache.remember_upload(
+            sha256=digest, key_fingerprint="key", url=address, bytes=3, now=NOON
+        )
+    assert store.cache.upload_url(digest, "key", since=NOON) == "https://v3.fal.media/2"
+    assert store.cache.upload_url(digest, "another key", since=NOON) is None
 
 
 def test_an_upload_of_long_ago_is_not_relied_upon(table: Table) -> None:
-    table.store.remember_upload(
+    table.store.cache.remember_upload(
         sha256="a" * 64, key_fingerprint="key", url="https://v3.fal.media/1", bytes=3, now=NOON
     )
-    assert table.store.upload_url("a" * 64, "key", since=table.later(1)) is None
+    assert table.store.cache.upload_url("a" * 64, "key", since=table.later(1)) is None
 
 
 def test_what_waits_is_priced_as_far_as_a_row_asks_for_it(table: Table) -> None:
-    assert table.store.unpaid() == []
+    assert table.store.views.pending() == []
     one = table.load(row(2), row(3), path="/jobs/one.csv").manifest_id
     table.load(row(4), path="/jobs/two.csv")
     table.walk(*PATHS[State.SUBMITTED])
     alike = Unpaid(endpoint="kling", parameters={"duration": "5"}, price_usd=PRICE, jobs=2)
-    assert table.store.unpaid() == [alike]
-    assert table.store.unpaid([one]) == [replace(alike, jobs=1)]
+    assert table.store.views.pending() == [alike]
+    assert table.store.views.pending([one]) == [replace(alike, jobs=1)]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +232,7 @@ def test_jobs_are_selected_by_what_is_said_of_them(
     for _ in range(4):
         table.put_in(State.FAILED)
     table.load(row(30, tags=("red",)), path="/jobs/waiting.csv")
-    found = table.store.selected(Selection(states=frozenset({State.FAILED}), **part))
+    found = table.store.views.selected(Selection(states=frozenset({State.FAILED}), **part))
     assert {job.name for job in found} == {f"clip-{number}" for number in numbers}
 
 
@@ -236,8 +241,8 @@ def test_the_story_of_a_job_is_told_in_every_state(table: Table, state: State) -
     table.load(row(2))
     table.load(row(2), path="/jobs/other.csv")
     job = table.put_in(state)
-    story = table.store.story(job.id)
-    assert story == table.store.story(job.output_name.upper())
+    story = table.store.views.history(job.id)
+    assert story == table.store.views.history(job.output_name.upper())
     assert story is not None
     assert story.job.state is state
     assert [row.manifest for row in story.asked_by] == ["/jobs/manifest.csv", "/jobs/other.csv"]

@@ -32,7 +32,7 @@ def test_the_most_urgent_job_is_claimed_first_then_the_oldest(table: Table) -> N
 def test_a_claim_returns_the_job_with_all_that_is_known_of_it(table: Table, state: State) -> None:
     table.load(row())
     job = table.put_in(state)
-    table.store.release(job, now=table.now)
+    table.store.jobs.release(job, now=table.now)
     claimed = table.claim_one(state)
     assert replace(claimed, fence=job.fence) == job
     assert claimed.fence == job.fence + 1
@@ -71,7 +71,7 @@ def test_a_job_under_a_live_lease_is_not_claimed_again(table: Table) -> None:
 def test_a_heartbeat_keeps_the_leases_alive(table: Table) -> None:
     table.load(row())
     table.claim_one()
-    table.store.heartbeat(table.run_id, now=table.later(50))
+    table.store.runs.heartbeat(table.run_id, now=table.later(50))
     table.later(50)
     assert table.another_run().claim() == []
     table.later(11)
@@ -82,8 +82,8 @@ def test_a_heartbeat_is_for_its_own_run_and_leases_alone(table: Table) -> None:
     table.load(row())
     table.claim_one()
     other = table.another_run()
-    table.store.heartbeat(other.run_id, now=other.later(50))
-    silent, alive = (table.store.run(each.run_id) for each in (table, other))
+    table.store.runs.heartbeat(other.run_id, now=other.later(50))
+    silent, alive = (table.store.runs.find(each.run_id) for each in (table, other))
     assert silent is not None
     assert alive is not None
     assert alive.heartbeat_at - silent.heartbeat_at == timedelta(seconds=50)
@@ -104,23 +104,25 @@ def test_a_waiting_job_that_no_row_asks_for_is_not_claimed(table: Table) -> None
     job = table.walk(*PATHS[State.SUBMITTED])
     table.load()
     table.step(job, Event.RETRY)
-    assert table.store.counts()[State.PENDING] == 1
+    assert table.store.views.counts()[State.PENDING] == 1
     assert table.claim() == []
 
 
 def test_a_claim_for_some_manifests_leaves_the_others_alone(table: Table) -> None:
     table.load(row(2), path="/jobs/one.csv")
     two = table.load(row(3), path="/jobs/two.csv").manifest_id
-    jobs = table.store.claim(table.run_id, [State.PENDING], limit=9, now=table.now, manifests=[two])
+    jobs = table.store.jobs.claim(
+        table.run_id, [State.PENDING], limit=9, now=table.now, manifests=[two]
+    )
     assert [job.spec.prompt for job in jobs] == ["prompt 3"]
-    assert table.store.counts([two])[State.PENDING] == 1
+    assert table.store.views.counts([two])[State.PENDING] == 1
 
 
 def test_those_that_go_first_are_of_these_manifests_and_claimed_alone(table: Table) -> None:
     table.load(row(2), row(3), path="/jobs/one.csv")
     two = table.load(row(4), row(5), row(6), path="/jobs/two.csv").manifest_id
-    first = table.store.canaries([two], 2)
-    jobs = table.store.claim(
+    first = table.store.jobs.canaries([two], 2)
+    jobs = table.store.jobs.claim(
         table.run_id, [State.PENDING], limit=9, now=table.now, manifests=[two], only=first
     )
     assert [job.spec.prompt for job in jobs] == ["prompt 4", "prompt 6"]
@@ -129,11 +131,11 @@ def test_those_that_go_first_are_of_these_manifests_and_claimed_alone(table: Tab
 def test_a_resting_job_is_claimed_only_when_it_is_due(table: Table) -> None:
     table.load(row())
     due = table.now + timedelta(seconds=30)
-    table.store.release(table.claim_one(), now=table.now, not_before=due)
-    assert table.store.next_due([State.PENDING], now=table.now) == due
+    table.store.jobs.release(table.claim_one(), now=table.now, not_before=due)
+    assert table.store.jobs.next_due([State.PENDING], now=table.now) == due
     assert table.claim() == []
     table.later(30)
-    assert table.store.next_due([State.PENDING], now=table.now) is None
+    assert table.store.jobs.next_due([State.PENDING], now=table.now) is None
     assert table.claim_one().not_before == due
 
 
@@ -142,13 +144,13 @@ def test_the_next_due_job_is_one_that_could_be_claimed(table: Table) -> None:
     second = table.load(row(3), path="/jobs/two.csv").manifest_id
     for job, seconds in zip(table.claim(), (10, 20), strict=True):
         due = table.now + timedelta(seconds=seconds)
-        table.store.release(job, now=table.now, not_before=due)
-    assert table.store.next_due(
+        table.store.jobs.release(job, now=table.now, not_before=due)
+    assert table.store.jobs.next_due(
         [State.PENDING], now=table.now, manifests=[second]
     ) == NOON + timedelta(seconds=20)
     table.load(path="/jobs/one.csv")
-    assert table.store.next_due([State.PENDING], now=table.now) == NOON + timedelta(seconds=20)
-    assert table.store.next_due([State.PENDING], now=table.now, manifests=[first]) is None
+    assert table.store.jobs.next_due([State.PENDING], now=table.now) == NOON + timedelta(seconds=20)
+    assert table.store.jobs.next_due([State.PENDING], now=table.now, manifests=[first]) is None
 
 
 def test_a_job_that_is_worked_on_is_not_the_next_due(table: Table) -> None:
@@ -156,9 +158,9 @@ def test_a_job_that_is_worked_on_is_not_the_next_due(table: Table) -> None:
     due = table.now + timedelta(seconds=5)
     accepted = replace(table.outcome(Event.ACCEPTED), not_before=due)
     job = table.step(table.put_in(State.SUBMITTING), Event.ACCEPTED, accepted)
-    assert table.store.next_due([State.SUBMITTED], now=table.now) is None
-    table.store.release(job, now=table.now, not_before=due)
-    assert table.store.next_due([State.SUBMITTED], now=table.now) == due
+    assert table.store.jobs.next_due([State.SUBMITTED], now=table.now) is None
+    table.store.jobs.release(job, now=table.now, not_before=due)
+    assert table.store.jobs.next_due([State.SUBMITTED], now=table.now) == due
 
 
 # On SQLite a claim has the whole table to itself.
@@ -178,7 +180,9 @@ def test_a_claim_passes_by_what_another_claim_has_in_its_hands(table: Table, url
             only=None,
         )
         ids = list(connection.execute(*mine).scalars())
-        theirs = pool.submit(other.claim, table.run_id, [State.PENDING], limit=9, now=table.now)
+        theirs = pool.submit(
+            other.jobs.claim, table.run_id, [State.PENDING], limit=9, now=table.now
+        )
         return ids + [job.id for job in theirs.result(timeout=10)]
 
     with ThreadPoolExecutor(1) as pool:
@@ -188,9 +192,9 @@ def test_a_claim_passes_by_what_another_claim_has_in_its_hands(table: Table, url
 
 def test_threads_with_a_store_each_never_claim_the_same_job(url: str) -> None:
     store = Store.open(url)
-    store.import_manifest(manifest(*(row(n) for n in range(2, 202))), now=NOON)
+    store.manifests.put(manifest(*(row(n) for n in range(2, 202))), now=NOON)
     run_ids = [
-        store.begin_run(host="here", pid=n, version="1", now=NOON, max_cost_usd=None)
+        store.runs.begin(host="here", pid=n, version="1", now=NOON, max_cost_usd=None)
         for n in range(4)
     ]
     store.close()
@@ -200,7 +204,7 @@ def test_threads_with_a_store_each_never_claim_the_same_job(url: str) -> None:
         mine = Store.open(url)
         together.wait()
         claimed: list[int] = []
-        while jobs := mine.claim(run_id, [State.PENDING], limit=7, now=NOON):
+        while jobs := mine.jobs.claim(run_id, [State.PENDING], limit=7, now=NOON):
             claimed += [job.id for job in jobs]
         mine.close()
         return claimed
@@ -219,13 +223,13 @@ def stale(job: Job) -> Job:
 def test_a_stale_fence_can_change_nothing(table: Table, state: State) -> None:
     table.load(row())
     job = stale(table.put_in(state))
-    before = table.store.counts()
+    before = table.store.views.counts()
     with pytest.raises(LeaseLost):
         table.step(job, Event.SUBMIT_STARTED if state is State.PENDING else Event.GENERATED)
     with pytest.raises(LeaseLost):
-        table.store.release(job, now=table.now)
-    assert table.store.counts() == before
-    assert table.store.money().reserved == (PRICE if state is State.SUBMITTED else 0)
+        table.store.jobs.release(job, now=table.now)
+    assert table.store.views.counts() == before
+    assert table.store.views.money().reserved == (PRICE if state is State.SUBMITTED else 0)
 
 
 def test_who_remembers_an_older_state_can_change_nothing(table: Table) -> None:
@@ -239,25 +243,27 @@ def test_who_remembers_an_older_state_can_change_nothing(table: Table) -> None:
 def test_a_lease_of_another_run_is_not_ours(table: Table) -> None:
     table.load(row())
     job = table.put_in(State.SUBMITTED)
-    other = table.store.begin_run(host="x", pid=2, version="1", now=NOON, max_cost_usd=None)
+    other = table.store.runs.begin(host="x", pid=2, version="1", now=NOON, max_cost_usd=None)
     with pytest.raises(LeaseLost):
-        table.store.transition(job, table.outcome(Event.GENERATED), run_id=other, now=table.now)
+        table.store.jobs.transition(
+            job, table.outcome(Event.GENERATED), run_id=other, now=table.now
+        )
 
 
 def test_a_lease_that_was_given_back_moves_nothing(table: Table) -> None:
     table.load(row())
     job = table.put_in(State.SUBMITTED)
-    table.store.release(job, now=table.now)
+    table.store.jobs.release(job, now=table.now)
     with pytest.raises(LeaseLost):
         table.step(job, Event.GENERATED)
     with pytest.raises(LeaseLost):
-        table.store.release(job, now=table.now)
+        table.store.jobs.release(job, now=table.now)
 
 
 def test_a_submission_in_the_air_can_t_be_given_back(table: Table) -> None:
     table.load(row())
     with pytest.raises(ImpossibleTransition):
-        table.store.release(table.put_in(State.SUBMITTING), now=table.now)
+        table.store.jobs.release(table.put_in(State.SUBMITTING), now=table.now)
 
 
 @pytest.mark.parametrize(("state", "event"), IMPOSSIBLE)
@@ -266,10 +272,18 @@ def test_an_impossible_event_is_refused_and_changes_nothing(
 ) -> None:
     table.load(row())
     job = table.put_in(state)
-    before = (table.store.counts(), table.store.money(), list(table.store.export()))
+    before = (
+        table.store.views.counts(),
+        table.store.views.money(),
+        list(table.store.views.export()),
+    )
     with pytest.raises(ImpossibleTransition):
         table.step(job, event)
-    assert (table.store.counts(), table.store.money(), list(table.store.export())) == before
+    assert (
+        table.store.views.counts(),
+        table.store.views.money(),
+        list(table.store.views.export()),
+    ) == before
 
 
 WAYS = {
@@ -289,7 +303,7 @@ def test_every_possible_event_is_recorded(
     job = table.put_in(state) if way is None else table.walk(*way)
     after = table.step(job, event)
     assert after.state is target
-    assert table.store.counts()[target] == 1
+    assert table.store.views.counts()[target] == 1
     table.later(61)
     assert len(table.another_run().claim(*UNFINISHED)) == (target in CLAIMABLE)
 
@@ -317,7 +331,7 @@ def test_one_request_never_serves_two_jobs(table: Table) -> None:
     second = table.begin(second)
     with pytest.raises(ImpossibleTransition, match="another attempt has it"):
         table.step(second, Event.ACCEPTED, accepted)
-    assert table.store.counts()[State.SUBMITTING] == 1
+    assert table.store.views.counts()[State.SUBMITTING] == 1
 
 
 def test_only_a_failure_that_counts_uses_up_a_try(table: Table) -> None:
@@ -333,10 +347,10 @@ def test_a_failed_job_that_a_person_brings_back_starts_afresh(table: Table) -> N
     table.load(row(2), row(3))
     failed = table.walk(*PATHS[State.FAILED])
     done = table.walk(*PATHS[State.SUCCEEDED])
-    assert table.store.requeue([failed.id, done.id], now=table.now) == 1
+    assert table.store.jobs.requeue([failed.id, done.id], now=table.now) == 1
     job = table.claim_one()
     assert (job.id, job.tries, job.attempt, job.request) == (failed.id, 0, 1, None)
-    assert table.store.attention() == []
+    assert table.store.views.attention() == []
 
 
 def test_text_from_outside_never_stops_a_write(table: Table) -> None:
@@ -344,17 +358,17 @@ def test_text_from_outside_never_stops_a_write(table: Table) -> None:
     failure = Failure(type="a\x00b", message="tail \udcff \x00 " + "x" * 4096)
     outcome = Outcome(event=Event.GAVE_UP, failure=failure)
     table.step(table.put_in(State.SUBMITTED), Event.GAVE_UP, outcome)
-    (case,) = table.store.attention()
+    (case,) = table.store.views.attention()
     assert case.error_type == "a\ufffdb"
 
 
 def test_an_instant_without_a_zone_is_refused(table: Table) -> None:
     with pytest.raises(ValueError, match="no time zone"):
-        table.store.heartbeat(table.run_id, now=NOON.replace(tzinfo=None))
+        table.store.runs.heartbeat(table.run_id, now=NOON.replace(tzinfo=None))
 
 
 def capped(table: Table, limit: str) -> Table:
-    run_id = table.store.begin_run(
+    run_id = table.store.runs.begin(
         host="here", pid=1, version="1", now=NOON, max_cost_usd=Decimal(limit)
     )
     return replace(table, run_id=run_id)
@@ -368,8 +382,8 @@ def test_a_submission_that_would_pass_the_limit_changes_nothing(table: Table) ->
     table.begin(second)
     with pytest.raises(BudgetReached):
         table.begin(third)
-    assert table.store.money().reserved == Decimal("1.12")
-    table.store.release(third, now=table.now)
+    assert table.store.views.money().reserved == Decimal("1.12")
+    table.store.jobs.release(third, now=table.now)
 
 
 @pytest.mark.parametrize(
@@ -415,11 +429,11 @@ def test_only_what_was_certainly_not_billed_is_given_back_to_the_limit(
 
 def test_the_limit_is_exact_when_many_submit_at_once(url: str) -> None:
     store = Store.open(url)
-    store.import_manifest(manifest(*(row(n) for n in range(2, 42))), now=NOON)
-    run_id = store.begin_run(
+    store.manifests.put(manifest(*(row(n) for n in range(2, 42))), now=NOON)
+    run_id = store.runs.begin(
         host="here", pid=1, version="1", now=NOON, max_cost_usd=Decimal("5.60")
     )
-    jobs = store.claim(run_id, [State.PENDING], limit=40, now=NOON)
+    jobs = store.jobs.claim(run_id, [State.PENDING], limit=40, now=NOON)
     together = threading.Barrier(4)
     intent = Intent(arguments={}, price_usd=PRICE, key_fingerprint="key", host="here")
 
@@ -429,7 +443,7 @@ def test_the_limit_is_exact_when_many_submit_at_once(url: str) -> None:
         begun = 0
         for job in part:
             try:
-                mine.begin_attempt(job, intent, run_id=run_id, now=NOON)
+                mine.jobs.begin_attempt(job, intent, run_id=run_id, now=NOON)
                 begun += 1
             except BudgetReached:
                 pass
@@ -439,5 +453,5 @@ def test_the_limit_is_exact_when_many_submit_at_once(url: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         begun = sum(pool.map(submit, [jobs[part::4] for part in range(4)]))
     assert begun == 10
-    assert store.money().reserved == Decimal("5.60")
+    assert store.views.money().reserved == Decimal("5.60")
     store.close()

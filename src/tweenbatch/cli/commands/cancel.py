@@ -61,10 +61,10 @@ def command(
         if found:
             agreed(found, list(_meaning(found)), yes=yes)
         waiting = {each.job_id for each in found if each.state is State.PENDING}
-        dropped = store.cancel(waiting, now=datetime.now(UTC))
+        dropped = store.jobs.cancel(waiting, now=datetime.now(UTC))
         # What was submitted while somebody thought about it is asked for as well.
         ids = [each.job_id for each in found if each.job_id not in dropped]
-        asked = _ask(store, [job for job in store.jobs(ids) if job.state is State.SUBMITTED])
+        asked = _ask(store, [job for job in store.jobs.get(ids) if job.state is State.SUBMITTED])
     if as_json:
         told = {str(each.job.id): each.fate.value for each in asked}
         click.echo(json.dumps({"dropped": sorted(dropped), "asked": told}))
@@ -111,5 +111,5 @@ def _ask(store: Store, jobs: Sequence[Job]) -> list[Asked]:
             outcome = Outcome(event=Event.CANCELLED, failure=each.failure)
             # A run that saw it as well has written the same.
             with suppress(LeaseLost):
-                store.settle(each.job, outcome, now=datetime.now(UTC))
+                store.jobs.settle(each.job, outcome, now=datetime.now(UTC))
     return asked

@@ -41,10 +41,12 @@ def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None
     told = _nothing_ran(job, rehearsal=rehearse)
     found = Store.find(table_url(options["db"], rehearse=rehearse))
     with closing(found) if found else nullcontext() as store:
-        run = store.latest_run(job.night.job) if store else None
+        run = store.runs.latest_of_job(job.night.job) if store else None
         # A run that died may be of the night before: midnight came between.
         if store and run and (run.told_at is None or run.night == job.night.date):
-            told = Digest.of_run(run, store.work_of(run), lives=_lives(run), rehearsal=rehearse)
+            told = Digest.of_run(
+                run, store.runs.activity(run), lives=_lives(run), rehearsal=rehearse
+            )
             if last and not told.lives and run.told_at is None:
                 morning.tell_of(run, store, now=datetime.now(UTC))
         elif last:

@@ -52,15 +52,15 @@ def command(
     try:
         as_json = as_json if target == "-" else target.endswith(".jsonl")
         kind = results.jsonl if as_json else partial(results.csv, raw=raw)
-        write = partial(kind, extra=store.extra_columns())
-        rows = results.redacted(store.export()) if redact else store.export()
+        write = partial(kind, extra=store.views.extra_columns())
+        rows = results.redacted(store.views.export()) if redact else store.views.export()
         if target == "-":
             seen = sys.stdout.isatty()
             write(rows, streams.visible(sys.stdout) if seen else sys.stdout)
         else:
             count = results.write_file(rows, Path(target), write)
             click.echo(printable_line(f"{count} rows written to {target}"), err=True)
-        gone = missing.look(store.kept_clips())
+        gone = missing.look(store.views.kept_clips())
         for line in missed.lines(gone, "`tweenbatch fetch` brings them back"):
             click.echo(printable_line(line), err=True)
     except FileNotFoundError as error:

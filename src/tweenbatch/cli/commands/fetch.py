@@ -61,12 +61,12 @@ def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: 
         closing(Store.open(settings.db, create=False)) as store,
     ):
         wanted = _wanted(store, selection, settings.output)
-        missed = store.miss(wanted, now=datetime.now(UTC))
-        left = store.jobs(set(wanted) - missed)
+        missed = store.jobs.miss(wanted, now=datetime.now(UTC))
+        left = store.jobs.get(set(wanted) - missed)
         unknown = [job for job in left if job.state is State.FAILED]
         for job in unknown:
             say(printable_line(_without_address(job)))
-        ready = store.counts()[State.READY]
+        ready = store.views.counts()[State.READY]
         code, still = ExitCode.FAILED if unknown else ExitCode.SUCCEEDED, list[int]()
         if ready:
             check_output(settings.output)
@@ -87,11 +87,13 @@ def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: 
 def _wanted(store: Store, selection: Selection, output: Path) -> list[int]:
     """Return the jobs whose clips came home and are not there, or were given up as lost."""
     if not selection.is_narrowed:
-        lost = [each.job_id for each in store.attention() if standing.is_lost(each)]
-        return [*missing.look(store.kept_clips(), output=output, most=None).job_ids, *lost]
+        lost = [each.job_id for each in store.views.attention() if standing.is_lost(each)]
+        return [*missing.look(store.views.kept_clips(), output=output, most=None).job_ids, *lost]
     named = {each.job_id: each.state for each in chosen(store, selection)}
     done = [job_id for job_id, state in named.items() if state is State.SUCCEEDED]
-    wrong = [each.job_id for each in missing.changed(store.kept_clips(done)) if each is not None]
+    wrong = [
+        each.job_id for each in missing.changed(store.views.kept_clips(done)) if each is not None
+    ]
     return [*wrong, *(job_id for job_id, state in named.items() if state is State.FAILED)]
 
 
@@ -123,8 +125,8 @@ def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -
 
 def _not_here(store: Store, missed: Collection[int]) -> list[int]:
     """Return those of these jobs whose clips have not come."""
-    left = [job.id for job in store.jobs(missed) if job.state is not State.SUCCEEDED]
-    return sorted({*left, *missing.look(store.kept_clips(missed), most=None).job_ids})
+    left = [job.id for job in store.jobs.get(missed) if job.state is not State.SUCCEEDED]
+    return sorted({*left, *missing.look(store.views.kept_clips(missed), most=None).job_ids})
 
 
 def _exit_code(result: Result, *, still: Collection[object]) -> ExitCode:
@@ -139,7 +141,7 @@ def _lines(result: Result, store: Store, *, still: Collection[int]) -> list[str]
     said = []
     if result.ended.trouble is not None:
         said.append(f"  stopped: {result.ended.trouble}")
-    for job in store.jobs(still):
+    for job in store.jobs.get(still):
         why = "laid aside" if job.state is State.READY else "fal does not have it now"
         said.append(f"  job {job.id}  {job.output_name}: {why}")
     if result.counts[State.READY]:

@@ -20,7 +20,7 @@ def command(*, db: str, rehearse: bool, as_json: bool) -> None:
     meanwhile collects what is at fal, and ends.
     """
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
-        since = store.pause(now=datetime.now(UTC))
+        since = store.runs.pause(now=datetime.now(UTC))
     if as_json:
         click.echo(json.dumps({"paused_since": since.isoformat()}))
         return

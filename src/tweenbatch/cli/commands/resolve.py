@@ -74,7 +74,7 @@ def command(
             "which jobs? Give their numbers, --manifest, --row, --error, --tag or --name"
         )
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
-        jobs = store.jobs([each.job_id for each in chosen(store, selection)])
+        jobs = store.jobs.get([each.job_id for each in chosen(store, selection)])
         outcome_of = _outcomes(read_again=read_again, adopt=adopt, absent=absent)
         outcomes = [(job, outcome_of(job)) for job in jobs]
         meaning = _meaning(jobs, read_again=read_again, adopt=adopt, absent=absent)
@@ -155,7 +155,7 @@ def _show(jobs: Sequence[Job], meaning: str, *, yes: bool) -> None:
 
 def _settle(store: Store, job: Job, outcome: Outcome) -> Job:
     try:
-        return store.settle(job, outcome, now=datetime.now(UTC))
+        return store.jobs.settle(job, outcome, now=datetime.now(UTC))
     except LeaseLost as error:
         raise UsageError(f"job {job.id} has moved on meanwhile; look at it again") from error
     except ImpossibleTransition as error:

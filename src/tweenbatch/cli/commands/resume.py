@@ -15,7 +15,7 @@ from tweenbatch.store import Store
 def command(*, db: str, rehearse: bool, as_json: bool) -> None:
     """Lift a pause. A run that waits goes on within seconds; without one, start it."""
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
-        lifted = store.lift_pause(now=datetime.now(UTC))
+        lifted = store.runs.lift_pause(now=datetime.now(UTC))
     if as_json:
         click.echo(json.dumps({"lifted": lifted}))
     elif lifted:

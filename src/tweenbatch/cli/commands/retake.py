@@ -32,7 +32,7 @@ def command(*, yes: bool, db: str, rehearse: bool, as_json: bool, **options: Any
         found = chosen(store, selection)
         cost = text.usd(sum((each.price_usd for each in found), Decimal(0)))
         agreed(found, [f"another take of {text.clips(len(found))} will be paid, {cost}"], yes=yes)
-        made = store.retake([each.job_id for each in found], now=datetime.now(UTC))
+        made = store.jobs.retake([each.job_id for each in found], now=datetime.now(UTC))
     if as_json:
         click.echo(
             json.dumps({"takes": [{"job": job.id, "name": job.output_name} for job in made]})

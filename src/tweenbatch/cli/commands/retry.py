@@ -42,7 +42,7 @@ def command(
         found = chosen(store, selection)
         if found:
             _confirm(found, yes=yes)
-        count = store.requeue([each.job_id for each in found], now=datetime.now(UTC))
+        count = store.jobs.requeue([each.job_id for each in found], now=datetime.now(UTC))
     finally:
         store.close()
     if as_json:

@@ -28,7 +28,7 @@ def command(context: click.Context, *, limit: int, db: str, rehearse: bool, as_j
     if context.invoked_subcommand is not None:
         return
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
-        runs = store.runs(limit=limit)
+        runs = store.runs.latest(limit=limit)
     if as_json:
         click.echo(json.dumps([_shape(run) for run in runs]))
         return
@@ -53,10 +53,10 @@ def command(context: click.Context, *, limit: int, db: str, rehearse: bool, as_j
 def show(*, run_id: int, db: str, rehearse: bool, as_json: bool) -> None:
     """Tell what came of run ID: made, failed and why, uncertain, spent, slowest, what is next."""
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
-        run = store.run(run_id)
+        run = store.runs.find(run_id)
         if run is None:
             raise UsageError(f"there is no run {run_id}; `tweenbatch runs` lists them")
-        told = Digest.of_run(run, store.work_of(run), lives=lives(run), rehearsal=rehearse)
+        told = Digest.of_run(run, store.runs.activity(run), lives=lives(run), rehearsal=rehearse)
     if as_json:
         click.echo(json.dumps(digest.shape(told)))
         return

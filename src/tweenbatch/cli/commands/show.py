@@ -18,7 +18,9 @@ from tweenbatch.store import Store
 def command(*, job: str, db: str, rehearse: bool, as_json: bool) -> None:
     """Tell all that is known of JOB: a job's number, or the name of its clip."""
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
-        told = (store.story(int(job)) if job.isdecimal() else None) or store.story(job)
+        told = (store.views.history(int(job)) if job.isdecimal() else None) or store.views.history(
+            job
+        )
     if told is None:
         raise UsageError(
             f"there is no job {job}, and no clip of that name; `tweenbatch export` lists all rows"

@@ -51,12 +51,16 @@ def _watch(store: Store, *, as_json: bool) -> None:
     from tweenbatch.cli.progress import Progress
 
     said = ""
-    with Progress(total=sum(store.counts().values())) as progress:
-        while any(lives(run) for run in store.runs(limit=LATEST_RUNS)):
+    with Progress(total=sum(store.views.counts().values())) as progress:
+        while any(lives(run) for run in store.runs.latest(limit=LATEST_RUNS)):
             began = time.monotonic()
-            counts, money = store.counts(), store.money()
+            counts, money = store.views.counts(), store.views.money()
             progress.seen(counts, money.spent + money.reserved + money.uncertain)
-            shape = json.dumps(standing.shape(counts, money, store.attention())) if as_json else ""
+            shape = (
+                json.dumps(standing.shape(counts, money, store.views.attention()))
+                if as_json
+                else ""
+            )
             if shape != said:
                 click.echo(shape)
                 said = shape

@@ -52,5 +52,5 @@ def command(*, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
 
 def _clips(store: Store, selection: Selection) -> Iterator[KeptClip]:
     if not selection.is_narrowed:
-        return store.kept_clips()
-    return store.kept_clips([each.job_id for each in chosen(store, selection)])
+        return store.views.kept_clips()
+    return store.views.kept_clips([each.job_id for each in chosen(store, selection)])

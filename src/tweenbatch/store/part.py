@@ -1,0 +1,18 @@
+"""What all parts of the store have in common: a database, and a way to read all of its rows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select
+
+from tweenbatch.store.engine import Database
+
+
+class TablePart:
+    """A part of an opened table. It is used from one thread at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def _all(self, query: Select[Any], told: Mapping[str, Any] | None = None) -> Sequence[Any]:
+        return self._database.read(lambda connection: connection.execute(query, told).all())
