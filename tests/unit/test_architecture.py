@@ -35,7 +35,7 @@ OWNERS = {
 """Who may import a library: rooms by their name below the package."""
 
 FLOORS = (
-    ("printable", "states", "exit_codes", "clock", "loopback"),
+    ("printable", "states", "exit_codes", "clock", "loopback", "backoff", "http_statuses"),
     ("errors",),
     ("paths", "files", "records", "clips"),
     ("logs", "settings", "fal", "store", "emulator"),

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tweenbatch.files.atomic import make_folder_of, publish, write
-from tweenbatch.files.names import slug, with_suffix
+from tweenbatch.files.names import slug
 
 DEVICES = {
     "con",
@@ -71,26 +71,6 @@ def test_any_text_gives_a_safe_name_that_is_its_own_name(text: str) -> None:
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
     assert name == name.strip(".-")
     assert name.partition(".")[0].lower() not in DEVICES
-
-
-def test_a_numbered_name_keeps_its_number_when_it_is_cut() -> None:
-    assert with_suffix("x" * 120, 12) == "x" * 117 + "-12"
-    assert with_suffix("x" * 116 + ".mov", 12) == "x" * 116 + "-12"
-    assert with_suffix("", 2) == "2"
-
-
-@given(st.text(), st.integers(2, 10_000))
-def test_a_numbered_name_is_safe_and_no_longer(text: str, n: int) -> None:
-    name = with_suffix(slug(text), n)
-    assert slug(name) == name
-    assert len(name.encode()) <= 120
-    assert name.endswith(str(n))
-
-
-@given(st.text("ab-.", max_size=130), st.integers(2, 200), st.integers(2, 200))
-def test_two_numbers_never_give_one_name(text: str, one: int, other: int) -> None:
-    assume(one != other)
-    assert with_suffix(slug(text), one) != with_suffix(slug(text), other)
 
 
 @pytest.fixture

@@ -81,22 +81,3 @@ def test_a_permanent_failure_is_given_up_at_once() -> None:
         rng=random.Random(7),
     )
     assert outcome.event is Event.GAVE_UP
-
-
-def test_pauses_grow_to_a_cap_and_are_jittered_only_downwards() -> None:
-    rng = random.Random(7)
-    pauses = [policy.backoff_seconds(n, base=1.0, cap=8.0, rng=rng) for n in range(2000)]
-    for n, pause in enumerate(pauses):
-        ceiling = min(8.0, 2.0 ** min(n, 10))
-        assert ceiling / 2 <= pause <= ceiling
-
-
-def test_looks_at_a_request_grow_rarer_with_its_age() -> None:
-    rng = random.Random(7)
-    assert policy.poll_seconds(0.0, rng=rng) < 1.0
-    assert policy.poll_seconds(3600.0, rng=rng) >= 0.9 * policy.POLL_MAX_SECONDS
-    looks, waited = 0, 0.0
-    while waited < 120.0:
-        waited += policy.poll_seconds(waited, rng=rng)
-        looks += 1
-    assert looks < 60

@@ -37,6 +37,7 @@ from tweenbatch.fal.pricing import ListedPrice
 from tweenbatch.fal.protocol import Client, Handle, remote_status
 from tweenbatch.fal.submission import is_request_id
 from tweenbatch.fal.transport import Deadlines, FalTransport
+from tweenbatch.http_statuses import REFUSES_KEY
 from tweenbatch.records import PastRequest, RemoteStatus, RemoteVideo, Request
 
 T = TypeVar("T")
@@ -67,7 +68,6 @@ REQUEST_ID = "x-fal-request-id"
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
 _ODD_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]")
-_NOT_FOR_THIS_KEY = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _FINISHED_OR_UNKNOWN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 
 _LEAKS = (
@@ -246,7 +246,7 @@ class Fal:
         try:
             await self.status(request_of(endpoint, str(uuid.uuid4())), logs=False)
         except Answered as answer:
-            return answer if answer.http_status in _NOT_FOR_THIS_KEY else None
+            return answer if answer.http_status in REFUSES_KEY else None
         except FalError:
             return None
         return None
@@ -257,7 +257,7 @@ class Fal:
         try:
             await _translated(self._client.http.get(url))
         except Answered as answer:
-            return answer if answer.http_status in _NOT_FOR_THIS_KEY else None
+            return answer if answer.http_status in REFUSES_KEY else None
         except FalError:
             return None
         return None

@@ -11,9 +11,11 @@ from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
 
+from tweenbatch.backoff import exponential
 from tweenbatch.clock import Clock
 from tweenbatch.errors import Answered, Unreachable
 from tweenbatch.fal.errors import retry_after_seconds
+from tweenbatch.http_statuses import PASSING
 
 T = TypeVar("T")
 
@@ -21,8 +23,6 @@ ATTEMPTS = 5
 DEADLINE_SECONDS = 120.0
 BASE_SECONDS = 0.5
 CAP_SECONDS = 20.0
-
-_OF_THE_MOMENT = frozenset({408, 425, 429})
 
 
 async def reading(
@@ -45,7 +45,7 @@ async def reading(
         return await call()
 
     def pause_seconds(state: RetryCallState) -> float:
-        ceiling = min(CAP_SECONDS, BASE_SECONDS * 2.0 ** (state.attempt_number - 1))
+        ceiling = exponential(state.attempt_number - 1, base=BASE_SECONDS, cap=CAP_SECONDS)
         return max(dice.uniform(0.0, ceiling), _asked_for(state, clock))
 
     def too_late(state: RetryCallState) -> bool:
@@ -70,7 +70,7 @@ def is_worth_repeating(error: BaseException) -> bool:
     if isinstance(error, Unreachable):
         return True
     return isinstance(error, Answered) and (
-        error.http_status in _OF_THE_MOMENT or error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        error.http_status in PASSING or error.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
     )
 
 

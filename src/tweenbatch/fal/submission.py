@@ -14,13 +14,13 @@ from tweenbatch.errors import FalError, LaneRefused, NotSent, OutcomeUnknown, Re
 from tweenbatch.fal.addresses import QUEUE
 from tweenbatch.fal.errors import KEPT_CHARACTERS, clean, json_of, retry_after_seconds, said
 from tweenbatch.fal.exchange import Reply
+from tweenbatch.http_statuses import REFUSES_ACCOUNT
 
 _PAGE_SHOWN = 200
 
 URLS = ("response_url", "status_url", "cancel_url")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
-_REFUSES_ALL = frozenset({401, 402, 403})
 _AMBIGUOUS = frozenset({408, 409, 425, 499})
 _OF_A_PROXY = frozenset({407})
 
@@ -77,7 +77,7 @@ def _refusal(reply: Reply, status: int) -> FalError:
             "whether fal accepted it",
             stops=True,
         )
-    if status in _REFUSES_ALL:
+    if status in REFUSES_ACCOUNT:
         return LaneRefused(f"fal refuses this key or account ({told})", http_status=status)
     kind = words.type
     return Refused(

@@ -33,12 +33,6 @@ def slug(text: str) -> str:
     return name
 
 
-def with_suffix(stem: str, n: int) -> str:
-    """Return ``stem-n``, the n-th name to try, with the stem shortened to stay within bounds."""
-    suffix = f"-{n}" if stem else str(n)
-    return stem[: MAX_STEM_BYTES - len(suffix)].rstrip(".-") + suffix
-
-
 def natural(path: Path) -> tuple[object, ...]:
     """Return what sorts frame2 before frame10."""
     parts = [_DIGITS.split(part.casefold()) for part in path.parts]

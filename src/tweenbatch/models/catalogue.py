@@ -61,8 +61,3 @@ def find(name: str) -> Endpoint:
     raise UsageError(
         f"no model '{name}' is known here{meant} `tweenbatch models` lists them{learn}"
     )
-
-
-def takers(name: str) -> tuple[Endpoint, ...]:
-    """Return the endpoints that know an input field of this name."""
-    return tuple(each for each in ENDPOINTS.values() if name in each.parameters)

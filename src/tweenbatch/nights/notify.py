@@ -16,11 +16,11 @@ import httpx
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from tweenbatch.errors import UsageError
+from tweenbatch.http_statuses import PASSING
 from tweenbatch.loopback import is_loopback
 
 ATTEMPTS = 4
 TIMEOUT_SECONDS = 15.0
-OF_THE_MOMENT = frozenset({408, 425, 429})
 
 ALWAYS_CLEARTEXT = frozenset({"aprs", "dapnet", "growl", "kavenegar", "rsyslog"})
 """What apprise never encrypts, whatever it calls these schemes."""
@@ -150,7 +150,7 @@ def _post(message: Message, target: Target) -> None:
         answer = httpx.post(target.url, json=body, timeout=TIMEOUT_SECONDS)
         if answer.is_success:
             return
-        for_now = answer.status_code in OF_THE_MOMENT or answer.is_server_error
+        for_now = answer.status_code in PASSING or answer.is_server_error
         raise _NotTaken(f"HTTP {answer.status_code}", for_now=for_now)
 
     _retrying()(once)

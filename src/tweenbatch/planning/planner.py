@@ -15,6 +15,7 @@ from tweenbatch.planning import diff as changes
 from tweenbatch.planning import estimate as pace
 from tweenbatch.planning.missing import LOOKED_AT
 from tweenbatch.records import EarlierRow, OldFailures
+from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.records.manifest import JobKind, Manifest
 from tweenbatch.records.plain import plain_keys
 from tweenbatch.records.plan import (
@@ -43,9 +44,6 @@ _BY_STATE = {
 
 _MADE_STATES = frozenset(state for state, group in _BY_STATE.items() if group in MADE)
 _TO_PAY_STATES = frozenset(state for state, group in _BY_STATE.items() if group in TO_PAY)
-
-WITHDRAWN = "withdrawn"
-"""Error type of a job that was cancelled because its last row went away."""
 
 
 LISTED = 10_000

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from tweenbatch.errors import Answered, FalError, KeyRefused
 from tweenbatch.fal import Fal, ListedPrice
+from tweenbatch.http_statuses import REFUSES_KEY
 from tweenbatch.models import (
     AS_KNOWN,
     Endpoint,
@@ -79,4 +80,4 @@ def judged(models: Collection[Endpoint], entries: Mapping[str, ListedPrice]) -> 
 
 
 def _doubts_key(error: FalError) -> bool:
-    return isinstance(error, Answered) and error.http_status in (401, 403)
+    return isinstance(error, Answered) and error.http_status in REFUSES_KEY

@@ -6,6 +6,9 @@ from decimal import Decimal
 from tweenbatch.records.content import JobSpec
 from tweenbatch.states import State
 
+WITHDRAWN = "withdrawn"
+"""Error type of a job that was cancelled because its last row went away."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:

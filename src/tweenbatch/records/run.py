@@ -30,7 +30,7 @@ class Run:
     """A run as the table remembers it; ``finished_at`` is None while it goes on, or died unseen.
 
     ``committed_usd`` is what it paid or reserved, less what fal did not bill. ``asked`` names its
-    manifests. ``told_at`` is when everybody was told of it who was to be.
+    manifests. ``notified_at`` is when everybody was told of it who was to be.
     """
 
     id: int
@@ -46,7 +46,7 @@ class Run:
     job: str | None
     night: date | None
     asked: str | None
-    told_at: datetime | None
+    notified_at: datetime | None
 
     @property
     def ended_at(self) -> datetime:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from tweenbatch.backoff import exponential
 from tweenbatch.clock import Clock
 from tweenbatch.errors import Answered, FalError, LeaseLost, Unintelligible, Unreachable
 from tweenbatch.fal import Fal, request_of
@@ -83,7 +84,7 @@ class Reconciler:
             took = self.clock.monotonic() - began
             self.looks += 1
             self.looked()
-            pause = min(LOOK_CAP_SECONDS, FIRST_LOOK_SECONDS * 2.0 ** min(in_a_row, 9))
+            pause = exponential(in_a_row, base=FIRST_LOOK_SECONDS, cap=LOOK_CAP_SECONDS)
             in_a_row += 1
             if await self._doubted_within(pause if in_doubt else None):
                 self._hopeful = True

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tweenbatch import paths as places
-from tweenbatch.errors import ManifestError, Problem
+from tweenbatch.errors import MOST_OF_A_KIND, ManifestError, Problem
 from tweenbatch.files.space import Room
 from tweenbatch.models import Endpoint, PriceDoubt, Rise
 from tweenbatch.records.manifest import Manifest
@@ -25,7 +25,6 @@ _GROUPS = {
 }
 
 MOST_REASONS = 20
-MOST_OF_A_KIND = 20
 MOST_NAMES = 3
 
 

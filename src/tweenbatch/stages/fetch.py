@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from tweenbatch.backoff import jittered
 from tweenbatch.clips.checker import Checker
 from tweenbatch.clock import Clock
 from tweenbatch.errors import (
@@ -27,6 +28,7 @@ from tweenbatch.errors import (
 from tweenbatch.fal import Fal, video_of
 from tweenbatch.fal.retrying import reading
 from tweenbatch.files import atomic
+from tweenbatch.http_statuses import GONE
 from tweenbatch.records import Artifact, Failure, Job, Outcome, RemoteVideo
 from tweenbatch.stages import policy
 from tweenbatch.stages.history import History
@@ -57,7 +59,6 @@ HISTORY_ROUNDS = 4
 CLIP_MISSING = "clip_missing"
 """Error type of a job whose clip came home once and is neither here nor at fal."""
 
-GONE = frozenset({404, 410})
 """What a result answers that fal does not keep any more."""
 
 
@@ -92,9 +93,7 @@ class Fetcher:
 
     def pause_seconds(self, n: int) -> float:
         """Return how long to wait after the n-th transfer that failed."""
-        return policy.backoff_seconds(
-            n, base=TRANSFER_BASE_SECONDS, cap=TRANSFER_CAP_SECONDS, rng=self.rng
-        )
+        return jittered(n, base=TRANSFER_BASE_SECONDS, cap=TRANSFER_CAP_SECONDS, rng=self.rng)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import random
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
+from tweenbatch.backoff import jittered
 from tweenbatch.records import Billed, Failure, Outcome
 from tweenbatch.states import Event
 
@@ -62,13 +63,6 @@ is gone."""
 RETRY_BASE_SECONDS = 20.0
 RETRY_CAP_SECONDS = 600.0
 
-POLL_FRACTION = 0.12
-"""A look is due after this part of the time already waited: about 12 % late at worst."""
-POLL_MIN_SECONDS = 0.25
-POLL_MAX_SECONDS = 10.0
-POLL_LATE_FRACTION = 1 / 60
-"""The longest pause, for what takes far longer than any clip should."""
-
 
 def is_transient(failure: Failure) -> bool:
     """Tell whether the same submission may well succeed another time.
@@ -97,7 +91,7 @@ def decide(failure: Failure, *, tries: int, now: datetime, rng: random.Random) -
         return Outcome(event=Event.CANCELLED, failure=failure)
     allowed = TRIES_BY_TYPE.get(failure.type, MAX_TRIES)
     if is_transient(failure) and tries + 1 < allowed:
-        pause = backoff_seconds(tries, base=RETRY_BASE_SECONDS, cap=RETRY_CAP_SECONDS, rng=rng)
+        pause = jittered(tries, base=RETRY_BASE_SECONDS, cap=RETRY_CAP_SECONDS, rng=rng)
         return Outcome(
             event=Event.RETRY, failure=failure, not_before=now + timedelta(seconds=pause)
         )
@@ -108,16 +102,3 @@ def lost(message: str) -> Outcome:
     """Return the end of a job whose clip was paid for and can't be had any more."""
     failure = Failure(type="paid_but_lost", message=message, retryable=False, billed=Billed.YES)
     return Outcome(event=Event.GAVE_UP, failure=failure)
-
-
-def backoff_seconds(n: int, *, base: float, cap: float, rng: random.Random) -> float:
-    """Return the pause after the n-th failure (from 0): exponential, the upper half jittered."""
-    ceiling = min(cap, base * 2.0 ** min(n, 32))
-    return ceiling * rng.uniform(0.5, 1.0)
-
-
-def poll_seconds(waited: float, *, rng: random.Random) -> float:
-    """Return the pause before the next look at a request that fal took ``waited`` seconds ago."""
-    longest = max(POLL_MAX_SECONDS, waited * POLL_LATE_FRACTION)
-    pause = min(longest, max(POLL_MIN_SECONDS, waited * POLL_FRACTION))
-    return pause * rng.uniform(0.9, 1.1)

@@ -11,6 +11,7 @@ from datetime import timedelta
 from math import inf
 from typing import Any
 
+from tweenbatch.backoff import jittered
 from tweenbatch.clock import Clock
 from tweenbatch.errors import (
     AnotherRequest,
@@ -27,6 +28,7 @@ from tweenbatch.fal.errors import (
     untyped_failure_of,
 )
 from tweenbatch.fal.retrying import ATTEMPTS, reading
+from tweenbatch.http_statuses import GONE, REFUSES_KEY
 from tweenbatch.records import (
     Billed,
     Failure,
@@ -63,8 +65,6 @@ RESULT_PAUSES = (1.0, 20.0)
 LIST_PAUSES = (15.0, 240.0)
 """The same for looks into fal's list of past requests."""
 
-KEY_TROUBLE = frozenset({401, 403})
-MISSING = frozenset({404, 410})
 
 MIXED_UP = "another_request"
 """The type of a trouble: a result that is of another request, by its id or by its clip."""
@@ -146,7 +146,7 @@ class ResultReader:
                 lambda: self.fal.result(request), clock=self.clock, rng=self.rng, attempts=attempts
             )
         except Answered as answer:
-            if answer.http_status in KEY_TROUBLE | MISSING:
+            if answer.http_status in REFUSES_KEY | GONE:
                 raise
             failure = failure_of(answer) or untyped_failure_of(answer)
             if failure is None:
@@ -205,7 +205,7 @@ class ResultReader:
 
     def _pause_seconds(self) -> float:
         first, longest = RESULT_PAUSES
-        return policy.backoff_seconds(self._reads - 1, base=first, cap=longest, rng=self.rng)
+        return jittered(self._reads - 1, base=first, cap=longest, rng=self.rng)
 
     def _refuse_to_read_for_ever(self, since: float) -> None:
         failure = self._trouble.failure

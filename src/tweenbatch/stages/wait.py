@@ -9,6 +9,7 @@ from functools import partial
 from http import HTTPStatus
 from math import inf
 
+from tweenbatch.backoff import jittered
 from tweenbatch.clock import Clock
 from tweenbatch.errors import (
     Answered,
@@ -20,6 +21,7 @@ from tweenbatch.errors import (
 from tweenbatch.fal import Fal, video_of
 from tweenbatch.fal.errors import failure_of, untyped_failure_of
 from tweenbatch.fal.retrying import is_worth_repeating, reading
+from tweenbatch.http_statuses import GONE, REFUSES_KEY
 from tweenbatch.records import (
     Billed,
     Failure,
@@ -36,8 +38,6 @@ from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import Looks
 from tweenbatch.stages.poll_timing import Sight
 from tweenbatch.stages.read_result import (
-    KEY_TROUBLE,
-    MISSING,
     ResultReader,
     by_nobody,
     untold,
@@ -63,6 +63,11 @@ STUCK_QUEUED = timedelta(hours=12)
 
 async def _at_once() -> None:
     """Give way to nobody."""
+
+
+SILENCE_BASE_SECONDS = 0.25
+SILENCE_CAP_SECONDS = 10.0
+"""Pauses after looks that got no status."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +185,7 @@ class Waiter:
     ) -> RemoteStatus | Outcome:
         """Return the status that says that the request has ended, or what is left without one."""
         assert job.accepted_at is not None
+        in_a_row = 0
         while True:
             await due()
             waited = (self.clock.now() - job.accepted_at).total_seconds()
@@ -191,6 +197,7 @@ class Waiter:
                 _refuse_to_wait_for_ever(status, waited)
                 waiting = status.phase is Phase.QUEUED
                 sight.unfinished(self.clock.monotonic(), waiting=waiting)
+                in_a_row = 0
                 continue
             except Answered as answer:
                 if is_worth_repeating(answer):
@@ -201,7 +208,10 @@ class Waiter:
             except (Unreachable, Unintelligible) as error:
                 log.warning("read failed, looking again: %s job=%d", error, job.id)
                 on_silence(f"fal does not answer ({error})", began)
-            await self._pause(policy.poll_seconds(max(waited, 0.0), rng=self.rng))
+            in_a_row += 1
+            await self._pause(
+                jittered(in_a_row, base=SILENCE_BASE_SECONDS, cap=SILENCE_CAP_SECONDS, rng=self.rng)
+            )
 
     def _sight(self, job: Job) -> Sight:
         assert job.accepted_at is not None
@@ -250,13 +260,13 @@ class Waiter:
     async def _refused(self, job: Job, answer: Answered) -> Outcome | None:
         """Return what an HTTP error on a read means once it has lasted; None: look again."""
         assert job.accepted_at is not None
-        if answer.http_status in KEY_TROUBLE:
+        if answer.http_status in REFUSES_KEY:
             raise LaneRefused(
                 f"fal does not let this key read request {job.request and job.request.request_id}",
                 http_status=answer.http_status,
             )
         long_known = self.clock.now() - job.accepted_at > NOT_FOUND_GRACE
-        if answer.http_status in MISSING and long_known:
+        if answer.http_status in GONE and long_known:
             return await self._gone(job, answer.http_status)
         log.warning("read answered HTTP %d, looking again job=%d", answer.http_status, job.id)
         return None
@@ -299,7 +309,7 @@ def _tells(answer: Answered, listed: PastRequest | None, *, agreed: bool) -> boo
     """
     if listed is not None and failed(listed):
         return True
-    if answer.http_status in MISSING or failure_of(answer) is not None:
+    if answer.http_status in GONE or failure_of(answer) is not None:
         return True
     if untyped_failure_of(answer) is None:
         return False

@@ -11,7 +11,8 @@ Index("ix_rows_job", rows.c.job_id, rows.c.manifest_id)
 Index("ix_attempts_money", attempts.c.billed, attempts.c.outcome, attempts.c.price_micro)
 # A day's sum is part of every intent: it is read from the index alone.
 Index("ix_attempts_started", attempts.c.started_at, attempts.c.billed, attempts.c.price_micro)
-Index("ix_artifacts_job", artifacts.c.job_id)
+# A digest reads the clips of one night.
+Index("ix_artifacts_created", artifacts.c.created_at)
 
 _PARTIAL = {
     Index("ix_jobs_due", jobs.c.state, jobs.c.priority.desc(), jobs.c.id): "finished_at IS NULL",

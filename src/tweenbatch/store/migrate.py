@@ -24,7 +24,7 @@ from tweenbatch.store.engine import Database, table_path
 from tweenbatch.store.schema import VERSION_TABLE, metadata
 from tweenbatch.store.sqlitefile import keep_copy
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 """Every version of the schema, oldest first."""
 
 HEAD = REVISIONS[-1]

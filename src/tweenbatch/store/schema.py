@@ -86,7 +86,7 @@ runs = Table(
     Column("job", Text),
     Column("night", Date),
     Column("asked", Text),
-    Column("told_at", Instant),
+    Column("notified_at", Instant),
     CheckConstraint(
         "committed_micro >= 0 AND (max_cost_micro IS NULL OR committed_micro <= max_cost_micro)",
         name="within_max_cost",

@@ -96,6 +96,9 @@ def test_an_earlier_table_keeps_its_rows_and_its_money(old: str) -> None:
     assert len(list(store.views.export())) == 13
     store.close()
     after = looked_at(old, contents)
+    for run in before["runs"]:
+        if "told_at" in run:
+            run["notified_at"] = run.pop("told_at")
     assert {name: after.pop(name) for name in before} == before
     assert not any(after.values()), "what is new has nothing in it"
 

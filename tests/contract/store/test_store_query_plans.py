@@ -162,3 +162,12 @@ def test_the_next_one_due_is_the_first_of_an_index(loaded: Table, file: Path) ->
     with plans_of(loaded.store, file) as plans:
         loaded.store.jobs.next_due({State.PENDING}, now=loaded.now)
     assert not any("TEMP B-TREE" in line for line in plans[0])
+
+
+def test_a_digest_finds_the_clips_of_its_run_by_an_index(loaded: Table, file: Path) -> None:
+    loaded.put_in(State.SUCCEEDED)
+    [run] = loaded.store.runs.latest(limit=1)
+    with plans_of(loaded.store, file) as plans:
+        assert loaded.store.runs.activity(run).made == 1
+    assert any("ix_artifacts_created" in line for plan in plans for line in plan)
+    assert not any(line.startswith("SCAN artifacts") for line in scans(plans))

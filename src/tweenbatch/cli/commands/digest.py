@@ -43,11 +43,11 @@ def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None
     with closing(found) if found else nullcontext() as store:
         run = store.runs.latest_of_job(job.night.job) if store else None
         # A run that died may be of the night before: midnight came between.
-        if store and run and (run.told_at is None or run.night == job.night.date):
+        if store and run and (run.notified_at is None or run.night == job.night.date):
             told = Digest.of_run(
                 run, store.runs.activity(run), lives=_lives(run), rehearsal=rehearse
             )
-            if last and not told.lives and run.told_at is None:
+            if last and not told.lives and run.notified_at is None:
                 morning.tell_of(run, store, now=datetime.now(UTC))
         elif last:
             morning.tell(told)

@@ -88,5 +88,5 @@ def _shape(run: Run) -> dict[str, object]:
         "night": run.night and run.night.isoformat(),
         "asked": run.asked,
         "committed": float(run.committed_usd),
-        "told_at": run.told_at and run.told_at.isoformat(),
+        "notified_at": run.notified_at and run.notified_at.isoformat(),
     }

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tweenbatch.stages.policy import backoff_seconds
+from tweenbatch.backoff import jittered
 
 PAUSE_BASE_SECONDS = 2.0
 PAUSE_CAP_SECONDS = 120.0
@@ -77,7 +77,7 @@ class Lane:
         if self.paused is not None and not self._probing and self.wait_seconds():
             self._until = max(self._until, self.monotonic() + (retry_after_seconds or 0.0))
             return self._until - self.monotonic()
-        pause = backoff_seconds(
+        pause = jittered(
             self._troubles, base=PAUSE_BASE_SECONDS, cap=PAUSE_CAP_SECONDS, rng=self.rng
         )
         if retry_after_seconds is not None:

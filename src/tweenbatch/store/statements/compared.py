@@ -17,9 +17,9 @@ from sqlalchemy import (
     select,
 )
 
+from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.states import State
 from tweenbatch.store.schema import attempts, jobs, manifests, rows
-from tweenbatch.store.statements.imports import WITHDRAWN
 from tweenbatch.store.statements.staged import staged
 from tweenbatch.store.statements.views import billed_or_maybe, kept_clips
 

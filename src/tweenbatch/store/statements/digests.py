@@ -33,14 +33,14 @@ def untold(job: str) -> Select[Any]:
     """Read the runs of a job file that are over and of which nobody was told, in order."""
     return (
         _runs()
-        .where(runs.c.job == job, runs.c.finished_at.is_not(None), runs.c.told_at.is_(None))
+        .where(runs.c.job == job, runs.c.finished_at.is_not(None), runs.c.notified_at.is_(None))
         .order_by(runs.c.id)
     )
 
 
 def tell(run_id: int, *, now: datetime) -> Update:
     """Note that everybody was told."""
-    return update(runs).where(runs.c.id == run_id).values(told_at=now)
+    return update(runs).where(runs.c.id == run_id).values(notified_at=now)
 
 
 def _runs() -> Select[Any]:
@@ -58,7 +58,7 @@ def _runs() -> Select[Any]:
         runs.c.job,
         runs.c.night,
         runs.c.asked,
-        runs.c.told_at,
+        runs.c.notified_at,
     )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.records.manifest import Manifest
 from tweenbatch.states import State
 from tweenbatch.store.schema import jobs, manifests, rows
@@ -27,7 +28,6 @@ from tweenbatch.store.statements.upsert import upsert
 UNFINISHED_LOOKED_AT = 10_000
 """Of unfinished jobs so many tell which manifests they are of."""
 
-WITHDRAWN = "withdrawn"
 WITHDRAWN_MESSAGE = "no manifest asks for it any more"
 
 

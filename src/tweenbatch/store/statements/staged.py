@@ -31,9 +31,9 @@ from sqlalchemy import (
     update,
 )
 
+from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.states import Event, State, advance
 from tweenbatch.store.schema import jobs, rows
-from tweenbatch.store.statements.imports import WITHDRAWN
 from tweenbatch.store.statements.upsert import upsert
 from tweenbatch.store.statements.work import fresh_start
 

@@ -1,0 +1,15 @@
+"""Name the instant of a run's notification plainly, and let a digest find its clips by an index."""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    # As text: Alembic would copy the whole table on SQLite.
+    op.execute("ALTER TABLE runs RENAME COLUMN told_at TO notified_at")
+    op.drop_index("ix_artifacts_job", "artifacts")
+    op.create_index("ix_artifacts_created", "artifacts", ["created_at"])
