@@ -6,6 +6,7 @@ raise the errors of ``tweenbatch.errors`` instead of printing them.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -121,7 +122,6 @@ def run(
     output: str | PathLike[str] | None = None,
     rehearse: bool = False,
     agree: Callable[[Checked], bool] | None = None,
-    connect_to: str | None = None,
     **options: Unpack[RunOptions],
 ) -> Finished:
     """Import manifests and run until nothing is left to do; without any, resume unfinished work.
@@ -144,7 +144,7 @@ def run(
             db=known_table(db),
             output=folder.absolute(),
             rehearse=rehearse,
-            connect_to=None if rehearse else connect_to,
+            connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
             old_failures=asked.old_failures,
             **cast("dict[str, Any]", values),
         )
