@@ -6,10 +6,10 @@ From Python: ``plan``, ``run``, ``status`` and ``results``.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tweenbatch.version import __version__
+
 if TYPE_CHECKING:
     from tweenbatch.api.programs import plan, results, run, status
-
-__version__ = "0.3.0"
 
 __all__ = ["__version__", "plan", "results", "run", "status"]
 

@@ -35,7 +35,16 @@ OWNERS = {
 """Who may import a library: rooms by their name below the package."""
 
 FLOORS = (
-    ("printable", "states", "exit_codes", "clock", "loopback", "backoff", "http_statuses"),
+    (
+        "printable",
+        "states",
+        "exit_codes",
+        "clock",
+        "loopback",
+        "backoff",
+        "http_statuses",
+        "version",
+    ),
     ("errors",),
     ("paths", "files", "records", "clips"),
     ("logs", "settings", "fal", "store", "emulator"),

@@ -66,12 +66,16 @@ class Checked:
 
 @contextmanager
 def prepare(
-    request: RunRequest, *, say: Say, frames_watcher: FramesWatcher | None = None
+    request: RunRequest,
+    *,
+    say: Say,
+    warn: Say,
+    frames_watcher: FramesWatcher | None = None,
 ) -> Iterator[Prepared]:
     """Read the manifests and hold them against the table, which stays open for as long as this.
 
-    ``say`` takes notes for a person. Raises ``ManifestError``, ``UsageError`` and what goes wrong
-    with tables.
+    ``say`` takes notes for a person, ``warn`` problems of manifests in the inbox. Raises
+    ``ManifestError``, ``UsageError``, and what goes wrong with tables.
     """
     asked = request.manifests
     if asked.old_failures and asked.is_empty:
@@ -84,10 +88,10 @@ def prepare(
         store = Store.find(settings.db) if by_name else _opened(settings.db, stack, create=False)
         if store is not None:
             stack.callback(store.close)
-        asked = asked.with_arrivals(say)
+        asked = asked.with_arrivals(warn)
         if store is not None and (asked.paths or not by_name):
             settings = kept_settings.resumed(settings, store, asked.paths, request.given, say)
-        read = asked.read_for_run(settings.output, store, say=say, frames_watcher=frames_watcher)
+        read = asked.read_for_run(settings.output, store, warn=warn, frames_watcher=frames_watcher)
         settings = settings.model_copy(
             update={"rejected": read.rejected, "asked": _named(asked.paths)}
         )

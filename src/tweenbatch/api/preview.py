@@ -44,7 +44,7 @@ def preview(
     output: Path,
     concurrency: int | None = None,
     rehearse: bool = False,
-    say: Say,
+    warn: Say,
     frames_watcher: FramesWatcher | None = None,
 ) -> Preview:
     """Check manifests, hold them against the table and price the difference.
@@ -55,7 +55,7 @@ def preview(
     """
     store = Store.find(db)
     with closing(store) if store else nullcontext():
-        asked = asked.with_arrivals(say)
+        asked = asked.with_arrivals(warn)
         read = asked.read(output, store, writes=False, frames_watcher=frames_watcher).manifests
         made = planner.make(
             read,

@@ -111,7 +111,7 @@ def plan(
     if asked.is_empty:
         raise UsageError("no manifest is named; expected at least one, or an inbox")
     return preview(
-        asked, db=known_table(db), output=Path(output), concurrency=concurrency, say=log.info
+        asked, db=known_table(db), output=Path(output), concurrency=concurrency, warn=log.warning
     )
 
 
@@ -152,7 +152,7 @@ def run(
         first = error.errors()[0]
         raise UsageError(f"{first['loc'][0]} is {first['input']}: {first['msg']}") from error
     request = RunRequest(manifests=asked, settings=settings, given=frozenset(given))
-    with prepare(request, say=log.info) as prepared:
+    with prepare(request, say=log.info, warn=log.warning) as prepared:
         checked = check(prepared)
         free = settings.yes or rehearse or not checked.batch.to_pay
         if not (free or (agree is not None and agree(checked))):

@@ -52,7 +52,7 @@ class ManifestRequest:
         """Tell whether neither manifests nor an inbox are named."""
         return not self.paths and self.inbox is None
 
-    def with_arrivals(self, say: Say) -> "ManifestRequest":
+    def with_arrivals(self, warn: Say) -> "ManifestRequest":
         """Return the same with the complete manifests of the inbox.
 
         Raises ``UsageError`` if there is no such folder.
@@ -66,7 +66,7 @@ class ManifestRequest:
                 f"the inbox {self.inbox.folder} can't be read ({error.strerror or error})"
             ) from error
         for path in changing:
-            say(f"{path}: still being written; the next run looks at it again")
+            warn(f"{path}: still being written; the next run looks at it again")
         return replace(self, paths=(*self.paths, *arrived))
 
     def read(
@@ -99,7 +99,7 @@ class ManifestRequest:
         return ReadManifests(manifests=read, frames=memory)
 
     def read_for_run(
-        self, output: Path, store: Store | None, *, say: Say, frames_watcher: Watcher | None = None
+        self, output: Path, store: Store | None, *, warn: Say, frames_watcher: Watcher | None = None
     ) -> ReadManifests:
         """Read like ``read``, but move bad manifests of the inbox away: they hold up no other.
 
@@ -114,17 +114,17 @@ class ManifestRequest:
             if inbox is None or not bad:
                 raise
             for path in sorted(bad):
-                say(str(ManifestError(path, found[path].problems)))
+                warn(str(ManifestError(path, found[path].problems)))
                 try:
                     place = inbox.reject(path)
                 except OSError as trouble:
-                    say(f"{path.name} can't be moved ({trouble.strerror or trouble})")
+                    warn(f"{path.name} can't be moved ({trouble.strerror or trouble})")
                     continue
                 if place != path:
-                    say(f"moved to {place}")
+                    warn(f"moved to {place}")
         good = tuple(path for path in self.paths if path not in bad)
         read = replace(self, paths=good).read_for_run(
-            output, store, say=say, frames_watcher=frames_watcher
+            output, store, warn=warn, frames_watcher=frames_watcher
         )
         # A file name need not be text, and what goes into the table must be.
         names = (printable_line(path.name) for path in sorted(bad))

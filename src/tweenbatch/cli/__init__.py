@@ -12,10 +12,10 @@ import sys
 
 import click
 
-from tweenbatch import __version__
 from tweenbatch.cli import streams
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.printable import printable_line, printable_lines
+from tweenbatch.version import __version__
 
 COMMANDS = {
     "run": "Import manifests and run until nothing is left to do; without one: resume.",

@@ -12,8 +12,8 @@ from http import HTTPStatus
 
 import httpx
 
-from tweenbatch import __version__
 from tweenbatch.errors import UsageError
+from tweenbatch.version import __version__
 
 AT_ONCE = 8
 DEADLINE_SECONDS = 20.0

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tweenbatch import __version__
 from tweenbatch import paths as places
 from tweenbatch.errors import ManifestError, Problem, TweenbatchError
 from tweenbatch.frames.cache import Memory
@@ -31,6 +30,7 @@ from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.spool import Spool
 from tweenbatch.models import DEFAULT, ENDPOINTS, USUAL_LIMITS, Endpoint
 from tweenbatch.records.manifest import LastImport, Manifest
+from tweenbatch.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd

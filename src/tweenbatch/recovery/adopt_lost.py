@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from tweenbatch import __version__
 from tweenbatch.clock import Clock
 from tweenbatch.errors import (
     Answered,
@@ -44,6 +43,7 @@ from tweenbatch.stages.reconcile import LONGEST_LIFE, Evidence, judge, longest_l
 from tweenbatch.states import ImpossibleTransition, State
 from tweenbatch.store import Store
 from tweenbatch.store.thread import TableThread
+from tweenbatch.version import __version__
 
 log = logging.getLogger(__name__)
 

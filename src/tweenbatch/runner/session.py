@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from tweenbatch import __version__, logs
+from tweenbatch import logs
 from tweenbatch.clips.checker import Checker
 from tweenbatch.clock import Clock
 from tweenbatch.errors import TableBusy, TableUnusable
@@ -47,6 +47,7 @@ from tweenbatch.stages.wait import Waiter
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import RunnerLock, Store
 from tweenbatch.store.thread import TableThread
+from tweenbatch.version import __version__
 
 log = logging.getLogger(__name__)
 

@@ -59,7 +59,7 @@ def command(
                 output=output,
                 concurrency=concurrency,
                 rehearse=rehearse,
-                say=lambda line: click.echo(printable_lines(line), err=True),
+                warn=lambda line: click.echo(printable_lines(line), err=True),
                 frames_watcher=looking,
             )
     except ManifestError as error:

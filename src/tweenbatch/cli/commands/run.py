@@ -106,7 +106,7 @@ def _carry_out(job: Job | None, options: dict[str, Any], digests: Morning) -> Ex
     request = _request(job, options)
     with (
         LookingAtFrames() as looking,
-        prepare(request, say=console.say, frames_watcher=looking) as prepared,
+        prepare(request, say=console.say, warn=_on_stderr, frames_watcher=looking) as prepared,
     ):
         looking.close()
         agreed = console.agree(prepared)
