@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -62,6 +63,9 @@ _WITH_SUBMISSIONS = {
 }
 _SERVED_BY = "x-fal-served-from"
 
+_BILLED_UNITS = "x-fal-billable-units"
+_UNITS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,20})?")
+
 REQUEST_ID = "x-fal-request-id"
 """The header in which an answer names the request that it is about."""
 
@@ -105,6 +109,8 @@ class Fal:
         )
         self.served_by: dict[str, str] = {}
         """What made a clip, by its request, where fal says that."""
+        self.billed_units: dict[str, Decimal] = {}
+        """How many units were billed for a request, where fal says that (unverified)."""
         self._time = transport.time
 
     @classmethod
@@ -196,8 +202,10 @@ class Fal:
             response = await _translated(self._client.http.get(_followed(request).response_url))
         except Answered as answer:
             _refuse_another(request, answer.headers)
+            self._note_units(request, answer.headers)
             raise
         _refuse_another(request, response.headers)
+        self._note_units(request, response.headers)
         if served_by := response.headers.get(_SERVED_BY):
             self.served_by[request.request_id] = clean(served_by)
         result = json_of(response.content)
@@ -205,6 +213,12 @@ class Fal:
             raise Unintelligible("a result that is no JSON object")
         canonical: dict[str, Any] = self._addresses.canonical_in(result)
         return canonical
+
+    def _note_units(self, request: Request, headers: Mapping[str, str]) -> None:
+        """Keep what an answer says of its price; a number that can't be one says nothing."""
+        words = httpx.Headers(headers).get(_BILLED_UNITS, "").strip()
+        if _UNITS.fullmatch(words) and (units := Decimal(words)):
+            self.billed_units[request.request_id] = units
 
     async def history(
         self, endpoint: str, *, since: datetime, cursor: str | None = None

@@ -30,6 +30,7 @@ from tweenbatch.recovery.adopt_lost import LostAndFound
 from tweenbatch.recovery.high_water import HighWater
 from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.recovery.witness import Witness
+from tweenbatch.run.charges import Charges
 from tweenbatch.run.intents import Intents
 from tweenbatch.run.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
 from tweenbatch.run.runner import CANARY_FAILED, Ended, Limits, Runner, table_failed
@@ -365,6 +366,7 @@ def _runner(
     )
     doubted = asyncio.Event()
     table = TableThread(store.together)
+    intents = Intents(store=store, table=table, fal=fal, clock=clock, prices=agreement.quote.prices)
     worker = Worker(
         store=store,
         table=table,
@@ -372,13 +374,8 @@ def _runner(
         fal=fal,
         clock=clock,
         slots=slots,
-        intents=Intents(
-            store=store,
-            table=table,
-            fal=fal,
-            clock=clock,
-            prices=agreement.quote.prices,
-        ),
+        intents=intents,
+        charges=Charges(intents=intents, agreed=agreement.rises),
         waiter=waiter,
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),
         watcher=watcher,

@@ -49,6 +49,7 @@ from tweenbatch.records import (
     Request,
 )
 from tweenbatch.recovery.witness import Note, Witness
+from tweenbatch.run.charges import Charges
 from tweenbatch.run.intents import Intents
 from tweenbatch.run.throttle.brake import Brake
 from tweenbatch.run.throttle.failure_streak import Streak
@@ -113,6 +114,7 @@ class Worker:
     clock: Clock
     slots: Slots
     intents: Intents
+    charges: Charges
     waiter: Waiter
     fetcher: Fetcher
     watcher: Watcher
@@ -455,6 +457,9 @@ class Worker:
             await self._park(job, f"can't be had for now ({error})")
             return None
         self._tell_who_served(job)
+        outcome, dearer = self.charges.counted(job, outcome)
+        if dearer is not None:
+            (self.watcher.notice if self.charges.agreed else self.refuse_to_submit)(dearer)
         self.unread.told(job.id)
         self._hold()
         if outcome.video is not None:

@@ -24,14 +24,16 @@ field                meaning
 ``at`` (reply, reset, close, hang, hold, delay) says when: ``arrival``, before the call had any
 effect (a submission is not accepted), or ``reply``, after its effect and before its answer
 (it was accepted, and will be billed). ``half``, ``drip`` and ``change`` spoil the true answer.
-``mix_up`` answers with the answer of another request. ``deny`` is a key without a permission, or
-with ``endpoint_id`` an account without that model.
+``mix_up`` answers with the answer of another request, ``charge`` bills another sum than the price
+of the clip. ``deny`` is a key without a permission, or with ``endpoint_id`` an account without
+that model.
 
 Pauses (``hold``, ``delay``) add up; of the other faults that match a call, the first in the
 script is played. ``lag``, ``omit`` and ``alias`` choose among the items of the history.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -268,6 +270,13 @@ class Fail(BaseFault):
     billed: bool = False
 
 
+class Charge(BaseFault):
+    """The model makes the clip and charges ``times_usual`` what it costs."""
+
+    do: Literal["charge"]
+    times_usual: Annotated[Decimal, Field(ge=0, le=1000)] = Decimal(2)
+
+
 class Truncate(BaseFault):
     """Send only the first ``after_bytes`` bytes of the file."""
 
@@ -357,6 +366,7 @@ Fault = (
     | Deny
     | Vanish
     | Fail
+    | Charge
     | Truncate
     | Endless
     | Blank
@@ -380,7 +390,7 @@ _VERBS: Mapping[Call, frozenset[str]] = {
     Call.DOWNLOAD: _ANY | {"truncate", "endless", "blank", "expire", "restrict", "range"},
     Call.HISTORY: _JSON | {"lag", "omit", "alias"},
     Call.PRICING: _JSON,
-    Call.GENERATION: frozenset({"fail", "delay", "hold"}),
+    Call.GENERATION: frozenset({"fail", "charge", "delay", "hold"}),
 }
 
 _FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="do")])
