@@ -195,9 +195,11 @@ class Worker:
         except (TableUnusable, TableBusy) as error:
             self.broken_table = self.broken_table or error
             self.stopping = True
-        except Exception:
+        except Exception as error:
             log.exception("left for the next run job=%d", job.id)
             self.watcher.notice(f"{job.output_name}: left for the next run, see the log")
+            if stop := self.streak.broke_off(job, error):
+                self.refuse_to_submit(f"{stop}; {CLIPS_STAY}")
         finally:
             for held in (self.starting, self.interruptible):
                 held.discard(job.id)
