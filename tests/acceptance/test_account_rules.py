@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from support import manifests
+from support import jobtable, manifests
 from support.command import Command
 from support.fal import Server
 from support.virtual import virtually
-from support.world import world
+from support.world import NOON, world
+from tweenbatch.models import KLING_O1
 from tweenbatch.records import Frame
+from tweenbatch.records.manifest import Manifest
 from tweenbatch.run.session import ExitCode
 
 RUN = ("run", "manifest.csv", "--yes")
@@ -106,6 +108,66 @@ def test_a_model_that_is_closed_to_the_account_is_blamed_and_not_the_key(
     said = " ".join((stopped.stdout + stopped.stderr).split())
     assert f"{STANDARD} alone seems to be closed to the account" in said
     assert tweenbatch.jobs() == {"succeeded": 1, "pending": 1}
+
+
+def of_two_models(order: str) -> Manifest:
+    """Rows of Kling O1 (o) and of its standard model (s) in this order."""
+    models = {"o": KLING_O1.id, "s": STANDARD}
+    return jobtable.manifest(
+        *(
+            jobtable.changed(
+                jobtable.row(number),
+                endpoint=models[letter],
+                start=Frame(source=f"https://example.com/{number}.png"),
+            )
+            for number, letter in enumerate(order, start=2)
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"do": "deny"},
+        {"do": "reply", "status": 403, "body": {"detail": "Not for this account."}},
+        {"do": "reply", "status": 404, "body": {"detail": "Application not found"}},
+    ],
+    ids=["403", "403 in other words", "404"],
+)
+def test_only_the_rows_of_a_model_that_is_closed_wait_while_others_go_on(
+    tmp_path: Path, refusal: dict[str, Any]
+) -> None:
+    async def body() -> None:
+        async with world(tmp_path, rows=0) as played:
+            played.store.import_manifest(of_two_models(5 * "o" + 15 * "s" + 20 * "o"), now=NOON)
+            played.script({"on": "submit", "endpoint_id": STANDARD, **refusal})
+            result = await played.run(concurrency=4)
+            assert result.exit_code is ExitCode.TROUBLE
+            assert f"{STANDARD} alone" in result.note
+            assert played.states() == {"succeeded": 25, "pending": 15}
+            assert played.ledger()["posts"] <= 25 + 4, "those on their way when it was refused"
+            played.script()
+            assert (await played.run()).exit_code is ExitCode.SUCCEEDED
+            assert played.ledger()["accepted_count"] == 40
+
+    virtually(body)
+
+
+def test_an_account_that_is_locked_is_taken_for_a_closed_model_once_at_most(
+    tmp_path: Path,
+) -> None:
+    async def body() -> None:
+        async with world(tmp_path, rows=0) as played:
+            played.store.import_manifest(of_two_models("s" + 19 * "o" + 20 * "s"), now=NOON)
+            played.script({"on": "submit", "do": "lock", "from_nth": 9})
+            result = await played.run(concurrency=4)
+            assert result.exit_code is ExitCode.TROUBLE
+            ledger = played.ledger()
+            assert ledger["accepted_count"] == 8
+            assert ledger["posts"] <= 8 + 4 + 1, "those in flight, and one that tells"
+            assert played.states() == {"succeeded": 8, "pending": 32}
+
+    virtually(body)
 
 
 def test_a_request_that_the_list_has_under_an_alias_is_adopted(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -52,6 +51,7 @@ from tweenbatch.recovery.witness import Note, Witness
 from tweenbatch.run.charges import Charges
 from tweenbatch.run.intents import Intents
 from tweenbatch.run.throttle.brake import Brake
+from tweenbatch.run.throttle.closed_models import ClosedModels
 from tweenbatch.run.throttle.failure_streak import Streak
 from tweenbatch.run.throttle.gate import Lane
 from tweenbatch.run.throttle.slots import Slots
@@ -142,8 +142,7 @@ class Worker:
     budget_reached: BudgetReached | None = None
     """The limit of money that the last submission would have passed."""
     broken_table: Exception | None = None
-    _accepted: set[str] = field(default_factory=set)
-    """Endpoints that took a submission in this run."""
+    models: ClosedModels = field(default_factory=ClosedModels)
     _served_elsewhere: set[tuple[str, str]] = field(default_factory=set)
     _distrusted: int = 0
     """Pauses in a row for certificates that were not trusted."""
@@ -228,6 +227,10 @@ class Worker:
         except (FrameChanged, UnreadableFrame, FalError) as error:
             return await self._without_frames(job, error)
         if not await self._interruptibly(job, self.slots.turn(job.id)):
+            await self._rest(job)
+            return None
+        if job.spec.endpoint in self.models.names:
+            self.lane.abandoned()
             await self._rest(job)
             return None
         if job.attempt:
@@ -342,7 +345,8 @@ class Worker:
             return not_accepted(error)
         except LaneRefused as error:
             self.submissions -= 1
-            self.lane.close(self._refusal(job.spec.endpoint, error))
+            if not self._closes_the_model(job, str(error), error.http_status):
+                self.lane.close(str(error))
             return not_accepted(error, http_status=error.http_status)
         except OutcomeUnknown as error:
             if error.stops:
@@ -355,24 +359,32 @@ class Worker:
             failure = Failure(type="outcome_unknown", message=f"{type(error).__name__}")
             await self._record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
             raise
+        refusal = outcome.failure
+        if refusal is not None and self._closes_the_model(
+            job, refusal.message, refusal.http_status
+        ):
+            self.submissions -= 1
+            return replace(outcome, event=Event.NOT_ACCEPTED, counts=False)
         self.lane.got_through()
         if outcome.request is not None:
-            self._accepted.add(job.spec.endpoint)
+            self.models.took(job.spec.endpoint)
             now = self.clock.monotonic()
             self.slots.window.accepted(job.id, at=now, now=now)
         self.slots.admit()
         self.wake.set()
         return outcome
 
-    def _refusal(self, endpoint: str, error: LaneRefused) -> str:
-        """Blame the model, not the key, where fal takes another model from the same key."""
-        others = sorted(self._accepted - {endpoint})
-        if error.http_status != HTTPStatus.FORBIDDEN or not others:
-            return str(error)
-        return (
-            f"{error}. It takes {', '.join(others)} from this key: {endpoint} alone seems to be "
-            "closed to the account. Have it opened, or run the other models without its rows"
-        )
+    def _closes_the_model(self, job: Job, why: str, http_status: int | None) -> bool:
+        """Let only the jobs of one model wait where fal takes another from the same key."""
+        model = job.spec.endpoint
+        known = model in self.models.names
+        if not self.models.refused(model, why, http_status=http_status):
+            return False
+        if not known:
+            self.watcher.notice(str(self.models.reason))
+        # One goes ahead: it shows whether the account is closed after all.
+        self.lane.trouble(why)
+        return True
 
     async def _keep(self, job: Job, request: Request) -> None:
         """Tell the witness, or else whoever looks on, what the table could not be told."""
