@@ -160,11 +160,11 @@ def test_an_account_that_is_locked_is_taken_for_a_closed_model_once_at_most(
         async with world(tmp_path, rows=0) as played:
             played.store.import_manifest(of_two_models("s" + 19 * "o" + 20 * "s"), now=NOON)
             played.script({"on": "submit", "do": "lock", "from_nth": 9})
-            result = await played.run(concurrency=4)
+            result = await played.run(concurrency=16)
             assert result.exit_code is ExitCode.TROUBLE
             ledger = played.ledger()
             assert ledger["accepted_count"] == 8
-            assert ledger["posts"] <= 8 + 4 + 1, "those in flight, and one that tells"
+            assert ledger["posts"] <= 16 + 1, "those in flight, and one that tells"
             assert played.states() == {"succeeded": 8, "pending": 32}
 
     virtually(body)
@@ -183,3 +183,16 @@ def test_a_request_that_the_list_has_under_an_alias_is_adopted(tmp_path: Path) -
             assert (ledger["accepted_count"], ledger["duplicate_count"]) == (3, 0)
 
     virtually(body)
+
+
+def test_who_made_the_clips_is_told_once_where_it_was_another_model(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    fal.script({"on": "result", "do": "change", "headers": {"X-Fal-Served-From": STANDARD}})
+    ran = tweenbatch(*RUN)
+    assert ran.returncode == 0
+    assert (
+        " ".join(ran.stderr.split()).count(f"fal says that {STANDARD} served it, not fal-ai") == 1
+    )
+    assert tweenbatch.jobs() == {"succeeded": 3}

@@ -52,7 +52,8 @@ MAX_SIZE = 2**63 - 1
 
 LIFE_SECONDS = 30 * 24 * 3600
 """How long files are to live, which an account may set to less: as long as fal keeps the result
-that names them, so that a later run can still fetch the clip."""
+that names them, so that a later run can still fetch the clip. Unverified: whether fal's service
+heeds the headers that ask for it."""
 
 _WITH_SUBMISSIONS = {
     # The newer name of the header that ``start_timeout`` sends.
@@ -250,6 +251,7 @@ class Fal:
         """Return how the queue refuses to tell our key of requests: 401 or 403, if it does.
 
         It is asked about a request that nobody made, which costs nothing: 404 with a good key.
+        Unverified: whether a key that may not read gets 403 there.
         """
         try:
             await self.status(request_of(endpoint, str(uuid.uuid4())), logs=False)
@@ -309,7 +311,10 @@ class Fal:
         return self._downloader.open(url, offset=offset, etag=etag, total=total)
 
     async def _as_owner(self, anew: bool) -> str:
-        """Return what says to fal's file hosts whose files are asked for; never the key."""
+        """Return what says to fal's file hosts whose files are asked for; never the key.
+
+        Unverified: whether they take the token of an upload for reading.
+        """
         if anew:
             self._client.tokens.forget()
         token = await _translated(self._client.tokens.get_token())

@@ -185,17 +185,18 @@ class Drip(BaseFault):
 class Change(BaseFault):
     """Edit the true answer: ``set`` and ``drop`` take dotted paths, ``status`` the HTTP code.
 
-    A number in a path is a place in a list: ``items.0.status_code``.
+    ``headers`` are added. A number in a path is a place in a list: ``items.0.status_code``.
     """
 
     do: Literal["change"]
     set: Mapping[str, Any] = {}
     drop: tuple[str, ...] = ()
+    headers: Mapping[str, str] = {}
     status: HttpStatus | None = None
 
 
 class MixUp(BaseFault):
-    """Answer with the result of the account's request that ended last besides this one.
+    """Answer with the status or result of the account's request that ended last besides this one.
 
     ``named`` says whose id stands in ``x-fal-request-id``: that of the ``other`` request, or the
     one that was ``asked`` for, so that only the clip's address tells. Alone, a request is answered
@@ -382,7 +383,7 @@ _ANY = frozenset({"reply", "reset", "close", "hang", "drip", "delay", "hold"})
 _JSON = _ANY | {"half", "change", "deny"}
 _VERBS: Mapping[Call, frozenset[str]] = {
     Call.SUBMIT: _JSON | {"lock"},
-    Call.STATUS: _JSON,
+    Call.STATUS: _JSON | {"mix_up"},
     Call.RESULT: _JSON | {"mix_up"},
     Call.CANCEL: _JSON,
     Call.TOKEN: _JSON,
