@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
-from support import manifests
+from support import jobtable, manifests
 from support.command import Command
 from support.fal import Server
 from support.virtual import virtually
-from support.world import world
+from support.world import NOON, world
 from tweenbatch.exit_codes import ExitCode
+from tweenbatch.models import KLING_O1
 from tweenbatch.records import Frame
+from tweenbatch.records.manifest import Manifest
 
 RUN = ("run", "manifest.csv", "--yes")
 STANDARD = "fal-ai/kling-video/o1/standard/image-to-video"
@@ -108,6 +110,66 @@ def test_a_model_that_is_closed_to_the_account_is_blamed_and_not_the_key(
     assert tweenbatch.jobs() == {"succeeded": 1, "pending": 1}
 
 
+def of_two_models(order: str) -> Manifest:
+    """Rows of Kling O1 (o) and of its standard model (s) in this order."""
+    models = {"o": KLING_O1.id, "s": STANDARD}
+    return jobtable.manifest(
+        *(
+            jobtable.changed(
+                jobtable.row(number),
+                endpoint=models[letter],
+                start=Frame(source=f"https://example.com/{number}.png"),
+            )
+            for number, letter in enumerate(order, start=2)
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"do": "deny"},
+        {"do": "reply", "status": 403, "body": {"detail": "Not for this account."}},
+        {"do": "reply", "status": 404, "body": {"detail": "Application not found"}},
+    ],
+    ids=["403", "403 in other words", "404"],
+)
+def test_only_the_rows_of_a_model_that_is_closed_wait_while_others_go_on(
+    tmp_path: Path, refusal: dict[str, Any]
+) -> None:
+    async def body() -> None:
+        async with world(tmp_path, rows=0) as played:
+            played.store.manifests.put(of_two_models(5 * "o" + 15 * "s" + 20 * "o"), now=NOON)
+            played.script({"on": "submit", "endpoint_id": STANDARD, **refusal})
+            result = await played.run(concurrency=4)
+            assert result.exit_code is ExitCode.TROUBLE
+            assert f"{STANDARD} alone" in result.note
+            assert played.states() == {"succeeded": 25, "pending": 15}
+            assert played.ledger()["posts"] <= 25 + 4, "those on their way when it was refused"
+            played.script()
+            assert (await played.run()).exit_code is ExitCode.SUCCEEDED
+            assert played.ledger()["accepted_count"] == 40
+
+    virtually(body)
+
+
+def test_an_account_that_is_locked_is_taken_for_a_closed_model_once_at_most(
+    tmp_path: Path,
+) -> None:
+    async def body() -> None:
+        async with world(tmp_path, rows=0) as played:
+            played.store.manifests.put(of_two_models("s" + 19 * "o" + 20 * "s"), now=NOON)
+            played.script({"on": "submit", "do": "lock", "from_nth": 9})
+            result = await played.run(concurrency=16)
+            assert result.exit_code is ExitCode.TROUBLE
+            ledger = played.ledger()
+            assert ledger["accepted_count"] == 8
+            assert ledger["posts"] <= 16 + 1, "those in flight, and one that tells"
+            assert played.states() == {"succeeded": 8, "pending": 32}
+
+    virtually(body)
+
+
 def test_a_request_that_the_list_has_under_an_alias_is_adopted(tmp_path: Path) -> None:
     lost: dict[str, Any] = {"on": "submit", "do": "reset", "at": "reply", "times": 1}
 
@@ -121,3 +183,16 @@ def test_a_request_that_the_list_has_under_an_alias_is_adopted(tmp_path: Path) -
             assert (ledger["accepted_count"], ledger["duplicate_count"]) == (3, 0)
 
     virtually(body)
+
+
+def test_who_made_the_clips_is_told_once_where_it_was_another_model(
+    tweenbatch: Command, fal: Server
+) -> None:
+    manifests.project(tweenbatch.folder, 3)
+    fal.script({"on": "result", "do": "change", "headers": {"X-Fal-Served-From": STANDARD}})
+    ran = tweenbatch(*RUN)
+    assert ran.returncode == 0
+    assert (
+        " ".join(ran.stderr.split()).count(f"fal says that {STANDARD} served it, not fal-ai") == 1
+    )
+    assert tweenbatch.jobs() == {"succeeded": 3}

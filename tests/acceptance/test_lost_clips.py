@@ -93,3 +93,18 @@ def test_a_request_that_never_ends_is_left_for_later_and_not_bought_again(
         assert result.exit_code is ExitCode.SUCCEEDED
 
     play({"on": "generation", "do": "hold"}, then=then)
+
+
+def test_a_status_of_another_request_is_read_again_and_buys_nothing(tmp_path: Path) -> None:
+    failed = {"on": "generation", "do": "fail", "status": 500, "type": "internal_server_error"}
+    mixed = {"on": "status", "do": "mix_up", "per_request": True, "times": 3}
+
+    async def body() -> None:
+        async with world(tmp_path, rows=6) as here:
+            here.script({**failed, "prompt_contains": "prompt 1", "times": 1}, mixed)
+            assert (await here.run(concurrency=2)).exit_code is ExitCode.SUCCEEDED
+            ledger = here.ledger()
+            assert (ledger["accepted_count"], here.failures()[1]) == (7, 1)
+            assert all(job.kept is not None for job in here.store.jobs.get(range(1, 7)))
+
+    virtually(body)

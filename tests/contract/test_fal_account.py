@@ -3,14 +3,16 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from support.wire import Seen, answer, says, wire
 from tweenbatch.emulator.server import Emulator
-from tweenbatch.errors import DownloadFailed, KeyRefused, UrlExpired
+from tweenbatch.errors import Answered, DownloadFailed, KeyRefused, UrlExpired
 from tweenbatch.fal import Deadlines, Fal, request_of, video_of
 from tweenbatch.fal.client import LIFE_SECONDS
 from tweenbatch.planning.key_check import check
@@ -173,6 +175,34 @@ async def test_who_served_a_request_is_kept_where_fal_says_it() -> None:
     async with wire(elsewhere) as server, fal_at(server.url) as fal:
         await fal.result(request_of(O1, "r-1"))
         assert fal.served_by == {"r-1": "fal-ai/other"}
+
+
+@pytest.mark.parametrize(
+    ("header", "units"),
+    [
+        ("5", "5"),
+        (" 10.5 ", "10.5"),
+        ("", None),
+        ("0", None),
+        ("0.00", None),
+        ("-5", None),
+        ("NaN", None),
+        ("Infinity", None),
+        ("1e9", None),
+        ("12345678", None),
+        ("five", None),
+        ("5 seconds", None),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 422])
+async def test_billed_units_are_kept_where_they_can_be_a_number_of_units(
+    header: str, units: str | None, status: int
+) -> None:
+    told = says(status, {}, x_fal_billable_units=header)
+    async with wire(told) as server, fal_at(server.url) as fal:
+        with suppress(Answered):
+            await fal.result(request_of(O1, "r-1"))
+        assert fal.billed_units == ({} if units is None else {"r-1": Decimal(units)})
 
 
 # Keys with permissions

@@ -203,6 +203,21 @@ async def test_an_answer_about_the_request_or_about_none_is_taken(named: str) ->
         assert await fal.result(REQUEST) == {"video": {}}
 
 
+@pytest.mark.parametrize("named", ["r-2", "another"])
+async def test_a_status_of_another_request_is_never_believed(named: str) -> None:
+    body = {"status": "COMPLETED", "request_id": named, "error": "No."}
+    async with wire(says(200, body)) as server, fal_at(server.url) as fal:
+        with pytest.raises(AnotherRequest, match=named):
+            await fal.status(REQUEST, logs=False)
+
+
+@pytest.mark.parametrize("named", ["r-1", "R-1", "", None, 7])
+async def test_a_status_of_the_request_or_of_none_is_believed(named: object) -> None:
+    body = {"status": "COMPLETED", "request_id": named}
+    async with wire(says(200, body)) as server, fal_at(server.url) as fal:
+        assert (await fal.status(REQUEST, logs=False)).phase is Phase.COMPLETED
+
+
 async def test_a_failed_generation_is_told_by_the_result(fal: Fal, emulator: Emulator) -> None:
     emulator.add_fault(
         on="generation", do="fail", status=422, type="image_too_small", message="Too small."

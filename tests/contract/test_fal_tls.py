@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,21 @@ async def test_a_certificate_of_another_name_is_proof_that_nothing_was_sent(
             with pytest.raises(Unreachable, match="certificate not trusted"):
                 await fal.upload(b"x", content_type="image/png", file_name="a.png")
         assert fal.untrusted == {"queue.fal.run", "rest.fal.ai"}
+    assert server.requests == []
+
+
+async def test_a_certificate_that_has_expired_is_proof_that_nothing_was_sent(
+    trusted: trustme.CA, reached_at: Callable[[int], list[tuple[str, int]]]
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    expired = trusted.issue_cert("queue.fal.run", not_after=datetime(2020, 1, 2, tzinfo=UTC))
+    expired.configure_cert(context)
+    async with wire(says(200, ACCEPTED), tls=context) as server:
+        reached_at(server.port)
+        async with connected() as fal:
+            with pytest.raises(NotSent, match="certificate not trusted: certificate has expired"):
+                await fal.submit(O1, {"prompt": "x"})
+            assert fal.untrusted == {"queue.fal.run"}
     assert server.requests == []
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
@@ -52,7 +53,8 @@ MAX_SIZE = 2**63 - 1
 
 LIFE_SECONDS = 30 * 24 * 3600
 """How long files are to live, which an account may set to less: as long as fal keeps the result
-that names them, so that a later run can still fetch the clip."""
+that names them, so that a later run can still fetch the clip. Unverified: whether fal's service
+heeds the headers that ask for it."""
 
 _WITH_SUBMISSIONS = {
     # The newer name of the header that ``start_timeout`` sends.
@@ -62,6 +64,9 @@ _WITH_SUBMISSIONS = {
     "x-app-fal-disable-fallback": "true",
 }
 _SERVED_BY = "x-fal-served-from"
+
+_BILLED_UNITS = "x-fal-billable-units"
+_UNITS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,20})?")
 
 REQUEST_ID = "x-fal-request-id"
 """The header in which an answer names the request that it is about."""
@@ -105,6 +110,8 @@ class Fal:
         )
         self.served_by: dict[str, str] = {}
         """What made a clip, by its request, where fal says that."""
+        self.billed_units: dict[str, Decimal] = {}
+        """How many units were billed for a request, where fal says that (unverified)."""
         self._time = transport.time
 
     @staticmethod
@@ -202,8 +209,10 @@ class Fal:
             response = await _translated(self._client.http.get(_followed(request).response_url))
         except Answered as answer:
             _refuse_another(request, answer.headers)
+            self._note_units(request, answer.headers)
             raise
         _refuse_another(request, response.headers)
+        self._note_units(request, response.headers)
         if served_by := response.headers.get(_SERVED_BY):
             self.served_by[request.request_id] = clean(served_by)
         result = json_of(response.content)
@@ -211,6 +220,12 @@ class Fal:
             raise Unintelligible("a result that is no JSON object")
         canonical: dict[str, Any] = self._addresses.canonical_in(result)
         return canonical
+
+    def _note_units(self, request: Request, headers: Mapping[str, str]) -> None:
+        """Keep what an answer says of its price; a number that can't be one says nothing."""
+        words = httpx.Headers(headers).get(_BILLED_UNITS, "").strip()
+        if _UNITS.fullmatch(words) and (units := Decimal(words)):
+            self.billed_units[request.request_id] = units
 
     async def history(
         self, endpoint: str, *, since: datetime, cursor: str | None = None
@@ -242,6 +257,7 @@ class Fal:
         """Return how the queue refuses to tell our key of requests: 401 or 403, if it does.
 
         It is asked about a request that nobody made, which costs nothing: 404 with a good key.
+        Unverified: whether a key that may not read gets 403 there.
         """
         try:
             await self.status(request_of(endpoint, str(uuid.uuid4())), logs=False)
@@ -301,7 +317,10 @@ class Fal:
         return self._downloader.open(url, offset=offset, etag=etag, total=total)
 
     async def _as_owner(self, anew: bool) -> str:
-        """Return what says to fal's file hosts whose files are asked for; never the key."""
+        """Return what says to fal's file hosts whose files are asked for; never the key.
+
+        Unverified: whether they take the token of an upload for reading.
+        """
         if anew:
             self._client.tokens.forget()
         token = await _translated(self._client.tokens.get_token())

@@ -15,7 +15,7 @@ import httpx
 from fal_client.auth import AuthCredentials
 from fal_client.client import USER_AGENT, AsyncCDNTokenManager, CDNToken
 
-from tweenbatch.errors import Unintelligible
+from tweenbatch.errors import AnotherRequest, Unintelligible
 from tweenbatch.fal.credentials import Credentials
 from tweenbatch.fal.errors import clean
 from tweenbatch.fal.transport import FalTransport
@@ -86,6 +86,10 @@ class Handle(fal_client.AsyncRequestHandle):
             raise Unintelligible("a status that is no JSON object")
         if data.get("status") not in ("IN_QUEUE", "IN_PROGRESS", "COMPLETED"):
             raise Unintelligible(f"a status unknown here: {clean(repr(data.get('status')), 80)}")
+        # Unverified: whether fal names the request in each status.
+        named = data.get("request_id")
+        if isinstance(named, str) and named and named.lower() != self.request_id.lower():
+            raise AnotherRequest(f"a status of request {clean(named, 80)}, which was not asked for")
         return super()._parse_status({"queue_position": None, "logs": None, **data})
 
 

@@ -8,7 +8,7 @@ here knows of manifests or tables.
 from tweenbatch.models.catalogue import DEFAULT, ENDPOINTS, KLING_O1, USUAL_LIMITS, find
 from tweenbatch.models.endpoint import Endpoint, ImageLimits
 from tweenbatch.models.parameter import Kind, Parameter
-from tweenbatch.models.price import Longer, Price, Unit, listed_price
+from tweenbatch.models.price import Longer, Price, Unit, in_micro_dollars, listed_price
 from tweenbatch.models.prices import (
     AS_KNOWN,
     PriceDoubt,
@@ -36,6 +36,7 @@ __all__ = [
     "Rise",
     "Unit",
     "find",
+    "in_micro_dollars",
     "is_comparable",
     "listed_price",
     "may_be_dearer",

@@ -56,14 +56,22 @@ class Price:
         A parameter that decides and is not given counts at its dearest value. Raises
         ``ValueError`` for a duration that is no number of seconds.
         """
-        rate = self.usd
-        if rate is None:
-            rate = self.rates.get(parameters.get(self.by, ""), max(self.rates.values()))
+        rate = self.unit_usd(parameters)
         price = rate * seconds(parameters) if self.unit is Unit.SECOND else rate
         if self.longer is not None:
             price *= self.longer.factor(parameters)
-        # A table keeps no less, and is never to show less than fal takes.
-        return price if price == round(price, 6) else price.quantize(_MICRO, ROUND_CEILING)
+        return in_micro_dollars(price)
+
+    def unit_usd(self, parameters: Mapping[str, str]) -> Decimal:
+        """Return what one unit costs with these parameters, whatever the length of the clip."""
+        if self.usd is not None:
+            return self.usd
+        return self.rates.get(parameters.get(self.by, ""), max(self.rates.values()))
+
+
+def in_micro_dollars(usd: Decimal) -> Decimal:
+    """Return an amount as a table keeps it, never less than fal takes."""
+    return usd if usd == round(usd, 6) else usd.quantize(_MICRO, ROUND_CEILING)
 
 
 def seconds(parameters: Mapping[str, str]) -> int:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from tweenbatch.models.catalogue import ENDPOINTS
 from tweenbatch.models.endpoint import Endpoint
-from tweenbatch.models.price import Price, Unit
+from tweenbatch.models.price import Price, Unit, in_micro_dollars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +15,8 @@ class Prices:
 
     listed: Mapping[str, Price] = field(default_factory=dict)
     """What fal's list says now, by endpoint: one price for each."""
+    in_other_units: frozenset[str] = frozenset()
+    """Endpoints that fal's list prices by units which are not counted here, such as tokens."""
 
     def clip_usd(self, endpoint: str, parameters: Mapping[str, str], *, known: Decimal) -> Decimal:
         """Return the price of a clip that was priced at ``known``; it never falls."""
@@ -22,6 +24,24 @@ class Prices:
         if listed is None or model is None or not may_be_dearer(model, listed):
             return known
         return max(known, listed.clip_usd(parameters))
+
+    def units_usd(
+        self, endpoint: str, parameters: Mapping[str, str], units: Decimal
+    ) -> Decimal | None:
+        """Return what so many billed units of an endpoint cost; None: its units are not known.
+
+        Unverified: fal may count a dearer resolution as more units instead of dearer ones. The
+        higher sum counts.
+        """
+        model = ENDPOINTS.get(endpoint)
+        if model is None or model.price is None or endpoint in self.in_other_units:
+            return None
+        known = model.price
+        listed = self.listed.get(endpoint, known)
+        if listed.unit is not known.unit:
+            return None
+        price = listed if may_be_dearer(model, listed) else known
+        return in_micro_dollars(round(units, 6) * price.unit_usd(parameters))
 
 
 AS_KNOWN = Prices()

@@ -56,6 +56,7 @@ def judged(models: Collection[Endpoint], entries: Mapping[str, ListedPrice]) -> 
     """Return what the entries of fal's list mean for these endpoints."""
     listed: dict[str, Price] = {}
     doubts = []
+    in_other_units = set()
     for model in models:
         entry = entries.get(model.id)
         if entry is None:
@@ -63,7 +64,9 @@ def judged(models: Collection[Endpoint], entries: Mapping[str, ListedPrice]) -> 
         price = None if entry.usd is None else listed_price(entry.unit, entry.usd)
         if price is not None and is_comparable(model, price):
             listed[model.id] = price
-        elif entry.words != model.listed_when_named:
+            continue
+        in_other_units.add(model.id)
+        if entry.words != model.listed_when_named:
             doubts.append(PriceDoubt(endpoint=model.id, words=entry.words))
     risen = tuple(
         Rise(endpoint=model.id, known=model.price, now=listed[model.id])
@@ -72,7 +75,7 @@ def judged(models: Collection[Endpoint], entries: Mapping[str, ListedPrice]) -> 
     )
     missing = sorted(model.id for model in models if model.id not in entries)
     return Quote(
-        prices=Prices(listed=listed),
+        prices=Prices(listed=listed, in_other_units=frozenset(in_other_units)),
         risen=risen,
         doubts=tuple(doubts),
         unread=f"it does not have {', '.join(missing)}" if missing else None,

@@ -157,7 +157,8 @@ class Outcome:
     """What a stage found out: the event, and the facts that go with it.
 
     ``not_before`` says when the job may be taken up again. ``counts`` is False where the
-    attempt is given back: it says nothing about the job.
+    attempt is given back: it says nothing about the job. ``charged_usd`` is what fal billed by its
+    own words; it counts where that is more than was reserved.
     """
 
     event: Event
@@ -167,6 +168,7 @@ class Outcome:
     failure: Failure | None = None
     not_before: datetime | None = None
     counts: bool = True
+    charged_usd: Decimal | None = None
 
     def __post_init__(self) -> None:
         refuse_naive(not_before=self.not_before)

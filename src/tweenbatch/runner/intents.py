@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from tweenbatch.clock import Clock
 from tweenbatch.fal import Fal
-from tweenbatch.models import Prices, find
+from tweenbatch.models import Prices, find, in_micro_dollars
 from tweenbatch.records import Frame, Intent, Job
 from tweenbatch.stages.upload import upload
 from tweenbatch.store import Store
@@ -32,6 +32,8 @@ class Intents:
     _uploads: dict[str, asyncio.Task[str]] = field(default_factory=dict)
     _dead: set[str] = field(default_factory=set)
     """Addresses of uploads that fal could not read."""
+    _billed_times: dict[str, Decimal] = field(default_factory=dict)
+    """By endpoint, how many times its price fal billed in this run, where that was more."""
 
     async def of(self, job: Job) -> Intent:
         """Return what to submit for a job; raises what ``upload`` raises."""
@@ -52,6 +54,17 @@ class Intents:
 
     def price_usd(self, job: Job) -> Decimal:
         """Return what a job's clip costs by now, in US dollars."""
+        listed = self._listed_usd(job)
+        times = self._billed_times.get(job.spec.endpoint)
+        return listed if times is None else max(listed, in_micro_dollars(listed * times))
+
+    def raise_to(self, usd: Decimal, *, of: Job) -> None:
+        """Price all clips of a job's endpoint as much above the list as ``usd`` is for this one."""
+        listed = self._listed_usd(of)
+        if listed:
+            self._billed_times[of.spec.endpoint] = usd / listed
+
+    def _listed_usd(self, job: Job) -> Decimal:
         return self.prices.clip_usd(job.spec.endpoint, job.spec.parameters, known=job.price_usd)
 
     async def forget_uploads(self, job: Job) -> None:

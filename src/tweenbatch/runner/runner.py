@@ -133,6 +133,7 @@ class Runner:
             trouble=worker.lane.closed
             or worker.lane.held
             or worker.streak.held
+            or worker.models.reason
             or (worker.lane.paused if limit == OUT_OF_TIME else None),
             same_failure=self._same_failure(),
             limit=limit,
@@ -223,6 +224,7 @@ class Runner:
             now=worker.clock.now(),
             manifests=manifests,
             only=self._only() if states == {State.PENDING} else None,
+            closed=worker.models.names if states == {State.PENDING} else (),
         )
         for job in jobs:
             if job.state is State.PENDING:

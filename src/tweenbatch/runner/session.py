@@ -28,6 +28,7 @@ from tweenbatch.recovery.adopt_lost import LostAndFound
 from tweenbatch.recovery.high_water import HighWater
 from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.recovery.witness import Witness
+from tweenbatch.runner.charges import Charges
 from tweenbatch.runner.intents import Intents
 from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
 from tweenbatch.runner.runner import Limits, Runner, table_failed
@@ -276,6 +277,7 @@ def _runner(
     )
     doubted = asyncio.Event()
     table = TableThread(store.group_commit)
+    intents = Intents(store=store, table=table, fal=fal, clock=clock, prices=agreement.quote.prices)
     worker = Worker(
         store=store,
         table=table,
@@ -283,13 +285,8 @@ def _runner(
         fal=fal,
         clock=clock,
         slots=slots,
-        intents=Intents(
-            store=store,
-            table=table,
-            fal=fal,
-            clock=clock,
-            prices=agreement.quote.prices,
-        ),
+        intents=intents,
+        charges=Charges(intents=intents, agreed=agreement.rises),
         waiter=waiter,
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),
         watcher=watcher,

@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -49,8 +48,10 @@ from tweenbatch.records import (
     Request,
 )
 from tweenbatch.recovery.witness import Note, Witness
+from tweenbatch.runner.charges import Charges
 from tweenbatch.runner.intents import Intents
 from tweenbatch.runner.throttle.brake import Brake
+from tweenbatch.runner.throttle.closed_models import ClosedModels
 from tweenbatch.runner.throttle.failure_streak import Streak
 from tweenbatch.runner.throttle.gate import Lane
 from tweenbatch.runner.throttle.slots import Slots
@@ -113,6 +114,7 @@ class Worker:
     clock: Clock
     slots: Slots
     intents: Intents
+    charges: Charges
     waiter: Waiter
     fetcher: Fetcher
     watcher: Watcher
@@ -140,8 +142,7 @@ class Worker:
     budget_reached: BudgetReached | None = None
     """The limit of money that the last submission would have passed."""
     broken_table: Exception | None = None
-    _accepted: set[str] = field(default_factory=set)
-    """Endpoints that took a submission in this run."""
+    models: ClosedModels = field(default_factory=ClosedModels)
     _served_elsewhere: set[tuple[str, str]] = field(default_factory=set)
     _distrusted: int = 0
     """Pauses in a row for certificates that were not trusted."""
@@ -193,9 +194,11 @@ class Worker:
         except (TableUnusable, TableBusy) as error:
             self.broken_table = self.broken_table or error
             self.stopping = True
-        except Exception:
+        except Exception as error:
             log.exception("left for the next run job=%d", job.id)
             self.watcher.notice(f"{job.output_name}: left for the next run, see the log")
+            if stop := self.streak.broke_off(job, error):
+                self.refuse_to_submit(f"{stop}; {CLIPS_STAY}")
         finally:
             for held in (self.starting, self.interruptible):
                 held.discard(job.id)
@@ -224,6 +227,10 @@ class Worker:
         except (FrameChanged, UnreadableFrame, FalError) as error:
             return await self._without_frames(job, error)
         if not await self._interruptibly(job, self.slots.turn(job.id)):
+            await self._rest(job)
+            return None
+        if job.spec.endpoint in self.models.names:
+            self.lane.abandoned()
             await self._rest(job)
             return None
         if job.attempt:
@@ -338,7 +345,8 @@ class Worker:
             return not_accepted(error)
         except LaneRefused as error:
             self.submissions -= 1
-            self.lane.close(self._refusal(job.spec.endpoint, error))
+            if not self._closes_the_model(job, str(error), error.http_status):
+                self.lane.close(str(error))
             return not_accepted(error, http_status=error.http_status)
         except OutcomeUnknown as error:
             if error.stops:
@@ -351,24 +359,32 @@ class Worker:
             failure = Failure(type="outcome_unknown", message=f"{type(error).__name__}")
             await self._record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
             raise
+        refusal = outcome.failure
+        if refusal is not None and self._closes_the_model(
+            job, refusal.message, refusal.http_status
+        ):
+            self.submissions -= 1
+            return replace(outcome, event=Event.NOT_ACCEPTED, counts=False)
         self.lane.got_through()
         if outcome.request is not None:
-            self._accepted.add(job.spec.endpoint)
+            self.models.took(job.spec.endpoint)
             now = self.clock.monotonic()
             self.slots.window.accepted(job.id, at=now, now=now)
         self.slots.admit()
         self.wake.set()
         return outcome
 
-    def _refusal(self, endpoint: str, error: LaneRefused) -> str:
-        """Blame the model, not the key, where fal takes another model from the same key."""
-        others = sorted(self._accepted - {endpoint})
-        if error.http_status != HTTPStatus.FORBIDDEN or not others:
-            return str(error)
-        return (
-            f"{error}. It takes {', '.join(others)} from this key: {endpoint} alone seems to be "
-            "closed to the account. Have it opened, or run the other models without its rows"
-        )
+    def _closes_the_model(self, job: Job, why: str, http_status: int | None) -> bool:
+        """Let only the jobs of one model wait where fal takes another from the same key."""
+        model = job.spec.endpoint
+        known = model in self.models.names
+        if not self.models.refused(model, why, http_status=http_status):
+            return False
+        if not known:
+            self.watcher.notice(str(self.models.reason))
+        # One goes ahead: it shows whether the account is closed after all.
+        self.lane.trouble(why)
+        return True
 
     async def _keep(self, job: Job, request: Request) -> None:
         """Tell the witness, or else whoever looks on, what the table could not be told."""
@@ -455,6 +471,9 @@ class Worker:
             await self._park(job, f"can't be had for now ({error})")
             return None
         self._tell_who_served(job)
+        outcome, dearer = self.charges.counted(job, outcome)
+        if dearer is not None:
+            (self.watcher.notice if self.charges.agreed else self.refuse_to_submit)(dearer)
         self.unread.told(job.id)
         self._hold()
         if outcome.video is not None:

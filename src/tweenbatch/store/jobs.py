@@ -42,11 +42,13 @@ class JobTable(TablePart):
         now: datetime,
         manifests: Collection[int] | None = None,
         only: Collection[int] | None = None,
+        closed: Collection[str] = (),
     ) -> list[Job]:
         """Lease jobs that are due: what is paid for first, then the most urgent.
 
         A waiting job that no manifest row asks for, and a submission in the air, are never
         taken. With ``manifests``, only jobs that their rows ask for; with ``only``, none but these.
+        None of an endpoint that is ``closed`` is taken.
         """
 
         def take(connection: Connection) -> list[Job]:
@@ -62,6 +64,7 @@ class JobTable(TablePart):
                     until=now + LEASE,
                     manifests=manifests,
                     only=only,
+                    closed=closed,
                 )
                 ids = connection.execute(*claim).scalars().all()
                 if ids:

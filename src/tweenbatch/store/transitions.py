@@ -264,6 +264,10 @@ def _record_attempt(
     billed = billed_after(outcome.event, outcome.failure, attempt.billed)
     ended_at = _finished_at(job, advance(job.state, outcome.event), now=now)
     values = _attempt_values(outcome, billed, now=now, ended_at=ended_at)
+    charged, reserved = outcome.charged_usd, attempt.price_micro
+    if charged is not None and charged > reserved and billed is not Billed.NO:
+        values["price_micro"] = charged
+        connection.execute(runs.charge_more(attempt.run_id, charged - reserved))
     try:
         recorded = connection.execute(*work.record_attempt(attempt.id, values)).one()
     except IntegrityError as error:

@@ -73,6 +73,55 @@ def test_a_submission_that_would_pass_the_day_s_limit_changes_nothing(table: Tab
     table.store.jobs.release(third, now=table.now)
 
 
+def generated(table: Table, job: Job, usd: str) -> Job:
+    """Return a job that is at its clip, for which fal billed so much."""
+    outcome = replace(table.outcome(Event.GENERATED), charged_usd=Decimal(usd))
+    return table.step(table.step(job, Event.ACCEPTED), Event.GENERATED, outcome)
+
+
+@pytest.mark.parametrize(
+    ("charged", "spent", "more"),
+    [("0.10", "0.56", 2), ("0.56", "0.56", 2), ("1.12", "1.12", 1), ("9", "9", 0)],
+)
+@pytest.mark.parametrize("of_the_run", [True, False], ids=["run", "day"])
+def test_a_clip_counts_at_what_fal_billed_where_that_is_more(
+    table: Table, charged: str, spent: str, more: int, *, of_the_run: bool
+) -> None:
+    table.load(row(2), row(3), row(4))
+    table = another_run(table, Decimal("1.68") if of_the_run else None)
+    limit = day("1000" if of_the_run else "1.68")
+    first, *others = table.claim()
+    generated(table, table.begin(first), charged)
+    assert table.store.views.money().spent == Decimal(spent)
+    for job in others[:more]:
+        begin(table, job, limit)
+    for job in others[more:]:
+        with pytest.raises(BudgetReached):
+            begin(table, job, limit)
+
+
+def test_what_is_given_back_opens_no_limit_that_was_billed_beyond(table: Table) -> None:
+    table.load(row(2), row(3), row(4), row(5))
+    table = another_run(table, Decimal("1.68"))
+    first, second, third, fourth = table.claim()
+    begun = [table.begin(job) for job in (first, second, third)]
+    generated(table, begun[0], "2.00")
+    table.step(begun[1], Event.NOT_ACCEPTED)
+    with pytest.raises(BudgetReached):
+        table.begin(fourth)
+    table.step(begun[2], Event.NOT_ACCEPTED)
+    with pytest.raises(BudgetReached):
+        table.begin(fourth)
+
+
+def test_what_is_given_back_opens_a_limit_that_was_only_just_met(table: Table) -> None:
+    table.load(row(2), row(3))
+    table = another_run(table, Decimal("0.56"))
+    first, second = table.claim()
+    table.step(table.begin(first), Event.NOT_ACCEPTED)
+    assert table.begin(second).state is State.SUBMITTING
+
+
 def test_the_limit_that_stops_a_submission_is_named(table: Table) -> None:
     table.load(row())
     table = another_run(table, Decimal("0.10"))

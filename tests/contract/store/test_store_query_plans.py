@@ -29,6 +29,9 @@ FOR_EACH_JOB: dict[str, Call] = {
     "claim of a manifest": lambda t: t.store.jobs.claim(
         t.run_id, {State.PENDING}, limit=9, now=t.now, manifests=[1]
     ),
+    "claim of open models": lambda t: t.store.jobs.claim(
+        t.run_id, {State.PENDING}, limit=9, now=t.now, closed=["a", "b"]
+    ),
     "claim what is paid": lambda t: t.claim(*AT_FAL),
     "next due": lambda t: t.store.jobs.next_due({State.PENDING}, now=t.now),
     "next due of a manifest": lambda t: t.store.jobs.next_due(

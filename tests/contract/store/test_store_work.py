@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import Connection
 
-from support.jobtable import NOON, PATHS, PRICE, Table, manifest, row
+from support.jobtable import NOON, PATHS, PRICE, Table, changed, manifest, row
 from tweenbatch.errors import BudgetReached, LeaseLost
 from tweenbatch.records import Billed, Failure, Intent, Job, Outcome
 from tweenbatch.states import FINAL, TRANSITIONS, UNFINISHED, Event, ImpossibleTransition, State
@@ -26,6 +26,15 @@ def test_the_most_urgent_job_is_claimed_first_then_the_oldest(table: Table) -> N
     table.load(row(2), row(3), row(4, priority=1))
     assert table.claim_one().spec.prompt == "prompt 4"
     assert [job.spec.prompt for job in table.claim()] == ["prompt 2", "prompt 3"]
+
+
+def test_jobs_of_a_closed_model_are_passed_over_and_stay_as_they_are(table: Table) -> None:
+    rows = [changed(row(number), endpoint=name) for number, name in enumerate("aabbc", start=2)]
+    table.load(*rows)
+    states, now = [State.PENDING], table.now
+    open_ones = table.store.jobs.claim(table.run_id, states, limit=9, now=now, closed=["a", "c"])
+    assert [job.spec.endpoint for job in open_ones] == ["b", "b"]
+    assert [job.spec.endpoint for job in table.claim()] == ["a", "a", "c"]
 
 
 @pytest.mark.parametrize("state", CLAIMABLE)
@@ -178,6 +187,7 @@ def test_a_claim_passes_by_what_another_claim_has_in_its_hands(table: Table, url
             until=table.now + timedelta(seconds=60),
             manifests=None,
             only=None,
+            closed=(),
         )
         ids = list(connection.execute(*mine).scalars())
         theirs = pool.submit(

@@ -293,7 +293,8 @@ def _changed(answer: Answer, change: Change) -> Answer:
         for name in parents:
             place = _below(place, name)
         place.pop(last, None)
-    return json_answer(data, change.status or answer.status, answer.headers)
+    headers = {**answer.headers, **change.headers}
+    return json_answer(data, change.status or answer.status, headers)
 
 
 def _below(place: Any, name: str) -> Any:

@@ -24,14 +24,16 @@ field                meaning
 ``at`` (reply, reset, close, hang, hold, delay) says when: ``arrival``, before the call had any
 effect (a submission is not accepted), or ``reply``, after its effect and before its answer
 (it was accepted, and will be billed). ``half``, ``drip`` and ``change`` spoil the true answer.
-``mix_up`` answers with the answer of another request. ``deny`` is a key without a permission, or
-with ``endpoint_id`` an account without that model.
+``mix_up`` answers with the answer of another request, ``charge`` bills another sum than the price
+of the clip. ``deny`` is a key without a permission, or with ``endpoint_id`` an account without
+that model.
 
 Pauses (``hold``, ``delay``) add up; of the other faults that match a call, the first in the
 script is played. ``lag``, ``omit`` and ``alias`` choose among the items of the history.
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -183,17 +185,18 @@ class Drip(BaseFault):
 class Change(BaseFault):
     """Edit the true answer: ``set`` and ``drop`` take dotted paths, ``status`` the HTTP code.
 
-    A number in a path is a place in a list: ``items.0.status_code``.
+    ``headers`` are added. A number in a path is a place in a list: ``items.0.status_code``.
     """
 
     do: Literal["change"]
     set: Mapping[str, Any] = {}
     drop: tuple[str, ...] = ()
+    headers: Mapping[str, str] = {}
     status: HttpStatus | None = None
 
 
 class MixUp(BaseFault):
-    """Answer with the result of the account's request that ended last besides this one.
+    """Answer with the status or result of the account's request that ended last besides this one.
 
     ``named`` says whose id stands in ``x-fal-request-id``: that of the ``other`` request, or the
     one that was ``asked`` for, so that only the clip's address tells. Alone, a request is answered
@@ -266,6 +269,13 @@ class Fail(BaseFault):
     retryable: bool | None = None
     announced: bool = True
     billed: bool = False
+
+
+class Charge(BaseFault):
+    """The model makes the clip and charges ``times_usual`` what it costs."""
+
+    do: Literal["charge"]
+    times_usual: Annotated[Decimal, Field(ge=0, le=1000)] = Decimal(2)
 
 
 class Truncate(BaseFault):
@@ -357,6 +367,7 @@ Fault = (
     | Deny
     | Vanish
     | Fail
+    | Charge
     | Truncate
     | Endless
     | Blank
@@ -372,7 +383,7 @@ _ANY = frozenset({"reply", "reset", "close", "hang", "drip", "delay", "hold"})
 _JSON = _ANY | {"half", "change", "deny"}
 _VERBS: Mapping[Call, frozenset[str]] = {
     Call.SUBMIT: _JSON | {"lock"},
-    Call.STATUS: _JSON,
+    Call.STATUS: _JSON | {"mix_up"},
     Call.RESULT: _JSON | {"mix_up"},
     Call.CANCEL: _JSON,
     Call.TOKEN: _JSON,
@@ -380,7 +391,7 @@ _VERBS: Mapping[Call, frozenset[str]] = {
     Call.DOWNLOAD: _ANY | {"truncate", "endless", "blank", "expire", "restrict", "range"},
     Call.HISTORY: _JSON | {"lag", "omit", "alias"},
     Call.PRICING: _JSON,
-    Call.GENERATION: frozenset({"fail", "delay", "hold"}),
+    Call.GENERATION: frozenset({"fail", "charge", "delay", "hold"}),
 }
 
 _FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="do")])

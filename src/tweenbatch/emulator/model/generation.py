@@ -12,7 +12,7 @@ from tweenbatch.emulator.addresses import file_name
 from tweenbatch.emulator.api import validation
 from tweenbatch.emulator.api.exchange import note_deed, pause
 from tweenbatch.emulator.faults.script import Script, Subject
-from tweenbatch.emulator.faults.vocabulary import At, Call, Fail
+from tweenbatch.emulator.faults.vocabulary import At, Call, Charge, Fail
 from tweenbatch.emulator.model import catalog
 from tweenbatch.emulator.model.clip import tiny_clip
 from tweenbatch.emulator.model.rendering import Clip, Drawing, Frame, Studio, UnreadableFrame
@@ -101,7 +101,11 @@ class Generator:
                 request_id=request.request_id,
             )
         )
-        return Outcome(billed_usd=request.price_usd, video_path=file.path)
+        billed_usd = request.price_usd
+        if isinstance(fault, Charge):
+            note_deed(self._ledger, fault, facts)
+            billed_usd *= fault.times_usual
+        return Outcome(billed_usd=billed_usd, video_path=file.path)
 
     async def _take_time(self, request: FalRequest) -> None:
         request.log(self._ledger.now(), "Loading frames")

@@ -1,7 +1,7 @@
 """The same failure on one row after another: a class of failures, found before all are bought.
 
-It counts what is given up, and clips that do not come home; it knows nothing of submissions and
-lanes.
+It counts what is given up, clips that do not come home, and work that broke off; it knows nothing
+of submissions and lanes.
 """
 
 from dataclasses import dataclass, field
@@ -23,11 +23,12 @@ class Streak:
     held: str | None = None
     """Why nothing more should be bought until a clip comes home."""
     _laid_aside: set[int] = field(default_factory=set)
+    _broken_off: set[int] = field(default_factory=set)
 
     @property
     def close_to_its_end(self) -> bool:
         """Tell whether what the next request comes to may matter for the one after it."""
-        return self.limit is not None and (self.limit == 1 or bool(self._jobs))
+        return self.limit is not None and (self.limit == 1 or bool(self._jobs or self._broken_off))
 
     def ended_in(self, outcome: Outcome, job: Job) -> None:
         """Count a row that was given up after its submission; a moderator's refusal says nothing.
@@ -52,11 +53,23 @@ class Streak:
         if self.limit is not None and len(self._laid_aside) >= self.limit:
             self.held = f"{len(self._laid_aside)} clips are made and none can be fetched ({why})"
 
+    def broke_off(self, job: Job, error: Exception) -> str | None:
+        """Count a job whose stage raised what none should; say why no more should be bought.
+
+        Whatever the errors are: together they say that this machine can't do the work.
+        """
+        self._broken_off.add(job.id)
+        count = len(self._broken_off)
+        if self.limit is None or count < self.limit:
+            return None
+        return f"the work on {count} rows in a row broke off ({type(error).__name__}: {error})"
+
     def broken_by_a_clip(self) -> None:
         """Begin anew: a clip came home."""
         self._reason = self.held = None
         self._jobs.clear()
         self._laid_aside.clear()
+        self._broken_off.clear()
 
 
 def _words(failure: Failure, count: int) -> str:

@@ -32,18 +32,24 @@ def claim(
     until: datetime,
     manifests: Collection[int] | None,
     only: Collection[int] | None,
+    closed: Collection[str],
 ) -> Prepared[Update]:
     """Lease jobs that are due, the most urgent first; gives their ids, in no order.
 
     SQLite has no row locks and drops the lock clause: there the whole transaction is alone.
     """
-    named = _named(manifests=manifests, only=only)
-    statement = _claim(state, of_manifests="manifests" in named, of_few="only" in named)
+    named = _named(manifests=manifests, only=only, closed=closed or None)
+    statement = _claim(
+        state,
+        of_manifests="manifests" in named,
+        of_few="only" in named,
+        not_of_all="closed" in named,
+    )
     return statement, {"run": run_id, "most": limit, "now": now, "until": until, **named}
 
 
 @cache
-def _claim(state: State, *, of_manifests: bool, of_few: bool) -> Update:
+def _claim(state: State, *, of_manifests: bool, of_few: bool, not_of_all: bool) -> Update:
     run: BindParameter[int] = bindparam("run")
     now: BindParameter[datetime] = bindparam("now")
     due = (
@@ -59,6 +65,7 @@ def _claim(state: State, *, of_manifests: bool, of_few: bool) -> Update:
             ),
             *asked_for(state, of_manifests=of_manifests),
             *([jobs.c.id.in_(bindparam("only", expanding=True))] if of_few else []),
+            *([jobs.c.endpoint.not_in(bindparam("closed", expanding=True))] if not_of_all else []),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(bindparam("most"))
@@ -130,6 +137,6 @@ def asked_for(state: State, *, of_manifests: bool = False) -> list[ColumnElement
     return [asks] if state is State.PENDING else []
 
 
-def _named(**collections: Collection[int] | None) -> dict[str, Any]:
+def _named(**collections: Collection[int] | Collection[str] | None) -> dict[str, Any]:
     """Return those of the collections that there are, as a statement is told them."""
     return {name: sorted(ids) for name, ids in collections.items() if ids is not None}

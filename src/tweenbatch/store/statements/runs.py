@@ -11,6 +11,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    case,
     false,
     func,
     insert,
@@ -193,6 +194,10 @@ _RESERVE = (
 )
 
 
+_NOT_FREE = or_(attempts.c.billed.is_(None), attempts.c.billed != Billed.NO)
+"""An attempt that is not known to be unbilled."""
+
+
 def reserve(run_id: int, price_usd: Decimal) -> Prepared[Update]:
     """Commit an amount under the run's limit; touches no row where it would pass it."""
     return _RESERVE, {"of_run": run_id, "price": price_usd}
@@ -201,18 +206,46 @@ def reserve(run_id: int, price_usd: Decimal) -> Prepared[Update]:
 def committed_since(since: datetime) -> Select[Decimal | None]:
     """Sum the prices of all attempts begun since then that are not known to be unbilled."""
     return select(type_coerce(func.sum(attempts.c.price_micro), Dollars)).where(
-        attempts.c.started_at >= since,
-        or_(attempts.c.billed.is_(None), attempts.c.billed != Billed.NO),
+        attempts.c.started_at >= since, _NOT_FREE
+    )
+
+
+def charge_more(run_id: int, more_usd: Decimal) -> Update:
+    """Add what fal billed beyond what was reserved; at the run's limit it stays there."""
+    return (
+        update(runs)
+        .where(runs.c.id == run_id)
+        .values(committed_micro=_at_most_the_limit(runs.c.committed_micro + more_usd))
     )
 
 
 def give_back(run_id: int, price_usd: Decimal) -> Update:
-    """Take an amount out of what the run has committed."""
+    """Take an amount out of what the run has committed, once its attempt says that it is free.
+
+    A run that stands at its limit may have been billed beyond it: its attempts are counted anew.
+    """
+    counted = (
+        select(func.coalesce(func.sum(attempts.c.price_micro), 0))
+        .where(attempts.c.run_id == run_id, _NOT_FREE)
+        .scalar_subquery()
+    )
     return (
         update(runs)
         .where(runs.c.id == run_id)
-        .values(committed_micro=runs.c.committed_micro - price_usd)
+        .values(
+            committed_micro=case(
+                (
+                    runs.c.committed_micro == runs.c.max_cost_micro,
+                    _at_most_the_limit(type_coerce(counted, Dollars)),
+                ),
+                else_=runs.c.committed_micro - price_usd,
+            )
+        )
     )
+
+
+def _at_most_the_limit(usd: ColumnElement[Decimal]) -> ColumnElement[Decimal]:
+    return case((usd > runs.c.max_cost_micro, runs.c.max_cost_micro), else_=usd)
 
 
 def _freed(*, now: datetime) -> Update:
