@@ -246,7 +246,7 @@ class Refused(FalError):
         self.error_type = error_type
 
 
-class LaneRefused(FalError):
+class AccountRefused(FalError):
     """fal said no to the account or the key: every submission would fail."""
 
     def __init__(self, message: str, *, http_status: int) -> None:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from tweenbatch.clock import local_day, local_month
 from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT
-from tweenbatch.records import Night, OldFailures, PeriodLimit
+from tweenbatch.records import EarlierFailures, Night, PeriodLimit
 
 ASSUMED_CONCURRENCY = 8
 """What an estimate assumes where the limit of the account has still to be found."""
@@ -69,7 +69,7 @@ class RunSettings(BaseModel):
     """How long after its sending a person takes a submission to have ended; None: it is proven."""
     same_failures: Annotated[int, Field(ge=1)] = DEFAULT_SAME_FAILURES
     keep_going: bool = False
-    old_failures: OldFailures | None = None
+    old_failures: EarlierFailures | None = None
     """Failures of earlier runs that are tried again."""
     connect_to: str | None = None
     rehearse: bool = False

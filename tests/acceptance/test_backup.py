@@ -13,7 +13,7 @@ from support import manifests
 from support.command import Command, until
 from support.fal import Server
 from support.forked import Forked
-from tweenbatch.records import Reach
+from tweenbatch.records import HighWaterMark
 from tweenbatch.store import RunnerLock, Store
 
 RUN = ("run", "manifest.csv", "--yes")
@@ -217,7 +217,7 @@ def test_the_rest_is_paid_for_once_all_that_was_paid_for_must_have_ended(
     lose_the_second_of_two_takes(tweenbatch)
     day_ago = datetime.now(UTC) - timedelta(days=1)
     with RunnerLock(f"sqlite:///{tweenbatch.folder / 'tweenbatch.db'}") as lock:
-        lock.remember(Reach(run_id=1, attempt_id=1, at=day_ago))
+        lock.remember(HighWaterMark(run_id=1, attempt_id=1, at=day_ago))
     later = tweenbatch(*TRUST)
     assert later.returncode == 0, later.stderr
     assert tweenbatch.jobs() == {"succeeded": 2}

@@ -16,7 +16,7 @@ from support.wire import says, wire
 from support.world import World, world
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.fal import Fal
-from tweenbatch.records.result import Result
+from tweenbatch.records.result import RunResult
 from tweenbatch.runner import session
 from tweenbatch.settings import RunSettings
 
@@ -38,7 +38,7 @@ def leads_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return lead
 
 
-async def run(played: World) -> Result:
+async def run(played: World) -> RunResult:
     return await session.run(
         RunSettings(output=played.folder / "videos"),
         store=played.store,

@@ -8,7 +8,7 @@ from support import manifests
 from support.command import Command
 from support.fal import Server
 from tweenbatch import manifest
-from tweenbatch.frames.cache import Memory
+from tweenbatch.frames.cache import FrameCache
 from tweenbatch.manifest import Reading
 from tweenbatch.store import Store
 
@@ -29,7 +29,7 @@ def test_a_wrong_memory_is_found_out_before_anything_is_paid(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 1)
-    later = Memory(now_ns=lambda: time.time_ns() + 10_000_000_000)
+    later = FrameCache(now_ns=lambda: time.time_ns() + 10_000_000_000)
     manifest.read(tweenbatch.folder / "manifest.csv", Reading(memory=later))
     store = Store.open(f"sqlite:///{tweenbatch.folder / 'tweenbatch.db'}")
     store.cache.remember_frames(replace(frame, sha256="f" * 64) for frame in later.new())

@@ -11,7 +11,7 @@ import pytest
 from support.virtual import virtually
 from support.world import World, world
 from tweenbatch.exit_codes import ExitCode
-from tweenbatch.records.result import Result
+from tweenbatch.records.result import RunResult
 
 ROWS = 3
 PRICE = Decimal("0.56")
@@ -79,7 +79,7 @@ class Played:
     """What came of a world: its last run, fal's ledger, and what was said."""
 
     here: World
-    result: Result
+    result: RunResult
     states: dict[str, int]
     accepted: int
     billed_usd: Decimal

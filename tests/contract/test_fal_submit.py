@@ -18,7 +18,7 @@ import pytest
 from support.wire import Behaviour, Seen, answer, drips, says, sends, wire
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
-from tweenbatch.errors import LaneRefused, NotSent, OutcomeUnknown, Refused, UsageError
+from tweenbatch.errors import AccountRefused, NotSent, OutcomeUnknown, Refused, UsageError
 from tweenbatch.fal import Deadlines, Fal
 
 KEY = "canary-key-id:canary-key-secret"
@@ -76,8 +76,8 @@ FAULTS: list[tuple[dict[str, Any], type[Exception], int]] = [
     ({"do": "change", "set": {"request_id": "../../x"}}, OutcomeUnknown, 1),
     ({"do": "change", "set": {"request_id": 7}}, OutcomeUnknown, 1),
     ({"do": "reply", "status": 429}, NotSent, 0),
-    ({"do": "reply", "status": 401}, LaneRefused, 0),
-    ({"do": "lock"}, LaneRefused, 0),
+    ({"do": "reply", "status": 401}, AccountRefused, 0),
+    ({"do": "lock"}, AccountRefused, 0),
     ({"do": "reply", "status": 303, "at": "reply"}, OutcomeUnknown, 1),
     ({"do": "reply", "status": 307, "at": "reply"}, OutcomeUnknown, 1),
     ({"do": "reply", "status": 308}, OutcomeUnknown, 0),
@@ -124,7 +124,7 @@ REFUSES_ONE = (400, 404, 405, 406, 410, 411, 412, 413, 414, 415, 418, 421, 422, 
 def proven_by(status: int, *, fals_own: bool) -> type[Exception]:
     """What an answer proves, as the paper has it: in doubt nothing."""
     if fals_own and status in REFUSES_ALL:
-        return LaneRefused
+        return AccountRefused
     return Refused if fals_own and status in REFUSES_ONE else OutcomeUnknown
 
 
@@ -160,7 +160,7 @@ async def test_a_type_in_the_header_makes_an_answer_fals_own(emulator: Emulator)
     refusal = {"status": 403, "body": "no JSON", "headers": {"X-Fal-Error-Type": "locked"}}
     emulator.add_fault(on="submit", do="reply", **refusal)
     async with fal_at(emulator.url) as fal:
-        with pytest.raises(LaneRefused):
+        with pytest.raises(AccountRefused):
             await fal.submit(O1, ARGUMENTS)
 
 
@@ -329,7 +329,7 @@ async def test_urls_of_another_form_than_expected_are_kept_as_fal_gave_them() ->
 async def test_a_locked_account_is_told_in_fals_own_words(emulator: Emulator) -> None:
     emulator.add_fault(on="submit", do="lock")
     async with fal_at(emulator.url) as fal:
-        with pytest.raises(LaneRefused, match="Exhausted balance") as caught:
+        with pytest.raises(AccountRefused, match="Exhausted balance") as caught:
             await fal.submit(O1, ARGUMENTS)
     assert caught.value.http_status == 403
 

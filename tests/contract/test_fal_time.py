@@ -21,7 +21,7 @@ ARGUMENTS = {"prompt": "Snow melts.", "start_image_url": "https://example.com/a.
 SECOND = timedelta(seconds=1)
 
 
-async def heard(*dates: str | None) -> datetime | None:
+async def read_notes(*dates: str | None) -> datetime | None:
     """Return fal's time after answers with these dates."""
     given = iter(dates)
 
@@ -39,14 +39,14 @@ async def heard(*dates: str | None) -> datetime | None:
 
 async def test_the_time_is_that_of_the_last_answer_that_tells_it() -> None:
     dates = (format_datetime(NOON - timedelta(days=1), usegmt=True), format_datetime(NOON), None)
-    now = await heard(*dates)
+    now = await read_notes(*dates)
     assert now is not None
     assert timedelta(0) <= now - NOON < timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("odd", [None, "", "soon", "Mon, 99 Foo 2026 25:61:00 GMT", "1772366400"])
 async def test_an_answer_that_has_no_date_tells_nothing(odd: str | None) -> None:
-    assert await heard(odd) is None
+    assert await read_notes(odd) is None
 
 
 @pytest.mark.parametrize("ahead", [0.0, 5 * 3600.0, -26 * 3600.0])

@@ -14,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from support import systemd
-from tweenbatch.nights.schedule import Kind, Schedule, units
+from tweenbatch.nights.schedule import Schedule, Scheduler, units
 
 SEEN = "import json, os, sys; print(json.dumps([os.getcwd(), os.environ['KEY'], *sys.argv[1:]]))"
 names = st.one_of(
@@ -34,7 +34,7 @@ def schedule_in(folder: Path, *program: str) -> Schedule:
     )
 
 
-def text_for(kind: Kind, schedule: Schedule) -> str:
+def text_for(kind: Scheduler, schedule: Schedule) -> str:
     """Return the first file, or give the example up where a schedule refuses the name."""
     try:
         return next(iter(units(kind, schedule).files.values()))
@@ -56,13 +56,13 @@ def agent_line(text: str) -> str:
 
 @pytest.mark.parametrize(
     ("kind", "line"),
-    [(Kind.CRON, crontab_line), (Kind.LAUNCHD, agent_line)],
+    [(Scheduler.CRON, crontab_line), (Scheduler.LAUNCHD, agent_line)],
     ids=["cron", "launchd"],
 )
 @given(name=names)
 @settings(max_examples=30, deadline=None)
 def test_a_shell_finds_the_folder_the_key_and_the_job_file(
-    kind: Kind, line: Callable[[str], str], name: str
+    kind: Scheduler, line: Callable[[str], str], name: str
 ) -> None:
     assume("/" not in name and "\0" not in name and name not in {".", ".."})
     with tempfile.TemporaryDirectory() as base:
@@ -86,7 +86,7 @@ def test_systemd_finds_the_folder_the_key_and_the_job_file(name: str) -> None:
     with tempfile.TemporaryDirectory() as base:
         folder = Path(base, name)
         schedule = schedule_in(folder, "/bin/echo")
-        read = systemd.read(text_for(Kind.SYSTEMD, schedule))
+        read = systemd.read(text_for(Scheduler.SYSTEMD, schedule))
         folder.mkdir()
         (folder / "env").touch()
         assert read.words == ("/bin/echo", "run", str(schedule.jobfile))
@@ -97,4 +97,4 @@ def test_systemd_finds_the_folder_the_key_and_the_job_file(name: str) -> None:
 @pytest.mark.parametrize("program", ["/a'b/t", '/a"b/t', "/a$b/t", "/a\\b/t"])
 def test_systemd_is_given_no_program_that_it_would_not_start(program: str) -> None:
     with pytest.raises(ValueError, match="systemd starts nothing that has"):
-        units(Kind.SYSTEMD, schedule_in(Path("/p"), program))
+        units(Scheduler.SYSTEMD, schedule_in(Path("/p"), program))

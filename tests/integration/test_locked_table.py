@@ -22,8 +22,8 @@ from tweenbatch.fal import Fal
 from tweenbatch.files import output
 from tweenbatch.manifest import Reading
 from tweenbatch.records import Job
-from tweenbatch.records.result import Result
-from tweenbatch.recovery.witness import heard
+from tweenbatch.records.result import RunResult
+from tweenbatch.recovery.witness import read_notes
 from tweenbatch.runner import session
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
@@ -45,7 +45,7 @@ class Notices(list[str]):
         self.append(message)
 
 
-def run(folder: Path, fal: Server, notices: Notices) -> Result:
+def run(folder: Path, fal: Server, notices: Notices) -> RunResult:
     source = manifest.read(folder / "manifest.csv", Reading())
     settings = RunSettings(output=folder / "videos", settle=timedelta(0))
     output.check_output(settings.output)
@@ -100,7 +100,7 @@ def test_a_table_that_stays_locked_loses_no_request(tmp_path: Path, fal: Server)
         run(tmp_path, fal, notices)
     witness = tmp_path / "tweenbatch.db.witness"
     accepted = {item["request_id"] for item in fal.ledger()["accepted"]}
-    assert {note.request.request_id for note in heard(witness)} == accepted
+    assert {note.request.request_id for note in read_notes(witness)} == accepted
     assert sum(str(witness) in notice for notice in notices) == 3
     written = witness.read_bytes()
     assert b"prompt number" not in written

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from support.jobtable import NOON
-from tweenbatch.records import Reach
-from tweenbatch.recovery.stale_table import KEPT, doubt, noted_doubt, settled
+from tweenbatch.records import HighWaterMark
+from tweenbatch.recovery.stale_table import KEPT, detect_and_mark, doubt, settled
 from tweenbatch.store import RunnerLock, Store
 
 HOUR = timedelta(hours=1)
-SEEN = Reach(run_id=2, attempt_id=0, at=NOON + HOUR)
+SEEN = HighWaterMark(run_id=2, attempt_id=0, at=NOON + HOUR)
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def test_runs_that_settle_nothing_do_not_make_an_older_table_look_whole(
     store: Store, lock: RunnerLock
 ) -> None:
     lock.remember(SEEN)
-    first = noted_doubt(store, lock, now=NOON + 2 * HOUR)
+    first = detect_and_mark(store, lock, now=NOON + 2 * HOUR)
     assert first is not None
     for _ in range(2):
         begin(store)
-    later = noted_doubt(store, lock, now=NOON + 3 * HOUR)
+    later = detect_and_mark(store, lock, now=NOON + 3 * HOUR)
     assert later is not None
     assert (later.since, later.paid_until) == (NOON, SEEN.at)
     assert (first.since, first.paid_until) == (NOON, SEEN.at)

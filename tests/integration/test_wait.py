@@ -15,8 +15,8 @@ from tweenbatch.fal import Fal, request_of
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Job
 from tweenbatch.stages.listings import Listings
-from tweenbatch.stages.poll_schedule import Looks
-from tweenbatch.stages.poll_timing import Rhythm
+from tweenbatch.stages.poll_schedule import PollScheduler
+from tweenbatch.stages.poll_timing import PollTiming
 from tweenbatch.stages.read_result import RESULT_GRACE
 from tweenbatch.stages.wait import Waiter
 
@@ -27,7 +27,7 @@ def submitted() -> Job:
 
 def waiter(fal: Fal, clock: Jumping) -> Waiter:
     rng = random.Random(7)
-    looks = Looks(clock=clock, rhythm=Rhythm(rng))
+    looks = PollScheduler(clock=clock, rhythm=PollTiming(rng))
     listings = Listings(fal=fal, clock=clock, rng=rng)
     return Waiter(fal=fal, clock=clock, rng=rng, looks=looks, listings=listings)
 

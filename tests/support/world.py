@@ -26,7 +26,7 @@ from tweenbatch.fal import Fal
 from tweenbatch.models import KLING_O1
 from tweenbatch.records import Frame, Job, JobSpec
 from tweenbatch.records.manifest import Manifest, Row
-from tweenbatch.records.result import Result
+from tweenbatch.records.result import RunResult
 from tweenbatch.runner import session
 from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement
 from tweenbatch.settings import RunSettings
@@ -116,7 +116,7 @@ class World:
         agreement: PriceAgreement = AS_KNOWN,
         checks: Checker | None = None,
         **settings: Any,
-    ) -> Result:
+    ) -> RunResult:
         """Run until nothing is left to do, as ``tweenbatch run`` would with these options."""
         url = connect_to or f"http://127.0.0.1:{self.port}"
         return await session.run(

@@ -1,6 +1,6 @@
 import random
 
-from tweenbatch.runner.throttle.gate import PAUSE_CAP_SECONDS, Lane
+from tweenbatch.runner.throttle.gate import PAUSE_CAP_SECONDS, SubmissionGate
 
 
 class Hands:
@@ -13,9 +13,9 @@ class Hands:
         return self.at
 
 
-def lane() -> tuple[Lane, Hands]:
+def lane() -> tuple[SubmissionGate, Hands]:
     hands = Hands()
-    return Lane(monotonic=hands, rng=random.Random(7)), hands
+    return SubmissionGate(monotonic=hands, rng=random.Random(7)), hands
 
 
 def test_an_open_lane_has_room_for_everything() -> None:

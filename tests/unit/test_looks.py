@@ -5,16 +5,16 @@ import random
 from datetime import UTC, datetime
 
 from support.virtual import VirtualClock, virtually
-from tweenbatch.stages.poll_schedule import Looks
-from tweenbatch.stages.poll_timing import Rhythm
+from tweenbatch.stages.poll_schedule import PollScheduler
+from tweenbatch.stages.poll_timing import PollTiming
 
 
-def schedule() -> Looks:
+def schedule() -> PollScheduler:
     clock = VirtualClock(datetime(2026, 3, 1, tzinfo=UTC))
-    return Looks(clock=clock, rhythm=Rhythm(random.Random(1)))
+    return PollScheduler(clock=clock, rhythm=PollTiming(random.Random(1)))
 
 
-async def seen_at(looks: Looks, seconds: float, seen: list[tuple[float, float]]) -> None:
+async def seen_at(looks: PollScheduler, seconds: float, seen: list[tuple[float, float]]) -> None:
     await looks.due(lambda: seconds)
     seen.append((seconds, looks.clock.monotonic()))
 

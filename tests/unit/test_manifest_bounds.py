@@ -12,10 +12,10 @@ from pyarrow import parquet
 
 from support import bombs, workbooks
 from tweenbatch.errors import MOST_CHARS_SHOWN, ManifestError, Problem
-from tweenbatch.frames.cache import Memory
+from tweenbatch.frames.cache import FrameCache
 from tweenbatch.manifest import Reading, read, read_all
 from tweenbatch.manifest.formats.bounds import MAX_COLUMNS, MAX_PROBLEMS
-from tweenbatch.records import SeenFrame
+from tweenbatch.records import CachedFrame
 
 A, B = "https://example.com/a.png", "https://example.com/b.png"
 HEAD = ["prompt", "start_image", "end_image"]
@@ -161,14 +161,16 @@ def test_a_long_text_is_shown_with_its_start_and_its_end() -> None:
 def test_a_fault_of_ours_in_one_file_is_told_of_that_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def recall(paths: Iterable[str]) -> Mapping[str, SeenFrame]:
+    def recall(paths: Iterable[str]) -> Mapping[str, CachedFrame]:
         raise RuntimeError(str(list(paths)))
 
     for name, frame in (("a.csv", "a.png"), ("b.csv", A)):
         (tmp_path / name).write_text(f"{','.join(HEAD)}\nx,{frame},{frame}\n")
         (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(ManifestError) as raised:
-        read_all([tmp_path / "a.csv", tmp_path / "b.csv"], Reading(memory=Memory(recall=recall)))
+        read_all(
+            [tmp_path / "a.csv", tmp_path / "b.csv"], Reading(memory=FrameCache(recall=recall))
+        )
     assert raised.value.path == tmp_path / "a.csv"
     assert raised.value.others == ()
     (problem,) = raised.value.problems
@@ -180,14 +182,14 @@ def test_a_fault_of_ours_in_one_file_is_told_of_that_file(
 def test_what_is_wrong_with_the_machine_is_not_told_of_a_file(
     tmp_path: Path, failure: Exception
 ) -> None:
-    def recall(paths: Iterable[str]) -> Mapping[str, SeenFrame]:
+    def recall(paths: Iterable[str]) -> Mapping[str, CachedFrame]:
         del paths
         raise failure
 
     (tmp_path / "a.csv").write_text(f"{','.join(HEAD)}\nx,a.png,a.png\n")
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(type(failure)):
-        read_all([tmp_path / "a.csv"], Reading(memory=Memory(recall=recall)))
+        read_all([tmp_path / "a.csv"], Reading(memory=FrameCache(recall=recall)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="others refuse such names themselves")

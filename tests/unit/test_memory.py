@@ -12,11 +12,11 @@ from PIL import Image
 from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
-from tweenbatch.frames.cache import LOOKER, TICK_NS, Memory
+from tweenbatch.frames.cache import INSPECTOR_VERSION, TICK_NS, FrameCache
 from tweenbatch.frames.inspect import FrameFacts
 from tweenbatch.frames.look import Look
 from tweenbatch.manifest import Reading
-from tweenbatch.records import SeenFrame
+from tweenbatch.records import CachedFrame
 from tweenbatch.records.manifest import Manifest
 
 SECOND = 1_000_000_000
@@ -27,11 +27,11 @@ class Desk:
     """A manifest of two frames, and what was remembered of them."""
 
     path: Path
-    kept: dict[str, SeenFrame] = field(default_factory=dict)
+    kept: dict[str, CachedFrame] = field(default_factory=dict)
     looks: int = 0
     asked: list[str] = field(default_factory=list)
 
-    def recall(self, paths: Iterable[str]) -> Mapping[str, SeenFrame]:
+    def recall(self, paths: Iterable[str]) -> Mapping[str, CachedFrame]:
         self.asked = list(paths)
         return {path: self.kept[path] for path in self.asked if path in self.kept}
 
@@ -41,11 +41,11 @@ class Desk:
     def looked_at(self) -> None:
         """Nobody waits for it here."""
 
-    def memory(self, *, after_ns: int = 10 * SECOND) -> Memory:
+    def memory(self, *, after_ns: int = 10 * SECOND) -> FrameCache:
         """Return a memory that looks so long after the last change of the frames."""
         files = [path.stat() for path in self.path.parent.glob("*.png")]
         latest = max(max(file.st_mtime_ns, file.st_ctime_ns) for file in files)
-        return Memory(recall=self.recall, watcher=self, now_ns=lambda: latest + after_ns)
+        return FrameCache(recall=self.recall, watcher=self, now_ns=lambda: latest + after_ns)
 
     def read(self, *, after_ns: int = 10 * SECOND, **reading: Any) -> tuple[Manifest, int]:
         """Read, remember, and tell how many frames were really looked at."""
@@ -162,7 +162,7 @@ def test_a_damaged_frame_is_never_remembered(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"looker": LOOKER + 1},
+        {"looker": INSPECTOR_VERSION + 1},
         {"facts": {}},
         {"facts": {"look": {}, "bytes": 1, "format": "PNG"}},
     ],
@@ -219,7 +219,7 @@ def test_a_path_that_no_table_holds_is_not_asked_for(desk: Desk, name: str) -> N
 
 def test_whoever_changes_what_a_look_finds_changes_the_number_of_the_looker() -> None:
     found = [each.name for kind in (FrameFacts, Look) for each in fields(kind)]
-    assert {LOOKER: found} == {
+    assert {INSPECTOR_VERSION: found} == {
         1: [
             *("sha256", "bytes", "format", "width", "height", "content_type"),
             *("turned", "transparent", "cmyk", "deep", "animated", "tiny"),

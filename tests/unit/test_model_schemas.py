@@ -11,7 +11,7 @@ from tweenbatch.emulator.api.openapi import openapi
 from tweenbatch.emulator.model import catalog
 from tweenbatch.manifest import columns
 from tweenbatch.models import ENDPOINTS, KLING_O1
-from tweenbatch.models.parameter import Kind
+from tweenbatch.models.parameter import ParameterKind
 from tweenbatch.models.schema import OWN_COLUMNS, SchemaUseless, endpoint_of
 
 NEW = "fal-ai/new-model/transition"
@@ -83,7 +83,7 @@ def test_an_endpoint_that_nobody_knew_is_read_with_all_that_it_takes() -> None:
     assert set(read.parameters) == {"size", "frames", "strength", "sound", "style"}
     size, frames, strength = (read.parameters[name] for name in ("size", "frames", "strength"))
     assert (size.allowed, size.default, size.required) == (("s", "m"), "m", False)
-    assert (frames.kind, frames.minimum, frames.required) == (Kind.WHOLE, Decimal(8), True)
+    assert (frames.kind, frames.minimum, frames.required) == (ParameterKind.WHOLE, Decimal(8), True)
     assert (strength.minimum, strength.maximum) == (Decimal(0), Decimal("1.5"))
     assert read.parameters["sound"].default == "true"
     assert read.parameters["style"].max_chars == 20
@@ -192,7 +192,7 @@ def test_schemas_are_read_in_all_their_spellings() -> None:
     speed = made.parameters["speed"]
     assert (speed.allowed, speed.default, speed.spelled("1.0", of="it")) == (("0.5", "1"), "1", "1")
     assert made.parameters["style"].allowed == ("a", "b")
-    assert made.parameters["frames"].kind is Kind.WHOLE
+    assert made.parameters["frames"].kind is ParameterKind.WHOLE
     assert made.parameters["fixed"].allowed == ("x",)
 
 

@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from tweenbatch.planning.other_tables import slip_of
-from tweenbatch.planning.table_memory import MOST_NOTES, Note, TableMemory
+from tweenbatch.planning.table_memory import MOST_NOTES, TableMemory, UsedTable
 from tweenbatch.store import Store
 from tweenbatch.store.elsewhere import tables_in, without_password
 
@@ -78,8 +78,8 @@ def test_no_password_is_kept(url: str) -> None:
     assert without_password(url) == "postgresql://ann@host:5432/films?sslmode=require"
 
 
-def note(name: str, table: str = "sqlite:///t.db", sha256: str = "a") -> Note:
-    return Note(manifest=name, sha256=sha256, table=table, at="2026-11-30T00:00:00+00:00")
+def note(name: str, table: str = "sqlite:///t.db", sha256: str = "a") -> UsedTable:
+    return UsedTable(manifest=name, sha256=sha256, table=table, at="2026-11-30T00:00:00+00:00")
 
 
 def test_a_manifest_is_known_by_its_path_or_by_its_bytes_the_last_table_first(

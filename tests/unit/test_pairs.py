@@ -15,7 +15,7 @@ from tweenbatch import manifest
 from tweenbatch.errors import UsageError
 from tweenbatch.files import names as filenames
 from tweenbatch.manifest import Reading, pairs
-from tweenbatch.manifest.pairs import KeyFrame, Pair, Wish
+from tweenbatch.manifest.pairs import KeyFrame, Pair, PairsRequest
 
 
 def drawn(folder: Path, *names: str) -> list[Path]:
@@ -29,7 +29,7 @@ def drawn(folder: Path, *names: str) -> list[Path]:
 
 def made(folder: Path, *names: str, keep_order: bool = True, **wish: object) -> list[Pair]:
     images = pairs.key_frames([str(folder / name) for name in names], keep_order=keep_order)
-    return pairs.make(images, Wish(**wish), folder=folder)  # type: ignore[arg-type]
+    return pairs.make(images, PairsRequest(**wish), folder=folder)  # type: ignore[arg-type]
 
 
 def images(*names: str) -> list[KeyFrame]:
@@ -145,7 +145,7 @@ def test_a_name_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_fewer_than_two_frames_make_no_transition(count: int) -> None:
     with pytest.raises(UsageError, match=f"{count} key frame.*needs two"):
-        pairs.make(images("a.png")[:count], Wish(), folder=Path())
+        pairs.make(images("a.png")[:count], PairsRequest(), folder=Path())
 
 
 def test_two_neighbours_that_are_one_file_are_refused_with_their_places(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_loop_over_frames_that_close_it_already_is_refused(tmp_path: Path) -> 
 def test_the_prompt_names_frames_and_counts() -> None:
     (row, _) = pairs.make(
         images("dawn.png", "noon.png", "dusk.png"),
-        Wish(prompt="{n:02} of {total}: {start} → {end} in {{braces}}"),
+        PairsRequest(prompt="{n:02} of {total}: {start} → {end} in {{braces}}"),
         folder=Path(),
     )
     assert row.prompt == "01 of 2: dawn → noon in {braces}"
@@ -182,18 +182,18 @@ def test_the_prompt_names_frames_and_counts() -> None:
 )
 def test_a_prompt_with_anything_else_in_braces_is_refused(prompt: str) -> None:
     with pytest.raises(UsageError, match=r"known are \{start\}, \{end\}, \{n\}, \{total\}"):
-        pairs.make(images("a.png", "b.png"), Wish(prompt=prompt), folder=Path())
+        pairs.make(images("a.png", "b.png"), PairsRequest(prompt=prompt), folder=Path())
 
 
 @pytest.mark.parametrize(("prompt", "said"), [("", "row 1 is empty"), ("x" * 2501, "at most 2500")])
 def test_a_prompt_that_fal_would_refuse_is_refused(prompt: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        pairs.make(images("a.png", "b.png"), Wish(prompt=prompt), folder=Path())
+        pairs.make(images("a.png", "b.png"), PairsRequest(prompt=prompt), folder=Path())
 
 
 def test_a_length_that_the_model_does_not_make_is_refused() -> None:
     with pytest.raises(UsageError, match="--duration is 7; Kling O1 allows"):
-        pairs.make(images("a.png", "b.png"), Wish(duration="7"), folder=Path())
+        pairs.make(images("a.png", "b.png"), PairsRequest(duration="7"), folder=Path())
 
 
 def test_frames_with_one_stem_are_told_apart_by_their_folders(tmp_path: Path) -> None:
@@ -219,14 +219,14 @@ def test_frames_with_one_stem_in_one_folder_are_told_apart_by_their_suffixes(
     )
 )
 def test_names_are_safe_and_unique_whatever_the_frames_are_called(stems: list[str]) -> None:
-    rows = pairs.make(images(*(f"f/{stem}x.png" for stem in stems)), Wish(), folder=Path())
+    rows = pairs.make(images(*(f"f/{stem}x.png" for stem in stems)), PairsRequest(), folder=Path())
     names = [row.name for row in rows]
     assert len({name.lower() for name in names}) == len(names)
     assert all(filenames.slug(name) == name for name in names)
 
 
 def test_names_sort_as_the_rows_do_however_many_there_are() -> None:
-    rows = pairs.make(images(*(f"{n}.png" for n in range(1_200))), Wish(), folder=Path())
+    rows = pairs.make(images(*(f"{n}.png" for n in range(1_200))), PairsRequest(), folder=Path())
     assert sorted(row.name for row in rows) == [row.name for row in rows]
 
 
@@ -237,14 +237,16 @@ def test_paths_are_seen_from_the_manifest_where_they_lie_near(tmp_path: Path) ->
         tmp_path, "project/jobs/in/a.png", "project/frames/b.png", "far/c.png"
     )
     found = pairs.key_frames([str(each) for each in (inside, beside, far)], keep_order=True)
-    first, second = pairs.make(found, Wish(), folder=home)
+    first, second = pairs.make(found, PairsRequest(), folder=home)
     assert (first.start_image, first.end_image) == ("in/a.png", "../frames/b.png")
     assert second.end_image == str(far)
     assert pairs.outside(found, home / "manifest.csv") == [far.parent]
 
 
 def test_a_path_that_readers_would_take_for_another_is_marked(tmp_path: Path) -> None:
-    (row,) = pairs.make(images(f"{tmp_path}/~a.png", f"{tmp_path}/ b.png"), Wish(), folder=tmp_path)
+    (row,) = pairs.make(
+        images(f"{tmp_path}/~a.png", f"{tmp_path}/ b.png"), PairsRequest(), folder=tmp_path
+    )
     assert (row.start_image, row.end_image) == (f"{tmp_path}/~a.png", "./ b.png")
 
 
@@ -252,7 +254,7 @@ def test_a_path_that_readers_would_take_for_another_is_marked(tmp_path: Path) ->
     "prompt", ['says "hi", then', "sleeps\nand wakes", "lone\rreturn", "both\r\nof them"]
 )
 def test_what_is_written_survives_every_quote_comma_and_line_break(prompt: str) -> None:
-    rows = pairs.make(images("a,b.png", 'c"d.png'), Wish(prompt=prompt), folder=Path())
+    rows = pairs.make(images("a,b.png", 'c"d.png'), PairsRequest(prompt=prompt), folder=Path())
     file = io.StringIO(newline="")
     pairs.write(rows, file)
     (read,) = csv.DictReader(io.StringIO(file.getvalue(), newline=""))
@@ -270,7 +272,7 @@ def test_braces_in_a_prompt_are_not_taken_for_places_to_fill_in(tmp_path: Path) 
 
 
 def test_a_text_that_a_spreadsheet_would_take_for_a_formula_is_guarded() -> None:
-    rows = pairs.make(images("=1.png", "b.png"), Wish(prompt="=2+2"), folder=Path())
+    rows = pairs.make(images("=1.png", "b.png"), PairsRequest(prompt="=2+2"), folder=Path())
     file = io.StringIO()
     pairs.write(rows, file)
     (read,) = csv.DictReader(io.StringIO(file.getvalue()))
@@ -280,7 +282,7 @@ def test_a_text_that_a_spreadsheet_would_take_for_a_formula_is_guarded() -> None
 def test_a_manifest_that_is_there_is_only_written_over_with_force(tmp_path: Path) -> None:
     target = tmp_path / "manifest.csv"
     target.write_text("mine")
-    rows = pairs.make(images("a.png", "b.png"), Wish(), folder=Path())
+    rows = pairs.make(images("a.png", "b.png"), PairsRequest(), folder=Path())
     with pytest.raises(UsageError, match="is there already; add --force"):
         pairs.write_file(rows, target, force=False)
     assert target.read_text() == "mine"
@@ -290,6 +292,6 @@ def test_a_manifest_that_is_there_is_only_written_over_with_force(tmp_path: Path
 
 
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    rows = pairs.make(images("a.png", "b.png"), Wish(), folder=Path())
+    rows = pairs.make(images("a.png", "b.png"), PairsRequest(), folder=Path())
     with pytest.raises(UsageError, match="there is no such folder"):
         pairs.write_file(rows, tmp_path / "gone" / "manifest.csv", force=False)

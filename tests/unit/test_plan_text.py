@@ -7,7 +7,7 @@ import pytest
 
 from support.jobtable import row
 from tweenbatch.planning.estimate import estimate
-from tweenbatch.records import Took
+from tweenbatch.records import ClipDuration
 from tweenbatch.records.plan import Estimate, Group, Plan, PlannedRow
 from tweenbatch.report import plan as planned
 from tweenbatch.report import text
@@ -31,23 +31,23 @@ def test_a_time_is_as_exact_as_an_estimate_can_be(seconds: float, said: str) -> 
     assert text.span(seconds) == said
 
 
-def guess(clips: int, *took: Took, concurrency: int = 8) -> Estimate:
+def guess(clips: int, *took: ClipDuration, concurrency: int = 8) -> Estimate:
     return estimate(clips, endpoints={"kling"}, latest=took, concurrency=concurrency)
 
 
 def test_the_median_tells_the_pace_whatever_one_clip_took_overnight() -> None:
-    took = [Took(endpoint="kling", seconds=each) for each in (118, 110, 30_000)]
+    took = [ClipDuration(endpoint="kling", seconds=each) for each in (118, 110, 30_000)]
     assert planned.time_it_takes(guess(100, *took)) == (
         "about 25 min at 8 at a time (clips took 118 s lately)"
     )
 
 
 def test_a_few_clips_take_no_less_than_one() -> None:
-    assert guess(1, Took(endpoint="kling", seconds=100)).low_seconds == 100
+    assert guess(1, ClipDuration(endpoint="kling", seconds=100)).low_seconds == 100
 
 
 def test_clips_of_another_model_tell_nothing() -> None:
-    assert guess(8, Took(endpoint="veo", seconds=1)).clips_seen == 0
+    assert guess(8, ClipDuration(endpoint="veo", seconds=1)).clips_seen == 0
 
 
 def plan_of(*reasons: str, count: int = 1) -> list[str]:

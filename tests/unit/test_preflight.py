@@ -15,7 +15,7 @@ from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
 from tweenbatch.frames import look as pictures
 from tweenbatch.frames import warnings as concerns
-from tweenbatch.frames.warnings import Kind
+from tweenbatch.frames.warnings import WarningKind
 from tweenbatch.manifest import Reading
 from tweenbatch.manifest.near_duplicates import bare_words
 from tweenbatch.records.manifest import Manifest
@@ -219,7 +219,7 @@ def test_an_address_that_each_export_makes_anew_is_warned_of_once(
 ) -> None:
     rows = [row(address, "https://example.com/b.png", prompt=f"prompt {n}") for n in range(3)]
     (found,) = read(folder, *rows).warnings
-    assert (found.kind, found.row, found.column) == (Kind.ADDRESS_ENDS, 2, "start_image")
+    assert (found.kind, found.row, found.column) == (WarningKind.ADDRESS_ENDS, 2, "start_image")
     assert "the next export has another one" in found.message
     assert "(and 2 more rows)" in found.message
 

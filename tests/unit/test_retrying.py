@@ -11,8 +11,8 @@ import pytest
 
 import tweenbatch
 from tweenbatch.errors import (
+    AccountRefused,
     Answered,
-    LaneRefused,
     NotSent,
     OutcomeUnknown,
     Unintelligible,
@@ -74,10 +74,10 @@ async def test_trouble_of_the_moment_is_tried_again(error: Exception) -> None:
     "error",
     [
         *(answered(status) for status in (400, 401, 403, 404, 409, 410, 422, 499)),
-        Unintelligible("x"), NotSent("x"), OutcomeUnknown("x"), LaneRefused("x", http_status=403),
-        ValueError("x"), asyncio.CancelledError(),
+        *(Unintelligible("x"), NotSent("x"), OutcomeUnknown("x"), ValueError("x")),
+        *(AccountRefused("x", http_status=403), asyncio.CancelledError()),
     ],
-)  # fmt: skip
+)
 async def test_all_else_is_raised_at_once(error: BaseException) -> None:
     call, clock = Call(error), FakeClock()
     with pytest.raises(type(error)):

@@ -4,8 +4,8 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
-from tweenbatch.runner.throttle.adaptive_limit import Window
-from tweenbatch.runner.throttle.gate import Lane
+from tweenbatch.runner.throttle.adaptive_limit import AdaptiveLimit
+from tweenbatch.runner.throttle.gate import SubmissionGate
 from tweenbatch.runner.throttle.slots import MOST_AHEAD, Slots
 
 
@@ -18,8 +18,8 @@ class Door:
     slots: Slots = field(init=False)
 
     def __post_init__(self) -> None:
-        lane = Lane(monotonic=lambda: self.at, rng=random.Random(1))
-        window = Window(most=48, fixed=2)
+        lane = SubmissionGate(monotonic=lambda: self.at, rng=random.Random(1))
+        window = AdaptiveLimit(most=48, fixed=2)
         self.slots = Slots(window=window, lane=lane, over=lambda _: self.over)
 
     async def stand(self, number: int) -> "asyncio.Task[bool]":
@@ -101,7 +101,7 @@ def test_a_bounded_number_is_made_ready_ahead() -> None:
     door = Door()
     assert door.slots.room(preparing=0) == 4
     assert door.slots.room(preparing=4) == 0
-    many = Slots(window=Window(most=500, fixed=500), lane=door.slots.lane)
+    many = Slots(window=AdaptiveLimit(most=500, fixed=500), lane=door.slots.lane)
     many.taken = set(range(500))
     assert many.room(preparing=0) == MOST_AHEAD
     many.ahead = False
@@ -109,7 +109,7 @@ def test_a_bounded_number_is_made_ready_ahead() -> None:
 
 
 def test_jobs_are_made_ready_by_the_handful_while_all_slots_are_taken() -> None:
-    slots = Slots(window=Window(most=40, fixed=40), lane=Door().slots.lane)
+    slots = Slots(window=AdaptiveLimit(most=40, fixed=40), lane=Door().slots.lane)
     slots.taken = set(range(40))
     assert slots.room(preparing=MOST_AHEAD // 2 + 1) == 0
     assert slots.room(preparing=MOST_AHEAD // 2) == MOST_AHEAD // 2

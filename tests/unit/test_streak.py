@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from support.jobs import job
 from tweenbatch.records import Failure, Outcome
-from tweenbatch.runner.throttle.failure_streak import Streak
+from tweenbatch.runner.throttle.failure_streak import FailureStreak
 from tweenbatch.states import Event, State
 
 BROKEN = Outcome(
@@ -13,13 +13,13 @@ BROKEN = Outcome(
 )
 
 
-def given_up(streak: Streak, *ids: int, outcome: Outcome = BROKEN) -> None:
+def given_up(streak: FailureStreak, *ids: int, outcome: Outcome = BROKEN) -> None:
     for number in ids:
-        streak.ended_in(outcome, job(number, state=State.SUBMITTED))
+        streak.record_failure(outcome, job(number, state=State.SUBMITTED))
 
 
 def test_so_many_rows_in_a_row_stop_the_run_with_the_words_of_the_last() -> None:
-    streak = Streak(3)
+    streak = FailureStreak(3)
     given_up(streak, 1, 2)
     assert streak.stop is None
     given_up(streak, 3)
@@ -27,15 +27,15 @@ def test_so_many_rows_in_a_row_stop_the_run_with_the_words_of_the_last() -> None
 
 
 def test_a_clip_in_between_begins_the_count_anew() -> None:
-    streak = Streak(2)
+    streak = FailureStreak(2)
     given_up(streak, 1)
-    streak.broken_by_a_clip()
+    streak.reset()
     given_up(streak, 2)
     assert streak.stop is None
 
 
 def test_another_failure_in_between_begins_the_count_anew() -> None:
-    streak = Streak(2)
+    streak = FailureStreak(2)
     given_up(streak, 1)
     other = Outcome(event=Event.GAVE_UP, failure=Failure(type="missing", message=""))
     given_up(streak, 2, outcome=other)
@@ -44,42 +44,42 @@ def test_another_failure_in_between_begins_the_count_anew() -> None:
 
 
 def test_one_row_that_fails_again_and_again_is_one_row() -> None:
-    streak = Streak(2)
+    streak = FailureStreak(2)
     given_up(streak, 1, 1, 1)
     assert streak.stop is None
 
 
 def test_refusals_by_a_moderator_stop_only_their_rows() -> None:
-    streak = Streak(2)
+    streak = FailureStreak(2)
     refusal = Failure(type="content_policy_violation", message="No.", http_status=422)
     given_up(streak, 1, 2, 3, outcome=Outcome(event=Event.GAVE_UP, failure=refusal))
     assert streak.stop is None
 
 
 def test_failures_that_are_tried_again_and_rows_never_bought_are_not_counted() -> None:
-    streak = Streak(1)
+    streak = FailureStreak(1)
     given_up(streak, 1, outcome=replace(BROKEN, event=Event.RETRY))
-    streak.ended_in(BROKEN, job(2, state=State.PENDING))
+    streak.record_failure(BROKEN, job(2, state=State.PENDING))
     assert streak.stop is None
 
 
 def test_without_a_limit_the_run_keeps_going() -> None:
-    streak = Streak(None)
+    streak = FailureStreak(None)
     given_up(streak, *range(1, 100))
     assert streak.stop is None
 
 
 def test_work_that_breaks_off_is_counted_until_a_clip_comes_home() -> None:
-    streak = Streak(2)
+    streak = FailureStreak(2)
     assert streak.broke_off(job(1), RuntimeError("no symbol")) is None
     assert streak.broke_off(job(1), RuntimeError("no symbol")) is None, "one row is one row"
     assert streak.close_to_its_end
-    streak.broken_by_a_clip()
+    streak.reset()
     assert streak.broke_off(job(2), RuntimeError("no symbol")) is None
     stop = streak.broke_off(job(3), ValueError("no codec"))
     assert stop == "the work on 2 rows in a row broke off (ValueError: no codec)"
 
 
 def test_whoever_keeps_going_is_stopped_by_no_work_that_breaks_off() -> None:
-    streak = Streak(None)
+    streak = FailureStreak(None)
     assert all(streak.broke_off(job(each), RuntimeError()) is None for each in range(9))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tweenbatch.store.thread import MOST_TOGETHER, TableThread
+from tweenbatch.store.thread import MOST_TOGETHER, StoreThread
 
 
 class Recorder:
@@ -39,7 +39,7 @@ def fail(message: str) -> None:
 
 async def test_calls_that_wait_at_the_same_time_go_together_in_their_order() -> None:
     store, order = Recorder(), list[int]()
-    table = TableThread(store.group_commit)
+    table = StoreThread(store.group_commit)
     gate, at_the_gate = threading.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -61,7 +61,7 @@ async def test_calls_that_wait_at_the_same_time_go_together_in_their_order() -> 
 
 async def test_what_comes_first_does_not_wait_for_what_was_there_before() -> None:
     store, order = Recorder(), list[str]()
-    table = TableThread(store.group_commit)
+    table = StoreThread(store.group_commit)
     waiting = [asyncio.create_task(table(order.append, name)) for name in "ab"]
     hurried = [asyncio.create_task(table.first(order.append, name)) for name in "cd"]
     await asyncio.gather(*waiting, *hurried)
@@ -71,7 +71,7 @@ async def test_what_comes_first_does_not_wait_for_what_was_there_before() -> Non
 
 
 async def test_each_caller_hears_of_its_own_call_only() -> None:
-    table = TableThread(Recorder().group_commit)
+    table = StoreThread(Recorder().group_commit)
     told = await asyncio.gather(
         *(table(abs, -1), table(fail, "mine"), table(abs, -3)), return_exceptions=True
     )
@@ -82,7 +82,7 @@ async def test_each_caller_hears_of_its_own_call_only() -> None:
 async def test_a_commit_that_failed_is_heard_by_all() -> None:
     store = Recorder()
     store.trouble = OSError("the disk is full")
-    table = TableThread(store.group_commit)
+    table = StoreThread(store.group_commit)
     told = await asyncio.gather(*(table(abs, -n) for n in range(3)), return_exceptions=True)
     assert told == [store.trouble] * 3
     table.close()
@@ -90,7 +90,7 @@ async def test_a_commit_that_failed_is_heard_by_all() -> None:
 
 async def test_many_calls_make_more_than_one_group_and_none_is_lost() -> None:
     store = Recorder()
-    table = TableThread(store.group_commit)
+    table = StoreThread(store.group_commit)
     numbers = range(2 * MOST_TOGETHER + 3)
     assert await asyncio.gather(*(table(abs, -n) for n in numbers)) == list(numbers)
     assert store.groups == [MOST_TOGETHER, MOST_TOGETHER, 3]
@@ -99,7 +99,7 @@ async def test_many_calls_make_more_than_one_group_and_none_is_lost() -> None:
 
 async def test_a_caller_that_is_cancelled_leaves_and_its_call_is_carried_out() -> None:
     order: list[str] = []
-    table = TableThread(Recorder().group_commit)
+    table = StoreThread(Recorder().group_commit)
     leaving = asyncio.create_task(table(order.append, "of one that left"))
     await asyncio.sleep(0)
     leaving.cancel()
@@ -112,7 +112,7 @@ async def test_a_caller_that_is_cancelled_leaves_and_its_call_is_carried_out() -
 
 async def test_closing_carries_out_what_was_asked_for_and_takes_no_more() -> None:
     order: list[int] = []
-    table = TableThread(Recorder().group_commit)
+    table = StoreThread(Recorder().group_commit)
     calls = [partial(order.append, n) for n in range(MOST_TOGETHER + 1)]
     asked = [asyncio.create_task(table(call)) for call in calls]
     asked.append(asyncio.create_task(table.first(order.append, -1)))

@@ -73,7 +73,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_clip_is_measured(tmp_path: Path) -> None:
     clip = video.probe(encode(tmp_path / "clip.mp4"))
-    assert clip == video.Clip(seconds=0.5, width=96, height=64, frames=12, fps=24.0, codec="h264")
+    assert clip == video.ClipFacts(
+        seconds=0.5, width=96, height=64, frames=12, fps=24.0, codec="h264"
+    )
 
 
 def test_sound_that_lasts_longer_does_not_count(tmp_path: Path) -> None:

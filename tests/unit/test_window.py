@@ -3,29 +3,29 @@ from math import inf
 import pytest
 
 from tweenbatch.records import Phase
-from tweenbatch.runner.throttle.adaptive_limit import PATIENCE_SECONDS, Window
+from tweenbatch.runner.throttle.adaptive_limit import PATIENCE_SECONDS, AdaptiveLimit
 
 
-def fill(window: Window, *, now: float) -> None:
+def fill(window: AdaptiveLimit, *, now: float) -> None:
     """Submit as many as the window lets, one after the other."""
     first = len(numbers(window)) + 1
     for number in range(first, window.width + 1):
         window.accepted(number, at=now + number / 1000, now=now + number / 1000)
 
 
-def numbers(window: Window) -> list[int]:
+def numbers(window: AdaptiveLimit) -> list[int]:
     return [number for number in range(1, 200) if window.knows(number)]
 
 
-def scouted(window: Window, *, slots: int, now: float) -> None:
+def scouted(window: AdaptiveLimit, *, slots: int, now: float) -> None:
     """Let fal, which runs so many at once, answer the looks at all requests."""
     for place, number in enumerate(numbers(window)):
         phase = Phase.RUNNING if place < slots else Phase.QUEUED
         window.looked(number, phase, now=now)
 
 
-def grown(slots: int, *, most: int = 48) -> Window:
-    window, now = Window(most=most), 0.0
+def grown(slots: int, *, most: int = 48) -> AdaptiveLimit:
+    window, now = AdaptiveLimit(most=most), 0.0
     for _ in range(10):
         fill(window, now=now)
         now += PATIENCE_SECONDS + 1.0
@@ -34,7 +34,7 @@ def grown(slots: int, *, most: int = 48) -> Window:
 
 
 def test_the_window_begins_small_and_doubles_while_none_waits() -> None:
-    window = Window(most=48)
+    window = AdaptiveLimit(most=48)
     widths = [window.width]
     for _ in range(3):
         fill(window, now=float(len(widths)))
@@ -47,7 +47,7 @@ def test_the_window_begins_small_and_doubles_while_none_waits() -> None:
 
 
 def test_those_that_were_accepted_at_one_instant_count_as_well() -> None:
-    window = Window(most=48)
+    window = AdaptiveLimit(most=48)
     for number in range(1, window.width + 1):
         window.accepted(number, at=0.0, now=0.0)
     assert window.scout is not None
@@ -57,7 +57,7 @@ def test_those_that_were_accepted_at_one_instant_count_as_well() -> None:
 
 def test_it_never_passes_what_may_be_in_flight() -> None:
     assert grown(1000, most=20).width == 20
-    assert Window(most=3).width == 3
+    assert AdaptiveLimit(most=3).width == 3
 
 
 def test_it_settles_a_short_queue_above_the_limit() -> None:
@@ -66,7 +66,7 @@ def test_it_settles_a_short_queue_above_the_limit() -> None:
 
 
 def test_a_request_that_waits_a_moment_only_is_no_limit() -> None:
-    window = Window(most=48)
+    window = AdaptiveLimit(most=48)
     fill(window, now=0.0)
     window.looked(1, Phase.RUNNING, now=0.1)
     for number in range(2, 9):
@@ -74,7 +74,7 @@ def test_a_request_that_waits_a_moment_only_is_no_limit() -> None:
     assert window.width == 8
 
 
-def follow_scouts(window: Window, *, slots: int, now: float) -> int:
+def follow_scouts(window: AdaptiveLimit, *, slots: int, now: float) -> int:
     """Let fal answer the looks at whoever is the scout; return how many there were."""
     looks = 0
     while window.scout is not None:
@@ -89,7 +89,7 @@ def follow_scouts(window: Window, *, slots: int, now: float) -> int:
 
 @pytest.mark.parametrize("slots", [*range(1, 48, 5), 40, 47])
 def test_a_few_scouts_find_the_limit_to_the_number(slots: int) -> None:
-    window = Window(most=48)
+    window = AdaptiveLimit(most=48)
     fill(window, now=0.0)
     window.looked(1, Phase.RUNNING, now=0.01)
     assert follow_scouts(window, slots=slots, now=0.02) <= 20
@@ -98,7 +98,7 @@ def test_a_few_scouts_find_the_limit_to_the_number(slots: int) -> None:
 
 
 def test_who_waits_much_longer_than_others_did_waits_for_a_slot() -> None:
-    window = Window(most=48)
+    window = AdaptiveLimit(most=48)
     fill(window, now=0.0)
     for _ in range(3):
         assert window.scout is not None
@@ -112,7 +112,7 @@ def test_who_waits_much_longer_than_others_did_waits_for_a_slot() -> None:
 
 
 def test_it_narrows_on_trouble_and_does_not_soon_try_again_what_was_too_many() -> None:
-    window = Window(most=48)
+    window = AdaptiveLimit(most=48)
     fill(window, now=0.0)
     window.narrow(now=10.0, too_many=True)
     assert window.width == 4
@@ -193,7 +193,7 @@ def test_of_a_wider_limit_more_have_their_turn_at_once() -> None:
 
 
 def test_nobody_waits_for_others_where_the_limit_is_not_known() -> None:
-    window = Window(most=48)
+    window = AdaptiveLimit(most=48)
     fill(window, now=0.0)
     assert all(0.0 < window.turn(number) < 1.0 for number in numbers(window))
     assert window.turn(1000) == -inf
@@ -204,7 +204,7 @@ def test_nobody_waits_for_others_where_the_limit_is_not_known() -> None:
 
 
 def test_a_number_that_was_asked_for_is_kept_whatever_is_seen() -> None:
-    window = Window(most=48, fixed=7)
+    window = AdaptiveLimit(most=48, fixed=7)
     fill(window, now=0.0)
     scouted(window, slots=2, now=10.0)
     window.narrow(now=10.0, too_many=True)

@@ -14,13 +14,13 @@ from support.jobtable import NOON, Table, row
 from tweenbatch.records import Job, Request
 from tweenbatch.recovery.witness import (
     SIZE,
-    Note,
+    AcceptedRequest,
     Witness,
     adopt,
-    dismiss,
-    heard,
+    discard,
     left_behind,
     place,
+    read_notes,
 )
 from tweenbatch.states import Event, State
 from tweenbatch.store import Store
@@ -32,7 +32,7 @@ REQUEST = Request(
     response_url=AT,
     cancel_url=f"{AT}/cancel",
 )
-NOTE = Note(key="k" * 64, attempt=1, endpoint="kling", request=REQUEST, accepted_at=NOON)
+NOTE = AcceptedRequest(key="k" * 64, attempt=1, endpoint="kling", request=REQUEST, accepted_at=NOON)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "tweenbatch.db.witness"
 
 
-def kept(path: Path, *notes: Note) -> None:
+def kept(path: Path, *notes: AcceptedRequest) -> None:
     with Witness(path) as witness:
         witness.prepare(notes=1)
         for note in notes:
@@ -50,7 +50,7 @@ def kept(path: Path, *notes: Note) -> None:
 def test_what_a_witness_keeps_is_heard_as_it_was_said(path: Path) -> None:
     notes = [NOTE, replace(NOTE, attempt=2)]
     kept(path, *notes)
-    assert heard(path) == notes
+    assert read_notes(path) == notes
 
 
 def test_a_witness_that_has_nothing_to_say_goes(path: Path) -> None:
@@ -75,7 +75,7 @@ def test_there_is_room_for_a_note_from_each_slot(path: Path) -> None:
         for attempt in range(1000):
             witness.keep(replace(NOTE, attempt=attempt))
         assert path.stat().st_size == size
-    assert len(heard(path)) == 1000
+    assert len(read_notes(path)) == 1000
 
 
 def traced(monkeypatch: pytest.MonkeyPatch, name: str, steps: list[str]) -> None:
@@ -116,7 +116,7 @@ def test_after_a_sync_that_failed_no_note_is_called_safe(
                 witness.keep(NOTE)
         with pytest.raises(OSError, match="Input/output"):
             witness.keep(replace(NOTE, attempt=2))
-    assert [note.attempt for note in heard(path)] == [1, 2]
+    assert [note.attempt for note in read_notes(path)] == [1, 2]
 
 
 def test_a_witness_that_was_never_prepared_takes_no_note(path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_witness_that_was_never_prepared_takes_no_note(path: Path) -> None:
 def test_what_is_damaged_says_nothing_and_hides_nothing(path: Path, damage: bytes) -> None:
     line = NOTE.line().encode()
     path.write_bytes(damage + b"\n" + line + b"\n" + damage)
-    assert heard(path) == [NOTE]
+    assert read_notes(path) == [NOTE]
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "link", "pipe"])
@@ -153,7 +153,7 @@ def test_what_is_no_witness_breaks_nothing(path: Path, tmp_path: Path, kind: str
         path.symlink_to(tmp_path / "elsewhere")
     elif kind == "pipe":
         os.mkfifo(path)
-    assert heard(path) == []
+    assert read_notes(path) == []
     assert left_behind(path, shared=False) == []
     if kind != "missing":
         with pytest.raises(OSError), Witness(path) as witness:  # noqa: PT011 - of any kind
@@ -164,7 +164,7 @@ def test_every_byte_of_a_half_written_note_is_survived(path: Path) -> None:
     line = NOTE.line().encode()
     for k in range(len(line)):
         path.write_bytes(b"\n" + line[:k] + b"\0" * 10 + b"\n" + line + b"\n")
-        assert heard(path) == [NOTE]
+        assert read_notes(path) == [NOTE]
 
 
 # Whose they are
@@ -198,8 +198,8 @@ def table(tmp_path: Path) -> Iterator[Table]:
         yield made
 
 
-def about(job: Job) -> Note:
-    return Note(
+def about(job: Job) -> AcceptedRequest:
+    return AcceptedRequest(
         key=job.key,
         attempt=job.attempt,
         endpoint=job.spec.endpoint,
@@ -265,13 +265,13 @@ def test_a_request_that_another_job_has_is_not_given_away_twice(table: Table) ->
 def test_a_witness_that_was_heard_goes(table: Table, path: Path) -> None:
     job = table.walk(Event.SUBMIT_STARTED, Event.OUTCOME_UNKNOWN)
     kept(path, about(job))
-    adopt(heard(path), table.store, now=NOON)
-    dismiss(path, heard(path), table.store)
+    adopt(read_notes(path), table.store, now=NOON)
+    discard(path, read_notes(path), table.store)
     assert not path.exists()
 
 
 def test_a_witness_stays_while_its_submission_may_be_in_the_air(table: Table, path: Path) -> None:
     job = table.walk(Event.SUBMIT_STARTED)
     kept(path, about(job))
-    dismiss(path, heard(path), table.store)
+    discard(path, read_notes(path), table.store)
     assert path.exists()

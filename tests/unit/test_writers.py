@@ -28,15 +28,15 @@ from tweenbatch.frames.fit import Fit, Way
 from tweenbatch.manifest import Reading, problems_file
 from tweenbatch.models import KLING_O1
 from tweenbatch.models.remembered import remember
-from tweenbatch.nights.digests import Morning
+from tweenbatch.nights.digests import DigestDelivery
 from tweenbatch.records import Request
-from tweenbatch.recovery.witness import Note, Witness
+from tweenbatch.recovery.witness import AcceptedRequest, Witness
 from tweenbatch.report import results
 from tweenbatch.report.digest import Digest
 from tweenbatch.store import RunnerLock, Store
 
 REQUEST = Request(request_id="r-1", status_url="s", response_url="r", cancel_url="c")
-NOTE = Note(key="k" * 64, attempt=1, endpoint="kling", request=REQUEST, accepted_at=NOON)
+NOTE = AcceptedRequest(key="k" * 64, attempt=1, endpoint="kling", request=REQUEST, accepted_at=NOON)
 BAD = "prompt,start_image,end_image\n,https://example.com/a.png,https://example.com/b.png\n"
 
 
@@ -72,7 +72,7 @@ def problems(folder: Path) -> None:
 def digest(folder: Path) -> None:
     said: list[str] = []
     told = Digest(job="night", night=date(2026, 12, 1), why="no run")
-    if not Morning(folder=folder, targets=(), say=said.append).tell(told):
+    if not DigestDelivery(folder=folder, targets=(), say=said.append).tell(told):
         raise OSError(said[0])
 
 

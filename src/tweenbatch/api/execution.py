@@ -17,16 +17,16 @@ from tweenbatch.api.requests import Say
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableBusy, TableUnusable
 from tweenbatch.files import atomic
-from tweenbatch.nights.digests import Morning
+from tweenbatch.nights.digests import DigestDelivery
 from tweenbatch.nights.inbox import DONE, Inbox
 from tweenbatch.planning import missing
-from tweenbatch.records import Attention, Money
-from tweenbatch.records.result import Result
+from tweenbatch.records import JobNeedingAttention, Money
+from tweenbatch.records.result import RunResult
 from tweenbatch.report import confirmation, results
 from tweenbatch.runner import session
 from tweenbatch.runner.price_watch import PriceAgreement
 from tweenbatch.runner.runner import table_failed
-from tweenbatch.runner.worker import Watcher
+from tweenbatch.runner.worker import RunWatcher
 from tweenbatch.states import UNFINISHED
 from tweenbatch.store import Store
 
@@ -35,9 +35,9 @@ from tweenbatch.store import Store
 class Finished:
     """A run that is over, and where the table stands after it."""
 
-    result: Result
+    result: RunResult
     money: Money
-    attention: tuple[Attention, ...]
+    attention: tuple[JobNeedingAttention, ...]
     """Jobs that need a person."""
     results_file: Path
     not_written: str | None = None
@@ -48,9 +48,9 @@ def execute(
     prepared: Prepared,
     checked: Checked,
     *,
-    watcher: Watcher,
+    watcher: RunWatcher,
     say: Say,
-    digests: Morning | None = None,
+    digests: DigestDelivery | None = None,
     on_stop: Callable[[], None] = lambda: None,
     agree_to_rest: Callable[[int], bool] = lambda _: True,
 ) -> Finished:
@@ -98,7 +98,7 @@ def execute(
         other_tables.note_end(money, settings)
         if digests is not None:
             job = settings.night.job if settings.night else None
-            digests.tell_of_runs(store, job, now=datetime.now(UTC))
+            digests.deliver_pending(store, job, now=datetime.now(UTC))
         return Finished(
             result=result,
             money=money,

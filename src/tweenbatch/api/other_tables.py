@@ -8,7 +8,7 @@ from tweenbatch import paths
 from tweenbatch.errors import UsageError
 from tweenbatch.planning import other_tables
 from tweenbatch.planning.other_tables import OtherTable
-from tweenbatch.planning.table_memory import Note, TableMemory
+from tweenbatch.planning.table_memory import TableMemory, UsedTable
 from tweenbatch.records import Money
 from tweenbatch.records.manifest import Manifest
 from tweenbatch.report import other_tables as messages
@@ -48,7 +48,7 @@ def note_start(manifests: Sequence[Manifest], settings: RunSettings) -> None:
     memory = _memory()
     memory.add(
         [
-            Note(manifest=str(each.path), sha256=each.sha256, table=table, at=now)
+            UsedTable(manifest=str(each.path), sha256=each.sha256, table=table, at=now)
             for each in manifests
         ]
     )

@@ -15,13 +15,13 @@ from tweenbatch.api.requests import ReadManifests, RunRequest, Say
 from tweenbatch.errors import PriceRisen, UsageError
 from tweenbatch.fal import Fal
 from tweenbatch.files import output, space
-from tweenbatch.frames.cache import Watcher as FramesWatcher
+from tweenbatch.frames.cache import FramesWatcher
 from tweenbatch.planning import key_check, quote
-from tweenbatch.planning.preview import Batch, look
+from tweenbatch.planning.preview import RunPreview, look
 from tweenbatch.planning.quote import Quote
 from tweenbatch.printable import printable_line
 from tweenbatch.recovery import stale_table
-from tweenbatch.recovery.high_water import HighWater
+from tweenbatch.recovery.table_marks import TableMarks
 from tweenbatch.report import confirmation
 from tweenbatch.settings import RunSettings
 from tweenbatch.store import RunnerLock, Store
@@ -36,10 +36,10 @@ class Prepared:
 
     request: RunRequest
     read: ReadManifests
-    batch: Batch
+    batch: RunPreview
     store: Store | None
     lock: RunnerLock
-    marks: HighWater
+    marks: TableMarks
     _closing: ExitStack
 
     @property
@@ -58,7 +58,7 @@ class Prepared:
 class Checked:
     """A run to agree to: what it submits, at fal's prices of today."""
 
-    batch: Batch
+    batch: RunPreview
     quote: Quote = field(default_factory=Quote)
     notes: tuple[str, ...] = ()
     """Lines to read before agreeing: warnings, and prices that have risen."""
@@ -98,7 +98,7 @@ def prepare(
         other_tables.refuse_to_pay_twice(read.manifests, settings, store)
         lock = stack.enter_context(RunnerLock(settings.db))
         marks_folder = None if settings.rehearse else paths.marks_folder()
-        marks = stack.enter_context(HighWater(marks_folder, lock.table))
+        marks = stack.enter_context(TableMarks(marks_folder, lock.table))
         if asked.inbox is not None and store is None:
             # An empty inbox is no mistake: its run can be looked up later, too.
             store = _opened(settings.db, stack, create=True)
@@ -178,7 +178,7 @@ def _written_to(settings: RunSettings) -> list[Path]:
     return [settings.output, *([table.resolve().parent] if table else [])]
 
 
-def _room(batch: Batch, settings: RunSettings) -> space.Room | None:
+def _room(batch: RunPreview, settings: RunSettings) -> space.Room | None:
     """Return the space for the clips of this run: those in the air and those it may pay for."""
     paid = batch.to_pay if settings.limit is None else min(batch.to_pay, settings.limit)
     if settings.most_usd is not None and batch.usd_to_pay:

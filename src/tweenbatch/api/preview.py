@@ -8,7 +8,7 @@ from tweenbatch.api import other_tables
 from tweenbatch.api.requests import ManifestRequest, Say
 from tweenbatch.errors import OutputUnusable
 from tweenbatch.files import space
-from tweenbatch.frames.cache import Watcher as FramesWatcher
+from tweenbatch.frames.cache import FramesWatcher
 from tweenbatch.planning import estimate, missing, planner
 from tweenbatch.planning.missing import Missing
 from tweenbatch.planning.other_tables import OtherTable

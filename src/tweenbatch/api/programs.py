@@ -35,7 +35,7 @@ from tweenbatch.paths import (
     rehearsal_only,
     rehearsal_output,
 )
-from tweenbatch.records import ExportRow, Job, OldFailures
+from tweenbatch.records import EarlierFailures, ExportRow, Job
 from tweenbatch.report.results import own_columns
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
@@ -223,7 +223,7 @@ def _manifest_request(
     return ManifestRequest(
         paths=tuple(Path(each) for each in cast("Sequence[str]", paths)),
         inbox=None if inbox is None else Inbox(Path(inbox), moves=moves),
-        old_failures=OldFailures(errors=errors, most_attempts=most) if errors else None,
+        old_failures=EarlierFailures(errors=errors, most_attempts=most) if errors else None,
         fit=Way(fit) if fit else None,
         reading=Reading(
             endpoint=DEFAULT if model is None else find(model),

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError, UsageError
-from tweenbatch.frames.cache import Memory, Watcher
+from tweenbatch.frames.cache import FrameCache, FramesWatcher
 from tweenbatch.frames.fit import Fit, Way
 from tweenbatch.manifest import Reading
 from tweenbatch.manifest import problems_file as problems
 from tweenbatch.nights.inbox import Inbox
 from tweenbatch.paths import FITTED
 from tweenbatch.printable import printable_line
-from tweenbatch.records import OldFailures
+from tweenbatch.records import EarlierFailures
 from tweenbatch.records.manifest import Manifest
 from tweenbatch.settings import RunSettings
 from tweenbatch.store import Store
@@ -30,7 +30,7 @@ class ReadManifests:
     """Manifests that were read, and what was learned about their frames."""
 
     manifests: list[Manifest]
-    frames: Memory
+    frames: FrameCache
     rejected: tuple[str, ...] = ()
     """Names of bad manifests of the inbox, which were moved away."""
 
@@ -42,7 +42,7 @@ class ManifestRequest:
     paths: tuple[Path, ...] = ()
     inbox: Inbox | None = None
     reading: Reading = field(default_factory=Reading)
-    old_failures: OldFailures | None = None
+    old_failures: EarlierFailures | None = None
     """Which failures of earlier runs to try again, if any."""
     fit: Way | None = None
     """How to fit frames, if at all."""
@@ -75,7 +75,7 @@ class ManifestRequest:
         store: Store | None,
         *,
         writes: bool,
-        frames_watcher: Watcher | None = None,
+        frames_watcher: FramesWatcher | None = None,
     ) -> ReadManifests:
         """Return the manifests; raise ``ManifestError`` and list the problems beside each file.
 
@@ -85,9 +85,9 @@ class ManifestRequest:
         fit = None
         if self.fit is not None:
             fit = Fit(way=self.fit, folder=output.absolute() / FITTED, writes=writes)
-        memory = Memory(watcher=frames_watcher)
+        memory = FrameCache(watcher=frames_watcher)
         if store is not None:
-            memory = Memory(recall=store.cache.remembered_frames, watcher=frames_watcher)
+            memory = FrameCache(recall=store.cache.remembered_frames, watcher=frames_watcher)
         latest = store.manifests.last_import() if store else None
         reading = replace(self.reading, fit=fit, memory=memory, latest=latest)
         try:
@@ -99,7 +99,12 @@ class ManifestRequest:
         return ReadManifests(manifests=read, frames=memory)
 
     def read_for_run(
-        self, output: Path, store: Store | None, *, warn: Say, frames_watcher: Watcher | None = None
+        self,
+        output: Path,
+        store: Store | None,
+        *,
+        warn: Say,
+        frames_watcher: FramesWatcher | None = None,
     ) -> ReadManifests:
         """Read like ``read``, but move bad manifests of the inbox away: they hold up no other.
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tweenbatch.planning import missing
 from tweenbatch.planning.missing import Missing
-from tweenbatch.records import Attention, Money
+from tweenbatch.records import JobNeedingAttention, Money
 from tweenbatch.states import State
 from tweenbatch.store import Store
 
@@ -18,7 +18,7 @@ class TableStatus:
     counts: Mapping[State, int]
     """Jobs in each state, zeros included."""
     money: Money
-    attention: tuple[Attention, ...]
+    attention: tuple[JobNeedingAttention, ...]
     """Jobs that need a person."""
     missing: Missing
     """Clips that came home once and are not where they were."""

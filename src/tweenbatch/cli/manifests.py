@@ -14,7 +14,7 @@ from tweenbatch.frames.fit import Way
 from tweenbatch.manifest import MAX_TAKES, Naming, Reading
 from tweenbatch.models import DEFAULT, find
 from tweenbatch.nights.inbox import Inbox
-from tweenbatch.records import OldFailures
+from tweenbatch.records import EarlierFailures
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -159,7 +159,7 @@ def manifest_request(options: Mapping[str, Any], *, moves: bool) -> ManifestRequ
         paths=options["manifests"],
         inbox=Inbox(inbox, moves=moves) if inbox else None,
         old_failures=(
-            OldFailures(errors=errors, most_attempts=options["retry_most"]) if errors else None
+            EarlierFailures(errors=errors, most_attempts=options["retry_most"]) if errors else None
         ),
         fit=Way(fit) if fit else None,
         reading=Reading(

@@ -10,7 +10,7 @@ import click
 
 from tweenbatch.cli.options import Parsed
 from tweenbatch.errors import UsageError
-from tweenbatch.records import Attention, Selection
+from tweenbatch.records import JobNeedingAttention, Selection
 from tweenbatch.report import status as standing
 from tweenbatch.states import State
 from tweenbatch.store import Store
@@ -57,7 +57,7 @@ def taken_from(options: dict[str, Any], states: Collection[State]) -> Selection:
     )
 
 
-def chosen(store: Store, selection: Selection) -> list[Attention]:
+def chosen(store: Store, selection: Selection) -> list[JobNeedingAttention]:
     """Return the jobs that are meant; raise ``UsageError`` where one was named in vain."""
     found = store.views.selected(selection)
     states = " or ".join(sorted(selection.states))
@@ -71,7 +71,7 @@ def chosen(store: Store, selection: Selection) -> list[Attention]:
     return found
 
 
-def agreed(found: Sequence[Attention], meaning: Sequence[str], *, yes: bool) -> None:
+def agreed(found: Sequence[JobNeedingAttention], meaning: Sequence[str], *, yes: bool) -> None:
     """Show which jobs are meant and what that means, and ask, unless somebody said yes already.
 
     Raises ``UsageError`` where nobody agrees.

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from tweenbatch.clips import mp4
-from tweenbatch.clips.video import Clip
+from tweenbatch.clips.video import ClipFacts
 from tweenbatch.errors import BrokenVideo, CheckUnavailable
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Checker:
         with self._alone:
             self._end()
 
-    def check(self, path: Path) -> Clip:
+    def check(self, path: Path) -> ClipFacts:
         """Return what a clip shows if the file is whole and its pictures can be decoded.
 
         Raises:
@@ -157,9 +157,9 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-def _clip_of(answer: dict[str, Any]) -> Clip:
+def _clip_of(answer: dict[str, Any]) -> ClipFacts:
     if "broken" in answer:
         raise BrokenVideo(answer["broken"])
     if "unreadable" in answer:
         raise OSError(*answer["unreadable"])
-    return Clip(**answer["clip"])
+    return ClipFacts(**answer["clip"])

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tweenbatch.clips.video import Clip, main_stream, measure, opened
+from tweenbatch.clips.video import ClipFacts, main_stream, measure, opened
 from tweenbatch.errors import BrokenVideo
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _LENGTH_SIZE_AT = {"h264": 4, "hevc": 21}
 """Where a codec's configuration says how long the length before each unit of a packet is."""
 
 
-def check(path: Path) -> Clip:
+def check(path: Path) -> ClipFacts:
     """Return what the clip shows, once its first, last and key pictures have been decoded.
 
     Raises:

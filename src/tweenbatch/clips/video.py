@@ -26,7 +26,7 @@ _FILE = "file:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
+class ClipFacts:
     """What was measured on the video stream; width and height are in pixels."""
 
     seconds: float
@@ -37,7 +37,7 @@ class Clip:
     codec: str
 
 
-def probe(path: Path) -> Clip:
+def probe(path: Path) -> ClipFacts:
     """Return what the clip shows.
 
     Raises:
@@ -74,7 +74,7 @@ def _reading_titles(version: str) -> dict[str, Any]:
     return {"metadata_errors": "replace"} if version.startswith("18.") else {}
 
 
-def measure(container: "InputContainer") -> Clip:
+def measure(container: "InputContainer") -> ClipFacts:
     """Return what an opened clip shows; raises what ``probe`` does."""
     stream = main_stream(container)
     time_base = stream.time_base
@@ -97,7 +97,7 @@ def measure(container: "InputContainer") -> Clip:
     codec = cast("VideoCodecContext | None", stream.codec_context)
     if codec is None or not (codec.width and codec.height):
         raise BrokenVideo("the pictures of the clip have no size or an unknown codec")
-    return Clip(
+    return ClipFacts(
         seconds=seconds,
         width=codec.width,
         height=codec.height,

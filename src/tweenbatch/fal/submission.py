@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 import httpx
 
-from tweenbatch.errors import FalError, LaneRefused, NotSent, OutcomeUnknown, Refused
+from tweenbatch.errors import AccountRefused, FalError, NotSent, OutcomeUnknown, Refused
 from tweenbatch.fal.addresses import QUEUE
 from tweenbatch.fal.errors import KEPT_CHARACTERS, clean, json_of, retry_after_seconds, said
 from tweenbatch.fal.exchange import Reply
@@ -28,7 +28,7 @@ _OF_A_PROXY = frozenset({407})
 def accepted(reply: Reply) -> dict[str, str]:
     """Return ``request_id`` and the three URLs of an accepted submission, "" for one not given.
 
-    Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``LaneRefused`` for all else.
+    Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``AccountRefused`` for all else.
     """
     if reply.unsent:
         raise NotSent(f"no connection to {QUEUE} ({reply.trouble})")
@@ -78,7 +78,7 @@ def _refusal(reply: Reply, status: int) -> FalError:
             stops=True,
         )
     if status in REFUSES_ACCOUNT:
-        return LaneRefused(f"fal refuses this key or account ({told})", http_status=status)
+        return AccountRefused(f"fal refuses this key or account ({told})", http_status=status)
     kind = words.type
     return Refused(
         f"fal refuses this submission ({told})",

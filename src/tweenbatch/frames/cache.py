@@ -18,11 +18,11 @@ from typing import Any, Protocol, TypeVar
 from tweenbatch.errors import UnreadableFrame
 from tweenbatch.frames.inspect import FrameFacts
 from tweenbatch.frames.look import Look
-from tweenbatch.records import FileState, SeenFrame
+from tweenbatch.records import CachedFrame, FileState
 
 D = TypeVar("D", FrameFacts, Look)
 
-LOOKER = 1
+INSPECTOR_VERSION = 1
 """The way in which frames are looked at: another number makes all older memories void."""
 
 TICK_NS = 2_000_000_000
@@ -31,10 +31,10 @@ TICK_NS = 2_000_000_000
 MOST_PATH_BYTES = 2_000
 """PostgreSQL takes no longer text into an index."""
 
-Recall = Callable[[Iterable[str]], Mapping[str, SeenFrame]]
+Recall = Callable[[Iterable[str]], Mapping[str, CachedFrame]]
 
 
-class Watcher(Protocol):
+class FramesWatcher(Protocol):
     """Is told of frames that are really looked at."""
 
     def begun(self) -> None:
@@ -45,7 +45,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownFrame:
     """What a look at a frame found."""
 
     facts: FrameFacts
@@ -62,18 +62,18 @@ class _Fresh:
     looking: Future[Look]
 
 
-def _nothing(_paths: Iterable[str]) -> Mapping[str, SeenFrame]:
+def _nothing(_paths: Iterable[str]) -> Mapping[str, CachedFrame]:
     return {}
 
 
 @dataclass(slots=True, kw_only=True)
-class Memory:
+class FrameCache:
     """What is known of frames, and what was found out since."""
 
     recall: Recall = _nothing
-    watcher: Watcher | None = None
+    watcher: FramesWatcher | None = None
     now_ns: Callable[[], int] = time.time_ns
-    _recalled: dict[str, SeenFrame] = field(default_factory=dict)
+    _recalled: dict[str, CachedFrame] = field(default_factory=dict)
     _begun: dict[Path, tuple[int, FileState]] = field(default_factory=dict)
     _fresh: dict[Path, _Fresh] = field(default_factory=dict)
 
@@ -82,14 +82,14 @@ class Memory:
         wanted = [text for path in paths if _can_be_kept(text := str(path))]
         self._recalled = dict(self.recall(wanted)) if wanted else {}
 
-    def known(self, path: Path, *, max_bytes: int) -> Known | None:
+    def known(self, path: Path, *, max_bytes: int) -> KnownFrame | None:
         """Return what was found in this very file; None: it has to be looked at.
 
         Raises ``OSError``.
         """
         began_ns, file = self.now_ns(), _state_of(path)
         seen = self._recalled.get(str(path))
-        if seen is not None and seen.looker == LOOKER and seen.file == file:
+        if seen is not None and seen.inspector_version == INSPECTOR_VERSION and seen.file == file:
             known = _known(seen)
             # One that is too large now is read once more, to be refused in the usual words.
             if known is not None and known.facts.bytes <= max_bytes:
@@ -106,7 +106,7 @@ class Memory:
             watcher.begun()
             looking.add_done_callback(lambda _: watcher.looked_at())
 
-    def new(self) -> list[SeenFrame]:
+    def new(self) -> list[CachedFrame]:
         """Return what is to be remembered of the looks that came to an end."""
         found = []
         for path, fresh in self._fresh.items():
@@ -138,23 +138,23 @@ def _can_be_kept(path: str) -> bool:
         return False
 
 
-def _seen(path: Path, fresh: _Fresh, look: Look) -> SeenFrame:
+def _seen(path: Path, fresh: _Fresh, look: Look) -> CachedFrame:
     facts = _plain(fresh.facts)
     sha256 = facts.pop("sha256")
-    return SeenFrame(
+    return CachedFrame(
         path=str(path),
         file=fresh.file,
         sha256=sha256,
         facts={**facts, "look": _plain(look)},
-        looker=LOOKER,
+        inspector_version=INSPECTOR_VERSION,
     )
 
 
-def _known(seen: SeenFrame) -> Known | None:
+def _known(seen: CachedFrame) -> KnownFrame | None:
     facts = {**seen.facts, "sha256": seen.sha256}
     look = _whole(Look, facts.pop("look", {}))
     whole = _whole(FrameFacts, facts)
-    return None if whole is None or look is None else Known(facts=whole, look=look)
+    return None if whole is None or look is None else KnownFrame(facts=whole, look=look)
 
 
 def _plain(value: FrameFacts | Look) -> dict[str, Any]:

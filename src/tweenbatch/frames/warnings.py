@@ -26,7 +26,7 @@ _COLOURS_APART = 40.0
 _FLAT = 4.0
 
 
-class Kind(StrEnum):
+class WarningKind(StrEnum):
     """What a warning is about."""
 
     TURNED = "turned"
@@ -67,12 +67,12 @@ class Seen:
         return size_text(self.facts.width, self.facts.height)
 
 
-def of_frame(seen: Seen) -> Iterator[tuple[Kind, str]]:
+def of_frame(seen: Seen) -> Iterator[tuple[WarningKind, str]]:
     """Yield what the model may not take as a viewer does."""
     look, name = seen.look, f"'{seen.text}'"
     if look.turned:
         yield (
-            Kind.TURNED,
+            WarningKind.TURNED,
             (
                 f"{name} is turned by its EXIF data, which the model may not heed;"
                 " turn its pixels, or add --fit"
@@ -80,7 +80,7 @@ def of_frame(seen: Seen) -> Iterator[tuple[Kind, str]]:
         )
     if look.transparent:
         yield (
-            Kind.TRANSPARENT,
+            WarningKind.TRANSPARENT,
             (
                 f"{name} has transparent parts, and nobody says what the model shows there;"
                 " flatten it, or add --fit"
@@ -88,22 +88,22 @@ def of_frame(seen: Seen) -> Iterator[tuple[Kind, str]]:
         )
     if look.cmyk:
         yield (
-            Kind.CMYK,
+            WarningKind.CMYK,
             f"{name} has CMYK colours, which may come out wrong; convert it to sRGB, or add --fit",
         )
     if look.deep:
         yield (
-            Kind.DEEP,
+            WarningKind.DEEP,
             f"{name} has 16 bits for each channel, where models expect 8; convert it, or add --fit",
         )
     if look.animated:
         yield (
-            Kind.ANIMATED,
+            WarningKind.ANIMATED,
             f"{name} is animated, and only its first picture counts; save that alone, or add --fit",
         )
 
 
-def of_pair(start: Seen, end: Seen, *, fitted: bool) -> Iterator[tuple[Kind, str]]:
+def of_pair(start: Seen, end: Seen, *, fitted: bool) -> Iterator[tuple[WarningKind, str]]:
     """Yield what keeps two frames from making a good clip; ``fitted``: ratios are made one."""
     if start.facts.sha256 == end.facts.sha256:
         yield same_frame(start.text, end.text)
@@ -111,7 +111,7 @@ def of_pair(start: Seen, end: Seen, *, fitted: bool) -> Iterator[tuple[Kind, str
     both = f"start '{start.text}' is {start.size} and end '{end.text}' is {end.size}"
     if apart(start.aspect, end.aspect) and not fitted:
         yield (
-            Kind.RATIO,
+            WarningKind.RATIO,
             (
                 f"{both}: aspect ratios of {start.aspect:.4g} and {end.aspect:.4g},"
                 " where the clip has that of its start; crop one of them, or add --fit"
@@ -119,10 +119,10 @@ def of_pair(start: Seen, end: Seen, *, fitted: bool) -> Iterator[tuple[Kind, str
         )
     areas = sorted(each.facts.width * each.facts.height for each in (start, end))
     if areas[1] >= areas[0] * SIZES_APART:
-        yield Kind.SIZES, f"{both}: the smaller one will look soft beside the larger"
+        yield WarningKind.SIZES, f"{both}: the smaller one will look soft beside the larger"
     if share_nothing(start.look.tiny, end.look.tiny):
         yield (
-            Kind.UNLIKE,
+            WarningKind.UNLIKE,
             (
                 f"'{start.text}' and '{end.text}' seem to share nothing; see whether the row names"
                 " the frames that are meant"
@@ -130,13 +130,13 @@ def of_pair(start: Seen, end: Seen, *, fitted: bool) -> Iterator[tuple[Kind, str
         )
 
 
-def same_frame(start: str, end: str) -> tuple[Kind, str]:
+def same_frame(start: str, end: str) -> tuple[WarningKind, str]:
     """Return what is to be said of one image at both ends."""
     message = (
         f"'{start}' and '{end}' are the same image, and the clip may stand still;"
         " name another end frame, unless a loop is meant"
     )
-    return Kind.SAME_FRAME, message
+    return WarningKind.SAME_FRAME, message
 
 
 # Their paths and hosts change with each export: no part of an address stays.
@@ -153,12 +153,12 @@ def may_end(texts: Sequence[str]) -> bool:
     return "airtable" in joined or "notion" in joined
 
 
-def address_ends(text: str) -> tuple[Kind, str] | None:
+def address_ends(text: str) -> tuple[WarningKind, str] | None:
     """Return what is to be said of an address that is another one in each export."""
     if _SIGNED_ELSEWHERE.match(text) is None:
         return None
     host = text.split("/", 3)[2]
-    return Kind.ADDRESS_ENDS, (
+    return WarningKind.ADDRESS_ENDS, (
         f"the address at {host} works for some hours only, and the next export has another one,"
         " which would be paid for as a new clip; download the picture and name the file"
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tweenbatch.errors import UnreadableFrame
 from tweenbatch.frames import inspect as frames
-from tweenbatch.frames.cache import Memory
+from tweenbatch.frames.cache import FrameCache
 from tweenbatch.frames.fit import MAX_ORIGINAL_BYTES, Fitting
 from tweenbatch.frames.look import Look
 from tweenbatch.manifest.preflight import Preflight
@@ -31,7 +31,7 @@ class Pictures:
     """Takes note of every frame."""
     fitting: Fitting | None = None
     """Prepares copies of frames that are not as they should be."""
-    memory: Memory = field(default_factory=Memory)
+    memory: FrameCache = field(default_factory=FrameCache)
     """Knows frames that were looked at before."""
     _looked_at: dict[tuple[str, ImageLimits | None], Frame | str] = field(default_factory=dict)
     """A local frame, or what is wrong with it, by the text that names it and what is allowed."""

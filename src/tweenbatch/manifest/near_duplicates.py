@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tweenbatch.errors import Problem
-from tweenbatch.frames.warnings import Kind
+from tweenbatch.frames.warnings import WarningKind
 from tweenbatch.records.duplicates import any_repeated
-from tweenbatch.records.manifest import Asked
+from tweenbatch.records.manifest import ContentColumns
 
 _LETTERS_DROPPED = (string.whitespace + string.punctuation).encode()
 _LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
@@ -37,7 +37,9 @@ class Repeats:
     _numbers: "array[int]" = field(default_factory=lambda: array("I"))
     _lines: "array[int]" = field(default_factory=lambda: array("I"))
 
-    def note(self, asked: Asked, numbers: Sequence[int], lines: Sequence[int | None]) -> None:
+    def note(
+        self, asked: ContentColumns, numbers: Sequence[int], lines: Sequence[int | None]
+    ) -> None:
         """Take note of what rows ask for, and where in the file they stand."""
         words = map(bare_words, asked.prompts)
         loose = zip(words, asked.starts, asked.ends, asked.commons, strict=True)
@@ -69,7 +71,7 @@ class Repeats:
             last = place
         for index, first in sorted(found):
             yield Problem(
-                kind=Kind.NEARLY_REPEATED,
+                kind=WarningKind.NEARLY_REPEATED,
                 row=self._numbers[index],
                 line=self._lines[index] or None,
                 column="prompt",

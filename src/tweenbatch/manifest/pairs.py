@@ -58,7 +58,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class PairsRequest:
     """What the rows are to say besides their frames."""
 
     prompt: str = DEFAULT_PROMPT
@@ -100,7 +100,7 @@ def key_frames(named: Sequence[str], *, keep_order: bool) -> list[KeyFrame]:
 
 
 def make(
-    images: Sequence[KeyFrame], wish: Wish, *, folder: Path, endpoint: Endpoint = DEFAULT
+    images: Sequence[KeyFrame], wish: PairsRequest, *, folder: Path, endpoint: Endpoint = DEFAULT
 ) -> list[Pair]:
     """Return a row for each frame and the next; paths are seen from the manifest's folder.
 

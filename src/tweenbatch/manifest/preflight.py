@@ -16,8 +16,8 @@ from tweenbatch.errors import Problem, UnreadableFrame
 from tweenbatch.frames.inspect import MAX_BYTES, FrameFacts
 from tweenbatch.frames.look import AT_ONCE, Look, look_into
 from tweenbatch.frames.warnings import (
-    Kind,
     Seen,
+    WarningKind,
     address_ends,
     may_end,
     of_frame,
@@ -25,7 +25,7 @@ from tweenbatch.frames.warnings import (
     same_frame,
 )
 from tweenbatch.manifest.near_duplicates import Repeats
-from tweenbatch.records.manifest import Asked
+from tweenbatch.records.manifest import ContentColumns
 
 T = TypeVar("T", bound=Hashable)
 
@@ -47,7 +47,7 @@ class _Naming:
 class _Named:
     """What was found where a frame, or a pair, is named first, and in how many rows it is."""
 
-    found: Sequence[tuple[Kind, str]]
+    found: Sequence[tuple[WarningKind, str]]
     first: _Naming
     column: str
     rows: int = 0
@@ -158,7 +158,9 @@ class Preflight:
                     self._ending = _Named([found], _Naming(number, line, _NONE, _NONE), column)
                 self._ending.rows += 1
 
-    def note_rows(self, asked: Asked, numbers: Sequence[int], lines: Sequence[int | None]) -> None:
+    def note_rows(
+        self, asked: ContentColumns, numbers: Sequence[int], lines: Sequence[int | None]
+    ) -> None:
         """Take note of what good rows ask for."""
         self._repeats.note(asked, numbers, lines)
 
@@ -229,7 +231,7 @@ class Preflight:
 
 
 def _once(
-    named: Iterable[tuple[T, _Naming, str]], look: Callable[[T], Iterable[tuple[Kind, str]]]
+    named: Iterable[tuple[T, _Naming, str]], look: Callable[[T], Iterable[tuple[WarningKind, str]]]
 ) -> Iterator[Problem]:
     """Yield what is found of each thing that rows name, at the first of them."""
     told: dict[T, _Named | None] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tweenbatch import paths as places
 from tweenbatch.errors import ManifestError, Problem, TweenbatchError
-from tweenbatch.frames.cache import Memory
+from tweenbatch.frames.cache import FrameCache
 from tweenbatch.frames.fit import Fit, Fitting
 from tweenbatch.frames.warnings import is_hint
 from tweenbatch.manifest import files as finding
@@ -64,7 +64,7 @@ class Reading:
     """Ask every https address of a frame whether there is an image."""
     fit: Fit | None = None
     """Use prepared copies of frames that are not as they should be."""
-    memory: Memory = field(default_factory=Memory)
+    memory: FrameCache = field(default_factory=FrameCache)
     """Knows frames that were looked at before, and takes note of those that are looked at now."""
     latest: LastImport | None = None
     """The last import of the table: a file that made it is not read again."""

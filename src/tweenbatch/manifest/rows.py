@@ -21,7 +21,7 @@ from tweenbatch.manifest.preflight import Preflight
 from tweenbatch.models import Endpoint
 from tweenbatch.models.parameter import without_zeros
 from tweenbatch.records import content_key, identity, quoted
-from tweenbatch.records.manifest import Asked, Columns, Row, rows_of
+from tweenbatch.records.manifest import Columns, ContentColumns, Row, rows_of
 
 MAX_TAKES = 100
 PRIORITY_LIMIT = 1_000_000
@@ -134,7 +134,7 @@ class RowReader:
         """Return all columns of good rows; the preflight takes note of what they ask for."""
         choices: Sequence[Choice] = facts["choice"]
         ends = zip(facts["end_source"], facts["end_sha256"], strict=True)
-        asked = Asked(
+        asked = ContentColumns(
             commons=[choice.common for choice in choices],
             prompts=facts["prompt"],
             starts=list(map(identity, facts["start_source"], facts["start_sha256"])),

@@ -7,7 +7,7 @@ here knows of manifests or tables.
 
 from tweenbatch.models.catalogue import DEFAULT, ENDPOINTS, KLING_O1, USUAL_LIMITS, find
 from tweenbatch.models.endpoint import Endpoint, ImageLimits
-from tweenbatch.models.parameter import Kind, Parameter
+from tweenbatch.models.parameter import Parameter, ParameterKind
 from tweenbatch.models.price import Longer, Price, Unit, in_micro_dollars, listed_price
 from tweenbatch.models.prices import (
     AS_KNOWN,
@@ -27,9 +27,9 @@ __all__ = [
     "USUAL_LIMITS",
     "Endpoint",
     "ImageLimits",
-    "Kind",
     "Longer",
     "Parameter",
+    "ParameterKind",
     "Price",
     "PriceDoubt",
     "Prices",

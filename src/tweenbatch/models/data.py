@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tweenbatch.models.endpoint import Endpoint, ImageLimits
-from tweenbatch.models.parameter import Kind, Parameter
+from tweenbatch.models.parameter import Parameter, ParameterKind
 from tweenbatch.models.price import Longer, Price, Unit, length
 
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, InvalidOperation)
@@ -92,7 +92,7 @@ def _endpoint(data: Mapping[str, Any]) -> Endpoint:
 
 def _parameter(data: Mapping[str, Any]) -> Parameter:
     return Parameter(
-        kind=Kind(data.get("kind", Kind.TEXT)),
+        kind=ParameterKind(data.get("kind", ParameterKind.TEXT)),
         allowed=tuple(map(_string, data.get("allowed", ()))),
         default=_string(data.get("default", "")),
         required=data.get("required", False) is True,
@@ -138,7 +138,7 @@ def refuse_unpriceable(made: Endpoint) -> None:
         _refuse_unrated(made, price)
     if price.longer is not None:
         counted = made.parameters.get(price.longer.by)
-        if counted is None or counted.kind not in (Kind.WHOLE, Kind.NUMBER):
+        if counted is None or counted.kind not in (ParameterKind.WHOLE, ParameterKind.NUMBER):
             raise ValueError(f"its price depends on {price.longer.by}, which is no number")
     if price.unit is Unit.SECOND:
         _refuse_unmeasured(made)
@@ -158,7 +158,7 @@ def _refuse_unmeasured(made: Endpoint) -> None:
         raise ValueError("it is charged by the second and has no input 'duration'")
     for text in (*duration.allowed, *([] if duration.required else [duration.default])):
         length(text)
-    if not duration.allowed and duration.kind is not Kind.WHOLE:
+    if not duration.allowed and duration.kind is not ParameterKind.WHOLE:
         raise ValueError("a duration that may be anything has no price")
 
 

@@ -17,7 +17,7 @@ _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 
 
-class Kind(StrEnum):
+class ParameterKind(StrEnum):
     """What a value is in JSON."""
 
     TEXT = "text"
@@ -39,7 +39,7 @@ class Parameter:
     ``default`` is what is sent for an empty cell; without one, nothing is.
     """
 
-    kind: Kind = Kind.TEXT
+    kind: ParameterKind = ParameterKind.TEXT
     allowed: tuple[str, ...] = ()
     default: str = ""
     required: bool = False
@@ -56,7 +56,9 @@ class Parameter:
         value = self._of_kind(text)
         if self.allowed and value not in self.allowed:
             raise ValueError(f"is '{text}'; {of} allows {' or '.join(self.allowed)}")
-        if self.kind in (Kind.WHOLE, Kind.NUMBER) and not self._in_range(Decimal(value)):
+        if self.kind in (ParameterKind.WHOLE, ParameterKind.NUMBER) and not self._in_range(
+            Decimal(value)
+        ):
             raise ValueError(f"is {value}; {of} allows {self._range()}")
         if self.max_chars is not None and len(value) > self.max_chars:
             raise ValueError(f"has {len(value)} characters; {of} allows at most {self.max_chars}")
@@ -64,36 +66,36 @@ class Parameter:
 
     def value(self, text: str) -> str | int | float | bool:
         """Return what JSON holds for a text that ``spelled`` gave."""
-        if self.kind is Kind.WHOLE:
+        if self.kind is ParameterKind.WHOLE:
             return int(text)
-        if self.kind is Kind.NUMBER:
+        if self.kind is ParameterKind.NUMBER:
             number = Decimal(text)
             return int(number) if number == number.to_integral_value() else float(number)
-        return text == "true" if self.kind is Kind.YES_NO else text
+        return text == "true" if self.kind is ParameterKind.YES_NO else text
 
     def described(self) -> str:
         """Say in a few words what may stand in the column."""
         if self.allowed:
             return ", ".join(self.allowed)
-        if self.kind is Kind.YES_NO:
+        if self.kind is ParameterKind.YES_NO:
             return "true, false"
-        if self.kind is Kind.TEXT:
+        if self.kind is ParameterKind.TEXT:
             return "a text" if self.max_chars is None else f"a text, ≤ {self.max_chars} characters"
-        what = "a whole number" if self.kind is Kind.WHOLE else "a number"
+        what = "a whole number" if self.kind is ParameterKind.WHOLE else "a number"
         bounded = self.minimum is not None or self.maximum is not None
         return f"{what}, {self._range()}" if bounded else what
 
     def _of_kind(self, text: str) -> str:
-        if self.kind is Kind.YES_NO:
+        if self.kind is ParameterKind.YES_NO:
             word = text.lower()
             if word not in _YES | _NO:
                 raise ValueError(f"is '{text}'; write true or false")
             return "true" if word in _YES else "false"
-        if self.kind is Kind.WHOLE:
+        if self.kind is ParameterKind.WHOLE:
             if not _WHOLE.fullmatch(whole := without_zeros(text)):
                 raise ValueError(f"is '{text}'; a whole number is needed")
             return str(int(whole))
-        if self.kind is Kind.NUMBER:
+        if self.kind is ParameterKind.NUMBER:
             return _number(text)
         return without_zeros(text) if self.allowed and text not in self.allowed else text
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from tweenbatch.models.endpoint import Endpoint, ImageLimits
-from tweenbatch.models.parameter import Kind, Parameter
+from tweenbatch.models.parameter import Parameter, ParameterKind
 
 START_FIELDS = (
     *("start_image_url", "first_frame_url", "first_image_url", "start_frame_url"),
@@ -198,7 +198,12 @@ def _frame_field(
     )
 
 
-_KINDS = {"string": Kind.TEXT, "integer": Kind.WHOLE, "number": Kind.NUMBER, "boolean": Kind.YES_NO}
+_KINDS = {
+    "string": ParameterKind.TEXT,
+    "integer": ParameterKind.WHOLE,
+    "number": ParameterKind.NUMBER,
+    "boolean": ParameterKind.YES_NO,
+}
 
 
 def _parameter(name: str, described: Mapping[str, Any], *, required: bool) -> Parameter | None:

@@ -36,7 +36,7 @@ _MAY_DECIDE = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class UpdateRequest:
     """What a person says of a model that fal does not say, or says otherwise."""
 
     start_field: str | None = None
@@ -54,7 +54,7 @@ class Learned:
 
 
 async def learn(
-    name: str, wish: Wish, *, connect: Callable[[], Fal], connect_to: str | None = None
+    name: str, wish: UpdateRequest, *, connect: Callable[[], Fal], connect_to: str | None = None
 ) -> Learned:
     """Read what fal says of an endpoint, and remember it.
 

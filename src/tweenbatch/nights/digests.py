@@ -20,7 +20,7 @@ from tweenbatch.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Morning:
+class DigestDelivery:
     """Where digests go; ``say`` hears what could not be done."""
 
     folder: Path | None
@@ -33,16 +33,16 @@ class Morning:
         """Tell whether anybody wants to hear of the run."""
         return self.folder is not None or bool(self.targets)
 
-    def tell_of_runs(self, store: Store, job: str | None, *, now: datetime) -> None:
+    def deliver_pending(self, store: Store, job: str | None, *, now: datetime) -> None:
         """Tell of the job's runs that are over and of which nobody was told; or of the last run.
 
         Where nobody wants to hear of them that is noted as well: whoever wants to from some day on
         is not told of all that went before.
         """
         for run in store.runs.latest(limit=1) if job is None else store.runs.unnotified(job):
-            self.tell_of(run, store, now=now)
+            self.deliver_run(run, store, now=now)
 
-    def tell_of(self, run: Run, store: Store, *, now: datetime) -> None:
+    def deliver_run(self, run: Run, store: Store, *, now: datetime) -> None:
         """Tell of a run that is over, if anybody wants to hear of it, and note that."""
         if not self.is_wanted or self.tell(
             Digest.of_run(run, store.runs.activity(run), rehearsal=self.rehearsal)

@@ -155,7 +155,7 @@ class JobFile(_Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class LoadedJobFile:
     """A job file, made ready for a command."""
 
     path: Path
@@ -168,7 +168,7 @@ class Job:
     """The local date of the file's time zone, under the name of the file."""
 
 
-def read(path: Path, *, now: datetime) -> Job:
+def read(path: Path, *, now: datetime) -> LoadedJobFile:
     """Return what a job file says; raise ``JobFileError`` with all that is wrong with it."""
     try:
         said = tomllib.loads(path.read_bytes().decode(), parse_float=Decimal)
@@ -191,7 +191,7 @@ def read(path: Path, *, now: datetime) -> Job:
         raise JobFileError(
             path, [f"frames: there is no folder {folder / each}" for each in missing]
         )
-    return Job(
+    return LoadedJobFile(
         path=path,
         manifests=tuple(_below(folder, each) for each in job.manifests),
         options=MappingProxyType(_options(job, folder, now, zone)),

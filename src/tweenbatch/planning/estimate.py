@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from statistics import median
 
-from tweenbatch.records import Took
+from tweenbatch.records import ClipDuration
 from tweenbatch.records.plan import Estimate
 
 TYPICAL_SECONDS = (60.0, 300.0)
@@ -20,7 +20,7 @@ def assumed(made: Estimate | None) -> Estimate | None:
 
 
 def estimate(
-    clips: int, *, endpoints: Collection[str], latest: Sequence[Took], concurrency: int
+    clips: int, *, endpoints: Collection[str], latest: Sequence[ClipDuration], concurrency: int
 ) -> Estimate:
     """Return how long so many clips of these endpoints take, so many at a time."""
     seen = [took.seconds for took in latest if took.endpoint in endpoints]

@@ -9,7 +9,7 @@ from pathlib import Path
 from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
 from tweenbatch.paths import REHEARSAL, sqlite_db
 from tweenbatch.planning import planner
-from tweenbatch.planning.table_memory import Note, TableMemory
+from tweenbatch.planning.table_memory import TableMemory, UsedTable
 from tweenbatch.records.manifest import Manifest
 from tweenbatch.records.plan import Group
 from tweenbatch.store import Store
@@ -72,20 +72,20 @@ def find(
 
 def _candidates(
     manifests: Sequence[Manifest], output: Path, memory: TableMemory
-) -> dict[str, Note | None]:
+) -> dict[str, UsedTable | None]:
     """Return the URLs of tables that may know the manifests, and what is noted of them."""
     folders = [*(each.path.parent for each in manifests), output, output.parent]
     real = dict.fromkeys(folder.resolve() for folder in folders)
     near = (path for folder in real if folder.name != REHEARSAL for path in tables_in(folder))
     paths, digests = {str(each.path) for each in manifests}, {each.sha256 for each in manifests}
-    noted: dict[str, Note | None] = {}
+    noted: dict[str, UsedTable | None] = {}
     for note in memory.of(paths, digests):
         noted.setdefault(note.table, note)
     return dict.fromkeys(map(sqlite_db, near)) | noted
 
 
 def _looked_at(
-    candidate: str, note: Note | None, manifests: Sequence[Manifest]
+    candidate: str, note: UsedTable | None, manifests: Sequence[Manifest]
 ) -> Iterator[OtherTable]:
     try:
         with looked_into(candidate) as store:
@@ -140,7 +140,7 @@ def _distance(one: str, other: str) -> int:
     return last[-1]
 
 
-def _when(note: Note) -> str:
+def _when(note: UsedTable) -> str:
     try:
         return f"{datetime.fromisoformat(note.at):%Y-%m-%d}"
     except ValueError:

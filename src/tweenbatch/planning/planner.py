@@ -14,7 +14,7 @@ from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.planning import diff as changes
 from tweenbatch.planning import estimate as pace
 from tweenbatch.planning.missing import LOOKED_AT
-from tweenbatch.records import EarlierRow, OldFailures
+from tweenbatch.records import EarlierFailures, EarlierRow
 from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.records.manifest import JobKind, Manifest
 from tweenbatch.records.plain import plain_keys
@@ -30,7 +30,7 @@ from tweenbatch.records.plan import (
 )
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import Store
-from tweenbatch.store.comparing import Comparison, Contents, Gone, Standing
+from tweenbatch.store.comparing import Comparison, ContentGroup, RemovedJob, RowWithJob
 
 _BY_STATE = {
     State.PENDING: Group.WAITING,
@@ -59,7 +59,7 @@ def make(
     *,
     prices: Prices = AS_KNOWN,
     concurrency: int | None = None,
-    old_failures: OldFailures | None = None,
+    old_failures: EarlierFailures | None = None,
 ) -> Plan:
     """Hold the manifests against the table; None stands for a table that does not exist yet.
 
@@ -104,7 +104,7 @@ def _with_retakes(made: Plan, store: Store, prices: Prices) -> Plan:
     )
 
 
-def _with_old_failures(made: Plan, store: Store, prices: Prices, which: OldFailures) -> Plan:
+def _with_old_failures(made: Plan, store: Store, prices: Prices, which: EarlierFailures) -> Plan:
     jobs = store.views.to_try_again(made.manifests, which)
     usd = (
         prices.clip_usd(job.spec.endpoint, job.spec.parameters, known=job.price_usd) for job in jobs
@@ -203,7 +203,7 @@ class _Planner:
             untold=max(made.count(Group.FAILED) - LISTED, 0),
         )
 
-    def _count(self, contents: Iterable[Contents]) -> frozenset[str]:
+    def _count(self, contents: Iterable[ContentGroup]) -> frozenset[str]:
         """Count all contents; return the endpoints of those that are to be paid."""
         endpoints = set()
         for each in contents:
@@ -218,7 +218,7 @@ class _Planner:
 
     def _tell(
         self,
-        standing: Standing,
+        standing: RowWithJob,
         *,
         group: Group | None = None,
         reasons: tuple[str, ...] = (),
@@ -270,7 +270,7 @@ class _Planner:
             ]
         return self._removed(gone, left)
 
-    def _removed(self, gone: Sequence[Gone], left: Sequence[RemovedRow]) -> Removed:
+    def _removed(self, gone: Sequence[RemovedJob], left: Sequence[RemovedRow]) -> Removed:
         costs = {each.earlier.key: each for each in left}
         usd = sum((each.cost_usd for each in costs.values()), Decimal(0))
         withdrawn = sum(each.withdrawn for each in costs.values())
@@ -283,7 +283,9 @@ class _Planner:
             withdrawn += every.withdrawn - sum(each.withdrawn for each in listed.values())
         return Removed(listed=tuple(left[:LISTED]), rows=rows, usd=usd, withdrawn=withdrawn)
 
-    def _tell_changed(self, rows: Sequence[Standing], earlier: Sequence[EarlierRow | None]) -> None:
+    def _tell_changed(
+        self, rows: Sequence[RowWithJob], earlier: Sequence[EarlierRow | None]
+    ) -> None:
         """Tell of the new contents which are edited ones, and which are one more take."""
         stayed = {
             each.row.number for each, was in zip(rows, earlier, strict=True) if was or each.stayed

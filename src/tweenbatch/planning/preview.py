@@ -21,7 +21,7 @@ from tweenbatch.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class TableTotals:
     """Where all jobs of the table stand, and their money."""
 
     counts: Mapping[State, int]
@@ -29,11 +29,11 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class RunPreview:
     """The work of a run that has not begun."""
 
     manifests: Sequence[Manifest]
-    asked: Plan | Standing
+    asked: Plan | TableTotals
     """The plan of the manifests; without any, where the table stands."""
     to_pay: int
     usd_to_pay: Decimal
@@ -66,7 +66,7 @@ def look(
     store: Store | None,
     settings: RunSettings,
     prices: Prices = AS_KNOWN,
-) -> Batch:
+) -> RunPreview:
     """Hold the manifests, or all unfinished work, against the table; None: there is none yet."""
     if not manifests and store is not None:
         return _unfinished(store, settings, prices)
@@ -75,7 +75,7 @@ def look(
 
 def _planned(
     manifests: Sequence[Manifest], store: Store | None, settings: RunSettings, prices: Prices
-) -> Batch:
+) -> RunPreview:
     # How long fal takes is nothing that a rehearsal could tell.
     at_once = settings.concurrency or ASSUMED_CONCURRENCY
     made = plan.make(
@@ -87,7 +87,7 @@ def _planned(
     )
     if settings.concurrency is None:
         made = replace(made, estimate=pace.assumed(made.estimate))
-    return Batch(
+    return RunPreview(
         manifests=manifests,
         asked=made,
         to_pay=made.clips_to_pay,
@@ -103,7 +103,7 @@ def _planned(
     )
 
 
-def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> Batch:
+def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> RunPreview:
     counts = store.views.counts()
     unpaid = store.views.pending()
     usd_to_pay = sum(
@@ -113,9 +113,9 @@ def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> Batch:
         ),
         Decimal(0),
     )
-    return Batch(
+    return RunPreview(
         manifests=(),
-        asked=Standing(counts=counts, money=store.views.money()),
+        asked=TableTotals(counts=counts, money=store.views.money()),
         to_pay=sum(each.jobs for each in unpaid),
         usd_to_pay=usd_to_pay,
         endpoints=frozenset(each.endpoint for each in unpaid),

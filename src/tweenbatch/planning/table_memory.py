@@ -26,7 +26,7 @@ _PAUSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class UsedTable:
     """A manifest and a table that it was run with.
 
     ``table`` is a URL without a password. ``paid_usd`` is what the whole table had paid or
@@ -46,7 +46,7 @@ class TableMemory:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def of(self, paths: Collection[str], digests: Collection[str]) -> list[Note]:
+    def of(self, paths: Collection[str], digests: Collection[str]) -> list[UsedTable]:
         """Return the notes of manifests at these paths, or with these bytes, the latest first."""
         return [
             note
@@ -54,11 +54,11 @@ class TableMemory:
             if note.manifest in paths or note.sha256 in digests
         ]
 
-    def add(self, notes: Sequence[Note]) -> None:
+    def add(self, notes: Sequence[UsedTable]) -> None:
         """Keep notes; of one manifest and table the latest counts."""
         new = {(each.manifest, each.table) for each in notes}
 
-        def added(there: Sequence[Note]) -> list[Note]:
+        def added(there: Sequence[UsedTable]) -> list[UsedTable]:
             kept = [each for each in there if (each.manifest, each.table) not in new]
             return [*kept, *notes][-MOST_NOTES:]
 
@@ -73,7 +73,7 @@ class TableMemory:
             ]
         )
 
-    def _change(self, change: Callable[[Sequence[Note]], Sequence[Note]]) -> None:
+    def _change(self, change: Callable[[Sequence[UsedTable]], Sequence[UsedTable]]) -> None:
         if self._folder is None:
             return
         try:
@@ -83,7 +83,7 @@ class TableMemory:
         except OSError as error:
             log.info("which table was used can't be noted: %s", error)
 
-    def _notes(self) -> list[Note]:
+    def _notes(self) -> list[UsedTable]:
         if self._folder is None:
             return []
         try:
@@ -92,15 +92,15 @@ class TableMemory:
             return []
         return [note for note in map(_note, lines) if note is not None]
 
-    def _write(self, notes: Sequence[Note]) -> None:
+    def _write(self, notes: Sequence[UsedTable]) -> None:
         assert self._folder is not None
         text = "".join(f"{json.dumps(asdict(note))}\n" for note in notes)
         atomic.write(self._folder / _FILE, text.encode(), mode=0o600)
 
 
-def _note(line: str) -> Note | None:
+def _note(line: str) -> UsedTable | None:
     try:
-        note = Note(**json.loads(line))
+        note = UsedTable(**json.loads(line))
     except (ValueError, TypeError):
         return None
     texts = (note.manifest, note.sha256, note.table, note.at, note.paid_usd or "0")

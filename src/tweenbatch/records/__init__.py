@@ -4,18 +4,18 @@ Money is ``Decimal`` US dollars; instants are aware and in UTC.
 """
 
 from tweenbatch.records.content import (
+    CachedFrame,
     FileState,
     Frame,
     JobSpec,
-    SeenFrame,
     canonical_json,
     common_part,
     content_key,
     identity,
     quoted,
 )
-from tweenbatch.records.history import OwnRequest, PastRequest, Reach
-from tweenbatch.records.imports import EarlierRow, Imported, Known, OldFailures
+from tweenbatch.records.history import HighWaterMark, OwnRequest, PastRequest
+from tweenbatch.records.imports import EarlierFailures, EarlierRow, Imported, KnownJob
 from tweenbatch.records.job import (
     Artifact,
     Billed,
@@ -29,49 +29,57 @@ from tweenbatch.records.job import (
     RemoteVideo,
     Request,
 )
-from tweenbatch.records.money import Money, PeriodLimit, Unpaid
-from tweenbatch.records.run import FailedAlike, Night, Recovered, Run, Slow, Work
-from tweenbatch.records.views import AskedBy, Attempt, Attention, ExportRow, Selection, Story, Took
+from tweenbatch.records.money import Money, PendingGroup, PeriodLimit
+from tweenbatch.records.run import FailureGroup, Night, RecoveryCounts, Run, RunActivity, SlowClip
+from tweenbatch.records.views import (
+    AskedBy,
+    Attempt,
+    ClipDuration,
+    ExportRow,
+    JobHistory,
+    JobNeedingAttention,
+    Selection,
+)
 
 __all__ = [
     "Artifact",
     "AskedBy",
     "Attempt",
-    "Attention",
     "Billed",
+    "CachedFrame",
+    "ClipDuration",
+    "EarlierFailures",
     "EarlierRow",
     "ExportRow",
-    "FailedAlike",
     "Failure",
+    "FailureGroup",
     "FileState",
     "Frame",
+    "HighWaterMark",
     "Imported",
     "Intent",
     "Job",
+    "JobHistory",
+    "JobNeedingAttention",
     "JobSpec",
     "KeptClip",
-    "Known",
+    "KnownJob",
     "Money",
     "Night",
-    "OldFailures",
     "Outcome",
     "OwnRequest",
     "PastRequest",
+    "PendingGroup",
     "PeriodLimit",
     "Phase",
-    "Reach",
-    "Recovered",
+    "RecoveryCounts",
     "RemoteStatus",
     "RemoteVideo",
     "Request",
     "Run",
-    "SeenFrame",
+    "RunActivity",
     "Selection",
-    "Slow",
-    "Story",
-    "Took",
-    "Unpaid",
-    "Work",
+    "SlowClip",
     "canonical_json",
     "common_part",
     "content_key",

@@ -51,18 +51,18 @@ class FileState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenFrame:
+class CachedFrame:
     """What an image file was found to be.
 
     ``facts`` are plain values; they hold for the file in this state and for those who know the
-    ``looker``, the way of looking that found them.
+    ``inspector_version``, the way of looking that found them.
     """
 
     path: str
     file: FileState
     sha256: str
     facts: Mapping[str, Any]
-    looker: int
+    inspector_version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

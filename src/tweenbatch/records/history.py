@@ -43,7 +43,7 @@ class OwnRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class HighWaterMark:
     """How far a job table has come: in one and the same table neither number ever falls.
 
     ``run_id`` and ``attempt_id`` are its highest, ``at`` is the last sign of life of that run.
@@ -56,7 +56,7 @@ class Reach:
     def __post_init__(self) -> None:
         refuse_naive(at=self.at)
 
-    def is_beyond(self, other: "Reach | None") -> bool:
+    def is_ahead_of(self, other: "HighWaterMark | None") -> bool:
         """Tell whether there was work here that the other knows nothing of."""
         if other is None:
             return True

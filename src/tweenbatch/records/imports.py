@@ -11,7 +11,7 @@ WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownJob:
     """What the table already knows of a key."""
 
     state: State
@@ -50,7 +50,7 @@ class Imported:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OldFailures:
+class EarlierFailures:
     """Which jobs that failed in earlier runs are to be tried again."""
 
     errors: frozenset[str]

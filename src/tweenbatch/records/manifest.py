@@ -14,7 +14,7 @@ from tweenbatch.errors import Problem
 from tweenbatch.records.content import Frame, JobSpec
 
 
-class Asked(NamedTuple):
+class ContentColumns(NamedTuple):
     """What rows ask for, column by column: all that ``content_key`` wants but the take."""
 
     commons: Sequence[str]

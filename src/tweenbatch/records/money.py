@@ -36,7 +36,7 @@ class Money:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unpaid:
+class PendingGroup:
     """Jobs alike that wait to be submitted; ``price_usd`` is that of each, in US dollars."""
 
     endpoint: str

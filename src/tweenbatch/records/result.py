@@ -17,7 +17,7 @@ MISSING = "clips that are not where they were"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class RunEnd:
     """Why a run came to its end; nothing set: there was nothing left to do."""
 
     interrupted: bool = False
@@ -30,10 +30,10 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class RunResult:
     """How a run ended and how the jobs that it was asked for stand now."""
 
-    ended: Ended
+    ended: RunEnd
     counts: Mapping[State, int]
     rejected: tuple[str, ...] = ()
     """Manifests that could not be read."""

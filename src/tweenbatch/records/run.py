@@ -18,7 +18,7 @@ class Night:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
+class RecoveryCounts:
     """What a dead run left behind: jobs set free, and submissions of unknown outcome."""
 
     freed: int
@@ -56,7 +56,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FailedAlike:
+class FailureGroup:
     """Jobs that were given up for one cause, with the words and the name of one of them."""
 
     error_type: str
@@ -66,7 +66,7 @@ class FailedAlike:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slow:
+class SlowClip:
     """A clip, and how long fal and the way home took for it, in seconds."""
 
     name: str
@@ -74,7 +74,7 @@ class Slow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class RunActivity:
     """What came about in the time of a run; ``money`` is that of its own submissions.
 
     Clips and failures are all of the table in that time: of submissions of earlier runs too.
@@ -84,7 +84,7 @@ class Work:
     submitted: int
     money: Money
     made: int
-    failed: tuple[FailedAlike, ...]
-    slowest: tuple[Slow, ...]
+    failed: tuple[FailureGroup, ...]
+    slowest: tuple[SlowClip, ...]
     counts: Mapping[State, int]
     uncertain_usd: Decimal

@@ -12,7 +12,7 @@ from tweenbatch.states import State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attention:
+class JobNeedingAttention:
     """A job that a person should look at.
 
     It failed, nobody knows whether it was accepted, or it is paid for and can't be had for now.
@@ -83,7 +83,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class JobHistory:
     """All that the table knows of a job: who asks for it, and what became of it when."""
 
     job: Job
@@ -130,7 +130,7 @@ class ExportRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Took:
+class ClipDuration:
     """How long fal and the way home took for one clip, in seconds since it was accepted."""
 
     endpoint: str

@@ -30,7 +30,7 @@ from tweenbatch.fal.retrying import reading
 from tweenbatch.frames import inspect as frames
 from tweenbatch.models import find
 from tweenbatch.records import Frame, Intent, Job, PastRequest
-from tweenbatch.recovery.stale_table import KEPT, Doubt, when
+from tweenbatch.recovery.stale_table import KEPT, StaleTable, when
 from tweenbatch.stages.history import MARGIN, History
 from tweenbatch.stages.match_history import (
     failed,
@@ -42,7 +42,7 @@ from tweenbatch.stages.match_history import (
 from tweenbatch.stages.reconcile import LONGEST_LIFE, Evidence, judge, longest_life
 from tweenbatch.states import ImpossibleTransition, State
 from tweenbatch.store import Store
-from tweenbatch.store.thread import TableThread
+from tweenbatch.store.thread import StoreThread
 from tweenbatch.version import __version__
 
 log = logging.getLogger(__name__)
@@ -56,11 +56,11 @@ LOOK_SECONDS = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
-class LostAndFound:
+class LostRequestRecovery:
     """Gives waiting jobs the requests that they were paid for with; it reads, and never buys."""
 
     store: Store
-    table: TableThread
+    table: StoreThread
     fal: Fal
     clock: Clock
     notice: Callable[[str], None]
@@ -71,7 +71,7 @@ class LostAndFound:
     _contents: dict[str, str] = field(default_factory=dict)
     _run_id: int | None = None
 
-    async def look(self, found: Doubt | None) -> str | None:
+    async def look(self, found: StaleTable | None) -> str | None:
         """Adopt what an older table lost; return why nothing must be submitted yet, if so.
 
         Without a doubt it looks back as far as fal's list goes.

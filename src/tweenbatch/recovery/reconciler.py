@@ -30,7 +30,7 @@ from tweenbatch.stages.reconcile import (
 )
 from tweenbatch.states import Event, ImpossibleTransition, State
 from tweenbatch.store import Store
-from tweenbatch.store.thread import TableThread
+from tweenbatch.store.thread import StoreThread
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Reconciler:
     """Looks early after a loss and then less often, for as long as the run goes on."""
 
     store: Store
-    table: TableThread
+    table: StoreThread
     fal: Fal
     clock: Clock
     notice: Callable[[str], None]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tweenbatch.errors import TableOlder
-from tweenbatch.records import Reach
-from tweenbatch.recovery.high_water import HighWater, Mark
+from tweenbatch.records import HighWaterMark
+from tweenbatch.recovery.table_marks import Mark, TableMarks
 from tweenbatch.store import RunnerLock, Store
 
 KEPT = timedelta(days=30)
@@ -18,7 +18,7 @@ KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class StaleTable:
     """Why a table may lack what was paid for, and since when; ``paid_until``: when that ended."""
 
     reason: str
@@ -27,8 +27,8 @@ class Doubt:
 
 
 def doubt(
-    store: Store | None, lock: RunnerLock, *, now: datetime, marks: HighWater | None = None
-) -> Doubt | None:
+    store: Store | None, lock: RunnerLock, *, now: datetime, marks: TableMarks | None = None
+) -> StaleTable | None:
     """Return what speaks against the table, which is None where there is no file; None: nothing."""
     if lock.table is None:
         return None
@@ -37,7 +37,7 @@ def doubt(
         (store.runs.high_water_mark(), store.runs.incomplete_since) if store else (None, None)
     )
     seen = lock.seen
-    if seen is not None and seen.is_beyond(reach):
+    if seen is not None and seen.is_ahead_of(reach):
         told = f"{lock.table} is older than what was done here: {_so_far(reach)}, and run "
         told += f"{seen.run_id} was at work here on {when(seen.at)}"
     elif marked is not None:
@@ -52,7 +52,7 @@ def doubt(
         # Nobody knows when a copy went its own way.
         since = min(since, now - KEPT)
     paid = [since, *([seen.at] if seen else []), *([_paid_until(mark, now)] if mark else [])]
-    return Doubt(
+    return StaleTable(
         reason=f"{told}. Clips paid for since then are not in it and would be paid for again",
         since=since,
         paid_until=max(paid),
@@ -60,7 +60,7 @@ def doubt(
 
 
 def refuse_to_pay(
-    store: Store | None, lock: RunnerLock, *, now: datetime, marks: HighWater | None = None
+    store: Store | None, lock: RunnerLock, *, now: datetime, marks: TableMarks | None = None
 ) -> None:
     """Raise ``TableOlder`` where something speaks against paying for what the table lacks."""
     found = doubt(store, lock, now=now, marks=marks)
@@ -72,9 +72,9 @@ def refuse_to_pay(
         )
 
 
-def noted_doubt(
-    store: Store, lock: RunnerLock, *, now: datetime, marks: HighWater | None = None
-) -> Doubt | None:
+def detect_and_mark(
+    store: Store, lock: RunnerLock, *, now: datetime, marks: TableMarks | None = None
+) -> StaleTable | None:
     """Return what speaks against the table and write it into the table, until ``settled``.
 
     Only so does a run that comes to nothing, but is younger than those that are missing, not
@@ -87,7 +87,7 @@ def noted_doubt(
 
 
 def remember(
-    store: Store, lock: RunnerLock, marks: HighWater | None = None, *, caught_up: bool = False
+    store: Store, lock: RunnerLock, marks: TableMarks | None = None, *, caught_up: bool = False
 ) -> None:
     """Let the places that watch over the table know how far it has come, now and from now on.
 
@@ -98,7 +98,7 @@ def remember(
         marks.follow(store, caught_up=caught_up)
 
 
-def settled(store: Store, lock: RunnerLock | None, marks: HighWater | None = None) -> None:
+def settled(store: Store, lock: RunnerLock | None, marks: TableMarks | None = None) -> None:
     """Write down that the table has all that was paid for: last where it was written first."""
     if lock is None:
         return
@@ -106,7 +106,7 @@ def settled(store: Store, lock: RunnerLock | None, marks: HighWater | None = Non
     store.runs.mark_incomplete(None)
 
 
-def _told_by(mark: Mark, marks: HighWater) -> str:
+def _told_by(mark: Mark, marks: TableMarks) -> str:
     """Return what a mark says of the table."""
     if mark.is_at_work:
         return f"has a copy that is at work, {mark.place}"
@@ -122,7 +122,7 @@ def _paid_until(mark: Mark, now: datetime) -> datetime:
     return now if mark.is_at_work or mark.paid is None else mark.paid.at
 
 
-def _so_far(reach: Reach | None) -> str:
+def _so_far(reach: HighWaterMark | None) -> str:
     if reach is None:
         return "it has seen no run"
     return f"its last run is run {reach.run_id} of {when(reach.at)}"

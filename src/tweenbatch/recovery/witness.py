@@ -35,7 +35,7 @@ SUFFIX = ".witness"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
+class AcceptedRequest:
     """A submission that fal accepted."""
 
     key: str
@@ -69,7 +69,7 @@ def left_behind(own: Path, *, shared: bool) -> list[Path]:
     return [path for path in found if _is_abandoned(path)]
 
 
-def heard(path: Path) -> list[Note]:
+def read_notes(path: Path) -> list[AcceptedRequest]:
     """Return what a witness says; what is damaged in it says nothing."""
     try:
         with atomic.opened(path) as file:
@@ -81,7 +81,7 @@ def heard(path: Path) -> list[Note]:
     return [note for note in notes if note is not None]
 
 
-def adopt(notes: Iterable[Note], store: Store, *, now: datetime) -> list[Job]:
+def adopt(notes: Iterable[AcceptedRequest], store: Store, *, now: datetime) -> list[Job]:
     """Give uncertain jobs the requests that the notes say are theirs; return these jobs.
 
     A note that is not about the latest attempt of an uncertain job means nothing any more.
@@ -100,7 +100,7 @@ def adopt(notes: Iterable[Note], store: Store, *, now: datetime) -> list[Job]:
     return adopted
 
 
-def dismiss(path: Path, notes: Iterable[Note], store: Store) -> None:
+def discard(path: Path, notes: Iterable[AcceptedRequest], store: Store) -> None:
     """Remove a witness that was heard, unless a run that may still live owns one of its jobs."""
     known = store.manifests.lookup(note.key for note in notes)
     if any(job.state is State.SUBMITTING for job in known.values()):
@@ -149,7 +149,7 @@ class Witness:
         os.fsync(self._file)
         atomic.sync_folder(self.path.parent)
 
-    def keep(self, note: Note) -> None:
+    def keep(self, note: AcceptedRequest) -> None:
         """Write a note down and see it on the disk; raises ``OSError``."""
         # A line of its own, whatever became of the one before.
         line = f"\n{note.line()}\n".encode()
@@ -192,12 +192,12 @@ def _is_abandoned(path: Path) -> bool:
     return True
 
 
-def _note(line: bytes) -> Note | None:
+def _note(line: bytes) -> AcceptedRequest | None:
     try:
         facts: dict[str, Any] = json.loads(line)
         request = Request(**{name: _text(value) for name, value in facts["request"].items()})
         accepted_at = datetime.fromisoformat(_text(facts["accepted_at"]))
-        return Note(
+        return AcceptedRequest(
             key=_text(facts["key"]),
             attempt=int(facts["attempt"]),
             endpoint=_text(facts["endpoint"]),

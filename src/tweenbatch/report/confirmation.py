@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from tweenbatch import paths as places
 from tweenbatch.models import ENDPOINTS
-from tweenbatch.planning.preview import Batch
+from tweenbatch.planning.preview import RunPreview
 from tweenbatch.planning.quote import Quote
 from tweenbatch.records.plan import Plan
 from tweenbatch.report import missing, text
@@ -13,7 +13,7 @@ from tweenbatch.report import status as standing
 from tweenbatch.settings import RunSettings
 
 
-def lines(batch: Batch, settings: RunSettings) -> list[str]:
+def lines(batch: RunPreview, settings: RunSettings) -> list[str]:
     """Say what a run would do and cost."""
     missed = missing.lines(batch.missing, "this run brings them back")
     return [*_asked_for(batch), *missed, *_comes_to(batch, settings)]
@@ -27,7 +27,7 @@ def risen(quote: Quote) -> str:
     return "; ".join(reasons) or "fal asks more by now than when these rows were imported"
 
 
-def too_dear(why: str, *, known: Batch, now: Batch) -> str:
+def too_dear(why: str, *, known: RunPreview, now: RunPreview) -> str:
     """Say that nobody has agreed to the price of today."""
     if now.usd_to_pay == known.usd_to_pay:
         return (
@@ -43,7 +43,7 @@ def too_dear(why: str, *, known: Batch, now: Batch) -> str:
     )
 
 
-def _asked_for(batch: Batch) -> list[str]:
+def _asked_for(batch: RunPreview) -> list[str]:
     asked = batch.asked
     if isinstance(asked, Plan):
         return [
@@ -56,7 +56,7 @@ def _asked_for(batch: Batch) -> list[str]:
     return ["resuming all unfinished work", *standing.lines(asked.counts, asked.money, [])]
 
 
-def _comes_to(batch: Batch, settings: RunSettings) -> list[str]:
+def _comes_to(batch: RunPreview, settings: RunSettings) -> list[str]:
     if not batch.total:
         resting = _resting(
             failed=batch.failed, cancelled=batch.cancelled, missing=batch.missing.count
@@ -80,13 +80,13 @@ def _comes_to(batch: Batch, settings: RunSettings) -> list[str]:
     return said
 
 
-def most_to_spend(batch: Batch, settings: RunSettings) -> Decimal:
+def most_to_spend(batch: RunPreview, settings: RunSettings) -> Decimal:
     """Return what a run can't spend more than, in US dollars; a day's limit it may meet twice."""
     most = settings.max_cost
     return batch.usd_to_pay if most is None else min(most, batch.usd_to_pay)
 
 
-def _at_most(batch: Batch, settings: RunSettings) -> str:
+def _at_most(batch: RunPreview, settings: RunSettings) -> str:
     """Say how much less than all of it the limits of this run leave."""
     limits = []
     if settings.limit is not None and settings.limit < batch.to_pay:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from tweenbatch.exit_codes import ExitCode
-from tweenbatch.records import Run, Work
+from tweenbatch.records import Run, RunActivity
 from tweenbatch.records.result import MISSING
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
 from tweenbatch.states import State
@@ -31,7 +31,7 @@ class Digest:
     job: str
     night: date
     run: Run | None = None
-    work: Work | None = None
+    work: RunActivity | None = None
     exit_code: int | None = None
     why: str = ""
     """Why nothing ran, or what stopped the run."""
@@ -42,7 +42,7 @@ class Digest:
 
     @classmethod
     def of_run(
-        cls, run: Run, work: Work, *, lives: bool = False, rehearsal: bool = False
+        cls, run: Run, work: RunActivity, *, lives: bool = False, rehearsal: bool = False
     ) -> "Digest":
         """Return what there is to say of a run; one without an end died, unless it ``lives``."""
         return cls(

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
-from tweenbatch.records import Attempt, Billed, Story
+from tweenbatch.records import Attempt, Billed, JobHistory
 from tweenbatch.report.text import SENTENCE_WIDTH, plain, usd
 from tweenbatch.states import IDENTIFIED, State
 
@@ -29,7 +29,7 @@ _NEXT = {
 _BILLED = {Billed.YES: "paid", Billed.NO: "not billed", Billed.UNKNOWN: "perhaps paid"}
 
 
-def lines(story: Story) -> Iterator[str]:
+def lines(story: JobHistory) -> Iterator[str]:
     """Tell it in order: what was asked for, each attempt, what is next."""
     job = story.job
     yield f"job {job.id}  {job.output_name}  {job.state}"
@@ -54,7 +54,7 @@ def lines(story: Story) -> Iterator[str]:
         yield f"  {'or' if place else 'next':<11}{step}"
 
 
-def _next_steps(story: Story) -> Iterator[str]:
+def _next_steps(story: JobHistory) -> Iterator[str]:
     """Return what a person may do, what costs nothing first."""
     job = story.job
     may_be_there = bool(story.attempts) and story.attempts[-1].error_type in LEFT_AT_FAL
@@ -91,7 +91,7 @@ def _attempt_lines(attempt: Attempt) -> Iterator[str]:
         yield f"    sha256   {attempt.sha256}"
 
 
-def shape(story: Story) -> dict[str, Any]:
+def shape(story: JobHistory) -> dict[str, Any]:
     """Return the shape of ``show --json``."""
     job = story.job
     return {

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tweenbatch.records import Attention, Money
+from tweenbatch.records import JobNeedingAttention, Money
 from tweenbatch.report.text import clips, plain, usd
 from tweenbatch.states import State
 
 
-def lines(counts: Mapping[State, int], money: Money, attention: Sequence[Attention]) -> list[str]:
+def lines(
+    counts: Mapping[State, int], money: Money, attention: Sequence[JobNeedingAttention]
+) -> list[str]:
     """Say how the jobs stand, where the money is, and what needs a person."""
     said = [f"  {count:>6}  {state}" for state, count in counts.items() if count]
     if not said:
@@ -34,7 +36,7 @@ def paused(since: datetime) -> str:
     )
 
 
-def attention_lines(attention: Sequence[Attention], *, most: int = 20) -> list[str]:
+def attention_lines(attention: Sequence[JobNeedingAttention], *, most: int = 20) -> list[str]:
     """Name the jobs that need a person, with price and reason."""
     lines = [
         f"  job {a.job_id}  {a.name}  {a.state} ({usd(a.price_usd)})"
@@ -47,13 +49,13 @@ def attention_lines(attention: Sequence[Attention], *, most: int = 20) -> list[s
     return lines
 
 
-def is_lost(attention: Attention) -> bool:
+def is_lost(attention: JobNeedingAttention) -> bool:
     """Tell whether a job failed although its clip was made and paid for."""
     return attention.state is State.FAILED and attention.error_type == "paid_but_lost"
 
 
 def shape(
-    counts: Mapping[State, int], money: Money, attention: Sequence[Attention]
+    counts: Mapping[State, int], money: Money, attention: Sequence[JobNeedingAttention]
 ) -> dict[str, Any]:
     """Return the shape of ``status --json``."""
     return {

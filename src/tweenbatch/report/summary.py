@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_output
-from tweenbatch.records import Attention, Money
-from tweenbatch.records.result import PAUSED, Result
+from tweenbatch.records import JobNeedingAttention, Money
+from tweenbatch.records.result import PAUSED, RunResult
 from tweenbatch.report.job import LEFT_AT_FAL
 from tweenbatch.report.status import attention_lines, is_lost
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
@@ -15,7 +15,7 @@ from tweenbatch.states import State
 
 
 def lines(
-    result: Result, money: Money, attention: Sequence[Attention], *, rehearsal: bool
+    result: RunResult, money: Money, attention: Sequence[JobNeedingAttention], *, rehearsal: bool
 ) -> list[str]:
     """Say what was made, what was spent and why the run stopped where it did."""
     counts = result.counts
@@ -54,7 +54,7 @@ def lines(
     return said + attention_lines(attention)
 
 
-def _not_here(result: Result) -> list[str]:
+def _not_here(result: RunResult) -> list[str]:
     """Say which clips are paid for and not here."""
     said = []
     if count := result.counts[State.READY]:
@@ -67,7 +67,9 @@ def _not_here(result: Result) -> list[str]:
     return said
 
 
-def next_command(result: Result, settings: RunSettings, attention: Sequence[Attention] = ()) -> str:
+def next_command(
+    result: RunResult, settings: RunSettings, attention: Sequence[JobNeedingAttention] = ()
+) -> str:
     """Return the command that goes on from here, with what it does: first what costs nothing."""
     left = [each for each in attention if each.error_type in LEFT_AT_FAL and each.request_id]
     match result.exit_code:

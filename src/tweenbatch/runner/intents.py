@@ -14,7 +14,7 @@ from tweenbatch.models import Prices, find, in_micro_dollars
 from tweenbatch.records import Frame, Intent, Job
 from tweenbatch.stages.upload import upload
 from tweenbatch.store import Store
-from tweenbatch.store.thread import TableThread
+from tweenbatch.store.thread import StoreThread
 
 UPLOAD_VALID = timedelta(days=6)
 """fal keeps files at least 7 days; an older upload is made again."""
@@ -25,7 +25,7 @@ class Intents:
     """Makes intents; it costs nothing and may be broken off at any moment."""
 
     store: Store
-    table: TableThread
+    table: StoreThread
     fal: Fal
     clock: Clock
     prices: Prices

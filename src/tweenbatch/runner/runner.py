@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from tweenbatch.errors import BudgetReached, TableBusy, TableFailed, TableUnusable
 from tweenbatch.records import Job
-from tweenbatch.records.result import CANARY_FAILED, NOT_AGREED, OUT_OF_TIME, PAUSED, Ended
+from tweenbatch.records.result import CANARY_FAILED, NOT_AGREED, OUT_OF_TIME, PAUSED, RunEnd
 from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.runner.price_watch import PriceWatch
 from tweenbatch.runner.worker import Worker
@@ -91,7 +91,7 @@ class Runner:
     _paused: bool = False
     _began_paused: bool = False
 
-    async def run(self) -> Ended:
+    async def run(self) -> RunEnd:
         """Work until nothing is left to do, or as far as the limits allow.
 
         Raises ``TableFailed`` where the table did not hold out.
@@ -127,7 +127,7 @@ class Runner:
         if self.reconciler.doubt:
             worker.watcher.notice(f"what is uncertain stays so for now: {self.reconciler.doubt}")
         limit = self._limit_reached()
-        return Ended(
+        return RunEnd(
             interrupted=self._interrupted,
             # Time that ran out at a closed gate was taken by the trouble, not by the work.
             trouble=worker.lane.closed

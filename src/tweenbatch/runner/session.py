@@ -21,33 +21,32 @@ from tweenbatch.errors import TableBusy, TableUnusable
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal
 from tweenbatch.files import space as disk
-from tweenbatch.records.result import Ended, Result
-from tweenbatch.recovery import stale_table as restored
-from tweenbatch.recovery import witness
-from tweenbatch.recovery.adopt_lost import LostAndFound
-from tweenbatch.recovery.high_water import HighWater
+from tweenbatch.records.result import RunEnd, RunResult
+from tweenbatch.recovery import stale_table, witness
+from tweenbatch.recovery.adopt_lost import LostRequestRecovery
 from tweenbatch.recovery.reconciler import Reconciler
+from tweenbatch.recovery.table_marks import TableMarks
 from tweenbatch.recovery.witness import Witness
 from tweenbatch.runner.charges import Charges
 from tweenbatch.runner.intents import Intents
 from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
 from tweenbatch.runner.runner import Limits, Runner, table_failed
 from tweenbatch.runner.throttle import descriptors
-from tweenbatch.runner.throttle.adaptive_limit import Window
+from tweenbatch.runner.throttle.adaptive_limit import AdaptiveLimit
 from tweenbatch.runner.throttle.brake import Brake
-from tweenbatch.runner.throttle.failure_streak import Streak
-from tweenbatch.runner.throttle.gate import Lane
+from tweenbatch.runner.throttle.failure_streak import FailureStreak
+from tweenbatch.runner.throttle.gate import SubmissionGate
 from tweenbatch.runner.throttle.slots import Slots
-from tweenbatch.runner.worker import Watcher, Worker
+from tweenbatch.runner.worker import RunWatcher, Worker
 from tweenbatch.settings import RunSettings
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.listings import Listings
-from tweenbatch.stages.poll_schedule import Looks
-from tweenbatch.stages.poll_timing import Rhythm
+from tweenbatch.stages.poll_schedule import PollScheduler
+from tweenbatch.stages.poll_timing import PollTiming
 from tweenbatch.stages.wait import Waiter
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import RunnerLock, Store
-from tweenbatch.store.thread import TableThread
+from tweenbatch.store.thread import StoreThread
 from tweenbatch.version import __version__
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ async def run(
     *,
     store: Store,
     fal: Callable[[], Fal] | None,
-    watcher: Watcher,
+    watcher: RunWatcher,
     manifests: Collection[int] | None,
     on_stop: Callable[[], None],
     clock: Clock,
@@ -67,10 +66,10 @@ async def run(
     lock: RunnerLock | None = None,
     missing: Callable[[], int] = lambda: 0,
     checker: Checker | None = None,
-    marks: HighWater | None = None,
+    marks: TableMarks | None = None,
     endpoints: Collection[str] | None = None,
     rng: random.Random | None = None,
-) -> Result:
+) -> RunResult:
     """Work on the table, which this process owns, and return how it ended.
 
     ``fal`` connects, inside the event loop; None: there is nothing to do at fal. ``on_stop`` is
@@ -87,7 +86,7 @@ async def run(
     before = store.runs.high_water_mark()
     with marks.alone(store) if marks else nullcontext():
         if lock is not None and not settings.rehearse:
-            doubt = restored.noted_doubt(store, lock, now=started, marks=marks)
+            doubt = stale_table.detect_and_mark(store, lock, now=started, marks=marks)
         run_id = store.runs.begin(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -100,7 +99,7 @@ async def run(
         logs.of_run(run_id)
         log.info("run %d begins: %s", run_id, settings.asked or "all unfinished work")
         if lock is not None and doubt is None:
-            restored.remember(store, lock, marks)
+            stale_table.remember(store, lock, marks)
     spent_before = store.views.money().spent
     own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
     limits = Limits(
@@ -115,7 +114,7 @@ async def run(
         collects={State.READY} if settings.fetch_only else IDENTIFIED,
     )
     # A run that breaks off here is found and closed by the next one.
-    ended = Ended()
+    ended = RunEnd()
     if fal is not None:
         async with fal() as connected:
             with own_witness, Checker() if checker is None else nullcontext(checker) as checks:
@@ -140,11 +139,11 @@ async def run(
                         doubt=doubt,
                         known_until=before.at if before else None,
                         endpoints=endpoints,
-                        settled=partial(restored.settled, store, lock, marks),
+                        settled=partial(stale_table.settled, store, lock, marks),
                     )
                     ended = await runner.run()
     try:
-        result = Result(
+        result = RunResult(
             ended=ended,
             rejected=settings.rejected,
             counts=store.views.counts(manifests),
@@ -160,7 +159,7 @@ async def run(
 
 
 def _take_over(
-    settings: RunSettings, store: Store, watcher: Watcher, run_id: int, *, now: datetime
+    settings: RunSettings, store: Store, watcher: RunWatcher, run_id: int, *, now: datetime
 ) -> Path:
     """Settle what runs that died left, as far as can be; return where our witness is to be."""
     if store.network is not None:
@@ -179,11 +178,11 @@ def _take_over(
     return place
 
 
-def _hear_witnesses(own: Path, store: Store, watcher: Watcher, *, now: datetime) -> int:
+def _hear_witnesses(own: Path, store: Store, watcher: RunWatcher, *, now: datetime) -> int:
     """Take over what runs that died could tell a witness only; return how many requests."""
     adopted = 0
     for path in witness.left_behind(own, shared=store.file is None):
-        notes = witness.heard(path)
+        notes = witness.read_notes(path)
         for job in witness.adopt(notes, store, now=now):
             adopted += 1
             watcher.moved(job, State.UNCERTAIN)
@@ -191,7 +190,7 @@ def _hear_witnesses(own: Path, store: Store, watcher: Watcher, *, now: datetime)
                 f"{job.output_name}: fal had accepted it, as a run noted that could not write to "
                 "the table; it is collected, not paid again"
             )
-        witness.dismiss(path, notes, store)
+        witness.discard(path, notes, store)
     return adopted
 
 
@@ -199,7 +198,7 @@ async def _look_back(
     settings: RunSettings,
     worker: Worker,
     *,
-    doubt: restored.Doubt | None,
+    doubt: stale_table.StaleTable | None,
     known_until: datetime | None,
     endpoints: Collection[str] | None,
     settled: Callable[[], None],
@@ -214,7 +213,7 @@ async def _look_back(
     if doubt is not None and not settings.trust_table:
         worker.refuse_to_submit(f"{doubt.reason}; nothing is submitted")
         return
-    lost = LostAndFound(
+    lost = LostRequestRecovery(
         store=worker.store,
         table=worker.table,
         fal=worker.fal,
@@ -251,7 +250,7 @@ def _runner(
     run_id: int,
     fal: Fal,
     clock: Clock,
-    watcher: Watcher,
+    watcher: RunWatcher,
     limits: Limits,
     manifests: Collection[int] | None,
     own_witness: Witness,
@@ -259,7 +258,7 @@ def _runner(
     checker: Checker,
     rng: random.Random,
 ) -> Runner:
-    looks = Looks(clock=clock, rhythm=Rhythm(rng))
+    looks = PollScheduler(clock=clock, rhythm=PollTiming(rng))
     looks.rhythm.seen_before(took.seconds for took in store.views.latest_clips())
     waiter = Waiter(
         fal=fal,
@@ -271,12 +270,12 @@ def _runner(
     )
     slots = Slots(
         window=_window(settings, watcher),
-        lane=Lane(monotonic=clock.monotonic, rng=rng),
+        lane=SubmissionGate(monotonic=clock.monotonic, rng=rng),
         # A budget is known to hold only when it comes to paying: until then nothing is uploaded.
         ahead=settings.most_usd is None,
     )
     doubted = asyncio.Event()
-    table = TableThread(store.group_commit)
+    table = StoreThread(store.group_commit)
     intents = Intents(store=store, table=table, fal=fal, clock=clock, prices=agreement.quote.prices)
     worker = Worker(
         store=store,
@@ -292,7 +291,7 @@ def _runner(
         watcher=watcher,
         downloads=asyncio.Semaphore(DOWNLOADS_AT_ONCE),
         period_limits=settings.period_limits,
-        streak=Streak(None if settings.keep_going else settings.same_failures),
+        streak=FailureStreak(None if settings.keep_going else settings.same_failures),
         brake=Brake(None if settings.keep_going else settings.same_failures),
         doubted=doubted,
         witness=own_witness,
@@ -327,7 +326,7 @@ def _runner(
     )
 
 
-def _window(settings: RunSettings, watcher: Watcher) -> Window:
+def _window(settings: RunSettings, watcher: RunWatcher) -> AdaptiveLimit:
     """Return how many clips may be at fal: as asked for, or as many as there are descriptors."""
     files = descriptors.raise_limit()
     fitting = descriptors.enough_for(files)
@@ -337,7 +336,7 @@ def _window(settings: RunSettings, watcher: Watcher) -> Window:
             f"at most {fitting} clips at one time: this process may have no more than {files} "
             "files open (`ulimit -Hn` is the most that it may ask for)"
         )
-    return Window(most=min(most, fitting), fixed=min(fixed, fitting) if fixed else None)
+    return AdaptiveLimit(most=min(most, fitting), fixed=min(fixed, fitting) if fixed else None)
 
 
 def _signals(stop: Callable[[], None], on_stop: Callable[[], None]) -> ExitStack:

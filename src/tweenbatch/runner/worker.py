@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 from tweenbatch import logs
 from tweenbatch.clock import Clock
 from tweenbatch.errors import (
+    AccountRefused,
     Answered,
     BudgetReached,
     CheckUnavailable,
@@ -24,7 +25,6 @@ from tweenbatch.errors import (
     DownloadFailed,
     FalError,
     FrameChanged,
-    LaneRefused,
     LeaseLost,
     NotSent,
     OutcomeUnknown,
@@ -47,13 +47,13 @@ from tweenbatch.records import (
     RemoteVideo,
     Request,
 )
-from tweenbatch.recovery.witness import Note, Witness
+from tweenbatch.recovery.witness import AcceptedRequest, Witness
 from tweenbatch.runner.charges import Charges
 from tweenbatch.runner.intents import Intents
 from tweenbatch.runner.throttle.brake import Brake
 from tweenbatch.runner.throttle.closed_models import ClosedModels
-from tweenbatch.runner.throttle.failure_streak import Streak
-from tweenbatch.runner.throttle.gate import Lane
+from tweenbatch.runner.throttle.failure_streak import FailureStreak
+from tweenbatch.runner.throttle.gate import SubmissionGate
 from tweenbatch.runner.throttle.slots import Slots
 from tweenbatch.runner.throttle.unread_results import UnreadResults
 from tweenbatch.stages.fetch import Fetcher
@@ -61,7 +61,7 @@ from tweenbatch.stages.submit import not_accepted, outcome_unknown, submit
 from tweenbatch.stages.wait import Waiter
 from tweenbatch.states import FINAL, Event, ImpossibleTransition, State
 from tweenbatch.store import Store
-from tweenbatch.store.thread import TableThread
+from tweenbatch.store.thread import StoreThread
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ FRAME_REFUSED = frozenset({400, 413, 415, 422})
 """What fal's storage answers to a file that it will not take."""
 
 
-class Watcher(Protocol):
+class RunWatcher(Protocol):
     """Whoever wants to see how the run goes."""
 
     def moved(self, job: Job, before: State) -> None:
@@ -108,7 +108,7 @@ class Worker:
     """Works on the jobs that it is given, many at a time, and says what it holds."""
 
     store: Store
-    table: TableThread
+    table: StoreThread
     run_id: int
     fal: Fal
     clock: Clock
@@ -117,9 +117,9 @@ class Worker:
     charges: Charges
     waiter: Waiter
     fetcher: Fetcher
-    watcher: Watcher
+    watcher: RunWatcher
     downloads: asyncio.Semaphore
-    streak: Streak
+    streak: FailureStreak
     brake: Brake
     doubted: asyncio.Event
     """To be set when the outcome of a submission becomes unknown."""
@@ -161,7 +161,7 @@ class Worker:
     """Whose result has just named the clip at an address, until that is in the table."""
 
     @property
-    def lane(self) -> Lane:
+    def lane(self) -> SubmissionGate:
         """Return the gate before all submissions."""
         return self.slots.lane
 
@@ -309,7 +309,7 @@ class Worker:
                 billed=Billed.NO,
             )
             return await self._record(job, Outcome(event=Event.GAVE_UP, failure=failure))
-        if status in KEY_TROUBLE or isinstance(error, LaneRefused):
+        if status in KEY_TROUBLE or isinstance(error, AccountRefused):
             self.lane.close(f"fal does not take frames from this key or account ({error})")
         else:
             self.trouble(f"frames can't be uploaded: {error}")
@@ -343,7 +343,7 @@ class Worker:
                 too_many=error.reached,
             )
             return not_accepted(error)
-        except LaneRefused as error:
+        except AccountRefused as error:
             self.submissions -= 1
             if not self._closes_the_model(job, str(error), error.http_status):
                 self.lane.close(str(error))
@@ -388,7 +388,7 @@ class Worker:
 
     async def _keep(self, job: Job, request: Request) -> None:
         """Tell the witness, or else whoever looks on, what the table could not be told."""
-        note = Note(
+        note = AcceptedRequest(
             key=job.key,
             attempt=job.attempt,
             endpoint=job.spec.endpoint,
@@ -463,7 +463,7 @@ class Worker:
                 if failed is None:
                     return job
                 outcome = failed
-        except LaneRefused as error:
+        except AccountRefused as error:
             self.lane.close(str(error))
             return None
         except Unreadable as error:
@@ -553,7 +553,7 @@ class Worker:
         if failure is None:
             return
         self._hold()
-        self.streak.ended_in(Outcome(event=Event.GAVE_UP, failure=failure), job)
+        self.streak.record_failure(Outcome(event=Event.GAVE_UP, failure=failure), job)
         if self.unread.stop is not None and self.streak.limit is not None:
             self.refuse_to_submit(f"{self.unread.stop}; they are paid for, and each run reads them")
 
@@ -679,7 +679,7 @@ class Worker:
                 outcome.failure.type,
                 outcome.failure.message,
             )
-            self.streak.ended_in(outcome, job)
+            self.streak.record_failure(outcome, job)
             if outcome.failure.billed is Billed.NO:
                 self.budget_reached = None
         else:
@@ -689,7 +689,7 @@ class Worker:
         if after.state in FINAL:
             self._generated.discard(job.id)
         if outcome.event is Event.FETCHED:
-            self.streak.broken_by_a_clip()
+            self.streak.reset()
         if outcome.event is Event.OUTCOME_UNKNOWN:
             self.doubted.set()
         self.watcher.moved(after, job.state)

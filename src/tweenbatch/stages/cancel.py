@@ -36,7 +36,7 @@ class Fate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class CancelResult:
     """One request and its fate; ``failure`` is how fal words its end, where it was stopped."""
 
     job: Job
@@ -45,25 +45,27 @@ class Asked:
     trouble: str = ""
 
 
-async def cancel(jobs: Iterable[Job], *, fal: Fal, clock: Clock, rng: random.Random) -> list[Asked]:
+async def cancel(
+    jobs: Iterable[Job], *, fal: Fal, clock: Clock, rng: random.Random
+) -> list[CancelResult]:
     """Ask fal to stop the requests of jobs that are ``submitted``, and see what becomes of it."""
     room = asyncio.Semaphore(AT_ONE_TIME)
 
-    async def one(job: Job) -> Asked:
+    async def one(job: Job) -> CancelResult:
         async with room:
             try:
                 return await _ask(job, fal=fal, clock=clock, rng=rng)
             except FalError as error:
-                return Asked(job=job, fate=Fate.NOT_TOLD, trouble=str(error))
+                return CancelResult(job=job, fate=Fate.NOT_TOLD, trouble=str(error))
 
     return await asyncio.gather(*map(one, jobs))
 
 
-async def _ask(job: Job, *, fal: Fal, clock: Clock, rng: random.Random) -> Asked:
+async def _ask(job: Job, *, fal: Fal, clock: Clock, rng: random.Random) -> CancelResult:
     request = job.request
     assert request is not None
     if not await reading(lambda: fal.cancel(request), clock=clock, rng=rng):
-        return Asked(job=job, fate=Fate.ENDED)
+        return CancelResult(job=job, fate=Fate.ENDED)
     for look in range(LOOKS):
         if look:
             await clock.sleep(LOOK_SECONDS)
@@ -71,9 +73,9 @@ async def _ask(job: Job, *, fal: Fal, clock: Clock, rng: random.Random) -> Asked
         if status.phase is Phase.COMPLETED:
             failure = await _failure(job, fal)
             if failure is None or failure.type != CLIENT_CANCELLED:
-                return Asked(job=job, fate=Fate.ENDED)
-            return Asked(job=job, fate=Fate.STOPPED, failure=failure)
-    return Asked(job=job, fate=Fate.GOES_ON)
+                return CancelResult(job=job, fate=Fate.ENDED)
+            return CancelResult(job=job, fate=Fate.STOPPED, failure=failure)
+    return CancelResult(job=job, fate=Fate.GOES_ON)
 
 
 async def _failure(job: Job, fal: Fal) -> Failure | None:

@@ -33,7 +33,7 @@ from tweenbatch.records import Artifact, Failure, Job, Outcome, RemoteVideo
 from tweenbatch.stages import policy
 from tweenbatch.stages.history import History
 from tweenbatch.stages.homes import Home, already_home, home_of, keep_broken, settle
-from tweenbatch.stages.part_file import Part, writing_to
+from tweenbatch.stages.part_file import PartFile, writing_to
 from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Fetcher:
         home = home_of(job, self.output)
         with writing_to(home.root):
             atomic.make_folder_of(home.root, home.name)
-        with Part(home.part) as part:
+        with PartFile(home.part) as part:
             return await _Round(fetcher=self, job=job, home=home, part=part, rounds=rounds).play()
 
     def pause_seconds(self, n: int) -> float:
@@ -103,7 +103,7 @@ class _Round:
     fetcher: Fetcher
     job: Job
     home: Home
-    part: Part
+    part: PartFile
     rounds: int
     tried: dict[str, VideoError] = field(default_factory=dict)
     named: bool = False
@@ -212,9 +212,9 @@ class _Round:
             except BrokenVideo as error:
                 log.warning("clip is broken, again from its start job=%d: %s", self.job.id, error)
                 # What was put together of two transfers says nothing of what fal delivers.
-                broken += not part.stitched
+                broken += not part.resumed
                 if broken == BROKEN_TRANSFERS or n == TRANSFERS:
-                    if part.stitched:
+                    if part.resumed:
                         raise DownloadFailed(str(error)) from error
                     if self._is_overdue():
                         await asyncio.to_thread(keep_broken, part.path, self.home)

@@ -30,7 +30,7 @@ def writing_to(folder: Path) -> Iterator[None]:
         ) from error
 
 
-class Part:
+class PartFile:
     """A ``.part`` of one fetch: it goes with the block that it is opened for.
 
     Its methods raise ``DiskTrouble``.
@@ -41,7 +41,7 @@ class Part:
         self.size = 0
         self.total: int | None = None
         """The size of the whole file, as the server said."""
-        self.stitched = False
+        self.resumed = False
         """Whether it came in more than one transfer."""
         self._etag: str | None = None
         self._file: BinaryIO | None = None
@@ -78,7 +78,7 @@ class Part:
                 # Never an old part: a crash may have left it as a second name of a clip.
                 self._file = atomic.created(self.path)
             self._etag, self.total = download.etag, download.total
-        self.stitched = download.offset > 0
+        self.resumed = download.offset > 0
         if download.offset != self.size:
             raise DownloadFailed(f"{self.size:,} bytes had come and the rest begins elsewhere")
 
@@ -101,7 +101,7 @@ class Part:
 
     def forget(self) -> None:
         """Remove the file and begin anew."""
-        self.size, self.total, self.stitched, self._etag = 0, None, False, None
+        self.size, self.total, self.resumed, self._etag = 0, None, False, None
         try:
             self.close()
         finally:

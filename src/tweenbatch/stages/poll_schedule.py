@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from tweenbatch.clock import Clock
-from tweenbatch.stages.poll_timing import Rhythm
+from tweenbatch.stages.poll_timing import PollTiming
 
 
 @dataclass(slots=True, eq=False)
@@ -26,11 +26,11 @@ class _Entry:
 
 
 @dataclass(slots=True, kw_only=True)
-class Looks:
+class PollScheduler:
     """Lets each caller go on when its look is due."""
 
     clock: Clock
-    rhythm: Rhythm
+    rhythm: PollTiming
     _heap: list[_Entry] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
     _alarm: asyncio.Task[None] | None = None

@@ -51,7 +51,7 @@ COARSEST_FRACTION = 0.07
 
 
 @dataclass(slots=True, kw_only=True)
-class Sight:
+class RequestObservation:
     """What looks have told of one request so far."""
 
     kind: Hashable
@@ -104,7 +104,7 @@ class _Times:
 
 
 @dataclass(slots=True)
-class Rhythm:
+class PollTiming:
     """Says when the next look at a request is due."""
 
     rng: random.Random
@@ -116,10 +116,10 @@ class Rhythm:
         """Begin with how long clips took before, as far as the table knows."""
         self._before.extend(seconds)
 
-    def sight(self, kind: Hashable, *, accepted: float, now: float) -> Sight:
+    def sight(self, kind: Hashable, *, accepted: float, now: float) -> RequestObservation:
         """Return the sight of a request that nobody has looked at yet."""
         self._sights[kind] += 1
-        return Sight(
+        return RequestObservation(
             kind=kind,
             accepted=accepted,
             offset=self.rng.random(),
@@ -127,11 +127,11 @@ class Rhythm:
             fresh=now - accepted < FRESH_SECONDS,
         )
 
-    def knows(self, sight: Sight) -> bool:
+    def knows(self, sight: RequestObservation) -> bool:
         """Tell whether a request of this kind was seen to end in this run."""
         return sight.kind in self._times
 
-    def due(self, sight: Sight) -> float:
+    def due(self, sight: RequestObservation) -> float:
         """Return when to look next; what has passed means at once.
 
         Of one behind others that is not before it can have ended, had its turn come at once.
@@ -142,7 +142,7 @@ class Rhythm:
         share = MANY_FRACTION * (sight.at_work - MANY_LOOKS + 1)
         return max(due, sight.looked + share * (sight.looked - sight.accepted))
 
-    def _due(self, sight: Sight) -> float:
+    def _due(self, sight: RequestObservation) -> float:
         times = self._times.get(sight.kind)
         if times is not None:
             work, in_all = _likely(times.at_work), _likely(times.in_all)
@@ -152,7 +152,7 @@ class Rhythm:
             return _due_unknown(sight)
         return _due(sight, work, in_all)
 
-    def ended(self, sight: Sight, *, now: float, at_work: float | None) -> bool:
+    def ended(self, sight: RequestObservation, *, now: float, at_work: float | None) -> bool:
         """Learn from a clip that was seen to be done; tell whether much is new by that.
 
         ``at_work`` is how long fal worked on it by its own word.
@@ -185,7 +185,9 @@ def _range(seconds: Collection[float], margin: float) -> tuple[float, float]:
     return min(seconds) * (1 - margin), max(seconds) * (1 + margin)
 
 
-def _due(sight: Sight, work: tuple[float, float], in_all: tuple[float, float]) -> float:
+def _due(
+    sight: RequestObservation, work: tuple[float, float], in_all: tuple[float, float]
+) -> float:
     earliest, latest = work
     soonest, last = in_all
     # A queue that is gone must not be waited for.
@@ -206,7 +208,7 @@ def _due(sight: Sight, work: tuple[float, float], in_all: tuple[float, float]) -
     return max(sight.began + earliest, sight.looked + step * (0.9 + 0.2 * sight.offset))
 
 
-def _due_unknown(sight: Sight) -> float:
+def _due_unknown(sight: RequestObservation) -> float:
     if not sight.pioneer:
         since = sight.accepted if sight.looked is None else sight.looked
         return since + UNKNOWN_CAP_SECONDS * (1.0 + sight.offset) / 2

@@ -12,8 +12,8 @@ from math import inf
 from tweenbatch.backoff import jittered
 from tweenbatch.clock import Clock
 from tweenbatch.errors import (
+    AccountRefused,
     Answered,
-    LaneRefused,
     Unintelligible,
     Unreachable,
     Unreadable,
@@ -35,8 +35,8 @@ from tweenbatch.records import (
 from tweenbatch.stages import policy
 from tweenbatch.stages.history import History
 from tweenbatch.stages.listings import Listings
-from tweenbatch.stages.poll_schedule import Looks
-from tweenbatch.stages.poll_timing import Sight
+from tweenbatch.stages.poll_schedule import PollScheduler
+from tweenbatch.stages.poll_timing import RequestObservation
 from tweenbatch.stages.read_result import (
     ResultReader,
     by_nobody,
@@ -77,7 +77,7 @@ class Waiter:
     fal: Fal
     clock: Clock
     rng: random.Random
-    looks: Looks
+    looks: PollScheduler
     listings: Listings
     with_logs: bool = False
 
@@ -102,7 +102,7 @@ class Waiter:
         known now. ``give_way`` returns when a result may be read that nobody waits for. The rest
         is for the ``ResultReader``.
 
-        Raises ``LaneRefused`` where the key does not open the request, and ``Unreadable`` where
+        Raises ``AccountRefused`` where the key does not open the request, and ``Unreadable`` where
         its end, or its result, can't be had for now.
         """
 
@@ -177,7 +177,7 @@ class Waiter:
     async def _completed(
         self,
         job: Job,
-        sight: Sight,
+        sight: RequestObservation,
         *,
         look: Callable[[], Awaitable[RemoteStatus]],
         due: Callable[[], Awaitable[None]],
@@ -213,7 +213,7 @@ class Waiter:
                 jittered(in_a_row, base=SILENCE_BASE_SECONDS, cap=SILENCE_CAP_SECONDS, rng=self.rng)
             )
 
-    def _sight(self, job: Job) -> Sight:
+    def _sight(self, job: Job) -> RequestObservation:
         assert job.accepted_at is not None
         waited = (self.clock.now() - job.accepted_at).total_seconds()
         kind = (job.spec.endpoint, job.spec.parameters.get("duration"))
@@ -221,7 +221,10 @@ class Waiter:
         return self.looks.rhythm.sight(kind, accepted=now - max(0.0, waited), now=now)
 
     async def _until_due(
-        self, sight: Sight, turn: Callable[[], float], scout_since: Callable[[], float | None]
+        self,
+        sight: RequestObservation,
+        turn: Callable[[], float],
+        scout_since: Callable[[], float | None],
     ) -> None:
         """Return when the next look is due; of one behind others that changes with its turn."""
 
@@ -234,7 +237,7 @@ class Waiter:
         while sight.waits and due() > self.clock.monotonic():
             await self.looks.due(due)
 
-    def _scouted(self, sight: Sight, since: float) -> float:
+    def _scouted(self, sight: RequestObservation, since: float) -> float:
         """Return when to look at a request that shows whether the newest ones have to wait."""
         if sight.looked is None or sight.looked < since:
             return since
@@ -261,7 +264,7 @@ class Waiter:
         """Return what an HTTP error on a read means once it has lasted; None: look again."""
         assert job.accepted_at is not None
         if answer.http_status in REFUSES_KEY:
-            raise LaneRefused(
+            raise AccountRefused(
                 f"fal does not let this key read request {job.request and job.request.request_id}",
                 http_status=answer.http_status,
             )

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from tweenbatch.records import SeenFrame
+from tweenbatch.records import CachedFrame
 from tweenbatch.store import reading
 from tweenbatch.store.part import TablePart
 from tweenbatch.store.staging import chunks
@@ -18,12 +18,12 @@ from tweenbatch.store.statements import frames, views
 class Cache(TablePart):
     """What need not be found out twice: frames that were inspected, and uploads."""
 
-    def remembered_frames(self, paths: Iterable[str]) -> dict[str, SeenFrame]:
+    def remembered_frames(self, paths: Iterable[str]) -> dict[str, CachedFrame]:
         """Return what the files at these paths were found to be, where anybody has looked."""
 
-        def look(connection: Connection) -> dict[str, SeenFrame]:
+        def look(connection: Connection) -> dict[str, CachedFrame]:
             return {
-                row.path: reading.seen_frame_of(row)
+                row.path: reading.cached_frame_of(row)
                 for chunk in chunks(wanted)
                 for row in connection.execute(frames.seen(chunk))
             }
@@ -31,7 +31,7 @@ class Cache(TablePart):
         wanted = list(dict.fromkeys(paths))
         return self._database.read(look) if wanted else {}
 
-    def remember_frames(self, found: Iterable[SeenFrame]) -> None:
+    def remember_frames(self, found: Iterable[CachedFrame]) -> None:
         """Keep what files were found to be; of each path the latest counts."""
         statement = frames.remember(sqlite_dialect=self._database.is_sqlite)
         # In one order: two programs that keep the same paths must not wait for each other.
@@ -44,7 +44,7 @@ class Cache(TablePart):
                 "inode": str(frame.file.inode),
                 "sha256": frame.sha256,
                 "facts": dict(frame.facts),
-                "looker": frame.looker,
+                "looker": frame.inspector_version,
             }
             for frame in sorted(found, key=lambda frame: frame.path)
         ]

@@ -18,7 +18,7 @@ from tweenbatch.store.statements import compared, imports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class ContentGroup:
     """How many contents stand alike; ``price_usd`` is what their jobs cost in all, if any.
 
     ``withdrawn``: their jobs were cancelled because no row asked for them any more. ``asked``: the
@@ -36,7 +36,7 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RowWithJob:
     """A row beside what the table knows of its content; ``place`` is that of its manifest."""
 
     position: int
@@ -50,7 +50,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gone:
+class RemovedJob:
     """An earlier row whose content is gone, with what that cost in US dollars."""
 
     manifest: Path
@@ -84,10 +84,10 @@ class Comparison:
         count: int = self._connection.execute(compared.count_staged()).scalar_one()
         return count
 
-    def contents(self, made: Collection[State]) -> list[Contents]:
+    def contents(self, made: Collection[State]) -> list[ContentGroup]:
         """Return the contents by their standing; ``made`` are the states that can be abroad."""
         return [
-            Contents(
+            ContentGroup(
                 state=each.state,
                 withdrawn=bool(each.withdrawn),
                 asked=bool(each.asked),
@@ -112,11 +112,11 @@ class Comparison:
         names = self._connection.execute(compared.folders(states)).scalars()
         return frozenset({name.rpartition("/")[0]: name for name in names}.values())
 
-    def failed(self, *, limit: int) -> list[Standing]:
+    def failed(self, *, limit: int) -> list[RowWithJob]:
         """Return the first rows whose contents failed."""
         return self._standing(compared.failed(limit=limit))
 
-    def abroad(self, made: Collection[State], *, limit: int) -> list[tuple[Standing, Path]]:
+    def abroad(self, made: Collection[State], *, limit: int) -> list[tuple[RowWithJob, Path]]:
         """Return the first rows whose contents are abroad, and the manifest that came last."""
         found = self._standing(compared.abroad(made, limit=limit))
         paths = {
@@ -130,14 +130,14 @@ class Comparison:
         """Count the contents that the last imports of the files asked for, in each file anew."""
         return int(self._connection.execute(compared.count_earlier_jobs()).scalar_one())
 
-    def fresh(self, *, limit: int) -> list[Standing]:
+    def fresh(self, *, limit: int) -> list[RowWithJob]:
         """Return the first contents that the last imports of their files did not ask for."""
         return self._standing(compared.fresh(limit=limit))
 
-    def gone(self, *, limit: int) -> list[Gone]:
+    def gone(self, *, limit: int) -> list[RemovedJob]:
         """Return the first earlier rows whose contents are gone."""
         return [
-            Gone(
+            RemovedJob(
                 manifest=Path(each.manifest),
                 earlier=reading.earlier_row_of(each),
                 cost_usd=each.cost_usd,
@@ -155,7 +155,7 @@ class Comparison:
             withdrawn=int(each.withdrawn),
         )
 
-    def copies(self) -> tuple[list[Standing], list[tuple[Path, EarlierRow]]]:
+    def copies(self) -> tuple[list[RowWithJob], list[tuple[Path, EarlierRow]]]:
         """Return the rows, now and before, of what the last imports asked for more than once."""
         ids = list(self._connection.execute(compared.copies()).scalars())
         now = [each for some in chunks(ids) for each in self._standing(compared.rows_of(some))]
@@ -166,12 +166,12 @@ class Comparison:
         ]
         return now, before
 
-    def _standing(self, query: Select[Any]) -> list[Standing]:
+    def _standing(self, query: Select[Any]) -> list[RowWithJob]:
         return [_standing_of(each) for each in self._connection.execute(query)]
 
 
-def _standing_of(each: Any) -> Standing:
-    return Standing(
+def _standing_of(each: Any) -> RowWithJob:
+    return RowWithJob(
         position=each.position,
         place=each.place,
         row=reading.row_of(each),

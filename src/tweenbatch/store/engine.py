@@ -29,7 +29,7 @@ _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-Told = tuple[Any, Exception | None]
+CallResult = tuple[Any, Exception | None]
 """What a call returned, or what it raised."""
 
 BUSY_SECONDS = 30
@@ -190,7 +190,7 @@ class Database:
         else:
             then()
 
-    def together(self, calls: Sequence[Callable[[], Any]]) -> list[Told]:
+    def together(self, calls: Sequence[Callable[[], Any]]) -> list[CallResult]:
         """Carry calls out that read and write here, in one transaction; return how each ended.
 
         Where one of them raises, each is carried out once more, alone: what raises changes
@@ -207,7 +207,9 @@ class Database:
             then()
         return told
 
-    def _as_group(self, calls: Sequence[Callable[[], Any]], connection: Connection) -> list[Told]:
+    def _as_group(
+        self, calls: Sequence[Callable[[], Any]], connection: Connection
+    ) -> list[CallResult]:
         group = self._group
         # Anew at each try: what was noted in one that was rolled back never happened.
         group.connection, group.afterwards = connection, []
@@ -254,7 +256,7 @@ class Database:
         raise AssertionError("unreachable")
 
 
-def _told(call: Callable[[], Any]) -> Told:
+def _told(call: Callable[[], Any]) -> CallResult:
     try:
         return call(), None
     except _GroupBroken:

@@ -18,7 +18,7 @@ from typing import Self
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import TableBusy, TableUnusable
 from tweenbatch.files import atomic
-from tweenbatch.records import Reach
+from tweenbatch.records import HighWaterMark
 from tweenbatch.store.engine import is_there, parse_url, prepare_file, table_path
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class RunnerLock:
             raise TableUnusable(
                 f"{url}: a table in memory forgets what was paid for; name a file: sqlite:///FILE"
             )
-        self.seen: Reach | None = None
+        self.seen: HighWaterMark | None = None
         self._holder = ""
         self._file: int | None = None
 
@@ -75,7 +75,7 @@ class RunnerLock:
             os.close(self._file)
             self._file = None
 
-    def remember(self, reach: Reach) -> None:
+    def remember(self, reach: HighWaterMark) -> None:
         """Note how far the table has come, and see it on the disk; raises ``TableUnusable``."""
         if self._file is None:
             return
@@ -162,12 +162,12 @@ def _lines(file: int) -> list[str]:
     return os.pread(file, NOTE_BYTES, 0).decode(errors="replace").split("\n")
 
 
-def _seen(lines: list[str]) -> Reach | None:
+def _seen(lines: list[str]) -> HighWaterMark | None:
     """Return what the second line says; None where there is none that can be read."""
     match [line.split() for line in lines]:
         case [_, [run_id, attempt_id, at], *_]:
             try:
-                return Reach(
+                return HighWaterMark(
                     run_id=int(run_id), attempt_id=int(attempt_id), at=datetime.fromisoformat(at)
                 )
             except ValueError as error:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from tweenbatch.records import Imported, Known
+from tweenbatch.records import Imported, KnownJob
 from tweenbatch.records.manifest import LastImport, Manifest
 from tweenbatch.store import importing
 from tweenbatch.store.comparing import Comparison
@@ -79,12 +79,12 @@ class ManifestTable(TablePart):
 
         return self._database.read(held)
 
-    def lookup(self, keys: Iterable[str]) -> dict[str, Known]:
+    def lookup(self, keys: Iterable[str]) -> dict[str, KnownJob]:
         """Return what the table knows of these keys."""
 
-        def look(connection: Connection) -> dict[str, Known]:
+        def look(connection: Connection) -> dict[str, KnownJob]:
             return {
-                job.key: Known(
+                job.key: KnownJob(
                     state=job.state,
                     price_usd=job.price_micro,
                     output_name=job.output_name,

@@ -11,24 +11,24 @@ from typing import Any
 from tweenbatch.records import (
     AskedBy,
     Attempt,
-    Attention,
     Billed,
+    CachedFrame,
+    ClipDuration,
     EarlierRow,
     ExportRow,
     FileState,
     Frame,
     Job,
+    JobHistory,
+    JobNeedingAttention,
     JobSpec,
     KeptClip,
     Money,
+    PendingGroup,
     RemoteVideo,
     Request,
     Run,
-    SeenFrame,
-    Slow,
-    Story,
-    Took,
-    Unpaid,
+    SlowClip,
 )
 from tweenbatch.records.manifest import JobKind, Row
 from tweenbatch.states import State
@@ -167,10 +167,10 @@ def earlier_row_of(row: Any) -> EarlierRow:
     )
 
 
-def took_of(row: Any) -> Took:
+def clip_duration_of(row: Any) -> ClipDuration:
     """Return how long a clip took; a clock that was set back makes no time negative."""
     seconds = (row.finished_at - row.accepted_at).total_seconds()
-    return Took(endpoint=row.endpoint, seconds=max(seconds, 0.0))
+    return ClipDuration(endpoint=row.endpoint, seconds=max(seconds, 0.0))
 
 
 def export_rows_of(page: Sequence[Sequence[Any]]) -> Iterator[ExportRow]:
@@ -191,27 +191,27 @@ def _inputs(parameters: str) -> tuple[str | None, dict[str, str]]:
     return inputs.pop("duration", None), inputs
 
 
-def seen_frame_of(row: Any) -> SeenFrame:
+def cached_frame_of(row: Any) -> CachedFrame:
     """Return what an image file was found to be."""
-    return SeenFrame(
+    return CachedFrame(
         path=row.path,
         file=FileState(
             bytes=row.bytes, mtime_ns=row.mtime_ns, ctime_ns=row.ctime_ns, inode=int(row.inode)
         ),
         sha256=row.sha256,
         facts=row.facts,
-        looker=row.looker,
+        inspector_version=row.inspector_version,
     )
 
 
-def attention_of(row: Any) -> Attention:
+def job_needing_attention_of(row: Any) -> JobNeedingAttention:
     """Return a job that a person should look at."""
-    return Attention(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+    return JobNeedingAttention(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
-def story_of(job: Any, asking: Iterable[Any], tried: Iterable[Any]) -> Story:
+def job_history_of(job: Any, asking: Iterable[Any], tried: Iterable[Any]) -> JobHistory:
     """Return all that is known of a job."""
-    return Story(
+    return JobHistory(
         job=job_of(job),
         error=f"{job.error_type}: {job.error_message}" if job.error_type else None,
         created_at=job.created_at,
@@ -221,9 +221,9 @@ def story_of(job: Any, asking: Iterable[Any], tried: Iterable[Any]) -> Story:
     )
 
 
-def unpaid_of(row: Any) -> Unpaid:
+def pending_group_of(row: Any) -> PendingGroup:
     """Return waiting jobs alike."""
-    return Unpaid(
+    return PendingGroup(
         endpoint=row.endpoint,
         parameters=json.loads(row.parameters),
         price_usd=row.price_usd,
@@ -236,15 +236,15 @@ def run_of(row: Any) -> Run:
     return Run(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
-def slowest_of(clips: Iterable[Any]) -> tuple[int, tuple[Slow, ...]]:
+def slowest_of(clips: Iterable[Any]) -> tuple[int, tuple[SlowClip, ...]]:
     """Return how many clips there are, and those that took longest."""
     count = 0
 
-    def each() -> Iterator[Slow]:
+    def each() -> Iterator[SlowClip]:
         nonlocal count
         for row in clips:
             count += 1
-            yield Slow(name=row.output_name, seconds=took_of(row).seconds)
+            yield SlowClip(name=row.output_name, seconds=clip_duration_of(row).seconds)
 
     slowest = heapq.nlargest(SLOWEST, each(), key=lambda clip: clip.seconds)
     return count, tuple(slowest)

@@ -9,14 +9,14 @@ from decimal import Decimal
 
 from sqlalchemy import Connection
 
-from tweenbatch.records import FailedAlike, Night, Reach, Recovered, Run, Work
+from tweenbatch.records import FailureGroup, HighWaterMark, Night, RecoveryCounts, Run, RunActivity
 from tweenbatch.states import State
 from tweenbatch.store import reading
 from tweenbatch.store.engine import Database
 from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.part import TablePart
 from tweenbatch.store.places import Place, Places
-from tweenbatch.store.sqlitefile import complete_until, mark_as_old, refuse_damaged
+from tweenbatch.store.sqlitefile import incomplete_since, mark_incomplete, refuse_damaged
 from tweenbatch.store.statements import digests, pauses, runs, views
 from tweenbatch.store.transitions import LEASE
 
@@ -88,7 +88,7 @@ class RunTable(TablePart):
         self._database.write(end)
         self._places.note(now)
 
-    def recover(self, run_id: int, *, now: datetime) -> Recovered:
+    def recover(self, run_id: int, *, now: datetime) -> RecoveryCounts:
         """Settle what dead runs left: free their jobs, doubt their submissions in the air.
 
         On SQLite the runner's lock proves that no other run lives; on a server only an
@@ -97,7 +97,7 @@ class RunTable(TablePart):
         """
         expired_only = not self._database.is_sqlite
 
-        def settle(connection: Connection) -> Recovered:
+        def settle(connection: Connection) -> RecoveryCounts:
             silent_since = now - LEASE if expired_only else None
             buried = connection.execute(
                 runs.bury_runs(run_id, now=now, silent_since=silent_since)
@@ -113,7 +113,7 @@ class RunTable(TablePart):
             freed = connection.execute(
                 runs.free_dead_leases(run_id, now=now, expired_only=expired_only)
             ).rowcount
-            return Recovered(freed=freed, uncertain=len(doubted))
+            return RecoveryCounts(freed=freed, uncertain=len(doubted))
 
         return self._database.write(settle)
 
@@ -141,20 +141,20 @@ class RunTable(TablePart):
 
         self._database.write(note)
 
-    def activity(self, run: Run) -> Work:
+    def activity(self, run: Run) -> RunActivity:
         """Return what came about in the time of a run."""
         begins, ends = run.started_at, run.ended_at
 
-        def look(connection: Connection) -> Work:
+        def look(connection: Connection) -> RunActivity:
             made, slowest = reading.slowest_of(connection.execute(digests.clips(begins, ends)))
             sums = connection.execute(digests.money_of(run.id)).all()
             counts = connection.execute(views.state_counts(None))
-            return Work(
+            return RunActivity(
                 submitted=sum(fate.attempts for fate in sums),
                 money=reading.money_of(sums),
                 made=made,
                 failed=tuple(
-                    FailedAlike(
+                    FailureGroup(
                         error_type=row.error_type,
                         jobs=row.jobs,
                         message=row.message or "",
@@ -193,20 +193,20 @@ class RunTable(TablePart):
             lambda connection: connection.execute(pauses.lift(now=now)).rowcount > 0
         )
 
-    def high_water_mark(self) -> Reach | None:
+    def high_water_mark(self) -> HighWaterMark | None:
         """Return how far the table has come; None: no run has been here."""
         found = self._all(runs.reach())
-        return Reach(**found[0]._mapping) if found else None  # noqa: SLF001 - SQLAlchemy's documented name
+        return HighWaterMark(**found[0]._mapping) if found else None  # noqa: SLF001 - SQLAlchemy's documented name
 
     @property
     def incomplete_since(self) -> datetime | None:
         """Since when the table may lack what was paid for; None: nothing is known to be missing."""
-        return self._database.read(complete_until) if self._database.is_sqlite else None
+        return self._database.read(incomplete_since) if self._database.is_sqlite else None
 
     def mark_incomplete(self, until: datetime | None) -> None:
         """Note in the table itself since when it may lack what was paid for; None: all is there."""
         if self._database.is_sqlite:
-            self._database.write(lambda connection: mark_as_old(connection, until))
+            self._database.write(lambda connection: mark_incomplete(connection, until))
 
     @property
     def origin(self) -> str | None:

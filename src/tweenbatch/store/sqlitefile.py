@@ -51,13 +51,13 @@ def keep_copy(table: Path, copy: Path) -> None:
     log.info("table copied copy=%s", copy)
 
 
-def complete_until(connection: Connection) -> datetime | None:
+def incomplete_since(connection: Connection) -> datetime | None:
     """Return since when the table may lack what was paid for, as it says itself."""
     minutes = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     return datetime.fromtimestamp(minutes * 60, UTC) if minutes else None
 
 
-def mark_as_old(connection: Connection, until: datetime | None) -> None:
+def mark_incomplete(connection: Connection, until: datetime | None) -> None:
     """Let the table say so."""
     minutes = 0 if until is None else _minutes(until)
     connection.exec_driver_sql(f"PRAGMA user_version = {minutes}")

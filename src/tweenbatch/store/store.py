@@ -12,8 +12,8 @@ from tweenbatch.store import filesystem
 from tweenbatch.store.cache import Cache
 from tweenbatch.store.engine import (
     BUSY_SECONDS,
+    CallResult,
     Database,
-    Told,
     is_there,
     parse_url,
     prepare_file,
@@ -83,7 +83,7 @@ class Store:
         """Close the table."""
         self._database.close()
 
-    def group_commit(self, calls: Sequence[Callable[[], Any]]) -> list[Told]:
+    def group_commit(self, calls: Sequence[Callable[[], Any]]) -> list[CallResult]:
         """Carry calls of this store's methods out in one transaction; return how each ended.
 
         Each is as whole as it would be alone: one that raises changes nothing. They are all

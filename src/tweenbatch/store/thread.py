@@ -29,7 +29,7 @@ class _Call:
     )
 
 
-class TableThread:
+class StoreThread:
     """Runs the store's methods away from the event loop; awaiting one means it is committed.
 
     ``together`` is the store's own: what waits while one group is written is the next group.

@@ -10,16 +10,16 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from tweenbatch.records import (
-    Attention,
+    ClipDuration,
+    EarlierFailures,
     ExportRow,
     Job,
+    JobHistory,
+    JobNeedingAttention,
     KeptClip,
     Money,
-    OldFailures,
+    PendingGroup,
     Selection,
-    Story,
-    Took,
-    Unpaid,
 )
 from tweenbatch.states import State
 from tweenbatch.store import reading
@@ -63,24 +63,24 @@ class Views(TablePart):
             yield from (KeptClip(*each[:-1]) for each in page)
             before = page[-1].number
 
-    def pending(self, manifests: Collection[int] | None = None) -> list[Unpaid]:
+    def pending(self, manifests: Collection[int] | None = None) -> list[PendingGroup]:
         """Return what waits to be submitted, jobs alike together."""
-        return [reading.unpaid_of(row) for row in self._all(views.unpaid(manifests))]
+        return [reading.pending_group_of(row) for row in self._all(views.unpaid(manifests))]
 
-    def attention(self) -> list[Attention]:
+    def attention(self) -> list[JobNeedingAttention]:
         """Return the jobs that a person should look at.
 
         They are failed, uncertain, or paid for and can't be had for now.
         """
         query = views.needing_a_person()
-        return [reading.attention_of(row) for row in self._all(query)]
+        return [reading.job_needing_attention_of(row) for row in self._all(query)]
 
-    def selected(self, selection: Selection) -> list[Attention]:
+    def selected(self, selection: Selection) -> list[JobNeedingAttention]:
         """Return the jobs that are meant."""
         query = views.selected(selection)
-        return [reading.attention_of(row) for row in self._all(query)]
+        return [reading.job_needing_attention_of(row) for row in self._all(query)]
 
-    def to_try_again(self, manifests: Iterable[Path], which: OldFailures) -> list[Job]:
+    def to_try_again(self, manifests: Iterable[Path], which: EarlierFailures) -> list[Job]:
         """Return the failed jobs of these files that are meant."""
 
         def look(connection: Connection) -> list[Job]:
@@ -94,10 +94,10 @@ class Views(TablePart):
         paths = [str(path.absolute()) for path in manifests]
         return self._database.read(look)
 
-    def history(self, job: int | str) -> Story | None:
+    def history(self, job: int | str) -> JobHistory | None:
         """Return all that is known of the job with this number or this clip's name, if any."""
 
-        def tell(connection: Connection) -> Story | None:
+        def tell(connection: Connection) -> JobHistory | None:
             found = (
                 connection.execute(views.with_output_name(job)).scalar()
                 if isinstance(job, str)
@@ -107,7 +107,9 @@ class Views(TablePart):
             if known is None:
                 return None
             asking = connection.execute(views.asking_rows(known.id)).all()
-            return reading.story_of(known, asking, connection.execute(views.attempts_of(known.id)))
+            return reading.job_history_of(
+                known, asking, connection.execute(views.attempts_of(known.id))
+            )
 
         return self._database.read(tell)
 
@@ -132,6 +134,6 @@ class Views(TablePart):
         inputs = {name for each in asked for name in each} - {"duration"}
         return list(dict.fromkeys((*names, *sorted(inputs))))
 
-    def latest_clips(self, *, limit: int = PACE_CLIPS) -> list[Took]:
+    def latest_clips(self, *, limit: int = PACE_CLIPS) -> list[ClipDuration]:
         """Return how long the latest clips took."""
-        return [reading.took_of(row) for row in self._all(views.latest_clips(limit=limit))]
+        return [reading.clip_duration_of(row) for row in self._all(views.latest_clips(limit=limit))]

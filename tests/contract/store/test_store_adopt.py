@@ -96,6 +96,6 @@ def test_the_reach_of_a_table_is_its_last_run_and_attempt(table: Table) -> None:
     reach = table.store.runs.high_water_mark()
     assert reach is not None
     assert reach == replace(first, attempt_id=reach.attempt_id)
-    assert reach.is_beyond(first)
-    assert not first.is_beyond(reach)
-    assert first.is_beyond(None)
+    assert reach.is_ahead_of(first)
+    assert not first.is_ahead_of(reach)
+    assert first.is_ahead_of(None)

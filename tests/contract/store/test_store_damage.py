@@ -9,7 +9,7 @@ import pytest
 
 from support.jobtable import NOON, manifest, row
 from tweenbatch.errors import TableUnusable
-from tweenbatch.records import Recovered
+from tweenbatch.records import RecoveryCounts
 from tweenbatch.store import Store
 
 
@@ -33,7 +33,7 @@ def damage(file: Path) -> None:
         raw.write(bytes(size))
 
 
-def recover(file: Path) -> Recovered:
+def recover(file: Path) -> RecoveryCounts:
     store = Store.open(f"sqlite:///{file}")
     try:
         run_id = store.runs.begin(host="here", pid=2, version="1", now=NOON, max_cost_usd=None)
@@ -59,10 +59,10 @@ def test_a_damaged_table_that_a_run_died_over_is_refused_until_it_is_mended(file
         assert re.search(r"\.recover.*Nothing was submitted", message)
         assert "\n" not in message
     file.write_bytes(whole)
-    assert recover(file) == Recovered(freed=0, uncertain=0)
+    assert recover(file) == RecoveryCounts(freed=0, uncertain=0)
 
 
 def test_a_table_that_was_closed_as_it_should_be_is_not_read_through(file: Path) -> None:
     table_of_a_run(file, died=False).close()
     damage(file)
-    assert recover(file) == Recovered(freed=0, uncertain=0)
+    assert recover(file) == RecoveryCounts(freed=0, uncertain=0)

@@ -3,15 +3,15 @@
 from dataclasses import replace
 
 from support.jobtable import Table
-from tweenbatch.records import FileState, SeenFrame
+from tweenbatch.records import CachedFrame, FileState
 
 FILE = FileState(bytes=7, mtime_ns=1_772_000_000_123_456_789, ctime_ns=2**62, inode=2**64 - 1)
-DAWN = SeenFrame(
+DAWN = CachedFrame(
     path="/frames/dawn é 日.png",
     file=FILE,
     sha256="a" * 64,
     facts={"width": 300, "format": "PNG", "alpha": False, "orientation": None},
-    looker=1,
+    inspector_version=1,
 )
 
 
@@ -23,9 +23,9 @@ def test_a_frame_comes_back_as_it_was_found(table: Table) -> None:
 
 
 def test_of_a_path_the_latest_look_counts(table: Table) -> None:
-    again = replace(DAWN, sha256="b" * 64, file=replace(FILE, mtime_ns=3), looker=2)
+    again = replace(DAWN, sha256="b" * 64, file=replace(FILE, mtime_ns=3), inspector_version=2)
     table.store.cache.remember_frames([DAWN])
-    table.store.cache.remember_frames([replace(again, looker=1), again])
+    table.store.cache.remember_frames([replace(again, inspector_version=1), again])
     assert table.store.cache.remembered_frames([DAWN.path]) == {DAWN.path: again}
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from support.jobtable import NOON, Table, row
 from tweenbatch.errors import TableBusy, TableUnusable
-from tweenbatch.records import Reach
+from tweenbatch.records import HighWaterMark
 from tweenbatch.store import RunnerLock, Store
 
 HOLD = """
@@ -91,11 +91,11 @@ def test_the_place_remembers_how_far_the_table_came(tmp_path: Path, blank: Path)
         for job in table.claim():
             table.begin(job)
         store.runs.heartbeat(run_id, now=NOON + timedelta(seconds=15))
-    reach = Reach(run_id=run_id, attempt_id=2, at=NOON + timedelta(seconds=15))
+    reach = HighWaterMark(run_id=run_id, attempt_id=2, at=NOON + timedelta(seconds=15))
     assert store.runs.high_water_mark() == reach
     with RunnerLock(url) as lock:
         assert lock.seen == reach
-        assert not lock.seen.is_beyond(store.runs.high_water_mark())
+        assert not lock.seen.is_ahead_of(store.runs.high_water_mark())
     store.close()
 
 
@@ -120,7 +120,7 @@ def test_a_lock_without_a_note_that_can_be_read_remembers_nothing(
 def test_killed_at_any_call_that_writes_the_lock_its_note_is_there(tmp_path: Path) -> None:
     """One process forks one child for each call, which dies before or after it."""
     url = f"sqlite:///{tmp_path / 'tweenbatch.db'}"
-    notes = [Reach(run_id=n, attempt_id=10**n, at=NOON) for n in (9, 1)]
+    notes = [HighWaterMark(run_id=n, attempt_id=10**n, at=NOON) for n in (9, 1)]
     with RunnerLock(url) as lock:
         lock.remember(notes[0])
     for last in range(1, 100):
@@ -135,7 +135,7 @@ def test_killed_at_any_call_that_writes_the_lock_its_note_is_there(tmp_path: Pat
     assert last > 4
 
 
-def _die_at_write(last: int, url: str, notes: list[Reach]) -> None:
+def _die_at_write(last: int, url: str, notes: list[HighWaterMark]) -> None:
     calls = 0
 
     def dying(call: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from support.jobtable import NOON, PATHS, PRICE, Table, row
 from tweenbatch.errors import LeaseLost
-from tweenbatch.records import Money, Recovered
+from tweenbatch.records import Money, RecoveryCounts
 from tweenbatch.states import UNFINISHED, Event, ImpossibleTransition, State
 
 HELD = sorted(UNFINISHED - {State.SUBMITTING})
@@ -22,7 +22,7 @@ def test_a_submission_of_a_dead_run_is_uncertain_never_waiting(table: Table) -> 
     table.load(row())
     table.put_in(State.SUBMITTING)
     recovered = table.store.runs.recover(successor(table), now=LONG_AFTER)
-    assert recovered == Recovered(freed=0, uncertain=1)
+    assert recovered == RecoveryCounts(freed=0, uncertain=1)
     assert table.store.views.counts()[State.UNCERTAIN] == 1
     money = table.store.views.money()
     assert money == Money(spent=Decimal(0), reserved=Decimal(0), uncertain=PRICE)
@@ -42,7 +42,7 @@ def test_what_a_dead_run_held_is_free_in_the_state_it_had(table: Table, state: S
     table.load(row())
     job = table.put_in(state)
     run_id = successor(table)
-    assert table.store.runs.recover(run_id, now=LONG_AFTER) == Recovered(freed=1, uncertain=0)
+    assert table.store.runs.recover(run_id, now=LONG_AFTER) == RecoveryCounts(freed=1, uncertain=0)
     (taken,) = table.store.jobs.claim(run_id, [state], limit=9, now=LONG_AFTER)
     assert (taken.id, taken.state) == (job.id, state)
     assert taken.fence == job.fence + 2
@@ -54,7 +54,9 @@ def test_a_run_keeps_its_own_leases(table: Table) -> None:
     table.load(row(2), row(3))
     waiting, other = table.claim()
     table.begin(other)
-    assert table.store.runs.recover(table.run_id, now=table.now) == Recovered(freed=0, uncertain=0)
+    assert table.store.runs.recover(table.run_id, now=table.now) == RecoveryCounts(
+        freed=0, uncertain=0
+    )
     table.begin(waiting)
 
 

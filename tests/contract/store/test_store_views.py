@@ -14,8 +14,8 @@ from tweenbatch.records import (
     Failure,
     Money,
     Outcome,
+    PendingGroup,
     Selection,
-    Unpaid,
 )
 from tweenbatch.states import Event, State
 
@@ -202,7 +202,7 @@ def test_what_waits_is_priced_as_far_as_a_row_asks_for_it(table: Table) -> None:
     one = table.load(row(2), row(3), path="/jobs/one.csv").manifest_id
     table.load(row(4), path="/jobs/two.csv")
     table.walk(*PATHS[State.SUBMITTED])
-    alike = Unpaid(endpoint="kling", parameters={"duration": "5"}, price_usd=PRICE, jobs=2)
+    alike = PendingGroup(endpoint="kling", parameters={"duration": "5"}, price_usd=PRICE, jobs=2)
     assert table.store.views.pending() == [alike]
     assert table.store.views.pending([one]) == [replace(alike, jobs=1)]
 

@@ -16,9 +16,9 @@ from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.cli.selection import agreed, chosen, selection_options, taken_from
 from tweenbatch.clock import SystemClock
 from tweenbatch.errors import LeaseLost, UsageError
-from tweenbatch.records import Attention, Job, Outcome
+from tweenbatch.records import Job, JobNeedingAttention, Outcome
 from tweenbatch.report import text
-from tweenbatch.stages.cancel import Asked, Fate, cancel
+from tweenbatch.stages.cancel import CancelResult, Fate, cancel
 from tweenbatch.states import UNFINISHED, Event, State
 from tweenbatch.store import Store
 
@@ -76,7 +76,7 @@ def command(
         click.echo(f"  job {each.job.id}  {name}: {SAID[each.fate]}{trouble}")
 
 
-def _meaning(found: Sequence[Attention]) -> Iterator[str]:
+def _meaning(found: Sequence[JobNeedingAttention]) -> Iterator[str]:
     by_state = {state: [each for each in found if each.state is state] for state in State}
     waiting, at_fal = by_state[State.PENDING], by_state[State.SUBMITTED]
     if waiting:
@@ -94,13 +94,13 @@ def _meaning(found: Sequence[Attention]) -> Iterator[str]:
         )
 
 
-def _ask(store: Store, jobs: Sequence[Job]) -> list[Asked]:
+def _ask(store: Store, jobs: Sequence[Job]) -> list[CancelResult]:
     """Ask fal to stop these, and write down which it did."""
     if not jobs:
         return []
     from tweenbatch.fal import Fal
 
-    async def ask() -> list[Asked]:
+    async def ask() -> list[CancelResult]:
         async with Fal.connect(connect_to=os.environ.get("TWEENBATCH_CONNECT_TO")) as fal:
             rng = random.Random()  # noqa: S311 - jitter, not secrets
             return await cancel(jobs, fal=fal, clock=SystemClock(), rng=rng)

@@ -12,7 +12,7 @@ import click
 from tweenbatch.cli.commands import run as running
 from tweenbatch.cli.commands.runs import lives
 from tweenbatch.cli.options import table_url
-from tweenbatch.nights.jobfile import SUFFIX, Job
+from tweenbatch.nights.jobfile import SUFFIX, LoadedJobFile
 from tweenbatch.printable import printable_line
 from tweenbatch.records import Run
 from tweenbatch.report import digest
@@ -48,7 +48,7 @@ def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None
                 run, store.runs.activity(run), lives=_lives(run), rehearsal=rehearse
             )
             if last and not told.lives and run.notified_at is None:
-                morning.tell_of(run, store, now=datetime.now(UTC))
+                morning.deliver_run(run, store, now=datetime.now(UTC))
         elif last:
             morning.tell(told)
     if as_json:
@@ -58,7 +58,7 @@ def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None
         click.echo(printable_line(line))
 
 
-def _nothing_ran(job: Job, *, rehearsal: bool) -> Digest:
+def _nothing_ran(job: LoadedJobFile, *, rehearsal: bool) -> Digest:
     return Digest(
         job=job.night.job,
         night=job.night.date,

@@ -24,7 +24,7 @@ from tweenbatch.files.output import check_output
 from tweenbatch.planning import missing
 from tweenbatch.printable import printable_line
 from tweenbatch.records import Billed, Job, Selection
-from tweenbatch.records.result import Result
+from tweenbatch.records.result import RunResult
 from tweenbatch.report import status as standing
 from tweenbatch.report import text
 from tweenbatch.runner import session
@@ -106,7 +106,7 @@ def _without_address(job: Job) -> str:
     return f"{name}: no address of its clip is known; {adopt} reads its result again, for nothing"
 
 
-def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -> Result:
+def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -> RunResult:
     with ExitStack() as stack:
         connect = connection(settings, stack)
         progress = stack.enter_context(Progress(total=total, running=total, free=True))
@@ -129,7 +129,7 @@ def _not_here(store: Store, missed: Collection[int]) -> list[int]:
     return sorted({*left, *missing.look(store.views.kept_clips(missed), most=None).job_ids})
 
 
-def _exit_code(result: Result, *, still: Collection[object]) -> ExitCode:
+def _exit_code(result: RunResult, *, still: Collection[object]) -> ExitCode:
     if result.ended.interrupted:
         return ExitCode.INTERRUPTED
     if result.counts[State.READY]:
@@ -137,7 +137,7 @@ def _exit_code(result: Result, *, still: Collection[object]) -> ExitCode:
     return ExitCode.FAILED if still else ExitCode.SUCCEEDED
 
 
-def _lines(result: Result, store: Store, *, still: Collection[int]) -> list[str]:
+def _lines(result: RunResult, store: Store, *, still: Collection[int]) -> list[str]:
     said = []
     if result.ended.trouble is not None:
         said.append(f"  stopped: {result.ended.trouble}")

@@ -69,7 +69,7 @@ def update(
     )
     connect_to = os.environ.get(CONNECT_TO)
     for name in endpoints:
-        wish = learning.Wish(price=price, **fields)
+        wish = learning.UpdateRequest(price=price, **fields)
         going = learning.learn(
             _full(name),
             wish,

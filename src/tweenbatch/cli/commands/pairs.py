@@ -53,7 +53,9 @@ def command(
     if wish["sequence"] is None:
         wish["sequence"] = path.stem if target != "-" else ""
     images = pairs.key_frames(frames, keep_order=keep_order)
-    rows = pairs.make(images, pairs.Wish(**wish), folder=path.parent, endpoint=find(DEFAULT.id))
+    rows = pairs.make(
+        images, pairs.PairsRequest(**wish), folder=path.parent, endpoint=find(DEFAULT.id)
+    )
     if target == "-":
         pairs.write(rows, streams.visible(sys.stdout) if sys.stdout.isatty() else sys.stdout)
     else:

@@ -9,7 +9,7 @@ import click
 
 from tweenbatch.cli.options import table_options, table_url
 from tweenbatch.cli.selection import agreed, chosen, selection_options, taken_from
-from tweenbatch.records import Attention
+from tweenbatch.records import JobNeedingAttention
 from tweenbatch.report import status as standing
 from tweenbatch.report import text
 from tweenbatch.states import State
@@ -51,7 +51,7 @@ def command(
         click.echo(f"{text.clips(count)} queued again; `tweenbatch run` submits what is queued")
 
 
-def _confirm(chosen: list[Attention], *, yes: bool) -> None:
+def _confirm(chosen: list[JobNeedingAttention], *, yes: bool) -> None:
     """Show what will be paid anew and ask; raises ``UsageError`` where nobody agrees."""
     cost = text.usd(sum((a.price_usd for a in chosen), Decimal(0)))
     meaning = [f"{text.clips(len(chosen))} will be paid anew, {cost}"]

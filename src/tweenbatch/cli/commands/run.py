@@ -30,8 +30,8 @@ from tweenbatch.cli.progress import LookingAtFrames, Progress
 from tweenbatch.cli.run_options import run_options
 from tweenbatch.errors import TableFailed, TweenbatchError, UsageError
 from tweenbatch.exit_codes import ExitCode
-from tweenbatch.nights.digests import Morning
-from tweenbatch.nights.jobfile import Job
+from tweenbatch.nights.digests import DigestDelivery
+from tweenbatch.nights.jobfile import LoadedJobFile
 from tweenbatch.printable import printable_lines
 from tweenbatch.report import confirmation, summary, text
 from tweenbatch.report import status as standing
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 @manifest_options
 @table_options
 @click.pass_obj
-def command(job: Job | None, /, **options: Any) -> None:
+def command(job: LoadedJobFile | None, /, **options: Any) -> None:
     """Import MANIFESTS and run until nothing is left to do.
 
     Without one: resume all unfinished work. Needs a key of fal in FAL_KEY, or --rehearse, which
@@ -67,10 +67,10 @@ def command(job: Job | None, /, **options: Any) -> None:
     sys.exit(ended)
 
 
-def digests_of(options: Mapping[str, Any]) -> Morning:
+def digests_of(options: Mapping[str, Any]) -> DigestDelivery:
     """Return where the digest of a run goes, as its options say."""
     folder, rehearsal = options["digests"], options["rehearse"]
-    return Morning(
+    return DigestDelivery(
         folder=places.rehearsal_output(folder) if folder and rehearsal else folder,
         targets=options["notify"],
         say=_on_stderr,
@@ -89,7 +89,7 @@ def _on_stdout(line: str) -> None:
     click.echo(printable_lines(line))
 
 
-def _without_a_run(error: TweenbatchError, job: Job | None, *, rehearsal: bool) -> Digest:
+def _without_a_run(error: TweenbatchError, job: LoadedJobFile | None, *, rehearsal: bool) -> Digest:
     return Digest(
         job=job.night.job if job else "run",
         night=job.night.date if job else datetime.now(UTC).astimezone().date(),
@@ -100,7 +100,9 @@ def _without_a_run(error: TweenbatchError, job: Job | None, *, rehearsal: bool) 
     )
 
 
-def _carry_out(job: Job | None, options: dict[str, Any], digests: Morning) -> ExitCode:
+def _carry_out(
+    job: LoadedJobFile | None, options: dict[str, Any], digests: DigestDelivery
+) -> ExitCode:
     """Prepare the run, have somebody agree to it, carry it out and report."""
     console = _Console(as_json=options["as_json"])
     request = _request(job, options)
@@ -186,7 +188,7 @@ def _ask(checked: Checked, settings: RunSettings) -> None:
         raise UsageError("not confirmed; nothing was imported and nothing was submitted")
 
 
-def _request(job: Job | None, options: dict[str, Any]) -> RunRequest:
+def _request(job: LoadedJobFile | None, options: dict[str, Any]) -> RunRequest:
     """Return the run that the options ask for."""
     rehearse = options["rehearse"]
     manifests = manifest_request(options, moves=not rehearse)

@@ -15,7 +15,7 @@ from tweenbatch.errors import UsageError
 from tweenbatch.files import atomic
 from tweenbatch.nights import jobfile
 from tweenbatch.nights import schedule as scheduling
-from tweenbatch.nights.schedule import Kind, Schedule
+from tweenbatch.nights.schedule import Schedule, Scheduler
 from tweenbatch.printable import printable_line
 
 
@@ -64,7 +64,7 @@ def command(
     **kinds: bool,
 ) -> None:
     """Print what starts JOBFILE every night from this folder, or write it with --write."""
-    asked = [Kind(name) for name, said in kinds.items() if said]
+    asked = [Scheduler(name) for name, said in kinds.items() if said]
     if len(asked) != 1:
         raise UsageError("for whom? Say one of --systemd, --cron, --kubernetes, --launchd")
     job = _read(jobfile_)
@@ -94,7 +94,7 @@ def command(
             click.echo(printable_line(f"  {line}"), err=True)
 
 
-def _warnings(job: jobfile.Job, schedule: Schedule, warning: str | None) -> Iterator[str]:
+def _warnings(job: jobfile.LoadedJobFile, schedule: Schedule, warning: str | None) -> Iterator[str]:
     """Return what would be otherwise at night than it is said, or than it is here."""
     if not job.options.get("yes"):
         yield (
@@ -128,7 +128,7 @@ def _as_it_lies(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - without "..", and links as they are
 
 
-def _read(path: Path) -> jobfile.Job:
+def _read(path: Path) -> jobfile.LoadedJobFile:
     if path.suffix.lower() != jobfile.SUFFIX:
         raise UsageError(f"{path} is no job file; its name ends with {jobfile.SUFFIX}")
     return jobfile.read(path, now=datetime.now(UTC))

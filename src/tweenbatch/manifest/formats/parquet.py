@@ -31,14 +31,14 @@ MAX_BYTES_OF_LISTS = 150 * MEGABYTE
 _LABELS = re.compile(r"__index_level_\d+__")
 
 
-class Rows(NamedTuple):
+class ParquetRows(NamedTuple):
     """The names of the columns, and their values row by row."""
 
     names: Sequence[str]
     rows: Iterator[Sequence[Any]]
 
 
-def rows(source: io.BufferedIOBase, allowance: Allowance) -> Rows:
+def rows(source: io.BufferedIOBase, allowance: Allowance) -> ParquetRows:
     """Return what the file holds; raises whatever a damaged one makes Arrow raise."""
     file = parquet.ParquetFile(source)
     # pandas writes the labels of rows as one more column.
@@ -51,7 +51,7 @@ def rows(source: io.BufferedIOBase, allowance: Allowance) -> Rows:
     at_once = min(
         *(PART, PART_CELLS // max(1, len(names)), PART_BYTES // max(1, longest * texts)),
     )
-    return Rows(names, _values(file, names, max(1, at_once)))
+    return ParquetRows(names, _values(file, names, max(1, at_once)))
 
 
 def _values(file: Any, names: Sequence[str], at_once: int) -> Iterator[Sequence[Any]]:

@@ -4,8 +4,8 @@ import json
 import re
 import shlex
 
-from tweenbatch.nights.schedule.request import NO_FAILURE, STOP_SECONDS, Schedule, Units
-from tweenbatch.nights.schedule.shells import passing_a_stop_on
+from tweenbatch.nights.schedule.request import BENIGN_EXITS, STOP_SECONDS, Schedule, Units
+from tweenbatch.nights.schedule.shell_command import passing_a_stop_on
 
 CATCH_UP_SECONDS = 12 * 3600
 """Kubernetes starts a night that was missed for so long."""
@@ -79,7 +79,7 @@ spec:
 
 def _night(jobfile: str) -> str:
     """Return the night as the first process of a container."""
-    none = "|".join(map(str, NO_FAILURE))
+    none = "|".join(map(str, BENIGN_EXITS))
     # To Kubernetes $(NAME) is a variable, and $$ a $.
     run = f"tweenbatch run {shlex.quote(jobfile.replace('$', '$$'))}"
     return (

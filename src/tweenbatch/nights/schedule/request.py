@@ -11,10 +11,10 @@ from tweenbatch.exit_codes import ExitCode
 STOP_SECONDS = 300
 """A submission ends within a minute; what is being fetched has the rest."""
 
-NO_FAILURE = (ExitCode.LIMIT, ExitCode.TABLE_BUSY, ExitCode.INTERRUPTED)
+BENIGN_EXITS = (ExitCode.LIMIT, ExitCode.TABLE_BUSY, ExitCode.INTERRUPTED)
 """Exit codes that need nobody: a limit, another run that has the table, a stop."""
 
-TOLD_ITSELF = tuple(code for code in ExitCode if code is not ExitCode.FAILED)
+DIGEST_SENT = tuple(code for code in ExitCode if code is not ExitCode.FAILED)
 """With one of these a run has sent its digest itself; with any other it may have died.
 
 With 1 it ends where jobs failed, and where Python broke off; who was told is not told again.

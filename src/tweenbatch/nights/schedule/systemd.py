@@ -4,9 +4,9 @@ import re
 from pathlib import Path
 
 from tweenbatch.nights.schedule.request import (
-    NO_FAILURE,
+    BENIGN_EXITS,
+    DIGEST_SENT,
     STOP_SECONDS,
-    TOLD_ITSELF,
     Schedule,
     Units,
 )
@@ -27,7 +27,7 @@ def timer(schedule: Schedule) -> Units:
         f"EnvironmentFile=-{_specifiers(_pattern(schedule.env_file))}\n"
     )
     about = _specifiers(schedule.jobfile.name)
-    told = "|".join(map(str, TOLD_ITSELF))
+    told = "|".join(map(str, DIGEST_SENT))
     return Units(
         files={
             f"{name}.service": f"""\
@@ -45,7 +45,7 @@ KillSignal=SIGINT
 KillMode=mixed
 TimeoutStopSec={STOP_SECONDS}
 # Stopped by a limit, another run has the table, stopped by somebody: no failures.
-SuccessExitStatus={" ".join(map(str, NO_FAILURE))}
+SuccessExitStatus={" ".join(map(str, BENIGN_EXITS))}
 """,
             f"{name}-failed.service": f"""\
 [Unit]

@@ -54,7 +54,7 @@ class _AtFal:
 
 
 @dataclass(slots=True, kw_only=True)
-class Window:
+class AdaptiveLimit:
     """The width of what may be at fal; ``fixed`` None finds it, from a few up to ``most``."""
 
     most: int

@@ -12,7 +12,7 @@ from tweenbatch.states import Event, State
 
 
 @dataclass(slots=True)
-class Streak:
+class FailureStreak:
     """Rows in a row that were given up for one reason; ``limit`` None: they are not counted."""
 
     limit: int | None
@@ -30,7 +30,7 @@ class Streak:
         """Tell whether what the next request comes to may matter for the one after it."""
         return self.limit is not None and (self.limit == 1 or bool(self._jobs or self._broken_off))
 
-    def ended_in(self, outcome: Outcome, job: Job) -> None:
+    def record_failure(self, outcome: Outcome, job: Job) -> None:
         """Count a row that was given up after its submission; a moderator's refusal says nothing.
 
         Type and HTTP status make failures the same, never their words.
@@ -64,7 +64,7 @@ class Streak:
             return None
         return f"the work on {count} rows in a row broke off ({type(error).__name__}: {error})"
 
-    def broken_by_a_clip(self) -> None:
+    def reset(self) -> None:
         """Begin anew: a clip came home."""
         self._reason = self.held = None
         self._jobs.clear()

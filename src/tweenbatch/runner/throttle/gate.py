@@ -15,7 +15,7 @@ PAUSE_CAP_SECONDS = 120.0
 
 
 @dataclass(slots=True)
-class Lane:
+class SubmissionGate:
     """Open, paused until an instant, or closed for the rest of the run.
 
     After a pause one submission goes ahead as a probe; the others follow once it got through.

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tweenbatch.runner.throttle.adaptive_limit import Window
-from tweenbatch.runner.throttle.gate import Lane
+from tweenbatch.runner.throttle.adaptive_limit import AdaptiveLimit
+from tweenbatch.runner.throttle.gate import SubmissionGate
 
 MOST_AHEAD = 16
 """Jobs that are made ready while all slots are taken: their frames are at fal by then."""
@@ -19,8 +19,8 @@ MOST_AHEAD = 16
 class Slots:
     """Who holds a slot, who stands in line for one, and how many more may be made ready."""
 
-    window: Window
-    lane: Lane
+    window: AdaptiveLimit
+    lane: SubmissionGate
     ahead: bool = True
     """Whether frames go to fal before there is a slot for their job."""
     over: Callable[[int], bool] = lambda _: False

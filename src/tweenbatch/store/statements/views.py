@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
 )
 
-from tweenbatch.records import Billed, OldFailures, Selection
+from tweenbatch.records import Billed, EarlierFailures, Selection
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
@@ -79,7 +79,7 @@ def selected(selection: Selection) -> Select[Any]:
     )
 
 
-def failed_before(paths: Collection[str], which: OldFailures) -> Select[int]:
+def failed_before(paths: Collection[str], which: EarlierFailures) -> Select[int]:
     """Read the failed jobs that rows of these files, or retakes of them, ask for."""
     return (
         select(jobs.c.id)

@@ -10,8 +10,8 @@ import pytest
 
 from support.jobtable import NOON, Table, row
 from tweenbatch import paths
-from tweenbatch.recovery.high_water import HighWater
 from tweenbatch.recovery.stale_table import remember
+from tweenbatch.recovery.table_marks import TableMarks
 from tweenbatch.store import RunnerLock, Store
 
 _moments = count()
@@ -40,7 +40,7 @@ def opened(folder: Path) -> Table:
 def pay(folder: Path, state: Path | None, *, caught_up: bool = False, clips: int = 1) -> bool:
     """Run in a folder and pay unless the marks speak against it; return whether it paid."""
     file = folder / "tweenbatch.db"
-    with RunnerLock(f"sqlite:///{file}") as lock, HighWater(state, file) as marks:
+    with RunnerLock(f"sqlite:///{file}") as lock, TableMarks(state, file) as marks:
         store = Store.open(f"sqlite:///{file}")
         doubted = marks.beyond(store) is not None and not caught_up
         store.close()
@@ -82,7 +82,7 @@ def test_so_is_one_that_was_put_back_in_the_middle_of_a_run(folder: Path, tmp_pa
     """The run is in the copy, and what it paid for afterwards is not."""
     file = folder / "tweenbatch.db"
     state = tmp_path / "state"
-    with RunnerLock(f"sqlite:///{file}") as lock, HighWater(state, file) as marks:
+    with RunnerLock(f"sqlite:///{file}") as lock, TableMarks(state, file) as marks:
         table = opened(folder)
         remember(table.store, lock, marks)
         copy = copy_of(folder, "copy")
@@ -126,7 +126,7 @@ def test_a_copy_is_behind_while_the_other_is_at_work(folder: Path, tmp_path: Pat
     file = folder / "tweenbatch.db"
     state = tmp_path / "state"
     copy = copy_of(folder, "copy")
-    with RunnerLock(f"sqlite:///{file}") as lock, HighWater(state, file) as marks:
+    with RunnerLock(f"sqlite:///{file}") as lock, TableMarks(state, file) as marks:
         table = opened(folder)
         remember(table.store, lock, marks)
         table.store.close()

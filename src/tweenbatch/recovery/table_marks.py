@@ -72,7 +72,7 @@ class Mark:
         return json.dumps({"place": self.place, "paid": paid, "known": sorted(self.known)})
 
 
-class HighWater:
+class TableMarks:
     """The marks of one table and its copies; it never raises for a folder that can't be used.
 
     ``folder`` is where the marks of all tables lie; None: nowhere. ``table`` is its file; None: it

@@ -6,18 +6,20 @@ from math import inf
 
 import pytest
 
-from tweenbatch.stages.poll_timing import ENOUGH, MANY_LOOKS, Rhythm, Sight
+from tweenbatch.stages.poll_timing import ENOUGH, MANY_LOOKS, PollTiming, RequestObservation
 
 KIND = ("kling", "5")
 
 
-def rhythm(*before: float) -> Rhythm:
-    made = Rhythm(random.Random(1))
+def rhythm(*before: float) -> PollTiming:
+    made = PollTiming(random.Random(1))
     made.seen_before(before)
     return made
 
 
-def looks(at: Rhythm, sight: Sight, *, ends: float, waits: float = 0.0) -> list[float]:
+def looks(
+    at: PollTiming, sight: RequestObservation, *, ends: float, waits: float = 0.0
+) -> list[float]:
     """Follow one request to the look that sees its end; return the times of all looks."""
     times = []
     while True:
@@ -28,7 +30,7 @@ def looks(at: Rhythm, sight: Sight, *, ends: float, waits: float = 0.0) -> list[
         sight.unfinished(now, waiting=now < waits)
 
 
-def learned(*took: float) -> Rhythm:
+def learned(*took: float) -> PollTiming:
     """Return a rhythm that has followed requests which took so long."""
     made = rhythm()
     for seconds in took:
