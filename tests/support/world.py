@@ -8,7 +8,7 @@ import random
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ from tweenbatch.records.result import RunResult
 from tweenbatch.runner import session
 from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement
 from tweenbatch.settings import RunSettings
+from tweenbatch.stages.dead_frames import Ask, DeadFrames
 from tweenbatch.states import State
 from tweenbatch.store import Store
 
@@ -115,6 +116,7 @@ class World:
         connect_to: str | None = None,
         agreement: PriceAgreement = AS_KNOWN,
         checks: Checker | None = None,
+        ask: Ask | None = None,
         **settings: Any,
     ) -> RunResult:
         """Run until nothing is left to do, as ``tweenbatch run`` would with these options."""
@@ -129,6 +131,7 @@ class World:
             clock=self.clock,
             agreement=agreement,
             checker=checks or checker(),
+            dead_frames=DeadFrames(ask=ask or all_answer),
             rng=self._dice,
         )
 
@@ -190,6 +193,11 @@ async def world(
             if made.fal is not None:
                 await made.close_fal()
             made.store.close()
+
+
+async def all_answer(_urls: Collection[str], _max_bytes: int) -> Mapping[str, str]:
+    """An internet in which each frame's address answers."""
+    return {}
 
 
 def _row(number: int, **frames: Frame | None) -> Row:

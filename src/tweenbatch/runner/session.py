@@ -39,6 +39,7 @@ from tweenbatch.runner.throttle.gate import SubmissionGate
 from tweenbatch.runner.throttle.slots import Slots
 from tweenbatch.runner.worker import RunWatcher, Worker
 from tweenbatch.settings import RunSettings
+from tweenbatch.stages.dead_frames import DeadFrames
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import PollScheduler
@@ -68,6 +69,7 @@ async def run(
     checker: Checker | None = None,
     marks: TableMarks | None = None,
     endpoints: Collection[str] | None = None,
+    dead_frames: DeadFrames | None = None,
     rng: random.Random | None = None,
 ) -> RunResult:
     """Work on the table, which this process owns, and return how it ended.
@@ -79,7 +81,7 @@ async def run(
     process owns the table; it knows whether that is older than what was done here, and ``marks``
     whether it is older than what was done anywhere. ``endpoints`` are those of what waits to be
     paid for. ``missing`` counts, at the end, the clips that are not where they were. ``checker``
-    is one to share. ``rng`` spreads the pauses.
+    is one to share, ``dead_frames`` asks addresses of frames. ``rng`` spreads the pauses.
     """
     started = clock.now()
     doubt = None
@@ -130,6 +132,7 @@ async def run(
                     own_witness=own_witness,
                     agreement=agreement,
                     checker=checks,
+                    dead_frames=dead_frames or DeadFrames(),
                     rng=rng or random.Random(),  # noqa: S311 - jitter, not secrets
                 )
                 with _signals(runner.stop, on_stop):
@@ -256,6 +259,7 @@ def _runner(
     own_witness: Witness,
     agreement: PriceAgreement,
     checker: Checker,
+    dead_frames: DeadFrames,
     rng: random.Random,
 ) -> Runner:
     looks = PollScheduler(clock=clock, rhythm=PollTiming(rng))
@@ -285,6 +289,7 @@ def _runner(
         clock=clock,
         slots=slots,
         intents=intents,
+        dead_frames=dead_frames,
         charges=Charges(intents=intents, agreed=agreement.rises),
         waiter=waiter,
         fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),

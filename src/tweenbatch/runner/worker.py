@@ -56,6 +56,7 @@ from tweenbatch.runner.throttle.failure_streak import FailureStreak
 from tweenbatch.runner.throttle.gate import SubmissionGate
 from tweenbatch.runner.throttle.slots import Slots
 from tweenbatch.runner.throttle.unread_results import UnreadResults
+from tweenbatch.stages.dead_frames import DEAD_FRAME, DeadFrames
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.submit import not_accepted, outcome_unknown, submit
 from tweenbatch.stages.wait import Waiter
@@ -81,9 +82,6 @@ UNTRUSTED_TRIES = 3
 """Pauses for a certificate that nobody trusts, which does not pass by itself, before the end."""
 
 KEY_TROUBLE = frozenset({401, 402, 403})
-DEAD_FRAME = "file_download_error"
-"""What a generation fails with whose frame can't be had at its address."""
-
 CLIPS_STAY = "what is paid for stays at fal; mend that, and run again"
 
 FRAME_REFUSED = frozenset({400, 413, 415, 422})
@@ -142,6 +140,7 @@ class Worker:
     budget_reached: BudgetReached | None = None
     """The limit of money that the last submission would have passed."""
     broken_table: Exception | None = None
+    dead_frames: DeadFrames = field(default_factory=DeadFrames)
     models: ClosedModels = field(default_factory=ClosedModels)
     _served_elsewhere: set[tuple[str, str]] = field(default_factory=set)
     _distrusted: int = 0
@@ -457,6 +456,7 @@ class Worker:
                     patient=not self.unread.was_laid_aside(job.id),
                 ),
             )
+            outcome = await self._interruptibly(job, self.dead_frames.judged(job, outcome))
             if outcome.event is Event.RETRY:
                 self._first_try_failed(job, outcome)
                 failed = await self._interruptibly(job, self._failed_for_good(job, outcome))
