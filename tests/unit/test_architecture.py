@@ -32,6 +32,7 @@ OWNERS = {
     "PIL": ("frames", "emulator"),
     "cv2": ("emulator.model",),
     "aiohttp": ("emulator",),
+    "cryptography": ("emulator.api",),
     "pydantic": ("settings", "nights.jobfile", "cli", "emulator"),
 }
 """Who may import a library: rooms by their name below the package."""

@@ -8,7 +8,7 @@ import click
 
 from tweenbatch.cli.options import LocalPath
 
-_NEEDED_TO_SERVE = ("aiohttp",)
+_NEEDED_TO_SERVE = ("aiohttp", "cryptography")
 _NEEDED_TO_RENDER = ("cv2", "numpy")
 _MISSING = (
     'the emulator needs {names}, which {verb} not installed: pip install "tweenbatch[rehearsal]"'

@@ -4,7 +4,7 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,7 +115,7 @@ async def hold(live: Live, ledger: Ledger, facts: Mapping[str, Any]) -> None:
 async def play(
     request: web.Request,
     plan: Plan,
-    act: Callable[[], Answer],
+    act: Callable[[], Answer | Awaitable[Answer]],
     *,
     ledger: Ledger,
     facts: dict[str, Any],
@@ -133,7 +133,7 @@ async def play(
 async def _play(
     request: web.Request,
     plan: Plan,
-    act: Callable[[], Answer],
+    act: Callable[[], Answer | Awaitable[Answer]],
     ledger: Ledger,
     facts: dict[str, Any],
 ) -> Played:
@@ -143,7 +143,8 @@ async def _play(
     if blunt is not None and blunt.at is At.ARRIVAL:
         note_deed(ledger, blunt, facts)
         return await _strike(request, blunt)
-    answer = act()
+    acted = act()
+    answer = acted if isinstance(acted, Answer) else await acted
     await pause(plan, At.REPLY, ledger, facts)
     if fault is not None:
         note_deed(ledger, fault, facts)

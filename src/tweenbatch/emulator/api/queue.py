@@ -10,11 +10,10 @@ from aiohttp import web
 
 from tweenbatch.emulator.addresses import Host
 from tweenbatch.emulator.api.exchange import Answer, json_answer, play, refusal, send
+from tweenbatch.emulator.api.results import replayed
 from tweenbatch.emulator.faults.script import Subject
 from tweenbatch.emulator.faults.vocabulary import Call, MixUp
-from tweenbatch.emulator.model import catalog
 from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
-from tweenbatch.emulator.state.files import StoredFile
 from tweenbatch.emulator.state.ledger import EventName
 from tweenbatch.emulator.state.requests import FalRequest, Phase
 
@@ -147,47 +146,7 @@ class QueueApi:
 
     def _result(self, _request: web.Request, found: FalRequest) -> Answer:
         found.result_reads += 1
-        outcome = found.outcome
-        if outcome is None:
-            return refusal(400, "Request is still in progress")
-        headers = identity(found)
-        if outcome.error_type is not None:
-            headers["X-Fal-Error-Type"] = outcome.error_type
-        if outcome.retryable is not None:
-            headers["X-Fal-Retryable"] = "true" if outcome.retryable else "false"
-        if outcome.timeout_type is not None:
-            headers["X-Fal-Request-Timeout-Type"] = outcome.timeout_type
-        endpoint = catalog.ENDPOINTS.get(found.endpoint_id)
-        if outcome.billed_usd and endpoint is not None:
-            payload = found.payload if isinstance(found.payload, dict) else {}
-            units = outcome.billed_usd / endpoint.unit_usd(payload)
-            headers["X-Fal-Billable-Units"] = f"{units.normalize():f}"
-        body = self._video(found) if outcome.body is None else outcome.body
-        return json_answer(body, outcome.http_status, headers)
-
-    def _video(self, found: FalRequest) -> dict[str, Any]:
-        storage = self._site.storage
-        file = storage.find(found.video_path)
-        assert file is not None, "a finished clip has a file"
-        if storage.expired(file.path) is not None:
-            file = storage.name(
-                StoredFile(
-                    path=self._site.names.path("output.mp4"),
-                    sha256=file.sha256,
-                    size=file.size,
-                    content_type=file.content_type,
-                    request_id=file.request_id,
-                )
-            )
-            found.video_path = file.path
-        return {
-            "video": {
-                "file_size": file.size,
-                "file_name": "output.mp4",
-                "content_type": file.content_type,
-                "url": self._site.address(Host.CDN_B, file.path),
-            }
-        }
+        return replayed(self._site, found)
 
     def _cancel(self, _request: web.Request, found: FalRequest) -> Answer:
         if found.phase is Phase.COMPLETED:

@@ -58,6 +58,7 @@ class Queue:
             accepted_at=request.accepted_at.isoformat(),
             stored=request.stored,
             start_within_seconds=request.start_within_seconds,
+            webhook_url=request.webhook_url,
             post=post,
         )
         self.requests[request.request_id] = request

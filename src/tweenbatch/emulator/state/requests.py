@@ -69,6 +69,7 @@ class FalRequest:
     accepted_at: datetime
     stored: bool = True
     start_within_seconds: float | None = None
+    webhook_url: str | None = None
     phase: Phase = Phase.IN_QUEUE
     ticket: int = 0
     started_at: datetime | None = None
@@ -113,6 +114,18 @@ class FalRequest:
         """Wake whoever follows the status."""
         for watcher in self.watchers:
             watcher.set()
+
+    async def ended(self) -> Outcome:
+        """Wait for the end and return how it came."""
+        changed = asyncio.Event()
+        self.watchers.add(changed)
+        try:
+            while self.outcome is None:
+                await changed.wait()
+                changed.clear()
+        finally:
+            self.watchers.discard(changed)
+        return self.outcome
 
 
 def fingerprint(account: str, endpoint_id: str, payload: Any) -> str:

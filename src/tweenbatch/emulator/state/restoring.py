@@ -65,6 +65,7 @@ def _request(facts: dict[str, Any]) -> FalRequest:
         accepted_at=datetime.fromisoformat(facts["accepted_at"]),
         stored=facts["stored"],
         start_within_seconds=facts.get("start_within_seconds"),
+        webhook_url=facts.get("webhook_url"),
     )
 
 

@@ -11,11 +11,13 @@ from tweenbatch.emulator.state.requests import FalRequest, Phase
 
 CALLS = (
     "submit",
+    "run",
     "status",
     "stream",
     "result",
     "cancel",
     "token",
+    "initiate",
     "upload",
     "download",
     "history",
