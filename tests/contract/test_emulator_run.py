@@ -68,6 +68,7 @@ async def test_whoever_goes_before_the_end_pays_and_has_no_handle(
     await emulator.wait_for("held")
     asking.cancel()
     await asyncio.wait([asking])
+    await client.get("/ledger")
     emulator.release()
     [lost] = await emulator.wait_for("reply_lost", call="run")
     ledger = emulator.ledger()

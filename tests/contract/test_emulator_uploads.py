@@ -95,6 +95,14 @@ async def test_parts_other_than_those_that_were_sent_make_no_file(
     assert (await client.get(file_url)).status_code == 404
 
 
+async def test_an_upload_without_a_part_makes_no_file(client: httpx.AsyncClient) -> None:
+    """A file of nothing would be taken for a frame."""
+    upload_url, file_url = await addresses(client, "initiate-multipart")
+    done = await client.post(f"{upload_url}/complete", json={"parts": []})
+    assert done.status_code == 400
+    assert (await client.get(file_url)).status_code == 404
+
+
 async def test_an_address_is_given_for_a_key_and_takes_only_what_it_was_given_for(
     client: httpx.AsyncClient,
 ) -> None:

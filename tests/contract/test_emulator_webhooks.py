@@ -44,13 +44,15 @@ class Receiver:
 async def receiver(*statuses: int) -> AsyncIterator[Receiver]:
     server = Receiver(statuses or (200,))
     app = web.Application()
-    app.router.add_post("/hook", server.take)
+    app.router.add_route("*", "/{path:.*}", server.take)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    yield server
-    await runner.cleanup()
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -168,6 +170,8 @@ def test_it_is_given_up_within_two_hours(nobody: bool) -> None:
         "http://127.0.0.1.example.com/hook",
         "http://127.0.0.1@example.com/hook",
         "http://me@127.0.0.1/hook",
+        "http://127.0.0.1\\@example.com/hook",
+        "http://127.0.0.1\t.example.com/hook",
         "http://[::ffff:10.0.0.1]/hook",
         "http://0.0.0.0/hook",
         "http://127.0.0.1:99999/hook",
