@@ -32,7 +32,13 @@ async def client(emulator: Emulator) -> AsyncIterator[httpx.AsyncClient]:
     "host",
     ["evil.example", "evil.example:8911", "127.0.0.1.evil.example", "192.168.1.20", "nas", ""],
 )
-@pytest.mark.parametrize("path", [*sorted(CONTROL_PATHS), O1, "/v3.fal.media/files/a.mp4"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(*sorted(CONTROL_PATHS), O1, "/v3.fal.media/files/a.mp4", "/v3.fal.media/upload/x"),
+        *("/fal.run/fal-ai/x", "/rest.fal.ai/.well-known/jwks.json"),
+    ],
+)
 async def test_a_name_that_a_stranger_pointed_here_is_refused(
     client: httpx.AsyncClient, host: str, path: str
 ) -> None:

@@ -1,5 +1,7 @@
 """The emulator's history, prices and schemas."""
 
+import json
+import math
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -155,6 +157,32 @@ async def test_prices_are_those_of_the_model_pages(client: httpx.AsyncClient) ->
         "/api.fal.ai/v1/models/pricing", params={"endpoint_id": "fal-ai/nothing"}
     )
     assert unknown.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("unit", "videos"),
+        ("unit", "minutes"),
+        ("unit", "Seconds"),
+        ("currency", "EUR"),
+        ("unit_price", 0),
+        ("unit_price", -0.112),
+        ("unit_price", math.nan),
+        ("unit_price", "0.112"),
+    ],
+)
+async def test_a_script_can_put_a_price_into_other_words(
+    client: httpx.AsyncClient, field: str, value: Any
+) -> None:
+    """Over HTTP as well, where NaN is what Python's JSON writes."""
+    fault = {"on": "pricing", "do": "change", "set": {f"prices.0.{field}": value}}
+    body = json.dumps([fault])
+    await client.post("/faults", content=body, headers={"Content-Type": "application/json"})
+    answer = await client.get("/api.fal.ai/v1/models/pricing", params={"endpoint_id": O1})
+    usual = {"endpoint_id": O1, "unit_price": 0.112, "unit": "second", "currency": "USD"}
+    [price] = json.loads(answer.content)["prices"]
+    assert str(price) == str({**usual, field: value})
 
 
 async def test_the_schema_needs_no_key_and_names_fields_and_durations(emulator: Emulator) -> None:

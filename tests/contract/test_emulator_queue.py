@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.virtual import virtually
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
 
@@ -238,6 +239,26 @@ async def test_the_stream_sends_each_status_and_closes_after_the_end(
                 emulator.release()
     assert seen[0] == "IN_PROGRESS"
     assert seen[-1] == "COMPLETED"
+
+
+def test_the_stream_says_every_15_seconds_that_it_is_still_there() -> None:
+    """A comment line, which is no event."""
+
+    async def body() -> None:
+        async with (
+            Emulator(Settings()) as emulator,
+            httpx.AsyncClient(
+                base_url=emulator.url, headers={"Authorization": "Key one"}, timeout=20.0
+            ) as client,
+        ):
+            emulator.script([{"on": "generation", "do": "delay", "seconds": 50.0}])
+            handle = await submit(client)
+            async with client.stream("GET", f"{handle['status_url']}/stream") as answer:
+                lines = [line async for line in answer.aiter_lines() if line]
+        assert [line for line in lines if not line.startswith("data: ")] == [": ping"] * 3
+        assert json.loads(lines[-1].removeprefix("data: "))["status"] == "COMPLETED"
+
+    virtually(body)
 
 
 async def test_the_ledger_groups_equal_inputs_even_when_the_frames_were_uploaded_twice(

@@ -209,7 +209,8 @@ async def test_ctrl_c_ends_the_command_cleanly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("absent", "option", "code"), [("aiohttp", "--no-render", 2), ("cv2", "--render", 2)]
+    ("absent", "option", "code"),
+    [("aiohttp", "--no-render", 2), ("cryptography", "--no-render", 2), ("cv2", "--render", 2)],
 )
 def test_without_the_extra_the_command_names_what_to_install(
     absent: str, option: str, code: int

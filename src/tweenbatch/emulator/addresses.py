@@ -9,7 +9,9 @@ class Host(StrEnum):
     """fal's hosts that the emulator speaks for."""
 
     QUEUE = "queue.fal.run"
+    RUN = "fal.run"
     REST = "rest.fal.ai"
+    REST_ALPHA = "rest.alpha.fal.ai"
     CDN = "v3.fal.media"
     CDN_B = "v3b.fal.media"
     PLATFORM = "api.fal.ai"

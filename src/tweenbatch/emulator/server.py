@@ -20,6 +20,8 @@ from tweenbatch.emulator.api.platform import PlatformApi
 from tweenbatch.emulator.api.queue import QueueApi
 from tweenbatch.emulator.api.storage import StorageApi
 from tweenbatch.emulator.api.submit import SubmitApi
+from tweenbatch.emulator.api.upload import UploadApi
+from tweenbatch.emulator.api.webhooks import Webhooks
 from tweenbatch.emulator.faults.script import Script
 from tweenbatch.emulator.faults.vocabulary import parse
 from tweenbatch.emulator.model.generation import Generator
@@ -85,6 +87,7 @@ class Emulator:
             journal=journal,
             names=names,
         )
+        self._webhooks = Webhooks(self._site)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -108,7 +111,9 @@ class Emulator:
             client_max_size=MAX_BODY_BYTES, middlewares=[_let_go, admission(self._host)]
         )
         app.on_response_prepare.append(self._date)
-        for api in (ControlApi, SubmitApi, QueueApi, DownloadApi, StorageApi, PlatformApi):
+        app.add_routes(SubmitApi(site, self._webhooks).routes())
+        app.add_routes(self._webhooks.routes())
+        for api in (ControlApi, QueueApi, DownloadApi, StorageApi, UploadApi, PlatformApi):
             app.add_routes(api(site).routes())
         app.router.add_route("*", "/{path:.*}", _unknown)
         self._runner = web.AppRunner(
@@ -123,6 +128,8 @@ class Emulator:
         port = self._runner.addresses[0][1]
         site.url = f"http://{self._host}:{port}"
         resume(site, unfinished)
+        for found in unfinished:
+            self._webhooks.watch(found)
 
     def _restored(self) -> list[FalRequest]:
         """Go on from the state folder; return what was not finished."""
@@ -143,6 +150,7 @@ class Emulator:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        await self._webhooks.stop()
         await self._site.queue.stop()
         await asyncio.to_thread(self._generator.close)
         self._site.journal.close()

@@ -8,7 +8,7 @@ import click
 
 from tweenbatch.cli.options import LocalPath
 
-_NEEDED_TO_SERVE = ("aiohttp",)
+_NEEDED_TO_SERVE = ("aiohttp", "cryptography")
 _NEEDED_TO_RENDER = ("cv2", "numpy")
 _MISSING = (
     'the emulator needs {names}, which {verb} not installed: pip install "tweenbatch[rehearsal]"'
@@ -67,8 +67,9 @@ def command(
 ) -> None:
     """Serve fal's API on this machine: queue, files, history, prices, and scripted faults.
 
-    Every host of fal has a path of its name. GET /ledger tells what was accepted, billed and
-    downloaded; POST /faults sets what goes wrong. Any key is a good key.
+    Every host of fal has a path of its name; webhooks go to this machine only. GET /ledger tells
+    what was accepted, billed and downloaded; POST /faults sets what goes wrong. Any key is a good
+    key.
     """
     needed = _NEEDED_TO_SERVE + (_NEEDED_TO_RENDER if render else ())
     missing = [name for name in needed if importlib.util.find_spec(name) is None]

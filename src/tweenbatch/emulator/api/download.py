@@ -25,7 +25,7 @@ from tweenbatch.emulator.api.exchange import (
     send,
 )
 from tweenbatch.emulator.api.storage import token_owner
-from tweenbatch.emulator.faults.script import Live, Plan, Subject
+from tweenbatch.emulator.faults.script import FaultScript, Live, Subject
 from tweenbatch.emulator.faults.vocabulary import (
     At,
     Blank,
@@ -173,7 +173,7 @@ class DownloadApi:
         return played.response
 
     async def _send(
-        self, request: web.Request, file: StoredFile, plan: Plan, facts: dict[str, Any]
+        self, request: web.Request, file: StoredFile, plan: FaultScript, facts: dict[str, Any]
     ) -> Played:
         site = self._site
         deed = plan.deed
@@ -216,7 +216,7 @@ class DownloadApi:
         response: web.StreamResponse,
         file: StoredFile,
         part: Cut,
-        plan: Plan,
+        plan: FaultScript,
         facts: dict[str, Any],
     ) -> None:
         site = self._site
@@ -272,7 +272,7 @@ class DownloadApi:
             left = None if left is None else left - size
 
 
-def _gates(plan: Plan) -> list[tuple[int, Live]]:
+def _gates(plan: FaultScript) -> list[tuple[int, Live]]:
     """Return the holds in the middle of a download, first one first."""
     return sorted(
         (

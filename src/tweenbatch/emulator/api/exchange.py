@@ -4,13 +4,13 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
-from tweenbatch.emulator.faults.script import Live, Plan
+from tweenbatch.emulator.faults.script import FaultScript, Live
 from tweenbatch.emulator.faults.vocabulary import (
     At,
     Change,
@@ -23,7 +23,7 @@ from tweenbatch.emulator.faults.vocabulary import (
     Hang,
     Hold,
     Lock,
-    Reply,
+    ReplyFault,
     Reset,
 )
 from tweenbatch.emulator.state.ledger import EventName, Ledger
@@ -86,7 +86,7 @@ def refusal(status: int, detail: Any, **more: Any) -> Answer:
     return json_answer({"detail": detail, **more}, status)
 
 
-async def pause(plan: Plan, at: At, ledger: Ledger, facts: Mapping[str, Any]) -> None:
+async def pause(plan: FaultScript, at: At, ledger: Ledger, facts: Mapping[str, Any]) -> None:
     """Sit out the delays and holds of one side of a call."""
     for live in plan.pauses:
         fault = live.fault
@@ -114,8 +114,8 @@ async def hold(live: Live, ledger: Ledger, facts: Mapping[str, Any]) -> None:
 
 async def play(
     request: web.Request,
-    plan: Plan,
-    act: Callable[[], Answer],
+    plan: FaultScript,
+    act: Callable[[], Answer | Awaitable[Answer]],
     *,
     ledger: Ledger,
     facts: dict[str, Any],
@@ -132,18 +132,19 @@ async def play(
 
 async def _play(
     request: web.Request,
-    plan: Plan,
-    act: Callable[[], Answer],
+    plan: FaultScript,
+    act: Callable[[], Answer | Awaitable[Answer]],
     ledger: Ledger,
     facts: dict[str, Any],
 ) -> Played:
     fault = plan.deed.fault if plan.deed else None
-    blunt = fault if isinstance(fault, Reply | Reset | Close | Hang | Lock | Deny) else None
+    blunt = fault if isinstance(fault, ReplyFault | Reset | Close | Hang | Lock | Deny) else None
     await pause(plan, At.ARRIVAL, ledger, facts)
     if blunt is not None and blunt.at is At.ARRIVAL:
         note_deed(ledger, blunt, facts)
         return await _strike(request, blunt)
-    answer = act()
+    acted = act()
+    answer = acted if isinstance(acted, Answer) else await acted
     await pause(plan, At.REPLY, ledger, facts)
     if fault is not None:
         note_deed(ledger, fault, facts)
@@ -169,10 +170,10 @@ def note_deed(ledger: Ledger, fault: Fault, facts: Mapping[str, Any]) -> None:
 
 
 async def _strike(
-    request: web.Request, fault: Reply | Reset | Close | Hang | Lock | Deny
+    request: web.Request, fault: ReplyFault | Reset | Close | Hang | Lock | Deny
 ) -> Played:
     match fault:
-        case Reply():
+        case ReplyFault():
             played = await send(request, made_up(request, fault))
             effect = f"reply {fault.status} at {fault.at}"
             return Played(played.response, False, fault.status, effect)
@@ -198,7 +199,7 @@ async def _gone(request: web.Request) -> None:
         await asyncio.sleep(GONE_SECONDS)
 
 
-def made_up(request: web.Request, fault: Reply) -> Answer:
+def made_up(request: web.Request, fault: ReplyFault) -> Answer:
     """Return the answer that a fault puts in place of the true one."""
     body = _USUAL_BODIES.get(fault.status, "") if fault.body is None else fault.body
     headers = dict(fault.headers)

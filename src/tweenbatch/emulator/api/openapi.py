@@ -28,7 +28,7 @@ _FILE = {
 }
 
 
-def openapi(endpoint: catalog.Endpoint) -> dict[str, Any]:
+def openapi(endpoint: catalog.ServedEndpoint) -> dict[str, Any]:
     """Return the OpenAPI document of an endpoint."""
     name = "".join(part.title() for part in endpoint.id.split("/")[1:]).replace("-", "")
     output = {
@@ -62,7 +62,7 @@ def openapi(endpoint: catalog.Endpoint) -> dict[str, Any]:
     }
 
 
-def _input(endpoint: catalog.Endpoint) -> dict[str, Any]:
+def _input(endpoint: catalog.ServedEndpoint) -> dict[str, Any]:
     names = ["prompt", endpoint.start_field, endpoint.end_field, *endpoint.fields]
     return {
         "type": "object",

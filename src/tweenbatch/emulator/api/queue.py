@@ -10,13 +10,12 @@ from aiohttp import web
 
 from tweenbatch.emulator.addresses import Host
 from tweenbatch.emulator.api.exchange import Answer, json_answer, play, refusal, send
+from tweenbatch.emulator.api.results import replayed
 from tweenbatch.emulator.faults.script import Subject
 from tweenbatch.emulator.faults.vocabulary import Call, MixUp
-from tweenbatch.emulator.model import catalog
 from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
-from tweenbatch.emulator.state.files import StoredFile
 from tweenbatch.emulator.state.ledger import EventName
-from tweenbatch.emulator.state.requests import FalRequest, Phase
+from tweenbatch.emulator.state.requests import FalRequest, RequestPhase
 
 STREAM_COMMENT_SECONDS = 15.0
 _TRUE = frozenset({"1", "true", "True"})
@@ -124,7 +123,7 @@ class QueueApi:
     def _status(self, request: web.Request, found: FalRequest) -> Answer:
         found.status_reads += 1
         logs = request.query.get("logs") in _TRUE
-        http_status = 200 if found.phase is Phase.COMPLETED else 202
+        http_status = 200 if found.phase is RequestPhase.COMPLETED else 202
         return json_answer(self._shown(found, logs), http_status, identity(found))
 
     def _shown(self, found: FalRequest, logs: bool) -> dict[str, Any]:
@@ -134,9 +133,9 @@ class QueueApi:
             "logs": list(found.logs) if logs else None,
             "metrics": {},
         }
-        if found.phase is Phase.IN_QUEUE:
+        if found.phase is RequestPhase.IN_QUEUE:
             shown["queue_position"] = self._site.queue.position(found)
-        if found.phase is Phase.COMPLETED:
+        if found.phase is RequestPhase.COMPLETED:
             assert found.outcome is not None
             shown["metrics"] = {"inference_time": round(found.inference_seconds, 6)}
             if found.outcome.error is not None and found.outcome.announced:
@@ -147,50 +146,10 @@ class QueueApi:
 
     def _result(self, _request: web.Request, found: FalRequest) -> Answer:
         found.result_reads += 1
-        outcome = found.outcome
-        if outcome is None:
-            return refusal(400, "Request is still in progress")
-        headers = identity(found)
-        if outcome.error_type is not None:
-            headers["X-Fal-Error-Type"] = outcome.error_type
-        if outcome.retryable is not None:
-            headers["X-Fal-Retryable"] = "true" if outcome.retryable else "false"
-        if outcome.timeout_type is not None:
-            headers["X-Fal-Request-Timeout-Type"] = outcome.timeout_type
-        endpoint = catalog.ENDPOINTS.get(found.endpoint_id)
-        if outcome.billed_usd and endpoint is not None:
-            payload = found.payload if isinstance(found.payload, dict) else {}
-            units = outcome.billed_usd / endpoint.unit_usd(payload)
-            headers["X-Fal-Billable-Units"] = f"{units.normalize():f}"
-        body = self._video(found) if outcome.body is None else outcome.body
-        return json_answer(body, outcome.http_status, headers)
-
-    def _video(self, found: FalRequest) -> dict[str, Any]:
-        storage = self._site.storage
-        file = storage.find(found.video_path)
-        assert file is not None, "a finished clip has a file"
-        if storage.expired(file.path) is not None:
-            file = storage.name(
-                StoredFile(
-                    path=self._site.names.path("output.mp4"),
-                    sha256=file.sha256,
-                    size=file.size,
-                    content_type=file.content_type,
-                    request_id=file.request_id,
-                )
-            )
-            found.video_path = file.path
-        return {
-            "video": {
-                "file_size": file.size,
-                "file_name": "output.mp4",
-                "content_type": file.content_type,
-                "url": self._site.address(Host.CDN_B, file.path),
-            }
-        }
+        return replayed(self._site, found)
 
     def _cancel(self, _request: web.Request, found: FalRequest) -> Answer:
-        if found.phase is Phase.COMPLETED:
+        if found.phase is RequestPhase.COMPLETED:
             return json_answer({"status": "ALREADY_COMPLETED"}, 400, identity(found))
         self._site.queue.cancel(found)
         return json_answer({"status": "CANCELLATION_REQUESTED"}, 202, identity(found))
@@ -220,7 +179,7 @@ class QueueApi:
                 changed.clear()
                 data = json.dumps(self._shown(found, logs))
                 await response.write(f"data: {data}\n\n".encode())
-                if found.phase is Phase.COMPLETED:
+                if found.phase is RequestPhase.COMPLETED:
                     break
                 while not changed.is_set():
                     try:

@@ -1,37 +1,57 @@
-"""``queue.fal.run``: submissions, the one call that costs money."""
+"""``queue.fal.run`` and ``fal.run``: submissions, the calls that cost money."""
 
 import json
+from collections.abc import Awaitable
 from typing import Any
 
 from aiohttp import web
 
 from tweenbatch.emulator.addresses import Host, file_name
 from tweenbatch.emulator.api.exchange import Answer, Played, json_answer, play, refusal
+from tweenbatch.emulator.api.results import replayed
+from tweenbatch.emulator.api.webhooks import Webhooks, unfit
 from tweenbatch.emulator.faults.script import Subject
 from tweenbatch.emulator.faults.vocabulary import Call
 from tweenbatch.emulator.model import catalog
 from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
 from tweenbatch.emulator.state.ledger import EventName, Post, PostReply
-from tweenbatch.emulator.state.requests import FalRequest, Phase, fingerprint
+from tweenbatch.emulator.state.requests import FalRequest, RequestPhase, fingerprint
 
 _START_TIMEOUT_HEADERS = ("X-Fal-Request-Start-Timeout", "X-Fal-Request-Timeout")
 
 
 class SubmitApi:
-    """The handler of submissions. Webhooks are not called: the emulator dials nobody."""
+    """The handlers of submissions, with a handle for an answer or with the output itself."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, webhooks: Webhooks) -> None:
         self._site = site
+        self._webhooks = webhooks
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the route under the host's path."""
-        return [web.post(f"/{Host.QUEUE}/{{endpoint:.+}}", self.submit)]
+        """Return the routes under the hosts' paths."""
+        return [
+            web.post(f"/{Host.QUEUE}/{{endpoint:.+}}", self.submit),
+            web.post(f"/{Host.RUN}/{{endpoint:.+}}", self.run),
+        ]
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """Accept whatever comes: the input is looked at when the work begins."""
+        return await self._take(request, "submit", webhook_url=request.query.get("fal_webhook"))
+
+    async def run(self, request: web.Request) -> web.StreamResponse:
+        """Accept in the same way, and answer with the output when the work has ended.
+
+        Whoever goes before that loses the handle and pays: whether fal ends such a request is
+        unverified. It waits for a slot like all others.
+        """
+        return await self._take(request, "run")
+
+    async def _take(
+        self, request: web.Request, call: str, *, webhook_url: str | None = None
+    ) -> web.StreamResponse:
         site = self._site
         body = await request.read()
-        site.ledger.calls["submit"] += 1
+        site.ledger.calls[call] += 1
         endpoint_id = request.match_info["endpoint"]
         account = account_of(request)
         try:
@@ -51,26 +71,37 @@ class SubmitApi:
             refused = unauthorized()
         elif app not in catalog.APPS:
             refused = refusal(404, f"Application '{app}' not found")
+        elif webhook_url is not None and (trouble := unfit(webhook_url, request.remote)):
+            refused = refusal(422, trouble)
         prompt = str(payload.get("prompt", "")) if isinstance(payload, dict) else ""
         plan = site.script.plan(
             Call.SUBMIT,
             Subject(account=account or "", endpoint_id=endpoint_id, prompt=prompt),
         )
         post.faults = plan.fault_ids
-        facts: dict[str, Any] = {"call": "submit", "post": post.n}
+        facts: dict[str, Any] = {"call": call, "post": post.n}
 
-        def act() -> Answer:
+        async def outcome(accepted: FalRequest) -> Answer:
+            await accepted.ended()
+            return replayed(site, accepted)
+
+        def act() -> Answer | Awaitable[Answer]:
             if refused is not None or account is None:
                 return refused or unauthorized()
-            accepted = self._accept(request, post, account, app)
+            accepted = self._accept(request, post, account, webhook_url)
             facts["request_id"] = accepted.request_id
+            if call == "run":
+                return outcome(accepted)
+            self._webhooks.watch(accepted)
             return json_answer(_handle(site, accepted), headers=identity(accepted))
 
         played = await play(request, plan, act, ledger=site.ledger, facts=facts)
         self._close_post(post, played, facts)
         return played.response
 
-    def _accept(self, request: web.Request, post: Post, account: str, app: str) -> FalRequest:
+    def _accept(
+        self, request: web.Request, post: Post, account: str, webhook_url: str | None
+    ) -> FalRequest:
         site = self._site
         request_id = site.names.request_id()
         while request_id in site.queue.requests:
@@ -81,7 +112,7 @@ class SubmitApi:
             request_id=request_id,
             account=account,
             endpoint_id=post.endpoint_id,
-            app=app,
+            app="/".join(post.endpoint_id.split("/")[:2]),
             payload=payload,
             fingerprint=fingerprint(account, post.endpoint_id, self._canonical(payload)),
             price_usd=endpoint.price_usd(payload if isinstance(payload, dict) else {})
@@ -90,6 +121,7 @@ class SubmitApi:
             accepted_at=site.ledger.now(),
             stored=request.headers.get("X-Fal-Store-IO") != "0",
             start_within_seconds=_start_timeout(request),
+            webhook_url=webhook_url,
         )
         post.request_id = request_id
         site.queue.accept(accepted, post.shown())
@@ -119,10 +151,11 @@ class SubmitApi:
 
 
 def _handle(site: Site, accepted: FalRequest) -> dict[str, Any]:
-    waiting = accepted.phase is Phase.IN_QUEUE
+    waiting = accepted.phase is RequestPhase.IN_QUEUE
     return {
-        "status": Phase.IN_QUEUE.value,
+        "status": RequestPhase.IN_QUEUE.value,
         **follow_ups(site, accepted),
+        "gateway_request_id": accepted.request_id,
         "logs": None,
         "metrics": {},
         "queue_position": site.queue.position(accepted) if waiting else 0,

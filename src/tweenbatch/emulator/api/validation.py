@@ -22,7 +22,7 @@ def problem(loc: list[str | int], kind: str, message: str, **more: Any) -> dict[
     }
 
 
-def check_fields(endpoint: catalog.Endpoint, payload: Any) -> list[dict[str, Any]]:
+def check_fields(endpoint: catalog.ServedEndpoint, payload: Any) -> list[dict[str, Any]]:
     """Return what is wrong with the fields; unknown ones are ignored, as the models do."""
     if not isinstance(payload, Mapping):
         return [problem(["body"], "model_attributes_type", "Input should be a valid dictionary")]

@@ -133,7 +133,7 @@ class Live:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class FaultScript:
     """What the script has in store for one call."""
 
     pauses: tuple[Live, ...] = ()
@@ -145,7 +145,7 @@ class Plan:
         return [live.id for live in (*self.pauses, *((self.deed,) if self.deed else ()))]
 
 
-_NOTHING = Plan()
+_NOTHING = FaultScript()
 
 
 class Script:
@@ -188,7 +188,7 @@ class Script:
                 live.gate.set()
         return freed
 
-    def plan(self, call: Call, subject: Subject) -> Plan:
+    def plan(self, call: Call, subject: Subject) -> FaultScript:
         """Count this call with every fault that concerns it and say what happens to it."""
         if not self._live:
             return _NOTHING
@@ -207,7 +207,7 @@ class Script:
             else:
                 continue
             live.fire(subject)
-        return Plan(tuple(pauses), deed)
+        return FaultScript(tuple(pauses), deed)
 
     def hides(self, subject: Subject, seconds_since_end: float) -> bool:
         """Return whether the history keeps quiet about a request."""

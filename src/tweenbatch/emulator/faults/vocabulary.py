@@ -6,8 +6,10 @@ A fault is one JSON object. ``on`` names the call, ``do`` what happens; the rest
 field                meaning
 ===================  ======================================================================
 ``id``               a name for events and ``POST /release``; made up when missing
-``on``               submit, status, result, cancel, token, upload, download, history,
-                     pricing, or generation (the model's own work, not an HTTP call)
+``on``               submit (also through fal.run), status, result, cancel, token, initiate
+                     (the address for an upload), upload (each call that sends bytes, and the
+                     one that ends an upload in parts), download, history, pricing, or
+                     generation (the model's own work, not an HTTP call)
 ``request_id``       only this request
 ``endpoint_id``      only requests to this endpoint
 ``prompt_contains``  only requests whose prompt contains this text
@@ -60,6 +62,7 @@ class Call(StrEnum):
     RESULT = "result"
     CANCEL = "cancel"
     TOKEN = "token"  # noqa: S105 - the name of a call
+    INITIATE = "initiate"
     UPLOAD = "upload"
     DOWNLOAD = "download"
     HISTORY = "history"
@@ -137,7 +140,7 @@ class BaseFault(BaseModel):
         return f"{self.on}.{self.side}"
 
 
-class Reply(BaseFault):
+class ReplyFault(BaseFault):
     """Answer this instead; the usual body of that status unless one is given."""
 
     do: Literal["reply"]
@@ -353,7 +356,7 @@ class Alias(ListingFault):
 
 
 Fault = (
-    Reply
+    ReplyFault
     | Reset
     | Close
     | Hang
@@ -387,6 +390,7 @@ _VERBS: Mapping[Call, frozenset[str]] = {
     Call.RESULT: _JSON | {"mix_up"},
     Call.CANCEL: _JSON,
     Call.TOKEN: _JSON,
+    Call.INITIATE: _JSON,
     Call.UPLOAD: _JSON | {"vanish"},
     Call.DOWNLOAD: _ANY | {"truncate", "endless", "blank", "expire", "restrict", "range"},
     Call.HISTORY: _JSON | {"lag", "omit", "alias"},

@@ -39,7 +39,7 @@ def one_of(*values: Any, default: Any = None) -> Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class ServedEndpoint:
     """One endpoint as the emulator sees it; ``usd`` is for each ``unit``.
 
     Where ``rates`` has an entry for a field's value, that is the price instead.
@@ -95,16 +95,16 @@ class Endpoint:
         return value if known.takes(value) else known.default
 
 
-def _kling(path: str, usd: str, **facts: Any) -> Endpoint:
+def _kling(path: str, usd: str, **facts: Any) -> ServedEndpoint:
     name = f"fal-ai/kling-video/{path}/image-to-video"
-    return Endpoint(id=name, title=f"Kling {path}", usd=Decimal(usd), **facts)
+    return ServedEndpoint(id=name, title=f"Kling {path}", usd=Decimal(usd), **facts)
 
 
 _LONG: dict[str, Any] = {"fields": {"duration": one_of(*map(str, range(3, 16)), default="5")}}
 _IMAGE = {"start_field": "image_url"}
 _SOUND = one_of(True, False)
 
-ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
+ENDPOINTS: Mapping[str, ServedEndpoint] = MappingProxyType(
     {
         endpoint.id: endpoint
         for endpoint in (
@@ -127,7 +127,7 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
                 fields={"duration": one_of("5", "10"), "generate_audio": _SOUND},
             ),
             _kling("v2.5-turbo/pro", "0.07", **_IMAGE, end_field="tail_image_url"),
-            Endpoint(
+            ServedEndpoint(
                 id="fal-ai/veo3.1/first-last-frame-to-video",
                 title="Veo 3.1",
                 usd=Decimal("0.20"),
@@ -139,7 +139,7 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
                     "generate_audio": _SOUND,
                 },
             ),
-            Endpoint(
+            ServedEndpoint(
                 id="fal-ai/wan-flf2v",
                 title="Wan 2.1 first and last frame",
                 usd=Decimal("0.40"),
@@ -152,7 +152,7 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
                     "resolution": one_of("480p", "720p", default="720p"),
                 },
             ),
-            Endpoint(
+            ServedEndpoint(
                 id="fal-ai/pixverse/v5.6/transition",
                 title="PixVerse 5.6",
                 usd=Decimal("0.30"),
@@ -163,14 +163,14 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
                     "resolution": one_of("360p", "540p", "720p", "1080p", default="720p"),
                 },
             ),
-            Endpoint(
+            ServedEndpoint(
                 id="fal-ai/minimax/hailuo-02/standard/image-to-video",
                 title="Hailuo 02",
                 usd=Decimal("0.045"),
                 start_field="image_url",
                 fields={"duration": one_of("6", "10")},
             ),
-            Endpoint(
+            ServedEndpoint(
                 id="fal-ai/bytedance/seedance/v1.5/pro/image-to-video",
                 title="Seedance 1.5 Pro",
                 usd=Decimal("0.26"),
@@ -178,7 +178,7 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
                 start_field="image_url",
                 fields={"duration": one_of(*map(str, range(4, 13)), default="5")},
             ),
-            Endpoint(
+            ServedEndpoint(
                 id="fal-ai/luma-dream-machine/ray-2/image-to-video",
                 title="Luma Ray 2",
                 usd=Decimal("0.10"),
@@ -199,7 +199,7 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
 APPS = frozenset(endpoint.app for endpoint in ENDPOINTS.values())
 
 
-def pricing(endpoint: Endpoint) -> dict[str, Any]:
+def pricing(endpoint: ServedEndpoint) -> dict[str, Any]:
     """Return one entry of the pricing API."""
     return {
         "endpoint_id": endpoint.id,

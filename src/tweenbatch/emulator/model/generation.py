@@ -15,11 +15,17 @@ from tweenbatch.emulator.faults.script import Script, Subject
 from tweenbatch.emulator.faults.vocabulary import At, Call, Charge, Fail
 from tweenbatch.emulator.model import catalog
 from tweenbatch.emulator.model.clip import tiny_clip
-from tweenbatch.emulator.model.rendering import Clip, Drawing, Frame, Studio, UnreadableFrame
+from tweenbatch.emulator.model.rendering import (
+    Drawing,
+    FrameNotAnImage,
+    PixelFrame,
+    RenderedClip,
+    Studio,
+)
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.emulator.state.files import Storage, StoredFile
 from tweenbatch.emulator.state.ledger import Ledger
-from tweenbatch.emulator.state.requests import FalRequest, Outcome
+from tweenbatch.emulator.state.requests import FalRequest, RequestOutcome
 
 _log = logging.getLogger(__name__)
 
@@ -44,20 +50,20 @@ class Generator:
         self._ledger = ledger
         self._new_path = new_path
         self._studio = Studio()
-        self._tiny: Clip | None = None
+        self._tiny: RenderedClip | None = None
         self._checked: dict[tuple[str, str], dict[str, Any] | None] = {}
 
     def prepare(self) -> None:
         """Make the tiny clip, if that is all there will be."""
         if not self._settings.render:
             data = tiny_clip()
-            self._tiny = Clip(sha256=self._storage.keep(data), size=len(data))
+            self._tiny = RenderedClip(sha256=self._storage.keep(data), size=len(data))
 
     def close(self) -> None:
         """End the workers."""
         self._studio.close()
 
-    async def work(self, request: FalRequest) -> Outcome:
+    async def work(self, request: FalRequest) -> RequestOutcome:
         """Return how a request ends, after the time that takes."""
         plan = self._script.plan(
             Call.GENERATION,
@@ -74,7 +80,7 @@ class Generator:
         if endpoint is None:
             path = request.endpoint_id.removeprefix(request.app)
             text = f"Path {path or '/'} not found"
-            return Outcome(http_status=404, body={"detail": text}, error=text)
+            return RequestOutcome(http_status=404, body={"detail": text}, error=text)
         problems = self._look_at(endpoint, request.payload)
         if problems:
             return _model_failure(422, problems)
@@ -89,7 +95,7 @@ class Generator:
             return _scripted_failure(doomed, request.price_usd)
         assert drawing is not None
         clip = drawing.result()
-        if isinstance(clip, Outcome):
+        if isinstance(clip, RequestOutcome):
             return clip
         request.log(self._ledger.now(), "Done")
         file = self._storage.name(
@@ -105,7 +111,7 @@ class Generator:
         if isinstance(fault, Charge):
             note_deed(self._ledger, fault, facts)
             billed_usd *= fault.times_usual
-        return Outcome(billed_usd=billed_usd, video_path=file.path)
+        return RequestOutcome(billed_usd=billed_usd, video_path=file.path)
 
     async def _take_time(self, request: FalRequest) -> None:
         request.log(self._ledger.now(), "Loading frames")
@@ -117,7 +123,7 @@ class Generator:
             done = share
         await asyncio.sleep(self._settings.seconds * (100 - done) / 100)
 
-    def _look_at(self, endpoint: catalog.Endpoint, payload: Any) -> list[dict[str, Any]]:
+    def _look_at(self, endpoint: catalog.ServedEndpoint, payload: Any) -> list[dict[str, Any]]:
         problems = validation.check_fields(endpoint, payload)
         if problems:
             return problems
@@ -151,17 +157,19 @@ class Generator:
         found = self._checked[key]
         return None if found is None else {**found, "input": url}
 
-    def _frame(self, field: str, url: str) -> Frame:
+    def _frame(self, field: str, url: str) -> PixelFrame:
         if url.startswith("data:"):
             data = _data_url(url)
             assert data is not None, "checked before"
             blob = self._storage.blob(self._storage.keep(data))
-            return Frame(field=field, url=url[:80], blob=blob)
+            return PixelFrame(field=field, url=url[:80], blob=blob)
         file = self._storage.find(file_name(url))
         blob_of_file = None if file is None else self._storage.blob(file.sha256)
-        return Frame(field=field, url=url, blob=blob_of_file)
+        return PixelFrame(field=field, url=url, blob=blob_of_file)
 
-    async def _draw(self, endpoint: catalog.Endpoint, request: FalRequest) -> Clip | Outcome:
+    async def _draw(
+        self, endpoint: catalog.ServedEndpoint, request: FalRequest
+    ) -> RenderedClip | RequestOutcome:
         if self._tiny is not None:
             return self._tiny
         end = request.payload.get(endpoint.end_field)
@@ -182,7 +190,7 @@ class Generator:
         error = task.exception()
         if error is None:
             return task.result()
-        if isinstance(error, UnreadableFrame):
+        if isinstance(error, FrameNotAnImage):
             return _model_failure(422, [validation.unreadable(*error.args)])
         _log.error("drawing failed request=%s", request.request_id, exc_info=error)
         text = f"The preview could not be drawn: {type(error).__name__}: {error}"
@@ -203,8 +211,8 @@ def _data_url(url: str) -> bytes | None:
 
 def _model_failure(
     status: int, problems: list[dict[str, Any]], *, retryable: bool | None = None
-) -> Outcome:
-    return Outcome(
+) -> RequestOutcome:
+    return RequestOutcome(
         http_status=status,
         body={"detail": problems},
         error=problems[0]["msg"],
@@ -216,14 +224,14 @@ def _model_failure(
 _INFRASTRUCTURE = ("request_timeout", "startup_timeout", "runner_", "internal_error", "client_")
 
 
-def _scripted_failure(fault: Fail, price_usd: Decimal) -> Outcome:
+def _scripted_failure(fault: Fail, price_usd: Decimal) -> RequestOutcome:
     shape = fault.shape or ("infrastructure" if fault.type.startswith(_INFRASTRUCTURE) else "model")
     body: dict[str, Any] = (
         {"detail": fault.message, "error_type": fault.type}
         if shape == "infrastructure"
         else {"detail": [validation.problem(["body", "prompt"], fault.type, fault.message)]}
     )
-    return Outcome(
+    return RequestOutcome(
         http_status=fault.status,
         body=body,
         error=fault.message,

@@ -24,12 +24,12 @@ from tweenbatch.files import atomic
 PLACEHOLDER_SIZE = (1280, 720)
 
 
-class UnreadableFrame(Exception):
+class FrameNotAnImage(Exception):
     """A frame can't be decoded; the arguments are the input's field and the URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Frame:
+class PixelFrame:
     """A picture to draw from: the blob if the storage has it, else a placeholder for the URL."""
 
     field: str
@@ -49,7 +49,7 @@ class Frame:
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            raise UnreadableFrame(self.field, self.url) from None
+            raise FrameNotAnImage(self.field, self.url) from None
         return data
 
 
@@ -57,8 +57,8 @@ class Frame:
 class Drawing:
     """One clip to be rendered into ``folder``."""
 
-    start: Frame
-    end: Frame | None
+    start: PixelFrame
+    end: PixelFrame | None
     seconds: float
     width: int
     height: int
@@ -67,7 +67,7 @@ class Drawing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
+class RenderedClip:
     """A rendered clip, stored under its digest."""
 
     sha256: str
@@ -93,7 +93,7 @@ def placeholder(url: str) -> bytes:
     return buffer.getvalue()
 
 
-def draw(drawing: Drawing) -> Clip:
+def draw(drawing: Drawing) -> RenderedClip:
     """Render a clip in this process and store it under its digest."""
     from tweenbatch.emulator.model import preview
 
@@ -111,7 +111,7 @@ def draw(drawing: Drawing) -> Clip:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     size = part.stat().st_size
     atomic.replace(part, drawing.folder / digest)
-    return Clip(sha256=digest, size=size)
+    return RenderedClip(sha256=digest, size=size)
 
 
 def _start_worker(lifeline: Connection) -> None:
@@ -134,7 +134,7 @@ class Studio:
         self._pool: ProcessPoolExecutor | None = None
         self._lifelines: tuple[Connection, Connection] | None = None
 
-    async def draw(self, drawing: Drawing) -> Clip:
+    async def draw(self, drawing: Drawing) -> RenderedClip:
         """Render a clip in a worker."""
         if self._pool is None:
             context = multiprocessing.get_context("spawn")

@@ -39,6 +39,7 @@ class EventName(StrEnum):
     RESULT_READ = "result_read"
     CANCEL_ASKED = "cancel_asked"
     TOKEN_ISSUED = "token_issued"  # noqa: S105 - the name of an event
+    UPLOAD_INITIATED = "upload_initiated"
     UPLOADED = "uploaded"
     DOWNLOAD_STARTED = "download_started"
     DOWNLOAD_FINISHED = "download_finished"
@@ -46,6 +47,9 @@ class EventName(StrEnum):
     HISTORY_READ = "history_read"
     PRICING_READ = "pricing_read"
     SCHEMA_READ = "schema_read"
+    WEBHOOK_SENT = "webhook_sent"
+    """A delivery was tried; ``http_status`` is null where nobody answered."""
+    WEBHOOK_GIVEN_UP = "webhook_given_up"
     FAULT_PLAYED = "fault_played"
     HELD = "held"
     RELEASED = "released"

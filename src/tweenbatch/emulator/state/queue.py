@@ -12,7 +12,7 @@ from typing import Any
 
 from tweenbatch.emulator.state.journal import Journal
 from tweenbatch.emulator.state.ledger import EventName, Ledger
-from tweenbatch.emulator.state.requests import FalRequest, Outcome, Phase
+from tweenbatch.emulator.state.requests import FalRequest, RequestOutcome, RequestPhase
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Queue:
         self,
         *,
         slots: int,
-        work: Callable[[FalRequest], Awaitable[Outcome]],
+        work: Callable[[FalRequest], Awaitable[RequestOutcome]],
         ledger: Ledger,
         journal: Journal,
     ) -> None:
@@ -58,6 +58,7 @@ class Queue:
             accepted_at=request.accepted_at.isoformat(),
             stored=request.stored,
             start_within_seconds=request.start_within_seconds,
+            webhook_url=request.webhook_url,
             post=post,
         )
         self.requests[request.request_id] = request
@@ -90,11 +91,11 @@ class Queue:
     def cancel(self, request: FalRequest) -> None:
         """End a request that waits; one in progress goes on to its end and is billed."""
         request.cancel_asked = True
-        if request.phase is Phase.IN_QUEUE:
+        if request.phase is RequestPhase.IN_QUEUE:
             self._ledger.note(EventName.CANCELLED, request_id=request.request_id)
             self._end(
                 request,
-                Outcome(
+                RequestOutcome(
                     http_status=499,
                     body={"detail": "Request cancelled", "error_type": "client_cancelled"},
                     error="Request cancelled",
@@ -124,7 +125,7 @@ class Queue:
         running = (
             now - request.began
             for request in self.requests.values()
-            if request.phase is Phase.IN_PROGRESS
+            if request.phase is RequestPhase.IN_PROGRESS
         )
         return self._ledger.busy_slot_seconds + sum(running)
 
@@ -132,13 +133,13 @@ class Queue:
         while account.waiting and account.in_progress < self.slots:
             request = account.waiting.popleft()
             account.popped += 1
-            if request.phase is not Phase.IN_QUEUE:
+            if request.phase is not RequestPhase.IN_QUEUE:
                 continue
             account.in_progress += 1
             self._in_progress += 1
             ledger = self._ledger
             ledger.most_in_progress = max(ledger.most_in_progress, self._in_progress)
-            request.phase = Phase.IN_PROGRESS
+            request.phase = RequestPhase.IN_PROGRESS
             self._forget_deadline(request)
             request.started_at = ledger.now()
             ledger.first_started_at = ledger.first_started_at or request.started_at
@@ -160,8 +161,8 @@ class Queue:
         self._end(request, outcome)
         self._start_next(account)
 
-    def _end(self, request: FalRequest, outcome: Outcome) -> None:
-        request.phase = Phase.COMPLETED
+    def _end(self, request: FalRequest, outcome: RequestOutcome) -> None:
+        request.phase = RequestPhase.COMPLETED
         self._forget_deadline(request)
         request.outcome = outcome
         request.video_path = outcome.video_path
@@ -192,11 +193,11 @@ class Queue:
             deadline.cancel()
 
     def _give_up(self, request: FalRequest) -> None:
-        if request.phase is Phase.IN_QUEUE:
+        if request.phase is RequestPhase.IN_QUEUE:
             text = "Request timed out before it was started"
             self._end(
                 request,
-                Outcome(
+                RequestOutcome(
                     http_status=504,
                     body={"detail": text, "error_type": "request_timeout"},
                     error=text,

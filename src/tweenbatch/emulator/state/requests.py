@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Phase(StrEnum):
+class RequestPhase(StrEnum):
     """The three states that fal knows."""
 
     IN_QUEUE = "IN_QUEUE"
@@ -19,7 +19,7 @@ class Phase(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RequestOutcome:
     """How a request ended. ``body`` is what the result replays; None means: the video.
 
     An error that is not ``announced`` shows only when the result is read.
@@ -50,7 +50,7 @@ class Outcome:
         }
 
     @classmethod
-    def unpacked(cls, facts: dict[str, Any]) -> "Outcome":
+    def unpacked(cls, facts: dict[str, Any]) -> "RequestOutcome":
         """Return what ``packed`` wrote."""
         return cls(**{**facts, "billed_usd": Decimal(facts["billed_usd"])})
 
@@ -69,14 +69,15 @@ class FalRequest:
     accepted_at: datetime
     stored: bool = True
     start_within_seconds: float | None = None
-    phase: Phase = Phase.IN_QUEUE
+    webhook_url: str | None = None
+    phase: RequestPhase = RequestPhase.IN_QUEUE
     ticket: int = 0
     started_at: datetime | None = None
     ended_at: datetime | None = None
     began: float = 0.0
     inference_seconds: float = 0.0
     logs: list[dict[str, Any]] = field(default_factory=list)
-    outcome: Outcome | None = None
+    outcome: RequestOutcome | None = None
     video_path: str | None = None
     cancel_asked: bool = False
     status_reads: int = 0
@@ -113,6 +114,18 @@ class FalRequest:
         """Wake whoever follows the status."""
         for watcher in self.watchers:
             watcher.set()
+
+    async def ended(self) -> RequestOutcome:
+        """Wait for the end and return how it came."""
+        changed = asyncio.Event()
+        self.watchers.add(changed)
+        try:
+            while self.outcome is None:
+                await changed.wait()
+                changed.clear()
+        finally:
+            self.watchers.discard(changed)
+        return self.outcome
 
 
 def fingerprint(account: str, endpoint_id: str, payload: Any) -> str:

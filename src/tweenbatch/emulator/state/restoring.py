@@ -7,7 +7,7 @@ from typing import Any
 from tweenbatch.emulator.site import Site
 from tweenbatch.emulator.state.files import StoredFile
 from tweenbatch.emulator.state.ledger import EventName, Post, PostReply
-from tweenbatch.emulator.state.requests import FalRequest, Outcome, Phase
+from tweenbatch.emulator.state.requests import FalRequest, RequestOutcome, RequestPhase
 
 
 def restore(site: Site) -> list[FalRequest]:
@@ -65,14 +65,15 @@ def _request(facts: dict[str, Any]) -> FalRequest:
         accepted_at=datetime.fromisoformat(facts["accepted_at"]),
         stored=facts["stored"],
         start_within_seconds=facts.get("start_within_seconds"),
+        webhook_url=facts.get("webhook_url"),
     )
 
 
 def _finish(found: FalRequest, facts: dict[str, Any]) -> None:
-    found.phase = Phase.COMPLETED
+    found.phase = RequestPhase.COMPLETED
     started = facts["started_at"]
     found.started_at = datetime.fromisoformat(started) if started else None
     found.ended_at = datetime.fromisoformat(facts["ended_at"])
     found.inference_seconds = facts["inference_seconds"]
-    found.outcome = Outcome.unpacked(facts["outcome"])
+    found.outcome = RequestOutcome.unpacked(facts["outcome"])
     found.video_path = found.outcome.video_path

@@ -7,15 +7,17 @@ from typing import Any
 
 from tweenbatch.emulator.site import Site
 from tweenbatch.emulator.state.ledger import KEPT_EVENTS
-from tweenbatch.emulator.state.requests import FalRequest, Phase
+from tweenbatch.emulator.state.requests import FalRequest, RequestPhase
 
 CALLS = (
     "submit",
+    "run",
     "status",
     "stream",
     "result",
     "cancel",
     "token",
+    "initiate",
     "upload",
     "download",
     "history",
@@ -34,7 +36,7 @@ def statement(site: Site, *, totals_only: bool = False) -> dict[str, Any]:
     for found in requests:
         same[found.fingerprint].append(found.request_id)
         states[found.state] += 1
-        if found.phase is not Phase.COMPLETED:
+        if found.phase is not RequestPhase.COMPLETED:
             in_flight += found.price_usd
     groups = [group for group in same.values() if len(group) > 1]
     shown: dict[str, Any] = {

@@ -1,0 +1,59 @@
+"""What the model answered, as each way of asking for it replays it."""
+
+from typing import Any
+
+from tweenbatch.emulator.addresses import Host
+from tweenbatch.emulator.api.exchange import Answer, json_answer, refusal
+from tweenbatch.emulator.model import catalog
+from tweenbatch.emulator.site import Site, identity
+from tweenbatch.emulator.state.files import StoredFile
+from tweenbatch.emulator.state.requests import FalRequest
+
+
+def replayed(site: Site, found: FalRequest) -> Answer:
+    """Return the answer to a reading of the result."""
+    outcome = found.outcome
+    if outcome is None:
+        return refusal(400, "Request is still in progress")
+    headers = identity(found)
+    if outcome.error_type is not None:
+        headers["X-Fal-Error-Type"] = outcome.error_type
+    if outcome.retryable is not None:
+        headers["X-Fal-Retryable"] = "true" if outcome.retryable else "false"
+    if outcome.timeout_type is not None:
+        headers["X-Fal-Request-Timeout-Type"] = outcome.timeout_type
+    endpoint = catalog.ENDPOINTS.get(found.endpoint_id)
+    if outcome.billed_usd and endpoint is not None:
+        payload = found.payload if isinstance(found.payload, dict) else {}
+        units = outcome.billed_usd / endpoint.unit_usd(payload)
+        headers["X-Fal-Billable-Units"] = f"{units.normalize():f}"
+    return json_answer(output(site, found), outcome.http_status, headers)
+
+
+def output(site: Site, found: FalRequest) -> dict[str, Any]:
+    """Return what the model gave: its error, or a clip whose address is still good."""
+    assert found.outcome is not None, "it has ended"
+    if found.outcome.body is not None:
+        return found.outcome.body
+    storage = site.storage
+    file = storage.find(found.video_path)
+    assert file is not None, "a finished clip has a file"
+    if storage.expired(file.path) is not None:
+        file = storage.name(
+            StoredFile(
+                path=site.names.path("output.mp4"),
+                sha256=file.sha256,
+                size=file.size,
+                content_type=file.content_type,
+                request_id=file.request_id,
+            )
+        )
+        found.video_path = file.path
+    return {
+        "video": {
+            "file_size": file.size,
+            "file_name": "output.mp4",
+            "content_type": file.content_type,
+            "url": site.address(Host.CDN_B, file.path),
+        }
+    }
