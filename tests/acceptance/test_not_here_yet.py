@@ -15,7 +15,7 @@ from support.virtual import virtually
 from support.world import World, world
 from tweenbatch.clips.checker import Checker
 from tweenbatch.exit_codes import ExitCode
-from tweenbatch.runner.worker import PARK_CAP_SECONDS, park_pause
+from tweenbatch.runner.recorder import PARK_CAP_SECONDS, park_pause
 
 ROWS = 3
 DAY = 86_400.0

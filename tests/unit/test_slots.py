@@ -20,10 +20,10 @@ class Door:
     def __post_init__(self) -> None:
         lane = SubmissionGate(monotonic=lambda: self.at, rng=random.Random(1))
         window = AdaptiveLimit(most=48, fixed=2)
-        self.slots = Slots(window=window, lane=lane, over=lambda _: self.over)
+        self.slots = Slots(limit=window, gate=lane, no_more_submissions=lambda _: self.over)
 
     async def stand(self, number: int) -> "asyncio.Task[bool]":
-        task = asyncio.create_task(self.slots.turn(number))
+        task = asyncio.create_task(self.slots.acquire(number))
         await asyncio.sleep(0)
         return task
 
@@ -39,11 +39,11 @@ async def test_slots_go_to_those_who_stood_first_and_on_to_the_next_when_they_ar
     door = Door()
     tasks = [await door.stand(number) for number in (1, 2, 3, 4)]
     assert await settled(*tasks) == [True, True, None, None]
-    door.slots.leave(1)
+    door.slots.release(1)
     assert await settled(*tasks) == [True, True, True, None]
-    door.slots.leave(1)
+    door.slots.release(1)
     assert await settled(*tasks) == [True, True, True, None]
-    door.slots.leave(2)
+    door.slots.release(2)
     assert await settled(*tasks) == [True, True, True, True]
 
 
@@ -52,7 +52,7 @@ async def test_whoever_leaves_the_line_is_passed_over_and_takes_no_slot() -> Non
     tasks = [await door.stand(number) for number in (1, 2, 3, 4)]
     tasks[2].cancel()
     await asyncio.gather(tasks[2], return_exceptions=True)
-    door.slots.leave(1)
+    door.slots.release(1)
     assert await settled(tasks[3]) == [True]
     assert door.slots.taken == {2, 4}
 
@@ -70,20 +70,20 @@ async def test_a_slot_that_becomes_free_as_one_leaves_the_line_goes_to_the_next(
     door = Door()
     tasks = [await door.stand(number) for number in (1, 2, 3, 4)]
     tasks[2].cancel()
-    door.slots.leave(1)
+    door.slots.release(1)
     assert await settled(tasks[3]) == [True]
     assert tasks[2].cancelled()
 
 
 async def test_after_a_pause_one_goes_ahead_and_the_others_follow_once_it_got_through() -> None:
     door = Door()
-    pause = door.slots.lane.trouble("fal is out of order")
+    pause = door.slots.gate.trouble("fal is out of order")
     tasks = [await door.stand(number) for number in (1, 2)]
     assert await settled(*tasks) == [None, None]
     door.at += pause
     door.slots.admit()
     assert await settled(*tasks) == [True, None]
-    door.slots.lane.got_through()
+    door.slots.gate.got_through()
     door.slots.admit()
     assert await settled(*tasks) == [True, True]
 
@@ -101,7 +101,7 @@ def test_a_bounded_number_is_made_ready_ahead() -> None:
     door = Door()
     assert door.slots.room(preparing=0) == 4
     assert door.slots.room(preparing=4) == 0
-    many = Slots(window=AdaptiveLimit(most=500, fixed=500), lane=door.slots.lane)
+    many = Slots(limit=AdaptiveLimit(most=500, fixed=500), gate=door.slots.gate)
     many.taken = set(range(500))
     assert many.room(preparing=0) == MOST_AHEAD
     many.ahead = False
@@ -109,7 +109,7 @@ def test_a_bounded_number_is_made_ready_ahead() -> None:
 
 
 def test_jobs_are_made_ready_by_the_handful_while_all_slots_are_taken() -> None:
-    slots = Slots(window=AdaptiveLimit(most=40, fixed=40), lane=Door().slots.lane)
+    slots = Slots(limit=AdaptiveLimit(most=40, fixed=40), gate=Door().slots.gate)
     slots.taken = set(range(40))
     assert slots.room(preparing=MOST_AHEAD // 2 + 1) == 0
     assert slots.room(preparing=MOST_AHEAD // 2) == MOST_AHEAD // 2
@@ -117,7 +117,7 @@ def test_jobs_are_made_ready_by_the_handful_while_all_slots_are_taken() -> None:
 
 def test_a_closed_lane_makes_no_room_though_slots_are_free() -> None:
     door = Door()
-    door.slots.lane.close("the key was refused")
+    door.slots.gate.close("the key was refused")
     assert door.slots.room(preparing=0) == 0
     assert not door.slots.free
     assert not door.slots.full(preparing=0)

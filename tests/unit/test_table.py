@@ -63,7 +63,7 @@ async def test_what_comes_first_does_not_wait_for_what_was_there_before() -> Non
     store, order = Recorder(), list[str]()
     table = StoreThread(store.group_commit)
     waiting = [asyncio.create_task(table(order.append, name)) for name in "ab"]
-    hurried = [asyncio.create_task(table.first(order.append, name)) for name in "cd"]
+    hurried = [asyncio.create_task(table.urgent(order.append, name)) for name in "cd"]
     await asyncio.gather(*waiting, *hurried)
     assert store.groups == [2, 2]
     assert order == ["c", "d", "a", "b"]
@@ -115,7 +115,7 @@ async def test_closing_carries_out_what_was_asked_for_and_takes_no_more() -> Non
     table = StoreThread(Recorder().group_commit)
     calls = [partial(order.append, n) for n in range(MOST_TOGETHER + 1)]
     asked = [asyncio.create_task(table(call)) for call in calls]
-    asked.append(asyncio.create_task(table.first(order.append, -1)))
+    asked.append(asyncio.create_task(table.urgent(order.append, -1)))
     await asyncio.sleep(0)
     table.close()
     assert len(order) == len(asked)

@@ -26,7 +26,7 @@ from tweenbatch.report import confirmation, results
 from tweenbatch.runner import session
 from tweenbatch.runner.price_watch import PriceAgreement
 from tweenbatch.runner.runner import table_failed
-from tweenbatch.runner.worker import RunWatcher
+from tweenbatch.runner.watcher import RunWatcher
 from tweenbatch.states import UNFINISHED
 from tweenbatch.store import Store
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from tweenbatch.errors import FalError
 from tweenbatch.models import Price, find, may_be_dearer
 from tweenbatch.planning.quote import Quote, judged
-from tweenbatch.runner.worker import Worker
+from tweenbatch.runner.intents import Intents
+from tweenbatch.runner.state import RunState
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,8 @@ AS_KNOWN = PriceAgreement()
 class PriceWatch:
     """Reads the list again and again, for as long as something is to be paid for."""
 
-    worker: Worker
+    state: RunState
+    intents: Intents
     agreement: PriceAgreement
     manifests: Collection[int] | None = None
 
@@ -43,28 +45,28 @@ class PriceWatch:
         """Never ends by itself."""
         agreed = self.agreement.quote
         while True:
-            await self.worker.clock.sleep(REREAD_SECONDS)
+            await self.state.clock.sleep(REREAD_SECONDS)
             now = await self._quote()
             if now is None or not (news := _news(agreed, now)):
                 continue
             described = self.agreement.described(news)
             if not self.agreement.rises:
-                self.worker.refuse_to_submit(
+                self.state.refuse_to_submit(
                     f"{described}; nobody has agreed to that: run again to see the price and agree"
                 )
                 return
             agreed = now
-            self.worker.intents.prices = now.prices
-            self.worker.watcher.notice(f"{described}; counted from now on")
+            self.intents.prices = now.prices
+            self.state.watcher.notice(f"{described}; counted from now on")
 
     async def _quote(self) -> Quote | None:
-        worker = self.worker
-        unpaid = await worker.table(worker.store.views.pending, self.manifests)
+        state = self.state
+        unpaid = await state.table(state.store.views.pending, self.manifests)
         endpoints = {each.endpoint for each in unpaid}
         if not endpoints:
             return None
         try:
-            entries = await worker.fal.price_list(endpoints)
+            entries = await state.fal.price_list(endpoints)
         except FalError as error:
             log.warning("price list not read again: %s", error)
             return None

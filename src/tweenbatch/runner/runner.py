@@ -4,17 +4,18 @@ The runner decides when a job may start; the worker does it and writes it down.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tweenbatch.errors import BudgetReached, TableBusy, TableFailed, TableUnusable
+from tweenbatch.errors import TableBusy, TableFailed, TableUnusable
 from tweenbatch.records import Job
 from tweenbatch.records.result import CANARY_FAILED, NOT_AGREED, OUT_OF_TIME, PAUSED, RunEnd
 from tweenbatch.recovery.reconciler import Reconciler
+from tweenbatch.runner.limits import Limits
 from tweenbatch.runner.price_watch import PriceWatch
-from tweenbatch.runner.worker import Worker
-from tweenbatch.states import FINAL, IDENTIFIED, State
+from tweenbatch.runner.state import RunState
+from tweenbatch.states import FINAL, State
 
 MAX_JOBS_AT_HAND = 2000
 """Tasks at one time: a bound for memory, far above what an account can have in flight."""
@@ -39,27 +40,6 @@ IDLE_SECONDS = 60.0
 """The longest wait before the table is looked at again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """When to stop submitting; what is in the air is collected all the same."""
-
-    submissions: int | None = None
-    opens: datetime | None = None
-    """Before this nothing is submitted."""
-    until: datetime | None = None
-    grace: timedelta | None = None
-    """How long what is at fal is waited for once that time is over; None: until it ends."""
-    canaries: Collection[int] = ()
-    """Jobs that have to succeed before any other is submitted."""
-    agree: Callable[[int], bool] = lambda _: True
-    """Tells, once they have, whether so many others may follow; called in a thread."""
-    collects: Collection[State] = IDENTIFIED
-    """What is paid for and taken up."""
-    submits: bool = True
-    settle: timedelta = timedelta(0)
-    """How long a run that has nothing else to do waits for what is uncertain or laid aside."""
-
-
 def table_failed(error: Exception) -> TableFailed:
     """Return what trouble of the table means once money may have been spent."""
     return TableFailed(
@@ -72,7 +52,9 @@ def table_failed(error: Exception) -> TableFailed:
 class Runner:
     """One run over one table. ``manifests`` bounds what is submitted, never what is collected."""
 
-    worker: Worker
+    state: RunState
+    work: Callable[[Job], Awaitable[None]]
+    """Takes a job through its stages, and raises nothing."""
     reconciler: Reconciler
     price_watch: PriceWatch
     limits: Limits
@@ -96,14 +78,14 @@ class Runner:
 
         Raises ``TableFailed`` where the table did not hold out.
         """
-        worker = self.worker
-        self._began = worker.clock.now()
+        state = self.state
+        self._began = state.clock.now()
         self._canaries = frozenset(self.limits.canaries)
         try:
             await self._look_for_a_pause()
             self._began_paused = self._paused
             if self._paused:
-                worker.watcher.notice(f"paused: {COLLECTS_ONLY}")
+                state.watcher.notice(f"paused: {COLLECTS_ONLY}")
             async with asyncio.TaskGroup() as group:
                 helpers = [
                     group.create_task(self._heartbeat(), name="heartbeat"),
@@ -111,30 +93,30 @@ class Runner:
                     group.create_task(self.reconciler.run(), name="reconciler"),
                     group.create_task(self.price_watch.run(), name="prices"),
                 ]
-                worker.slots.over = self._goes_no_more
+                state.slots.no_more_submissions = self._goes_no_more
                 await self._dispatch(group)
                 await self._wind_up()
                 for helper in helpers:
                     helper.cancel()
         except* (TableUnusable, TableBusy) as failures:
-            worker.broken_table = failures.exceptions[0]
+            state.broken_table = failures.exceptions[0]
         finally:
-            if worker.posts:
-                await asyncio.wait(worker.posts)
-            worker.table.close()
-        if worker.broken_table is not None:
-            raise table_failed(worker.broken_table) from worker.broken_table
+            if state.posts:
+                await asyncio.wait(state.posts)
+            state.table.close()
+        if state.broken_table is not None:
+            raise table_failed(state.broken_table) from state.broken_table
         if self.reconciler.doubt:
-            worker.watcher.notice(f"what is uncertain stays so for now: {self.reconciler.doubt}")
+            state.watcher.notice(f"what is uncertain stays so for now: {self.reconciler.doubt}")
         limit = self._limit_reached()
         return RunEnd(
             interrupted=self._interrupted,
             # Time that ran out at a closed gate was taken by the trouble, not by the work.
-            trouble=worker.lane.closed
-            or worker.lane.held
-            or worker.streak.held
-            or worker.models.reason
-            or (worker.lane.paused if limit == OUT_OF_TIME else None),
+            trouble=state.gate.closed
+            or state.gate.held
+            or state.streak.held
+            or state.models.reason
+            or (state.gate.paused if limit == OUT_OF_TIME else None),
             same_failure=self._same_failure(),
             limit=limit,
         )
@@ -142,35 +124,31 @@ class Runner:
     def stop(self) -> None:
         """Submit nothing more, finish what must not be cut off, and come to the end."""
         self._interrupted = True
-        self._leave()
-
-    def _leave(self) -> None:
-        self.worker.stopping = True
-        self.worker.wake.set()
+        self.state.stop()
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
-        worker = self.worker
-        more_to_collect, collect_at = True, worker.clock.now()
-        while not worker.stopping:
-            worker.wake.clear()
+        state = self.state
+        more_to_collect, collect_at = True, state.clock.now()
+        while not state.stopping:
+            state.wake.clear()
             if self._grace_is_over():
-                self._leave()
+                state.stop()
                 return
-            if worker.parked:
-                worker.parked = False
+            if state.collect_again:
+                state.collect_again = False
                 collect_at = min(collect_at, await self._next_collection())
             if self.reconciler.settled:
                 self.reconciler.settled = False
-                worker.budget_reached = None
+                state.budget_reached = None
                 more_to_collect = True
-            if more_to_collect or worker.clock.now() >= collect_at:
+            if more_to_collect or state.clock.now() >= collect_at:
                 space = MAX_JOBS_AT_HAND - len(self._tasks)
                 more_to_collect = await self._hand_out(group, self.limits.collects, space) == space
                 collect_at = await self._next_collection()
             if self._canaries:
                 await self._hear_the_canaries()
             room = self._room()
-            worker.slots.admit()
+            state.slots.admit()
             handed_out = await self._hand_out(group, {State.PENDING}, room, self.manifests)
             if room and handed_out == room:
                 continue
@@ -179,20 +157,20 @@ class Runner:
                 return
             try:
                 async with asyncio.timeout(pause):
-                    await worker.wake.wait()
+                    await state.wake.wait()
             except TimeoutError:
                 continue
 
     async def _hear_the_canaries(self) -> None:
         """Let all others follow once those that go first have succeeded, and somebody agrees."""
-        worker = self.worker
-        jobs = await worker.table(worker.store.jobs.get, self._canaries)
+        state = self.state
+        jobs = await state.table(state.store.jobs.get, self._canaries)
         if any(job.state not in FINAL for job in jobs) or self._canaries_say is not None:
             return
         if any(job.state is not State.SUCCEEDED for job in jobs):
             self._canaries_say = CANARY_FAILED
             return
-        left = await worker.table(worker.store.views.pending, self.manifests)
+        left = await state.table(state.store.views.pending, self.manifests)
         count = sum(each.jobs for each in left)
         if count and not await asyncio.to_thread(self.limits.agree, count):
             self._canaries_say = NOT_AGREED
@@ -201,7 +179,7 @@ class Runner:
 
     async def _next_collection(self) -> datetime:
         """Return when there may be paid work again that nobody holds."""
-        idle = self.worker.clock.now() + timedelta(seconds=IDLE_SECONDS)
+        idle = self.state.clock.now() + timedelta(seconds=IDLE_SECONDS)
         due = await self._next_due(self.limits.collects)
         return idle if due is None else min(due, idle)
 
@@ -215,36 +193,36 @@ class Runner:
         """Claim at most so many jobs and set them going; return how many there were."""
         if limit <= 0:
             return 0
-        worker = self.worker
-        jobs = await worker.table.first(
-            worker.store.jobs.claim,
-            worker.run_id,
+        state = self.state
+        jobs = await state.table.urgent(
+            state.store.jobs.claim,
+            state.run_id,
             states,
             limit=limit,
-            now=worker.clock.now(),
+            now=state.clock.now(),
             manifests=manifests,
             only=self._only() if states == {State.PENDING} else None,
-            closed=worker.models.names if states == {State.PENDING} else (),
+            closed=state.models.names if states == {State.PENDING} else (),
         )
         for job in jobs:
             if job.state is State.PENDING:
-                worker.starting.add(job.id)
+                state.starting.add(job.id)
             elif job.state is State.SUBMITTED:
-                worker.collect(job)
+                state.collect(job)
             task = group.create_task(self._work(job), name=f"job-{job.id}")
             self._tasks[job.id] = task
         return len(jobs)
 
     def _only(self) -> Collection[int] | None:
         """Return the jobs that alone may be submitted now, because all others wait for them."""
-        probe = self.worker.brake.probe
+        probe = self.state.brake.probe
         if probe is not None:
             return {probe}
         return self._canaries or None
 
     async def _work(self, job: Job) -> None:
         try:
-            await self.worker.work(job)
+            await self.work(job)
         finally:
             if self._tasks.get(job.id) is asyncio.current_task():
                 del self._tasks[job.id]
@@ -253,75 +231,61 @@ class Runner:
         """Return how many submissions may be made ready now."""
         if self._submissions_over() or self._held_back():
             return 0
-        worker = self.worker
+        state = self.state
         rooms = [
-            worker.slots.room(preparing=worker.preparing),
+            state.slots.room(preparing=state.preparing),
             MAX_JOBS_AT_HAND - len(self._tasks),
         ]
-        if self.limits.submissions is not None:
-            begun = worker.submissions + len(worker.starting)
-            rooms.append(self.limits.submissions - begun)
+        left = self.limits.left(state.submissions + len(state.starting))
+        if left is not None:
+            rooms.append(left)
         room = max(0, min(rooms))
         if room:
             self._look_at_the_disk()
-        return 0 if worker.lane.closed else room
+        return 0 if state.gate.closed else room
 
     def _goes_no_more(self, job_id: int) -> bool:
         """Tell whether a job that stands in line need not wait: it is not submitted now."""
-        if self.worker.slots.free and not self._submissions_over():
+        if self.state.slots.free and not self._submissions_over():
             self._look_at_the_disk()
-        probe = self.worker.brake.probe
+        probe = self.state.brake.probe
         return self._submissions_over() or self._held_back() or probe not in {None, job_id}
 
     def _held_back(self) -> bool:
         """Tell whether submissions have to wait, though not for ever."""
-        opens = self.limits.opens
-        return self._paused or (opens is not None and self.worker.clock.now() < opens)
+        return self._paused or self.limits.is_early(self.state.clock.now())
 
     def _ends_waiting(self) -> datetime | None:
         """Return until when to wait for what is at fal, if there is such a time."""
-        until, grace = self.limits.until, self.limits.grace
-        if until is None or grace is None or self._began is None:
-            return None
-        return max(until, self._began) + grace
+        return None if self._began is None else self.limits.waits_until(self._began)
 
     def _grace_is_over(self) -> bool:
         ends = self._ends_waiting()
-        return ends is not None and self.worker.clock.now() >= ends
+        return ends is not None and self.state.clock.now() >= ends
 
     def _look_at_the_disk(self) -> None:
         trouble = self.disk_trouble()
         if trouble is not None:
-            self.worker.refuse_to_submit(trouble)
+            self.state.refuse_to_submit(trouble)
 
     def _submissions_over(self) -> bool:
-        worker = self.worker
+        state = self.state
         stopped = (
-            worker.lane.closed
-            or worker.streak.held
-            or self._same_failure()
-            or self._limit_reached()
+            state.gate.closed or state.streak.held or self._same_failure() or self._limit_reached()
         )
-        return worker.stopping or stopped is not None or not self.limits.submits
+        return state.stopping or stopped is not None or not self.limits.submits
 
     def _same_failure(self) -> str | None:
-        return self.worker.streak.stop or self.worker.brake.stop
+        return self.state.streak.stop or self.state.brake.stop
 
     def _limit_reached(self) -> str | None:
-        limits = self.limits
-        budget = self.worker.budget_reached
-        if budget is not None and not self._open_again(budget):
-            return budget.option
-        if limits.submissions is not None and self.worker.submissions >= limits.submissions:
-            return "--limit"
-        if limits.until is not None and self.worker.clock.now() >= limits.until:
-            return OUT_OF_TIME
-        if self._paused and self._began_paused:
+        state = self.state
+        reached = self.limits.reached(
+            submissions=state.submissions, budget=state.budget_reached, now=state.clock.now()
+        )
+        if reached is None and self._paused and self._began_paused:
             return PAUSED
-        return self._canaries_say
-
-    def _open_again(self, budget: BudgetReached) -> bool:
-        return budget.until is not None and self.worker.clock.now() >= budget.until
+        return reached or self._canaries_say
 
     async def _pause(self, collect_at: datetime, room: int) -> float | None:
         """Return the seconds until there may be something to hand out; None: nothing is left.
@@ -329,21 +293,21 @@ class Runner:
         What was due is handed out already, as far as there was room: with enough in line for the
         slots, only a job that ends makes a difference, or a lane that opens.
         """
-        worker = self.worker
-        now = worker.clock.now()
+        state = self.state
+        now = state.clock.now()
         if collect_at <= now:
             return 0.0
         times = [collect_at]
-        opens = worker.lane.wait_seconds()
-        if worker.slots.in_line and opens:
+        opens = state.gate.wait_seconds()
+        if state.slots.in_line and opens:
             times.append(now + timedelta(seconds=opens) + A_MOMENT)
-        if not worker.slots.full(preparing=worker.preparing):
+        if not state.slots.full(preparing=state.preparing):
             paid = await self._next_due(self.limits.collects)
             unpaid = None if self._submissions_over() else await self._unpaid_due(now, room)
             times += [time for time in (paid, unpaid) if time is not None]
-            if unpaid is None and self._tasks.keys() <= worker.laid_aside:
+            if unpaid is None and self._tasks.keys() <= state.laid_aside:
                 # A job may have come to rest while the table was asked.
-                if worker.wake.is_set():
+                if state.wake.is_set():
                     return 0.0
                 settled_by = self._settled_by(now, next_try=now if self._tasks else paid)
                 if settled_by is None:
@@ -363,7 +327,7 @@ class Runner:
         """
         if next_try is None and not self.reconciler.hopeful:
             return None
-        count = len(self.worker.laid_aside)
+        count = len(self.state.laid_aside)
         if self._idle_since is None or count < self._idle_count:
             self._idle_since = now
         self._idle_count = count
@@ -384,40 +348,40 @@ class Runner:
 
     async def _passes_over_the_probe(self) -> bool:
         """Let another job tell where the one that all wait for can't: it is uncertain, or gone."""
-        worker = self.worker
-        probe = worker.brake.probe
+        state = self.state
+        probe = state.brake.probe
         if probe is None or probe in self._tasks:
             return False
-        (job,) = await worker.table(worker.store.jobs.get, [probe])
+        (job,) = await state.table(state.store.jobs.get, [probe])
         if job.state is State.PENDING:
             return False
-        worker.brake.left(probe)
+        state.brake.left(probe)
         return True
 
     async def _opens(self, now: datetime) -> datetime | None:
         """Return when those may go that only wait for the lane, their hour or a pause's end."""
-        worker = self.worker
-        pause = worker.lane.wait_seconds()
+        state = self.state
+        pause = state.gate.wait_seconds()
         waits = [] if pause is None else [now + timedelta(seconds=pause) + A_MOMENT]
         if self.limits.opens is not None and self.limits.opens > now:
             waits.append(self.limits.opens)
         if self._paused:
             waits.append(now + timedelta(seconds=IDLE_SECONDS))
-        if not waits or not await worker.table(worker.store.views.pending, self.manifests):
+        if not waits or not await state.table(state.store.views.pending, self.manifests):
             return None
         return max(waits)
 
     async def _next_due(
         self, states: Collection[State], manifests: Collection[int] | None = None
     ) -> datetime | None:
-        worker = self.worker
-        return await worker.table(
-            worker.store.jobs.next_due, states, now=worker.clock.now(), manifests=manifests
+        state = self.state
+        return await state.table(
+            state.store.jobs.next_due, states, now=state.clock.now(), manifests=manifests
         )
 
     async def _wind_up(self) -> None:
         """Leave what can wait, finish what must not be cut off."""
-        for job_id in self.worker.interruptible & self._tasks.keys():
+        for job_id in self.state.interruptible & self._tasks.keys():
             self._tasks[job_id].cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
@@ -425,28 +389,30 @@ class Runner:
     async def _obey(self) -> None:
         """Hear of a pause, and of its end, within seconds."""
         while True:
-            await self.worker.clock.sleep(PAUSE_LOOK_SECONDS)
+            await self.state.clock.sleep(PAUSE_LOOK_SECONDS)
             before = self._paused
             try:
                 await self._look_for_a_pause()
             except TableBusy:
                 continue
             if self._paused is not before:
-                self.worker.watcher.notice(
+                self.state.watcher.notice(
                     f"paused: {COLLECTS_ONLY}" if self._paused else "resumed: submissions go on"
                 )
-                self.worker.wake.set()
+                self.state.wake.set()
 
     async def _look_for_a_pause(self) -> None:
-        worker = self.worker
-        self._paused = await worker.table(worker.store.runs.paused_since) is not None
+        state = self.state
+        self._paused = await state.table(state.store.runs.paused_since) is not None
 
     async def _heartbeat(self) -> None:
-        worker = self.worker
+        state = self.state
         while True:
-            before = worker.clock.now()
-            await worker.clock.sleep(HEARTBEAT_SECONDS)
-            slept = (worker.clock.now() - before).total_seconds() - HEARTBEAT_SECONDS
+            before = state.clock.now()
+            await state.clock.sleep(HEARTBEAT_SECONDS)
+            slept = (state.clock.now() - before).total_seconds() - HEARTBEAT_SECONDS
             if slept > ASLEEP_SECONDS:
-                worker.trouble(f"this machine was asleep, or its clock jumped by {slept:.0f} s")
-            await worker.table(worker.store.runs.heartbeat, worker.run_id, now=worker.clock.now())
+                state.pause_submissions(
+                    f"this machine was asleep, or its clock jumped by {slept:.0f} s"
+                )
+            await state.table(state.store.runs.heartbeat, state.run_id, now=state.clock.now())

@@ -19,8 +19,8 @@ from tweenbatch.clips.checker import Checker
 from tweenbatch.clock import Clock
 from tweenbatch.errors import TableBusy, TableUnusable
 from tweenbatch.exit_codes import ExitCode
-from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal
-from tweenbatch.files import space as disk
+from tweenbatch.fal import Fal
+from tweenbatch.files import space
 from tweenbatch.records.result import RunEnd, RunResult
 from tweenbatch.recovery import stale_table, witness
 from tweenbatch.recovery.adopt_lost import LostRequestRecovery
@@ -28,16 +28,23 @@ from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.recovery.table_marks import TableMarks
 from tweenbatch.recovery.witness import Witness
 from tweenbatch.runner.charges import Charges
+from tweenbatch.runner.collector import Collector
+from tweenbatch.runner.downloader import Downloader
 from tweenbatch.runner.intents import Intents
+from tweenbatch.runner.limits import Limits
 from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
-from tweenbatch.runner.runner import Limits, Runner, table_failed
+from tweenbatch.runner.recorder import Recorder
+from tweenbatch.runner.runner import Runner, table_failed
+from tweenbatch.runner.state import RunState
+from tweenbatch.runner.submitter import Submitter
 from tweenbatch.runner.throttle import descriptors
 from tweenbatch.runner.throttle.adaptive_limit import AdaptiveLimit
 from tweenbatch.runner.throttle.brake import Brake
 from tweenbatch.runner.throttle.failure_streak import FailureStreak
 from tweenbatch.runner.throttle.gate import SubmissionGate
 from tweenbatch.runner.throttle.slots import Slots
-from tweenbatch.runner.worker import RunWatcher, Worker
+from tweenbatch.runner.watcher import RunWatcher
+from tweenbatch.runner.worker import Worker
 from tweenbatch.settings import RunSettings
 from tweenbatch.stages.dead_frames import DeadFrames
 from tweenbatch.stages.fetch import Fetcher
@@ -138,7 +145,7 @@ async def run(
                 with _signals(runner.stop, on_stop):
                     await _look_back(
                         settings,
-                        runner.worker,
+                        runner.state,
                         doubt=doubt,
                         known_until=before.at if before else None,
                         endpoints=endpoints,
@@ -199,7 +206,7 @@ def _hear_witnesses(own: Path, store: Store, watcher: RunWatcher, *, now: dateti
 
 async def _look_back(
     settings: RunSettings,
-    worker: Worker,
+    state: RunState,
     *,
     doubt: stale_table.StaleTable | None,
     known_until: datetime | None,
@@ -214,29 +221,29 @@ async def _look_back(
     if settings.rehearse:
         return
     if doubt is not None and not settings.trust_table:
-        worker.refuse_to_submit(f"{doubt.reason}; nothing is submitted")
+        state.refuse_to_submit(f"{doubt.reason}; nothing is submitted")
         return
     lost = LostRequestRecovery(
-        store=worker.store,
-        table=worker.table,
-        fal=worker.fal,
-        clock=worker.clock,
-        notice=worker.watcher.notice,
-        moved=worker.watcher.moved,
+        store=state.store,
+        table=state.table,
+        fal=state.fal,
+        clock=state.clock,
+        notice=state.watcher.notice,
+        moved=state.watcher.moved,
         absent_after=settings.absent_after,
     )
     try:
         if settings.trust_table:
             obstacle = await lost.look(doubt)
             if obstacle is not None:
-                worker.refuse_to_submit(obstacle)
+                state.refuse_to_submit(obstacle)
             else:
-                await worker.table(settled)
+                await state.table(settled)
         elif not settings.pay_again:
             paid_at = await lost.look_up(known_until, endpoints)
             if paid_at is not None:
-                await worker.table(worker.store.runs.mark_incomplete, paid_at)
-                worker.refuse_to_submit(
+                await state.table(state.store.runs.mark_incomplete, paid_at)
+                state.refuse_to_submit(
                     "clips were paid for lately that this table knew nothing of, as if it had been "
                     "put back, copied or begun anew: others may still run, and fal lists only what "
                     "has ended. Nothing is submitted; run again with --trust-table, which says "
@@ -272,66 +279,85 @@ def _runner(
         listings=Listings(fal=fal, clock=clock, rng=rng),
         with_logs=settings.logs,
     )
-    slots = Slots(
-        window=_window(settings, watcher),
-        lane=SubmissionGate(monotonic=clock.monotonic, rng=rng),
-        # A budget is known to hold only when it comes to paying: until then nothing is uploaded.
-        ahead=settings.most_usd is None,
-    )
-    doubted = asyncio.Event()
-    table = StoreThread(store.group_commit)
-    intents = Intents(store=store, table=table, fal=fal, clock=clock, prices=agreement.quote.prices)
-    worker = Worker(
+    state = RunState(
         store=store,
-        table=table,
+        table=StoreThread(store.group_commit),
         run_id=run_id,
         fal=fal,
         clock=clock,
-        slots=slots,
-        intents=intents,
-        dead_frames=dead_frames,
-        charges=Charges(intents=intents, agreed=agreement.rises),
-        waiter=waiter,
-        fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),
         watcher=watcher,
-        downloads=asyncio.Semaphore(DOWNLOADS_AT_ONCE),
-        period_limits=settings.period_limits,
+        slots=Slots(
+            limit=_adaptive_limit(settings, watcher),
+            gate=SubmissionGate(monotonic=clock.monotonic, rng=rng),
+            # A budget is known to hold only when it comes to paying: nothing is uploaded before.
+            ahead=settings.most_usd is None,
+        ),
         streak=FailureStreak(None if settings.keep_going else settings.same_failures),
         brake=Brake(None if settings.keep_going else settings.same_failures),
-        doubted=doubted,
-        witness=own_witness,
     )
     try:
-        own_witness.prepare(notes=slots.window.widest)
+        own_witness.prepare(notes=state.slots.limit.widest)
     except OSError as error:
-        worker.refuse_to_submit(
+        state.refuse_to_submit(
             f"{own_witness.path} can't be written ({error.strerror or error}), which would keep "
             "request ids if the table failed; mend that, and run again"
         )
-    reconciler = Reconciler(
-        store=store,
-        table=table,
-        fal=fal,
-        clock=clock,
-        notice=watcher.notice,
-        moved=watcher.moved,
-        looked=worker.wake.set,
-        doubted=doubted,
-        absent_after=settings.absent_after,
-        rng=rng,
+    intents = Intents(
+        store=store, table=state.table, fal=fal, clock=clock, prices=agreement.quote.prices
+    )
+    recorder = Recorder(state=state, intents=intents)
+    submitter = Submitter(
+        state=state,
+        recorder=recorder,
+        intents=intents,
+        waiter=waiter,
+        witness=own_witness,
+        period_limits=settings.period_limits,
+    )
+    worker = Worker(
+        state=state,
+        submitter=submitter,
+        collector=Collector(
+            state=state,
+            recorder=recorder,
+            submitter=submitter,
+            intents=intents,
+            charges=Charges(intents=intents, agreed=agreement.rises),
+            waiter=waiter,
+            dead_frames=dead_frames,
+        ),
+        downloader=Downloader(
+            state=state,
+            recorder=recorder,
+            fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),
+        ),
     )
     written_to = [settings.output, *([store.file.parent] if store.file else [])]
     return Runner(
-        worker=worker,
-        reconciler=reconciler,
+        state=state,
+        work=worker.work,
+        reconciler=Reconciler(
+            store=store,
+            table=state.table,
+            fal=fal,
+            clock=clock,
+            notice=watcher.notice,
+            moved=watcher.moved,
+            looked=state.wake.set,
+            doubted=state.doubted,
+            absent_after=settings.absent_after,
+            rng=rng,
+        ),
+        price_watch=PriceWatch(
+            state=state, intents=intents, agreement=agreement, manifests=manifests
+        ),
         limits=limits,
         manifests=manifests,
-        price_watch=PriceWatch(worker=worker, agreement=agreement, manifests=manifests),
-        disk_trouble=partial(disk.trouble, written_to),
+        disk_trouble=partial(space.trouble, written_to),
     )
 
 
-def _window(settings: RunSettings, watcher: RunWatcher) -> AdaptiveLimit:
+def _adaptive_limit(settings: RunSettings, watcher: RunWatcher) -> AdaptiveLimit:
     """Return how many clips may be at fal: as asked for, or as many as there are descriptors."""
     files = descriptors.raise_limit()
     fitting = descriptors.enough_for(files)

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from tweenbatch.backoff import jittered
 from tweenbatch.clock import Clock
@@ -70,12 +70,14 @@ MIXED_UP = "another_request"
 """The type of a trouble: a result that is of another request, by its id or by its clip."""
 
 
-async def untold(_failure: Failure) -> None:
-    """Tell nobody."""
+class ResultObserver(Protocol):
+    """Follows the reading of one result."""
 
+    async def saw_trouble(self, failure: Failure) -> None:
+        """Handle a result that answers with an error which proves nothing."""
 
-async def by_nobody(_video: RemoteVideo) -> str | None:
-    """Know of no other clip."""
+    async def owner_of(self, video: RemoteVideo) -> str | None:
+        """Return the name of another clip that already has this address."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -83,9 +85,8 @@ class ResultReader:
     """Reads the result of one request that fal calls completed.
 
     ``look`` returns the request's status anew. ``refused`` says what follows where fal does not
-    know the key or the request; None: read again. ``on_trouble`` hears what the result answers
-    instead of a clip, while that proves nothing. ``taken_by`` names the clip that a video belongs
-    to already. Not ``patient``, it reads a result in trouble once.
+    know the key or the request; None: read again. Not ``patient``, it reads a result in trouble
+    once.
     """
 
     fal: Fal
@@ -95,8 +96,7 @@ class ResultReader:
     job: Job
     look: Callable[[], Awaitable[RemoteStatus]]
     refused: Callable[[Answered], Awaitable[Outcome | None]]
-    on_trouble: Callable[[Failure], Awaitable[None]]
-    taken_by: Callable[[RemoteVideo], Awaitable[str | None]]
+    observer: ResultObserver
     patient: bool
     _trouble: ResultTrouble = field(default_factory=ResultTrouble)
     _refusal: Failure | None = None
@@ -151,7 +151,7 @@ class ResultReader:
             failure = failure_of(answer) or untyped_failure_of(answer)
             if failure is None:
                 self._refusal = _of_the_read(answer)
-                await self.on_trouble(self._refusal)
+                await self.observer.saw_trouble(self._refusal)
                 return None
         except AnotherRequest as error:
             failure = Failure(type=MIXED_UP, message=str(error))
@@ -163,7 +163,7 @@ class ResultReader:
             except Unintelligible as error:
                 failure = _without_video(error, result)
             else:
-                whose = await self.taken_by(video)
+                whose = await self.observer.owner_of(video)
                 if whose is None:
                     return Outcome(event=Event.GENERATED, video=video)
                 failure = Failure(type=MIXED_UP, message=f"its result names the clip of {whose}")
@@ -191,7 +191,7 @@ class ResultReader:
             ended = given_up(trouble, listed=self._row, accepted_at=accepted_at, now=wall)
             if ended is not None:
                 return ended
-        await self.on_trouble(failure)
+        await self.observer.saw_trouble(failure)
         return None
 
     async def _look_into_the_list(self, now: float) -> None:

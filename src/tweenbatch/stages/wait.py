@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from math import inf
+from typing import Protocol
 
 from tweenbatch.backoff import jittered
 from tweenbatch.clock import Clock
@@ -39,8 +40,6 @@ from tweenbatch.stages.poll_schedule import PollScheduler
 from tweenbatch.stages.poll_timing import RequestObservation
 from tweenbatch.stages.read_result import (
     ResultReader,
-    by_nobody,
-    untold,
     video_in,
 )
 from tweenbatch.stages.result_evidence import failed
@@ -51,9 +50,9 @@ log = logging.getLogger(__name__)
 NOT_FOUND_GRACE = timedelta(minutes=10)
 """fal's replicas may not know a fresh request yet; after this it is really unknown there."""
 
-SCOUT_SECONDS = 0.25
-SCOUT_FACTOR = 2.0
-SCOUT_LOOKS = 4
+PROBE_SECONDS = 0.25
+PROBE_FACTOR = 2.0
+PROBE_LOOKS = 4
 """Looks at one of which it matters when it begins; the last comes after it has been patient."""
 
 STUCK_RUNNING = timedelta(hours=3)
@@ -61,13 +60,65 @@ STUCK_QUEUED = timedelta(hours=12)
 """From then on a request holds no slot any more; it is looked at now and then."""
 
 
-async def _at_once() -> None:
-    """Give way to nobody."""
-
-
 SILENCE_BASE_SECONDS = 0.25
 SILENCE_CAP_SECONDS = 10.0
 """Pauses after looks that got no status."""
+
+
+class Observer(Protocol):
+    """Follows the wait for one request, and says when its polls and reads are due."""
+
+    def saw_status(self, status: RemoteStatus) -> None:
+        """Handle the answer to a poll."""
+
+    def got_no_answer(self, reason: str, since: float) -> None:
+        """Handle a poll, begun at that time (``Clock.monotonic``), that got no answer."""
+
+    async def saw_trouble(self, failure: Failure) -> None:
+        """Handle a result that answers with an error which proves nothing."""
+
+    async def owner_of(self, video: RemoteVideo) -> str | None:
+        """Return the name of another clip that already has this address."""
+
+    def probed_since(self) -> float | None:
+        """Return since when the request is to be polled early; None: it is not."""
+
+    def slot_available_since(self) -> float:
+        """Return since when fal could have begun with the request, as far as is known now."""
+
+    async def let_submissions_go_first(self) -> None:
+        """Return when a result may be read that nobody waits for."""
+
+
+class Unobserved:
+    """Observes nothing, and delays nothing."""
+
+    def saw_status(self, status: RemoteStatus) -> None:
+        """Ignore it."""
+
+    def got_no_answer(self, reason: str, since: float) -> None:
+        """Ignore it."""
+
+    async def saw_trouble(self, failure: Failure) -> None:
+        """Ignore it."""
+
+    async def owner_of(self, video: RemoteVideo) -> str | None:  # noqa: ARG002 - the protocol's
+        """Know of no other clip."""
+        return None
+
+    def probed_since(self) -> float | None:
+        """Poll at the usual times."""
+        return None
+
+    def slot_available_since(self) -> float:
+        """Let it wait for nobody."""
+        return -inf
+
+    async def let_submissions_go_first(self) -> None:
+        """Wait for none."""
+
+
+UNOBSERVED = Unobserved()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,22 +136,12 @@ class Waiter:
         self,
         job: Job,
         *,
-        on_status: Callable[[RemoteStatus], None] = lambda _: None,
-        on_silence: Callable[[str, float], None] = lambda _reason, _since: None,
-        on_trouble: Callable[[Failure], Awaitable[None]] = untold,
-        taken_by: Callable[[RemoteVideo], Awaitable[str | None]] = by_nobody,
-        scout_since: Callable[[], float | None] = lambda: None,
-        turn: Callable[[], float] = lambda: -inf,
-        give_way: Callable[[], Awaitable[None]] = _at_once,
+        observer: Observer = UNOBSERVED,
         patient: bool = True,
     ) -> Outcome:
         """Return what became of a job that is ``submitted``.
 
-        ``on_status`` sees every look; ``on_silence`` hears why one that began at that time
-        (``Clock.monotonic``) was not answered. ``scout_since`` tells since when it is to be
-        looked at early, if it is; ``turn`` since when no others are served first, as far as is
-        known now. ``give_way`` returns when a result may be read that nobody waits for. The rest
-        is for the ``ResultReader``.
+        ``patient`` is for the ``ResultReader``.
 
         Raises ``AccountRefused`` where the key does not open the request, and ``Unreadable`` where
         its end, or its result, can't be had for now.
@@ -108,11 +149,11 @@ class Waiter:
 
         async def look() -> RemoteStatus:
             status = await self._look(job)
-            on_status(status)
+            observer.saw_status(status)
             return status
 
         async def due() -> None:
-            await self._until_due(sight, turn, scout_since)
+            await self._until_due(sight, observer)
 
         sight = self._sight(job)
         result = ResultReader(
@@ -123,21 +164,20 @@ class Waiter:
             job=job,
             look=look,
             refused=partial(self._refused, job),
-            on_trouble=on_trouble,
-            taken_by=taken_by,
+            observer=observer,
             patient=patient,
         )
         if job.not_before is not None:
             pause = (job.not_before - self.clock.now()).total_seconds()
             await self._pause(max(0.0, pause))
         while True:
-            status = await self._completed(job, sight, look=look, due=due, on_silence=on_silence)
+            status = await self._completed(job, sight, look=look, due=due, observer=observer)
             if isinstance(status, Outcome):
                 return status
             ended = self.clock.monotonic()
             # The first clip's time is news that all others wait for.
             if self.looks.rhythm.knows(sight):
-                await give_way()
+                await observer.let_submissions_go_first()
             outcome = await result.told(status)
             if outcome is None:
                 continue
@@ -181,7 +221,7 @@ class Waiter:
         *,
         look: Callable[[], Awaitable[RemoteStatus]],
         due: Callable[[], Awaitable[None]],
-        on_silence: Callable[[str, float], None],
+        observer: Observer,
     ) -> RemoteStatus | Outcome:
         """Return the status that says that the request has ended, or what is left without one."""
         assert job.accepted_at is not None
@@ -201,13 +241,13 @@ class Waiter:
                 continue
             except Answered as answer:
                 if is_worth_repeating(answer):
-                    on_silence(f"fal answers HTTP {answer.http_status}", began)
+                    observer.got_no_answer(f"fal answers HTTP {answer.http_status}", began)
                 gone = await self._refused(job, answer)
                 if gone is not None:
                     return gone
             except (Unreachable, Unintelligible) as error:
                 log.warning("read failed, looking again: %s job=%d", error, job.id)
-                on_silence(f"fal does not answer ({error})", began)
+                observer.got_no_answer(f"fal does not answer ({error})", began)
             in_a_row += 1
             await self._pause(
                 jittered(in_a_row, base=SILENCE_BASE_SECONDS, cap=SILENCE_CAP_SECONDS, rng=self.rng)
@@ -220,32 +260,27 @@ class Waiter:
         now = self.clock.monotonic()
         return self.looks.rhythm.sight(kind, accepted=now - max(0.0, waited), now=now)
 
-    async def _until_due(
-        self,
-        sight: RequestObservation,
-        turn: Callable[[], float],
-        scout_since: Callable[[], float | None],
-    ) -> None:
+    async def _until_due(self, sight: RequestObservation, observer: Observer) -> None:
         """Return when the next look is due; of one behind others that changes with its turn."""
 
         def due() -> float:
-            sight.turn = turn()
-            since = scout_since()
-            return self.looks.rhythm.due(sight) if since is None else self._scouted(sight, since)
+            sight.turn = observer.slot_available_since()
+            since = observer.probed_since()
+            return self.looks.rhythm.due(sight) if since is None else self._probed(sight, since)
 
         await self.looks.due(due)
         while sight.waits and due() > self.clock.monotonic():
             await self.looks.due(due)
 
-    def _scouted(self, sight: RequestObservation, since: float) -> float:
+    def _probed(self, sight: RequestObservation, since: float) -> float:
         """Return when to look at a request that shows whether the newest ones have to wait."""
         if sight.looked is None or sight.looked < since:
             return since
         due = self.looks.rhythm.due(sight)
-        if sight.looks >= SCOUT_LOOKS:
+        if sight.looks >= PROBE_LOOKS:
             return due
         waited = sight.looked - sight.accepted
-        return min(due, sight.looked + max(SCOUT_SECONDS, SCOUT_FACTOR * waited))
+        return min(due, sight.looked + max(PROBE_SECONDS, PROBE_FACTOR * waited))
 
     async def _pause(self, seconds: float) -> None:
         at = self.clock.monotonic() + seconds

@@ -38,7 +38,7 @@ class StoreThread:
     def __init__(self, together: Together) -> None:
         self._together = together
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="table")
-        self._first: deque[_Call] = deque()
+        self._urgent: deque[_Call] = deque()
         self._waiting: deque[_Call] = deque()
         self._at_work = False
         self._closed = False
@@ -50,13 +50,13 @@ class StoreThread:
         """
         return await self._ended(self._waiting, partial(method, *args, **kwargs))
 
-    async def first(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def urgent(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The same, before all that wait and did not ask for this.
 
         For few calls, each of which is followed by others: were there always one, nobody else
         would come to their turn.
         """
-        return await self._ended(self._first, partial(method, *args, **kwargs))
+        return await self._ended(self._urgent, partial(method, *args, **kwargs))
 
     async def _ended(self, line: deque[_Call], carry_out: Callable[[], T]) -> T:
         if self._closed:
@@ -73,12 +73,12 @@ class StoreThread:
     def close(self) -> None:
         """Wait until every call that was made is carried out."""
         self._closed = True
-        while self._first or self._waiting:
+        while self._urgent or self._waiting:
             self._next_group()
         self._thread.shutdown(wait=True)
 
     def _next_group(self) -> None:
-        line = self._first or self._waiting
+        line = self._urgent or self._waiting
         group = [line.popleft() for _ in range(min(MOST_TOGETHER, len(line)))]
         self._at_work = bool(group)
         if group:

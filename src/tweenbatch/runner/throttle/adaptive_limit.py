@@ -23,13 +23,13 @@ WORTH_A_LOOK = 0.75
 PATIENCE_SECONDS = 2.0
 LEAST_PATIENCE_SECONDS = 0.25
 PATIENCE_FACTOR = 5.0
-"""Whoever waits so many times longer than the scouts that began at once waits for a slot, and not
+"""Whoever waits so many times longer than the probes that began at once waits for a slot, and not
 for the service to take note of it."""
 
-SCOUTS_TO_BELIEVE = 3
+PROBES_TO_BELIEVE = 3
 FIRST_REST_SECONDS = 0.5
 LONGEST_REST_SECONDS = 10.0
-"""Between two scouts, as long as each finds a queue."""
+"""Between two probes, as long as each finds a queue."""
 
 
 CEILING_SECONDS = 60.0
@@ -59,9 +59,9 @@ class AdaptiveLimit:
 
     most: int
     fixed: int | None = None
-    scout: int | None = None
+    probe: int | None = None
     """The request that is looked at early, to see whether the newest ones have to wait."""
-    _scout_since: float = -inf
+    _probe_since: float = -inf
     _width: int = 0
     _at_fal: dict[int, _AtFal] = field(default_factory=dict)
     _entered: int = 0
@@ -69,17 +69,17 @@ class AdaptiveLimit:
     _limit: int | None = None
     """No more were at work when one was seen to wait."""
     _surveying: bool = False
-    """Whether scouts are sent to those at the limit, to find it to the number."""
+    """Whether probes are sent to those at the limit, to find it to the number."""
     _doubling: bool = True
     _without_queue: int = 0
     _starts: int = 0
-    """Scouts that were seen at work, and how long the slowest of them took to come to it."""
+    """Probes that were seen at work, and how long the slowest of them took to come to it."""
     _slowest_start: float = 0.0
     _running: int = 0
     _ceiling: int = 0
     _ceiling_until: float = -inf
     _ends: int = 0
-    _ends_before_scout: int = 0
+    _ends_before_probe: int = 0
     _rest: float = FIRST_REST_SECONDS
     _rests_until: float = -inf
 
@@ -99,15 +99,15 @@ class AdaptiveLimit:
         return self.fixed or self.most
 
     def accepted(self, number: int, *, at: float, now: float) -> None:
-        """Count a request that fal took at ``at``, and make it the scout if one is due."""
+        """Count a request that fal took at ``at``, and make it the probe if one is due."""
         self._entered += 1
         self._at_fal[number] = _AtFal(at, self._entered)
         self._hand_slots_on(at)
         full = len(self._at_fal) >= max(1.0, WORTH_A_LOOK * self._width)
         fresh = now - at < PATIENCE_SECONDS
-        if fresh and self.fixed is None and self.scout is None and full and self._rested(now):
+        if fresh and self.fixed is None and self.probe is None and full and self._rested(now):
             self._send(number, now)
-            self._ends_before_scout = self._ends
+            self._ends_before_probe = self._ends
 
     def looked(
         self, number: int, phase: Phase, *, now: float, at_work: float | None = None
@@ -130,20 +130,20 @@ class AdaptiveLimit:
             if self._limit is None:
                 # As after a restart, or trouble: so many were let in before.
                 self._widen(self._running + _queue_for(self._running))
-            if number == self.scout:
-                self._scouted(number, now)
+            if number == self.probe:
+                self._probed(number, now)
         elif phase is Phase.QUEUED:
             self._seen_waiting(number, now)
 
-    def scouts_since(self, number: int) -> float | None:
-        """Return since when a request is the scout, if it is."""
-        return self._scout_since if number == self.scout else None
+    def probed_since(self, number: int) -> float | None:
+        """Return since when a request is the probe, if it is."""
+        return self._probe_since if number == self.probe else None
 
     def knows(self, number: int) -> bool:
         """Tell whether a request is at fal, as far as has been seen."""
         return number in self._at_fal
 
-    def turn(self, number: int) -> float:
+    def slot_available_since(self, number: int) -> float:
         """Return when fal could begin with a request, as far as can be told from the others.
 
         Infinity: they hold all slots. One that is not known here waits for nobody.
@@ -158,7 +158,7 @@ class AdaptiveLimit:
             self._running -= gone.running
             # The next one began then, not when we looked: else it is looked at ever later.
             self._hand_slots_on(now if gone.ended is None else gone.ended)
-        if number == self.scout:
+        if number == self.probe:
             self._send(None, now)
 
     def narrow(self, *, now: float, too_many: bool) -> None:
@@ -173,11 +173,11 @@ class AdaptiveLimit:
             self._ceiling = max(1, len(self._at_fal))
             self._ceiling_until = now + CEILING_SECONDS
 
-    def _send(self, scout: int | None, now: float, *, surveying: bool = False) -> None:
-        self.scout, self._scout_since, self._surveying = scout, now, surveying
+    def _send(self, probe: int | None, now: float, *, surveying: bool = False) -> None:
+        self.probe, self._probe_since, self._surveying = probe, now, surveying
 
     def _survey(self, now: float) -> None:
-        """Send a scout to the middle of those of whom it is not known on which side they are."""
+        """Send a probe to the middle of those of whom it is not known on which side they are."""
         in_order = sorted(self._at_fal.items(), key=lambda item: item[1].place)
         back = reversed(in_order[: self._limit])
         doubtful = [number for number, _ in takewhile(lambda item: not item[1].running, back)]
@@ -186,15 +186,15 @@ class AdaptiveLimit:
         else:
             self._found_a_queue(now)
 
-    def _scouted(self, number: int, now: float) -> None:
-        """Widen where the scout began at once; where others made way for it, stay."""
+    def _probed(self, number: int, now: float) -> None:
+        """Widen where the probe began at once; where others made way for it, stay."""
         if self._surveying:
             self._survey(now)
             return
         ahead = self._ahead(number)
         self._starts += 1
         self._slowest_start = max(self._slowest_start, now - self._at_fal[number].accepted)
-        if self._ends > self._ends_before_scout and self._limit is not None:
+        if self._ends > self._ends_before_probe and self._limit is not None:
             self._found_a_queue(now)
             return
         self._send(None, now)
@@ -203,7 +203,7 @@ class AdaptiveLimit:
         if self._limit is not None:
             # Many that end at once leave no queue for a moment; that is not yet a wider limit.
             self._rests_until = now + self._rest
-            if self._without_queue < SCOUTS_TO_BELIEVE:
+            if self._without_queue < PROBES_TO_BELIEVE:
                 return
             self._limit = max(self._limit, ahead + 1)
         if self._ceiling < self.most and now >= self._ceiling_until:
@@ -232,14 +232,14 @@ class AdaptiveLimit:
                 if each is mine or (each.is_behind(mine) and not each.running):
                     each.turn = inf
             self._width = max(1, min(self._width, at_work + _queue_for(at_work)))
-        if number == self.scout and closer:
+        if number == self.probe and closer:
             self._survey(now)
-        elif number == self.scout and (patient or self._limit is not None):
+        elif number == self.probe and (patient or self._limit is not None):
             self._found_a_queue(now)
 
     @property
     def _patience_seconds(self) -> float:
-        if self._starts < SCOUTS_TO_BELIEVE:
+        if self._starts < PROBES_TO_BELIEVE:
             return PATIENCE_SECONDS
         seconds = PATIENCE_FACTOR * self._slowest_start
         return min(PATIENCE_SECONDS, max(LEAST_PATIENCE_SECONDS, seconds))

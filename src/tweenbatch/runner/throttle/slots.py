@@ -19,11 +19,11 @@ MOST_AHEAD = 16
 class Slots:
     """Who holds a slot, who stands in line for one, and how many more may be made ready."""
 
-    window: AdaptiveLimit
-    lane: SubmissionGate
+    limit: AdaptiveLimit
+    gate: SubmissionGate
     ahead: bool = True
     """Whether frames go to fal before there is a slot for their job."""
-    over: Callable[[int], bool] = lambda _: False
+    no_more_submissions: Callable[[int], bool] = lambda _: False
     """Tells that a job is not to be submitted any more, as far as can be seen now."""
     taken: set[int] = field(default_factory=set)
     """Jobs that are at fal, or on their way there."""
@@ -32,7 +32,7 @@ class Slots:
     @property
     def free(self) -> bool:
         """Tell whether a submission may go now."""
-        return len(self.taken) < self.window.width and self.lane.room() != 0
+        return len(self.taken) < self.limit.width and self.gate.room() != 0
 
     @property
     def in_line(self) -> bool:
@@ -42,14 +42,14 @@ class Slots:
     def room(self, *, preparing: int) -> int:
         """Return how many more jobs may be made ready, with so many being made so already."""
         room = self._room(preparing)
-        lane = self.lane.room()
-        return room if lane is None else max(0, min(room, lane - preparing))
+        passing = self.gate.room()
+        return room if passing is None else max(0, min(room, passing - preparing))
 
     def full(self, *, preparing: int) -> bool:
         """Tell whether only a slot that becomes free makes room, whatever the lane says."""
         return not self._room(preparing)
 
-    async def turn(self, number: int) -> bool:
+    async def acquire(self, number: int) -> bool:
         """Stand in line and return True with a slot, or False where none is to be had any more."""
         waiting: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._line[number] = waiting
@@ -63,7 +63,7 @@ class Slots:
         """Give slots to whoever stands first; send all away where nothing goes any more."""
         while self._line:
             number = next(iter(self._line))
-            over = self.over(number)
+            over = self.no_more_submissions(number)
             if not over and not self.free:
                 return
             waiting = self._line.pop(number)
@@ -71,17 +71,17 @@ class Slots:
                 continue
             if not over:
                 self.taken.add(number)
-                self.lane.started()
+                self.gate.started()
             waiting.set_result(not over)
 
-    def leave(self, number: int) -> None:
+    def release(self, number: int) -> None:
         """Give a slot back, if this job holds one, to the next in line."""
-        self.window.ended(number, now=self.lane.monotonic())
+        self.limit.ended(number, now=self.gate.monotonic())
         self.taken.discard(number)
         self.admit()
 
     def _room(self, preparing: int) -> int:
-        ahead = min(self.window.width, MOST_AHEAD) if self.ahead else 0
-        if preparing > ahead // 2 and len(self.taken) + preparing >= self.window.width:
+        ahead = min(self.limit.width, MOST_AHEAD) if self.ahead else 0
+        if preparing > ahead // 2 and len(self.taken) + preparing >= self.limit.width:
             return 0  # jobs are taken up by the handful
-        return max(0, self.window.width + ahead - len(self.taken) - preparing)
+        return max(0, self.limit.width + ahead - len(self.taken) - preparing)

@@ -1,0 +1,137 @@
+"""The state of a run: the runner decides by it, and the parts that do the work change it."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, KeysView
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from tweenbatch.clock import Clock
+from tweenbatch.errors import BudgetReached
+from tweenbatch.fal import Fal
+from tweenbatch.records import Job
+from tweenbatch.runner.throttle.brake import Brake
+from tweenbatch.runner.throttle.closed_models import ClosedModels
+from tweenbatch.runner.throttle.failure_streak import FailureStreak
+from tweenbatch.runner.throttle.gate import SubmissionGate
+from tweenbatch.runner.throttle.slots import Slots
+from tweenbatch.runner.watcher import RunWatcher
+from tweenbatch.store import Store
+from tweenbatch.store.thread import StoreThread
+
+T = TypeVar("T")
+
+UNTRUSTED_TRIES = 3
+"""Pauses for an untrusted certificate, which does not pass by itself, before the run ends."""
+
+
+@dataclass(slots=True, kw_only=True)
+class RunState:
+    """What the parts of one run share."""
+
+    store: Store
+    table: StoreThread
+    run_id: int
+    fal: Fal
+    clock: Clock
+    watcher: RunWatcher
+    slots: Slots
+    streak: FailureStreak
+    brake: Brake
+    models: ClosedModels = field(default_factory=ClosedModels)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever there may be something new to hand out."""
+    doubted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the outcome of a submission becomes unknown."""
+    stopping: bool = False
+    """No stage begins any more."""
+    collect_again: bool = False
+    """A paid job was laid aside for a while, so there is something to collect later."""
+    submissions: int = 0
+    budget_reached: BudgetReached | None = None
+    """The limit of money that the last submission would have passed."""
+    broken_table: Exception | None = None
+    starting: set[int] = field(default_factory=set)
+    """Jobs that were handed out to be submitted and have not come to it yet."""
+    interruptible: set[int] = field(default_factory=set)
+    """Jobs that only wait or read: they may be left at any moment."""
+    posts: set[asyncio.Task[Job]] = field(default_factory=set)
+    """Submissions with the write of their outcome: they are never cut off."""
+    parkings: Counter[int] = field(default_factory=Counter)
+    """How often each paid job was laid aside, until it moves on."""
+    generated: set[int] = field(default_factory=set)
+    """Jobs whose clips were made in this run and are not downloaded yet."""
+    results_read_at: dict[int, float] = field(default_factory=dict)
+    """When (``Clock.monotonic``) the results of jobs that wait to be bought again were read."""
+    _untrusted: int = 0
+    """Pauses in a row for untrusted certificates."""
+
+    @property
+    def gate(self) -> SubmissionGate:
+        """Return the gate before all submissions."""
+        return self.slots.gate
+
+    @property
+    def laid_aside(self) -> KeysView[int]:
+        """Return the paid jobs that were laid aside and have not moved on since."""
+        return self.parkings.keys()
+
+    @property
+    def preparing(self) -> int:
+        """Return how many jobs are made ready for a slot, or wait in line for one."""
+        return len(self.starting - self.slots.taken)
+
+    def stop(self) -> None:
+        """Let no stage begin any more."""
+        self.stopping = True
+        self.wake.set()
+
+    def collect(self, job: Job) -> None:
+        """Count a request of an earlier run, which holds a slot as any other."""
+        now = self.clock.monotonic()
+        assert job.accepted_at is not None
+        waited = max(0.0, (self.clock.now() - job.accepted_at).total_seconds())
+        self.slots.taken.add(job.id)
+        self.slots.limit.accepted(job.id, at=now - waited, now=now)
+
+    def release_slot(self, job: Job) -> None:
+        """Give the slot of a job to the next in line."""
+        self.slots.release(job.id)
+        self.wake.set()
+
+    async def interruptibly(self, job: Job, doing: Coroutine[Any, Any, T]) -> T:
+        """Do something that the end of the run may cut off."""
+        self.interruptible.add(job.id)
+        try:
+            return await doing
+        finally:
+            self.interruptible.discard(job.id)
+
+    def refuse_to_submit(self, reason: str) -> None:
+        """Close the gate and say why, once; what is at fal is still collected."""
+        if self.gate.closed is None:
+            self.watcher.notice(reason)
+        self.gate.close(reason)
+
+    def pause_submissions(
+        self, reason: str, *, retry_after_seconds: float | None = None, too_many: bool = False
+    ) -> None:
+        """Pause the gate for trouble that all jobs share, and say so once."""
+        before = self.gate.wait_seconds()
+        pause = self.gate.trouble(reason, retry_after_seconds=retry_after_seconds)
+        if before:
+            return
+        self.slots.limit.narrow(now=self.clock.monotonic(), too_many=too_many)
+        self._untrusted = self._untrusted + 1 if self.fal.untrusted else 0
+        if self._untrusted < UNTRUSTED_TRIES:
+            self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
+            return
+        # Nothing can be submitted past such a certificate, and nothing collected either.
+        self.gate.close(
+            f"{reason}. This does not pass by itself: behind a company's proxy, set SSL_CERT_FILE "
+            "to the file with its certificate; otherwise check the clock of this machine. Nothing "
+            "is lost: run again"
+        )
+        if self.fal.host in self.fal.untrusted:
+            self.stopping = True
+        self.wake.set()
