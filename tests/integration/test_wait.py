@@ -27,9 +27,9 @@ def submitted() -> Job:
 
 def waiter(fal: Fal, clock: Jumping) -> Waiter:
     rng = random.Random(7)
-    looks = PollScheduler(clock=clock, rhythm=PollTiming(rng))
+    polls = PollScheduler(clock=clock, timing=PollTiming(rng))
     listings = Listings(fal=fal, clock=clock, rng=rng)
-    return Waiter(fal=fal, clock=clock, rng=rng, looks=looks, listings=listings)
+    return Waiter(fal=fal, clock=clock, rng=rng, polls=polls, listings=listings)
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b'{"detail": "Internal error"}'])

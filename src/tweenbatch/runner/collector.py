@@ -193,7 +193,7 @@ class Collector:
             at_work=status.inference_seconds,
         )
         if self.state.slots.limit.probe not in {None, probe}:
-            self.waiter.looks.again()
+            self.waiter.polls.reschedule()
         if status.phase is not Phase.COMPLETED:
             self.state.slots.admit()
         elif not (self.state.streak.close_to_its_end or self.state.brake.suspects):

@@ -1,4 +1,4 @@
-"""One run, from the opened table to its exit code: the rooms put together."""
+"""One run, from the opened table to its exit code."""
 
 import asyncio
 import logging
@@ -10,9 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, nullcontext
-from datetime import datetime
 from functools import partial
-from pathlib import Path
 
 from tweenbatch import logs
 from tweenbatch.clips.checker import Checker
@@ -20,41 +18,20 @@ from tweenbatch.clock import Clock
 from tweenbatch.errors import TableBusy, TableUnusable
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.fal import Fal
-from tweenbatch.files import space
 from tweenbatch.records.result import RunEnd, RunResult
-from tweenbatch.recovery import stale_table, witness
-from tweenbatch.recovery.adopt_lost import LostRequestRecovery
-from tweenbatch.recovery.reconciler import Reconciler
+from tweenbatch.recovery import stale_table
 from tweenbatch.recovery.table_marks import TableMarks
 from tweenbatch.recovery.witness import Witness
-from tweenbatch.runner.charges import Charges
-from tweenbatch.runner.collector import Collector
-from tweenbatch.runner.downloader import Downloader
-from tweenbatch.runner.intents import Intents
+from tweenbatch.runner.composition import runner_of
 from tweenbatch.runner.limits import Limits
-from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement, PriceWatch
-from tweenbatch.runner.recorder import Recorder
-from tweenbatch.runner.runner import Runner, table_failed
-from tweenbatch.runner.state import RunState
-from tweenbatch.runner.submitter import Submitter
-from tweenbatch.runner.throttle import descriptors
-from tweenbatch.runner.throttle.adaptive_limit import AdaptiveLimit
-from tweenbatch.runner.throttle.brake import Brake
-from tweenbatch.runner.throttle.failure_streak import FailureStreak
-from tweenbatch.runner.throttle.gate import SubmissionGate
-from tweenbatch.runner.throttle.slots import Slots
+from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement
+from tweenbatch.runner.runner import table_failed
+from tweenbatch.runner.takeover import look_back, settle_dead_runs
 from tweenbatch.runner.watcher import RunWatcher
-from tweenbatch.runner.worker import Worker
 from tweenbatch.settings import RunSettings
 from tweenbatch.stages.dead_frames import DeadFrames
-from tweenbatch.stages.fetch import Fetcher
-from tweenbatch.stages.listings import Listings
-from tweenbatch.stages.poll_schedule import PollScheduler
-from tweenbatch.stages.poll_timing import PollTiming
-from tweenbatch.stages.wait import Waiter
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store import RunnerLock, Store
-from tweenbatch.store.thread import StoreThread
 from tweenbatch.version import __version__
 
 log = logging.getLogger(__name__)
@@ -110,7 +87,7 @@ async def run(
         if lock is not None and doubt is None:
             stale_table.remember(store, lock, marks)
     spent_before = store.views.money().spent
-    own_witness = Witness(_take_over(settings, store, watcher, run_id, now=started))
+    own_witness = Witness(settle_dead_runs(settings, store, watcher, run_id, now=started))
     limits = Limits(
         submissions=settings.limit,
         opens=settings.not_before,
@@ -127,7 +104,7 @@ async def run(
     if fal is not None:
         async with fal() as connected:
             with own_witness, Checker() if checker is None else nullcontext(checker) as checks:
-                runner = _runner(
+                runner = runner_of(
                     settings,
                     store=store,
                     run_id=run_id,
@@ -143,7 +120,7 @@ async def run(
                     rng=rng or random.Random(),  # noqa: S311 - jitter, not secrets
                 )
                 with _signals(runner.stop, on_stop):
-                    await _look_back(
+                    await look_back(
                         settings,
                         runner.state,
                         doubt=doubt,
@@ -166,208 +143,6 @@ async def run(
     said = f" ({result.note})" if result.note else ""
     log.info("run %d ends with %d%s, $%s spent", run_id, result.exit_code, said, result.spent_usd)
     return result
-
-
-def _take_over(
-    settings: RunSettings, store: Store, watcher: RunWatcher, run_id: int, *, now: datetime
-) -> Path:
-    """Settle what runs that died left, as far as can be; return where our witness is to be."""
-    if store.network is not None:
-        watcher.notice(
-            f"{store.file} lies on a network file system ({store.network}), where SQLite's locks "
-            "are not to be relied on: keep it on a disk of this machine, or use PostgreSQL"
-        )
-    recovered = store.runs.recover(run_id, now=now)
-    place = witness.place(store.file, settings.output, run_id)
-    doubted = recovered.uncertain - _hear_witnesses(place, store, watcher, now=now)
-    if doubted > 0:
-        watcher.notice(
-            f"{doubted} submission(s) of a run that died have an unknown outcome; "
-            "they are looked up, and not sent again"
-        )
-    return place
-
-
-def _hear_witnesses(own: Path, store: Store, watcher: RunWatcher, *, now: datetime) -> int:
-    """Take over what runs that died could tell a witness only; return how many requests."""
-    adopted = 0
-    for path in witness.left_behind(own, shared=store.file is None):
-        notes = witness.read_notes(path)
-        for job in witness.adopt(notes, store, now=now):
-            adopted += 1
-            watcher.moved(job, State.UNCERTAIN)
-            watcher.notice(
-                f"{job.output_name}: fal had accepted it, as a run noted that could not write to "
-                "the table; it is collected, not paid again"
-            )
-        witness.discard(path, notes, store)
-    return adopted
-
-
-async def _look_back(
-    settings: RunSettings,
-    state: RunState,
-    *,
-    doubt: stale_table.StaleTable | None,
-    known_until: datetime | None,
-    endpoints: Collection[str] | None,
-    settled: Callable[[], None],
-) -> None:
-    """Find out what was paid for and the table lacks, or see to it that nothing is submitted.
-
-    ``known_until`` is the table's last sign of life before this run; ``settled`` writes down that
-    the table lacks nothing.
-    """
-    if settings.rehearse:
-        return
-    if doubt is not None and not settings.trust_table:
-        state.refuse_to_submit(f"{doubt.reason}; nothing is submitted")
-        return
-    lost = LostRequestRecovery(
-        store=state.store,
-        table=state.table,
-        fal=state.fal,
-        clock=state.clock,
-        notice=state.watcher.notice,
-        moved=state.watcher.moved,
-        absent_after=settings.absent_after,
-    )
-    try:
-        if settings.trust_table:
-            obstacle = await lost.look(doubt)
-            if obstacle is not None:
-                state.refuse_to_submit(obstacle)
-            else:
-                await state.table(settled)
-        elif not settings.pay_again:
-            paid_at = await lost.look_up(known_until, endpoints)
-            if paid_at is not None:
-                await state.table(state.store.runs.mark_incomplete, paid_at)
-                state.refuse_to_submit(
-                    "clips were paid for lately that this table knew nothing of, as if it had been "
-                    "put back, copied or begun anew: others may still run, and fal lists only what "
-                    "has ended. Nothing is submitted; run again with --trust-table, which says "
-                    "when it may pay"
-                )
-    except (TableUnusable, TableBusy) as error:
-        raise table_failed(error) from error
-
-
-def _runner(
-    settings: RunSettings,
-    *,
-    store: Store,
-    run_id: int,
-    fal: Fal,
-    clock: Clock,
-    watcher: RunWatcher,
-    limits: Limits,
-    manifests: Collection[int] | None,
-    own_witness: Witness,
-    agreement: PriceAgreement,
-    checker: Checker,
-    dead_frames: DeadFrames,
-    rng: random.Random,
-) -> Runner:
-    looks = PollScheduler(clock=clock, rhythm=PollTiming(rng))
-    looks.rhythm.seen_before(took.seconds for took in store.views.latest_clips())
-    waiter = Waiter(
-        fal=fal,
-        clock=clock,
-        rng=rng,
-        looks=looks,
-        listings=Listings(fal=fal, clock=clock, rng=rng),
-        with_logs=settings.logs,
-    )
-    state = RunState(
-        store=store,
-        table=StoreThread(store.group_commit),
-        run_id=run_id,
-        fal=fal,
-        clock=clock,
-        watcher=watcher,
-        slots=Slots(
-            limit=_adaptive_limit(settings, watcher),
-            gate=SubmissionGate(monotonic=clock.monotonic, rng=rng),
-            # A budget is known to hold only when it comes to paying: nothing is uploaded before.
-            ahead=settings.most_usd is None,
-        ),
-        streak=FailureStreak(None if settings.keep_going else settings.same_failures),
-        brake=Brake(None if settings.keep_going else settings.same_failures),
-    )
-    try:
-        own_witness.prepare(notes=state.slots.limit.widest)
-    except OSError as error:
-        state.refuse_to_submit(
-            f"{own_witness.path} can't be written ({error.strerror or error}), which would keep "
-            "request ids if the table failed; mend that, and run again"
-        )
-    intents = Intents(
-        store=store, table=state.table, fal=fal, clock=clock, prices=agreement.quote.prices
-    )
-    recorder = Recorder(state=state, intents=intents)
-    submitter = Submitter(
-        state=state,
-        recorder=recorder,
-        intents=intents,
-        waiter=waiter,
-        witness=own_witness,
-        period_limits=settings.period_limits,
-    )
-    worker = Worker(
-        state=state,
-        submitter=submitter,
-        collector=Collector(
-            state=state,
-            recorder=recorder,
-            submitter=submitter,
-            intents=intents,
-            charges=Charges(intents=intents, agreed=agreement.rises),
-            waiter=waiter,
-            dead_frames=dead_frames,
-        ),
-        downloader=Downloader(
-            state=state,
-            recorder=recorder,
-            fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),
-        ),
-    )
-    written_to = [settings.output, *([store.file.parent] if store.file else [])]
-    return Runner(
-        state=state,
-        work=worker.work,
-        reconciler=Reconciler(
-            store=store,
-            table=state.table,
-            fal=fal,
-            clock=clock,
-            notice=watcher.notice,
-            moved=watcher.moved,
-            looked=state.wake.set,
-            doubted=state.doubted,
-            absent_after=settings.absent_after,
-            rng=rng,
-        ),
-        price_watch=PriceWatch(
-            state=state, intents=intents, agreement=agreement, manifests=manifests
-        ),
-        limits=limits,
-        manifests=manifests,
-        disk_trouble=partial(space.trouble, written_to),
-    )
-
-
-def _adaptive_limit(settings: RunSettings, watcher: RunWatcher) -> AdaptiveLimit:
-    """Return how many clips may be at fal: as asked for, or as many as there are descriptors."""
-    files = descriptors.raise_limit()
-    fitting = descriptors.enough_for(files)
-    most, fixed = settings.max_in_flight, settings.concurrency
-    if (fixed or most) > fitting:
-        watcher.notice(
-            f"at most {fitting} clips at one time: this process may have no more than {files} "
-            "files open (`ulimit -Hn` is the most that it may ask for)"
-        )
-    return AdaptiveLimit(most=min(most, fitting), fixed=min(fixed, fitting) if fixed else None)
 
 
 def _signals(stop: Callable[[], None], on_stop: Callable[[], None]) -> ExitStack:

@@ -30,20 +30,20 @@ class PollScheduler:
     """Lets each caller go on when its look is due."""
 
     clock: Clock
-    rhythm: PollTiming
+    timing: PollTiming
     _heap: list[_Entry] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
     _alarm: asyncio.Task[None] | None = None
     _alarm_at: float = float("inf")
 
-    async def due(self, when: Callable[[], float]) -> None:
-        """Return at the ``Clock.monotonic`` that ``when`` says, which ``again`` asks anew."""
+    async def wait_until(self, when: Callable[[], float]) -> None:
+        """Return at the ``Clock.monotonic`` that ``when`` says, which ``reschedule`` asks anew."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._heap, _Entry(when(), next(self._numbers), when, done))
         self._go_on()
         await done
 
-    def again(self) -> None:
+    def reschedule(self) -> None:
         """Ask all that wait when they are due: much has been learned."""
         for entry in self._heap:
             entry.at = entry.when()
@@ -62,7 +62,7 @@ class PollScheduler:
             self._alarm = None
         if self._heap and self._alarm is None:
             self._alarm_at = self._heap[0].at
-            self._alarm = asyncio.create_task(self._ring(self._alarm_at - now), name="looks")
+            self._alarm = asyncio.create_task(self._ring(self._alarm_at - now), name="polls")
 
     async def _ring(self, seconds: float) -> None:
         await self.clock.sleep(seconds)

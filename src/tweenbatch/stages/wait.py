@@ -128,7 +128,7 @@ class Waiter:
     fal: Fal
     clock: Clock
     rng: random.Random
-    looks: PollScheduler
+    polls: PollScheduler
     listings: Listings
     with_logs: bool = False
 
@@ -176,15 +176,15 @@ class Waiter:
                 return status
             ended = self.clock.monotonic()
             # The first clip's time is news that all others wait for.
-            if self.looks.rhythm.knows(sight):
+            if self.polls.timing.knows(sight):
                 await observer.let_submissions_go_first()
             outcome = await result.told(status)
             if outcome is None:
                 continue
-            if outcome.video is not None and self.looks.rhythm.ended(
+            if outcome.video is not None and self.polls.timing.ended(
                 sight, now=ended, at_work=status.inference_seconds
             ):
-                self.looks.again()
+                self.polls.reschedule()
             return outcome
 
     async def is_alive(self, job: Job) -> bool:
@@ -258,7 +258,7 @@ class Waiter:
         waited = (self.clock.now() - job.accepted_at).total_seconds()
         kind = (job.spec.endpoint, job.spec.parameters.get("duration"))
         now = self.clock.monotonic()
-        return self.looks.rhythm.sight(kind, accepted=now - max(0.0, waited), now=now)
+        return self.polls.timing.sight(kind, accepted=now - max(0.0, waited), now=now)
 
     async def _until_due(self, sight: RequestObservation, observer: Observer) -> None:
         """Return when the next look is due; of one behind others that changes with its turn."""
@@ -266,17 +266,17 @@ class Waiter:
         def due() -> float:
             sight.turn = observer.slot_available_since()
             since = observer.probed_since()
-            return self.looks.rhythm.due(sight) if since is None else self._probed(sight, since)
+            return self.polls.timing.due(sight) if since is None else self._probed(sight, since)
 
-        await self.looks.due(due)
+        await self.polls.wait_until(due)
         while sight.waits and due() > self.clock.monotonic():
-            await self.looks.due(due)
+            await self.polls.wait_until(due)
 
     def _probed(self, sight: RequestObservation, since: float) -> float:
         """Return when to look at a request that shows whether the newest ones have to wait."""
         if sight.looked is None or sight.looked < since:
             return since
-        due = self.looks.rhythm.due(sight)
+        due = self.polls.timing.due(sight)
         if sight.looks >= PROBE_LOOKS:
             return due
         waited = sight.looked - sight.accepted
@@ -284,7 +284,7 @@ class Waiter:
 
     async def _pause(self, seconds: float) -> None:
         at = self.clock.monotonic() + seconds
-        await self.looks.due(lambda: at)
+        await self.polls.wait_until(lambda: at)
 
     async def _look(self, job: Job) -> RemoteStatus:
         request = job.request

@@ -1,4 +1,4 @@
-"""One schedule for all looks, in virtual time."""
+"""One schedule for all polls, in virtual time."""
 
 import asyncio
 import random
@@ -11,20 +11,20 @@ from tweenbatch.stages.poll_timing import PollTiming
 
 def schedule() -> PollScheduler:
     clock = VirtualClock(datetime(2026, 3, 1, tzinfo=UTC))
-    return PollScheduler(clock=clock, rhythm=PollTiming(random.Random(1)))
+    return PollScheduler(clock=clock, timing=PollTiming(random.Random(1)))
 
 
-async def seen_at(looks: PollScheduler, seconds: float, seen: list[tuple[float, float]]) -> None:
-    await looks.due(lambda: seconds)
-    seen.append((seconds, looks.clock.monotonic()))
+async def seen_at(polls: PollScheduler, seconds: float, seen: list[tuple[float, float]]) -> None:
+    await polls.wait_until(lambda: seconds)
+    seen.append((seconds, polls.clock.monotonic()))
 
 
 def test_each_goes_when_it_is_due_whoever_came_first() -> None:
     async def body() -> list[tuple[float, float]]:
-        looks, seen = schedule(), list[tuple[float, float]]()
-        begun = looks.clock.monotonic()
+        polls, seen = schedule(), list[tuple[float, float]]()
+        begun = polls.clock.monotonic()
         times = [begun + wait for wait in (5.0, 1.0, 3.0, -2.0, 1.0)]
-        await asyncio.gather(*(seen_at(looks, at, seen) for at in times))
+        await asyncio.gather(*(seen_at(polls, at, seen) for at in times))
         return [(due - begun, at - begun) for due, at in seen]
 
     told = virtually(body)
@@ -34,30 +34,30 @@ def test_each_goes_when_it_is_due_whoever_came_first() -> None:
 
 def test_one_that_gives_up_holds_nobody_up() -> None:
     async def body() -> float:
-        looks, seen = schedule(), list[tuple[float, float]]()
-        begun = looks.clock.monotonic()
-        first = asyncio.create_task(seen_at(looks, begun + 1.0, seen))
-        second = asyncio.create_task(seen_at(looks, begun + 2.0, seen))
+        polls, seen = schedule(), list[tuple[float, float]]()
+        begun = polls.clock.monotonic()
+        first = asyncio.create_task(seen_at(polls, begun + 1.0, seen))
+        second = asyncio.create_task(seen_at(polls, begun + 2.0, seen))
         await asyncio.sleep(0.5)
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
         await second
         assert len(seen) == 1
-        return looks.clock.monotonic() - begun
+        return polls.clock.monotonic() - begun
 
     assert abs(virtually(body) - 2.0) < 1e-6
 
 
 def test_what_was_learned_moves_those_that_wait() -> None:
     async def body() -> float:
-        looks = schedule()
-        begun = looks.clock.monotonic()
+        polls = schedule()
+        begun = polls.clock.monotonic()
         due = begun + 100.0
-        waiting = asyncio.create_task(looks.due(lambda: due))
+        waiting = asyncio.create_task(polls.wait_until(lambda: due))
         await asyncio.sleep(1.0)
         due = begun + 4.0
-        looks.again()
+        polls.reschedule()
         await waiting
-        return looks.clock.monotonic() - begun
+        return polls.clock.monotonic() - begun
 
     assert abs(virtually(body) - 4.0) < 1e-6
