@@ -20,7 +20,7 @@ TweenbatchError
 │   ├── NotSent            proven: the submission was not accepted; it may be sent again
 │   ├── OutcomeUnknown     the submission may have been accepted; it must never be sent again
 │   ├── Refused            fal said no to this submission
-│   ├── LaneRefused        fal said no to the account or the key: every submission would fail
+│   ├── AccountRefused     fal said no to the account or the key: every submission would fail
 │   ├── Unreachable        a read got no answer; it may be repeated
 │   ├── Answered           a read got an HTTP error as its answer
 │   ├── Unreadable         the end of a request, or its result, can't be had for now

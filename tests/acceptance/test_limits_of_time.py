@@ -54,11 +54,17 @@ def test_what_is_at_fal_is_collected_before_the_hour(tmp_path: Path) -> None:
     virtually(body)
 
 
-def test_what_is_at_fal_when_the_time_is_over_is_still_collected(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "limit", [{"max_duration": MINUTE}, {"stop_at": NOON + MINUTE}], ids=["duration", "hour"]
+)
+def test_what_is_at_fal_when_the_time_is_over_is_still_collected(
+    tmp_path: Path, limit: dict[str, Any]
+) -> None:
     async def body() -> None:
         async with world(tmp_path, rows=4, fal_settings=TEN_MINUTES) as here:
-            result = await here.run(concurrency=2, stop_at=NOON + MINUTE)
+            result = await here.run(concurrency=2, **limit)
             assert result.exit_code is ExitCode.LIMIT
+            assert result.ended.limit == "--max-duration or --stop-at"
             assert here.states() == {"pending": 2, "succeeded": 2}
             assert here.clock.now() < NOON + 12 * MINUTE
 

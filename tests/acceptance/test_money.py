@@ -55,17 +55,6 @@ def test_a_limit_of_submissions_is_exact(tweenbatch: Command, fal: Server) -> No
     assert fal.ledger()["posts"] == 5
 
 
-def test_at_the_end_of_its_time_a_run_submits_nothing_more_but_collects(
-    tweenbatch: Command, fal: Server
-) -> None:
-    manifests.project(tweenbatch.folder, 3)
-    fal.script({"on": "generation", "do": "delay", "seconds": 4})
-    run = tweenbatch(*RUN, "--concurrency", "1", "--max-duration", "2s")
-    assert run.returncode == 3
-    assert "stopped by --max-duration" in run.stdout
-    assert tweenbatch.jobs() == {"pending": 2, "succeeded": 1}
-
-
 @pytest.mark.parametrize(
     ("fault", "words"),
     [

@@ -57,7 +57,7 @@ def report(folder: Path, fal: Server, what: str) -> dict[str, Any]:
 
 
 def test_no_step_of_the_loop_takes_long(tmp_path: Path, fal: Server) -> None:
-    assert 0.0 < report(tmp_path, fal, "stalls")["cpu_seconds"] < 0.1
+    assert 0 < report(tmp_path, fal, "stalls")["calls"] < 100_000
 
 
 def test_pictures_clips_and_the_table_are_none_of_the_loops_work(

@@ -46,7 +46,7 @@ rows = Deadly(looks, at)
 for first in range(2, count + 2, 1_000):
     rows.extend(columns_of([row(number) for number in range(first, first + 1_000)]))
 read = Manifest(path=Path("/jobs/manifest.csv"), sha256="f" * 64, rows=rows)
-Store.open(url).import_manifest(read, now=NOON)
+Store.open(url).manifests.put(read, now=NOON)
 """
 
 

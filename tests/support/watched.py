@@ -3,8 +3,8 @@
 What follows is what would follow ``tweenbatch``. The report is JSON:
 
 ``stalls``
-    the seconds of the longest single step of the loop, by the clock and by the processor time of
-    its own thread: the first one suffers with a machine that is busy, the other one does not.
+    how many calls the longest single step of the loop makes, in Python and in C: a count, so that
+    it is the same on a busy machine.
 ``rooms``
     which files of Python, and which calls into the system, the loop's own thread ran while there
     were jobs at work.
@@ -13,7 +13,6 @@ What follows is what would follow ``tweenbatch``. The report is JSON:
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -25,16 +24,27 @@ _step: Callable[[asyncio.Handle], None] = asyncio.Handle._run
 
 
 class Stalls:
-    """Times every step of the loop."""
+    """Counts the calls of every step of the loop."""
 
     def __init__(self) -> None:
-        self.report: dict[str, Any] = {"seconds": 0.0, "cpu_seconds": 0.0}
+        self._most = 0
+        self._calls = 0
+
+    @property
+    def report(self) -> dict[str, Any]:
+        return {"calls": self._most}
 
     def step(self, handle: asyncio.Handle) -> None:
-        began, cpu = time.monotonic(), time.thread_time()
-        _step(handle)
-        took = {"seconds": time.monotonic() - began, "cpu_seconds": time.thread_time() - cpu}
-        self.report = {name: max(most, took[name]) for name, most in self.report.items()}
+        self._calls = 0
+        sys.setprofile(self._count)
+        try:
+            _step(handle)
+        finally:
+            sys.setprofile(None)
+            self._most = max(self._most, self._calls)
+
+    def _count(self, _frame: FrameType, event: str, _called: Any) -> None:
+        self._calls += event in {"call", "c_call"}
 
 
 class Rooms:

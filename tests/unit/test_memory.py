@@ -96,6 +96,7 @@ def test_a_file_in_another_state_is_looked_at_again(desk: Desk, fact: str) -> No
 
 def test_the_state_of_a_file_is_what_the_file_system_says_of_it(desk: Desk) -> None:
     desk.read()
+    assert desk.kept
     for path, seen in desk.kept.items():
         status = Path(path).stat()
         assert astuple(seen.file) == (
@@ -162,7 +163,7 @@ def test_a_damaged_frame_is_never_remembered(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"looker": INSPECTOR_VERSION + 1},
+        {"inspector_version": INSPECTOR_VERSION + 1},
         {"facts": {}},
         {"facts": {"look": {}, "bytes": 1, "format": "PNG"}},
     ],

@@ -74,6 +74,7 @@ def test_each_row_stays_one_row_without_a_formula(texts: list[tuple[str, str, st
     read = written(rows)
     assert len(read) == len(rows)
     for each in read:
+        assert each.keys() > set(NUMBERS)
         for name, cell in each.items():
             if name not in NUMBERS:
                 assert not cell.strip(" \ufeff").startswith(A_FORMULA), name

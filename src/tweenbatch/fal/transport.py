@@ -46,7 +46,7 @@ class Deadlines:
 class FalTransport(httpx.AsyncBaseTransport):
     """Sends each request once, to fal only, and returns nothing but whole good answers.
 
-    Submissions raise ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``LaneRefused``; all
+    Submissions raise ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``AccountRefused``; all
     other calls ``Unreachable``, ``Answered`` or ``Unintelligible``.
     """
 

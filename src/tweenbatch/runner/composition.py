@@ -12,7 +12,7 @@ from tweenbatch.recovery.reconciler import Reconciler
 from tweenbatch.recovery.witness import Witness
 from tweenbatch.runner.charges import Charges
 from tweenbatch.runner.collector import Collector
-from tweenbatch.runner.downloader import Downloader
+from tweenbatch.runner.downloader import ClipDownloader
 from tweenbatch.runner.intents import Intents
 from tweenbatch.runner.limits import Limits
 from tweenbatch.runner.price_watch import PriceAgreement, PriceWatch
@@ -113,7 +113,7 @@ def runner_of(
             waiter=waiter,
             dead_frames=dead_frames,
         ),
-        downloader=Downloader(
+        downloader=ClipDownloader(
             state=state,
             recorder=recorder,
             fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),

@@ -19,7 +19,7 @@ CLIPS_STAY = "what is paid for stays at fal; mend that, and run again"
 
 
 @dataclass(slots=True, kw_only=True)
-class Downloader:
+class ClipDownloader:
     """Downloads clips, a few at one time."""
 
     state: RunState

@@ -8,7 +8,7 @@ from tweenbatch import logs
 from tweenbatch.errors import LeaseLost, TableBusy, TableUnusable
 from tweenbatch.records import Job
 from tweenbatch.runner.collector import Collector
-from tweenbatch.runner.downloader import CLIPS_STAY, Downloader
+from tweenbatch.runner.downloader import CLIPS_STAY, ClipDownloader
 from tweenbatch.runner.state import RunState
 from tweenbatch.runner.submitter import Submitter
 from tweenbatch.states import State
@@ -23,7 +23,7 @@ class Worker:
     state: RunState
     submitter: Submitter
     collector: Collector
-    downloader: Downloader
+    downloader: ClipDownloader
 
     async def work(self, job: Job) -> None:
         """Take a job as far as this run may; whatever happens stays with this job."""

@@ -9,7 +9,7 @@ from tweenbatch.states import Event
 async def submit(job: Job, *, fal: Fal) -> Outcome:
     """Send the recorded intent of a job that is ``submitting``, once.
 
-    Raises ``NotSent``, ``LaneRefused`` and ``OutcomeUnknown``: these speak of the way to fal as
+    Raises ``NotSent``, ``AccountRefused`` and ``OutcomeUnknown``: these speak of the way to fal as
     well as of the job.
     """
     assert job.arguments is not None

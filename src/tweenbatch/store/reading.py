@@ -200,7 +200,7 @@ def cached_frame_of(row: Any) -> CachedFrame:
         ),
         sha256=row.sha256,
         facts=row.facts,
-        inspector_version=row.inspector_version,
+        inspector_version=row.looker,
     )
 
 
