@@ -8,10 +8,16 @@ from hypothesis import settings
 from support import canary
 from support.fal import Server, server
 from support.forked import Forked, Zygote
+from support.workers import workers_for
 
 # How long an example takes depends on the machine and on what else it does.
 settings.register_profile("tweenbatch", deadline=None)
 settings.load_profile("tweenbatch")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Start no worker processes for a few files: starting them takes longer than the tests."""
+    return workers_for(config.args)
 
 
 @pytest.fixture(autouse=True)
