@@ -1,7 +1,7 @@
 """The life of a job as a table: pure data, no imports from this package.
 
 Everything else that lists states (the table's CHECK constraints, what may be claimed,
-what is final, the diagram in the README) derives from ``TRANSITIONS``.
+what is final, the diagram in README.md) derives from ``TRANSITIONS``.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The README is true: every command in it is run here, in a clean copy of the project."""
+"""The READMEs are true: every command in them is run here, in a clean copy of the project."""
 
 import contextlib
 import os
@@ -13,10 +13,24 @@ import pytest
 
 from support.command import executable
 from support.fal import Server
+from support.pages import PAGES
 
 ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-INSTALL, TESTS, *OTHERS = BLOCKS
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Return what a page shows in that language."""
+    text = page.read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+INSTALL, TESTS, *OTHERS = blocks(ROOT / "README.md", "sh")
+ON_OTHER_PAGES = [
+    pytest.param(block, id=f"{page.relative_to(ROOT)}, {number}")
+    for page in PAGES
+    if page != ROOT / "README.md"
+    for number, block in enumerate(blocks(page, "sh"), start=1)
+]
 
 
 @pytest.fixture
@@ -33,7 +47,7 @@ def shell(script: str, folder: Path, **environment: str) -> tuple[int, str]:
     clean = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("FAL_", "TWEENBATCH_", "VIRTUAL_ENV", "PYTHON", "XDG_"))
+        if not name.startswith(("FAL_", "TWEENBATCH_", "VIRTUAL_ENV", "PYTEST", "PYTHON", "XDG_"))
     }
     said = folder / "said.txt"
     with said.open("w") as file:
@@ -74,12 +88,15 @@ def test_the_second_command_is_how_the_tests_are_run() -> None:
     assert '"$venv/bin/python" -m pytest' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", OTHERS)
+@pytest.mark.parametrize("script", [*OTHERS, *ON_OTHER_PAGES])
 def test_the_other_commands_work_one_after_the_other(clone: Path, fal: Server, script: str) -> None:
     bin_folder = Path(executable()).parent
     code, said = shell(
         script,
         clone,
+        FAL_KEY="your-key",
+        # Compiled tests would hold the key that no test may leave behind.
+        PYTHONDONTWRITEBYTECODE="1",
         # What is remembered of the models is not to be a person's own.
         HOME=str(clone),
         PATH=f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
@@ -89,5 +106,5 @@ def test_the_other_commands_work_one_after_the_other(clone: Path, fal: Server, s
 
 
 def test_the_job_file_that_is_shown_is_the_one_that_is_there() -> None:
-    shown = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    shown = blocks(ROOT / "jobs" / "README.md", "toml")
     assert shown == [(ROOT / "jobs" / "nightly.toml").read_text("utf-8")]

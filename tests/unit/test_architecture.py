@@ -186,7 +186,7 @@ def test_a_library_is_imported_by_its_owner_only() -> None:
 
 
 def test_the_readme_names_the_rooms_that_use_each_library() -> None:
-    readme = (SOURCE.parent / "README.md").read_text(encoding="utf-8")
+    readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
     table = re.findall(r"^\| `([\w-]+)`[^|]*\| [\d.]+ \|.*\| ([\w, ]+) \|$", readme, re.MULTILINE)
     packages = packages_distributions()
     assert table

@@ -57,7 +57,7 @@ def test_dev_takes_over_every_other_extra() -> None:
 
 
 def test_the_readme_lists_every_library_of_an_install_and_of_the_extras() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "src" / "tweenbatch" / "README.md").read_text(encoding="utf-8")
     listed = re.findall(
         r"^\| `([\w-]+)`(?: \(`\[(\w+)\]`\)|.*?) \| +[\d.]+ \|", readme, re.MULTILINE
     )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 from tweenbatch.states import FINAL, TRANSITIONS, State
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "src" / "tweenbatch" / "README.md"
 
 
 def diagram() -> str:
