@@ -1,6 +1,6 @@
 """Trouble in reading a result is no failed generation: nothing is paid twice (virtual time)."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -109,8 +109,9 @@ async def played(here: World, rows: int, **settings: Any) -> Played:
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> Play:
+def play(tmp_path: Path) -> Iterator[Play]:
     """Play rows under these faults in one run; ``then`` goes on from there."""
+    ended: list[World] = []
 
     def play_it(
         *faults: dict[str, Any],
@@ -120,6 +121,7 @@ def play(tmp_path: Path) -> Play:
     ) -> Played:
         async def body() -> Played:
             async with world(tmp_path, rows=rows) as here:
+                ended.append(here)
                 here.script(*faults)
                 first = await played(here, rows, **settings)
                 if then is not None:
@@ -128,7 +130,10 @@ def play(tmp_path: Path) -> Play:
 
         return virtually(body, within_seconds=7 * 24 * 3600)
 
-    return play_it
+    yield play_it
+    # A test that reads the table of a world that has ended opens it again.
+    for here in ended:
+        here.store.close()
 
 
 def one_each(answers: Iterable[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:
