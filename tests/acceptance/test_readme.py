@@ -31,6 +31,11 @@ ON_OTHER_PAGES = [
     if page != ROOT / "README.md"
     for number, block in enumerate(blocks(page, "sh"), start=1)
 ]
+IN_PYTHON = [
+    pytest.param(f"python - <<'END'\n{block}END\n", id=f"{page.relative_to(ROOT)}, Python")
+    for page in PAGES
+    for block in blocks(page, "python")
+]
 
 
 @pytest.fixture
@@ -88,7 +93,7 @@ def test_the_second_command_is_how_the_tests_are_run() -> None:
     assert '"$venv/bin/python" -m pytest' in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", [*OTHERS, *ON_OTHER_PAGES])
+@pytest.mark.parametrize("script", [*OTHERS, *ON_OTHER_PAGES, *IN_PYTHON])
 def test_the_other_commands_work_one_after_the_other(clone: Path, fal: Server, script: str) -> None:
     bin_folder = Path(executable()).parent
     code, said = shell(

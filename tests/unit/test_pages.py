@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from support.pages import PAGES, ROOT
 from tweenbatch.cli import COMMANDS, tweenbatch
+from tweenbatch.exit_codes import ExitCode
 from tweenbatch.nights.jobfile import JobFile
-from tweenbatch.run.session import ExitCode
 
 README = (ROOT / "README.md").read_text("utf-8")
 REFERENCE = (ROOT / "jobs" / "README.md").read_text("utf-8")
@@ -76,6 +76,18 @@ def table(page: str, head: str) -> list[str]:
 def test_the_readme_lists_every_command() -> None:
     listed = [re.findall(r"`(\w+)", row) for row in table(README, "| command | what it does |")]
     assert {name for names in listed for name in names} == COMMANDS.keys()
+
+
+def test_the_architecture_page_lists_every_room() -> None:
+    package = ROOT / "src" / "tweenbatch"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    rooms |= {path.stem for path in package.glob("[a-z]*.py")}
+    listed = [re.findall(r"`(\w+)`", row) for row in table(page_of(package), "| room | owns |")]
+    assert {name for names in listed for name in names} == rooms
+
+
+def page_of(folder: Path) -> str:
+    return (folder / "README.md").read_text("utf-8")
 
 
 def test_the_readme_lists_every_exit_code() -> None:
