@@ -66,8 +66,8 @@ def test_every_way_out_is_refused_with_the_real_place_and_what_lets_it_through(
     said = refused.stderr
     assert f"manifest.csv: {len(rows) + 1} problems; nothing was imported" in said
     for number, text in enumerate(named, start=2):
-        assert f"row {number}, column 'start_image': '{text}' lies at {private}, outside" in said
-    assert f"row {len(rows) + 2}, column 'end_image': '{named[0]}' lies at {private}" in said
+        assert f"row {number}, column 'start_image': '{text}' is at {private}, outside" in said
+    assert f"row {len(rows) + 2}, column 'end_image': '{named[0]}' is at {private}" in said
     assert said.count("uploaded to public addresses") == len(rows) + 1
     assert said.count(f"--frames {shlex.quote(str(private.parent))}") == len(rows) + 1
     assert sum(fal.ledger()["requests"].values()) == 0

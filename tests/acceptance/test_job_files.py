@@ -106,7 +106,7 @@ WRONG = {
     f'{ONE}frames = ["nowhere"]': "frames: there is no folder jobs/nowhere",
     f'{ONE}model = "klingg"': "model = \"klingg\": no model 'klingg' is known here",
     f'{ONE}name = "../../"': (
-        "name = \"../../\": --name '../../': '..' is no name for a file or folder"
+        "name = \"../../\": --name '../../': '..' can't be a file or folder name"
     ),
     'manifests = ["m.csv"\ntakes = 2': "is no TOML: ",
 }

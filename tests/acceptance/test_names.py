@@ -48,7 +48,7 @@ def test_one_name_for_two_contents_is_found_before_anything_is_paid(
     for command in (("plan",), ("run", "--yes")):
         refused = tweenbatch(*command, "manifest.csv", "--name", "{start}-{end}")
         assert refused.returncode == 2
-        assert "take 1 of row 3 and take 1 of row 2 would both be 'a-b.mp4'" in refused.stderr
+        assert "take 1 of row 3 and take 1 of row 2 would both be named 'a-b.mp4'" in refused.stderr
     assert fal.ledger()["posts"] == 0
 
 

@@ -89,9 +89,9 @@ def test_a_manifest_is_not_written_over_unasked(tweenbatch: Command) -> None:
     ("arguments", "said"),
     [
         (["frame1.png", "-o", "m.csv"], "1 key frame found; a transition needs two"),
-        (["gone.png", "frame1.png", "-o", "m.csv"], "'gone.png' is not there"),
+        (["gone.png", "frame1.png", "-o", "m.csv"], "'gone.png' does not exist"),
         ([".", "-o", "m.xlsx"], "-o m.xlsx: expected a name that ends in .csv"),
-        ([".", "-o", "m.csv", "--prompt", "{x}"], "--prompt has {x}; known are {start}"),
+        ([".", "-o", "m.csv", "--prompt", "{x}"], "--prompt has {x}; expected one of {start}"),
         ([".", "-o", "m.csv", "--duration", "7"], "--duration is 7; Kling O1 allows"),
     ],
     ids=["one frame", "missing frame", "another format", "unknown placeholder", "length"],

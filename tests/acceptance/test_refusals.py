@@ -32,8 +32,8 @@ def test_every_problem_of_a_manifest_is_named_at_once(tweenbatch: Command, fal: 
     assert "manifest.csv: 5 problems; nothing was imported" in said
     assert "row 3, column 'duration': is '7'; Kling O1 allows 5 or 10" in said
     assert "row 4 (line 5), column 'prompt': is empty" in said
-    assert "row 4 (line 5), column 'start_image': 'nowhere.png' is not there" in said
-    assert "row 5 (line 6), column 'end_image': 'http://example.com/x.png' is no https URL" in said
+    assert "row 4 (line 5), column 'start_image': 'nowhere.png' does not exist" in said
+    assert "row 5 (line 6), column 'end_image': 'http://example.com/x.png' isn't an https" in said
     assert "row 6 (line 7), column 'end_image': is empty" in said
     assert "--allow-open-ended" in said
     assert fal.ledger()["requests"]["upload"] == 0
@@ -74,7 +74,7 @@ def test_a_missing_manifest_is_named(tweenbatch: Command) -> None:
     refused = tweenbatch("run", "nowhere.csv", "--yes")
     assert refused.returncode == 2
     assert "nowhere.csv: 1 problem" in refused.stderr
-    assert "there is no such file" in refused.stderr
+    assert "the file does not exist" in refused.stderr
 
 
 def test_utf8_with_a_mark_and_prompts_of_many_lines_are_read(
@@ -247,7 +247,7 @@ def test_an_export_writes_over_results_and_over_nothing_else_unless_told_to(
     own = file.read_bytes()
     refused = tweenbatch("export", "-o", name)
     assert refused.returncode == 2
-    assert f"-o {name}: is there already" in refused.stderr
+    assert f"-o {name}: the file exists" in refused.stderr
     assert file.read_bytes() == own
     assert tweenbatch("export", "-o", name, "--force").returncode == 0
     assert file.read_bytes() != own

@@ -177,15 +177,21 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
         "\ufeff".encode("utf-16-le") + HEAD.encode("utf-16-le") + b"\x00\xd8,\x00",
         ["on line 2, is not UTF-16; save the file as 'CSV UTF-8'"],
     ),
-    "nul.csv": (HEAD + GOOD + "x\0" + GOOD[1:], ["NUL byte on line 3; this is no text file"]),
+    "nul.csv": (HEAD + GOOD + "x\0" + GOOD[1:], ["NUL byte on line 3; this isn't a text file"]),
     "unmarked.csv": (
         (HEAD + GOOD).encode("utf-16-be"),
-        ["on line 1; this may be UTF-16 or UTF-32 without its mark; save the file as 'CSV UTF-8'"],
+        ["on line 1; this may be UTF-16 or UTF-32 without a byte order mark; save the file"],
     ),
-    "wide.csv": ((HEAD + GOOD).encode("utf-32"), ["this may be UTF-16 or UTF-32 without its mark"]),
+    "wide.csv": (
+        (HEAD + GOOD).encode("utf-32"),
+        ["this may be UTF-16 or UTF-32 without a byte order mark"],
+    ),
     "open.csv": (
         HEAD + GOOD + f'"x,{A},{B},5,n\n' + GOOD * 3,
-        ['row 3: a quote (") opens here and is not closed', "nothing behind it could be read"],
+        [
+            'row 3: a quote (") opens here and is not closed',
+            "the rest of the file could not be read",
+        ],
     ),
     "swallowed.csv": (
         HEAD + f'"x,{A},{B},5,n\n' + GOOD * 3 + f'"y",{A},{B},5,n\n',
@@ -194,7 +200,7 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
     "closed later.csv": (
         HEAD + f'"x,{A},{B},5,n\n' + GOOD + f'z",{A},{B},5,n\n' + f"x,{A},{B},7,n\n",
         [
-            'row 2: a quote (") opens here and is closed rows later, so that one cell holds other',
+            'row 2: a quote (") opens here and closes several rows later, so that one cell',
             "row 3 (line 5), column 'duration': is '7'",
         ],
     ),
@@ -210,8 +216,8 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
     "ragged.csv": (
         HEAD + f"x,y,{A},{B},5,n\n" + GOOD + "x\n" + f"x,{A},{B},7,n\n",
         [
-            "row 2: has 6 cells where the header has 5; put quotes round texts with separators",
-            "row 4: has 1 cells where the header has 5; fill it up",
+            "row 2: has 6 cells where the header has 5; put quotes around texts",
+            "row 4: has 1 cell where the header has 5; add the missing cells",
             "row 5, column 'duration': is '7'",
         ],
     ),
@@ -222,16 +228,16 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
     "twice.csv": ("prompt,Prompt ,start_image,end_image\n", ["column 'prompt': appears twice"]),
     "nameless.csv": (
         f"prompt,,start_image,end_image,\nx,stray,{A},{B},\n",
-        ["row 2: there is 'stray' in column 2, which has no name in the header"],
+        ["row 2: has 'stray' in column 2, which has no name in the header"],
     ),
     "leftovers.csv": (
         HEAD + f"nan,{A},{B},5,n\nx,NaN,{B},5,n\nx,nowhere.png,#REF!,7,n\nNone,{A},{B},5,\n",
         [
-            "row 2, column 'prompt': is 'nan', what a spreadsheet or a program leaves",
+            "row 2, column 'prompt': is 'nan', which programs write for an empty cell",
             "row 3, column 'start_image': is 'NaN'",
             "row 4, column 'end_image': is '#REF!'",
             "row 4, column 'duration': is '7'",
-            "row 4, column 'start_image': 'nowhere.png' is not there",
+            "row 4, column 'start_image': 'nowhere.png' does not exist",
             "row 5, column 'prompt': is 'None'",
         ],
     ),
@@ -245,10 +251,10 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
             )
         ),
         [
-            "row 2: is no JSON (Expecting value, character 11); write one object a line",
-            "row 3: is no object but [1]",
-            "row 5, column 'prompt': is an object; one text is needed",
-            "row 6: names 'prompt' twice",
+            "row 2: isn't valid JSON (Expecting value, character 11); write one object a line",
+            "row 3: is [1]; expected an object",
+            "row 5, column 'prompt': is an object; expected text",
+            "row 6: has 'prompt' twice",
         ],
     ),
     "odd.jsonl": (
@@ -263,27 +269,33 @@ BAD_FILES: dict[str, tuple[bytes | str, list[str]]] = {
         ),
         [
             "row 1, column 'start_image': has a NUL character",
-            "row 2, column 'prompt': has half a character",
-            "row 3, column 'prompt': is 'NaN', what a spreadsheet or a program leaves",
-            "row 4: is nested too deeply, or has a number beyond all bounds",
+            "row 2, column 'prompt': has an incomplete character",
+            "row 3, column 'prompt': is 'NaN', which programs write for an empty cell",
+            "row 4: is nested too deeply, or has too long a number",
         ],
     ),
     "half.jsonl": (
         f'{{"prompt": "x", "start_image": "{A}", "end_image": "{B}", "note": "\\ud800"}}',
-        ["row 1, column 'note': has half a character"],
+        ["row 1, column 'note': has an incomplete character"],
     ),
-    "all broken.jsonl": ("{,\n[]\n", ["row 1: is no JSON", "row 2: is no object"]),
+    "all broken.jsonl": (
+        "{,\n[]\n",
+        ["row 1: isn't valid JSON", "row 2: is []; expected an object"],
+    ),
     "none.json": ("[]", ["there are no rows"]),
-    "object.json": ('{"prompt": "x"}', ["is an object; an array of objects is needed"]),
-    "cut.json": ('[{"prompt": "x"}\n  7', ["is no JSON: Expecting ',' delimiter, line 2, char"]),
+    "object.json": ('{"prompt": "x"}', ["is an object; expected an array of objects"]),
+    "cut.json": (
+        '[{"prompt": "x"}\n  7',
+        ["isn't valid JSON: Expecting ',' delimiter, line 2, char"],
+    ),
     "lines.json": (
         '{"prompt": "x"}\n{"prompt": "y"}\n',
-        ["Extra data, line 2, character 1; name a file with one object a line .jsonl"],
+        ["Extra data, line 2, character 1; if the file has one object a line"],
     ),
-    "mixed.json": ('[{"prompt": "x"}, 3]', ["row 2: is no object"]),
+    "mixed.json": ('[{"prompt": "x"}, 3]', ["row 2: isn't an object"]),
     "broken.parquet": (b"PAR1 nothing", ["can't be read as Parquet"]),
     "broken.xlsx": (b"PK\x03\x04 nothing", ["can't be read as XLSX"]),
-    "old.xls": (b"\xd0\xcf\x11\xe0", ["an old Excel workbook is not read; save it as XLSX"]),
+    "old.xls": (b"\xd0\xcf\x11\xe0", ["an old Excel workbook can't be read; save it as XLSX"]),
 }
 
 
@@ -324,11 +336,14 @@ def test_a_sheet_that_is_not_read_is_warned_of_and_one_without_our_columns_hinte
         pd.DataFrame({"read me": ["first"]}).to_excel(book, sheet_name="about", index=False)
         numbered().to_excel(book, sheet_name="shots", index=False)
     (hint,) = read(path, Reading(strict=True)).warnings
-    assert hint.message == "sheet 'shots' is read, and not 'about'; a manifest is one sheet"
+    assert (
+        hint.message
+        == "only sheet 'shots' is read, not 'about'; save other sheets as separate files"
+    )
     with pd.ExcelWriter(path, mode="a") as book:
         numbered().to_excel(book, sheet_name="more", index=False)
     (warning,) = read(path, Reading()).warnings
-    assert "sheet 'shots' is read, and not 'about', 'more'" in warning.message
+    assert "only sheet 'shots' is read, not 'about', 'more'" in warning.message
     with pytest.raises(ManifestError, match="not 'about', 'more'"):
         read(path, Reading(strict=True))
 
@@ -382,7 +397,7 @@ def test_parquet_keeps_large_numbers_and_lists_and_refuses_bytes(tmp_path: Path)
     assert [row.extra["note"] for row in rows] == ["9007199254740993", "", "1", "2"]
     assert [row.tags for row in rows] == [("a", "b"), (), ("c",), ()]
     frame().assign(prompt=[b"x"] * 4).to_parquet(path)
-    with pytest.raises(ManifestError, match="of a kind that is no text"):
+    with pytest.raises(ManifestError, match="has a value of the type bytes"):
         read(path, Reading())
 
 

@@ -63,18 +63,21 @@ def test_a_clip_without_an_end_frame_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("template", ["/{name}", "../{name}", "{name}/", "a//b", "", "秋/{name}"])
 def test_a_template_that_leads_nowhere_is_refused(template: str) -> None:
-    with pytest.raises(UsageError, match="is no name for a file or folder"):
+    with pytest.raises(UsageError, match="can't be a file or folder name"):
         Naming.parse(template)
 
 
 @pytest.mark.parametrize(
     ("template", "wrong"),
     [
-        ("{nmae}", "1 problem; nothing was imported\n  --name has {nmae}, which names no column"),
+        (
+            "{nmae}",
+            "1 problem; nothing was imported\n  --name has {nmae}, but there is no such",
+        ),
         ("{name", "--name has a single {"),
         ("{name}", "row 3: --name has {name}, which is empty in this row"),
-        ("{note}", "row 2: --name gives '秋', which has no letter a-z"),
-        ("{note:04}", "row 2: --name has {note:04}, and '秋' is no whole number"),
+        ("{note}", "row 2: --name gives '秋'; a name needs at least one letter a-z"),
+        ("{note:04}", "row 2: --name has {note:04}, but '秋' isn't a whole number"),
     ],
 )
 def test_a_template_that_a_row_can_not_fill_is_a_problem(
@@ -87,7 +90,7 @@ def test_a_template_that_a_row_can_not_fill_is_a_problem(
 def test_two_contents_under_one_name_are_a_problem_that_names_both_rows(tmp_path: Path) -> None:
     rows = [row(name="Spring"), row("Rain.", name="other"), row("Hail.", name="spring")]
     said = refused(tmp_path, "{name}", *rows)
-    assert "row 4: take 1 of row 4 and take 1 of row 2 would both be 'spring.mp4'" in said
+    assert "row 4: take 1 of row 4 and take 1 of row 2 would both be named 'spring.mp4'" in said
     assert "{take}" in refused(tmp_path, "{row}", row(), takes=2)
 
 
@@ -104,7 +107,7 @@ def test_a_name_is_given_once_among_all_manifests_of_a_run(tmp_path: Path) -> No
         manifest.read_all(paths, reading)
     said = str(refusal.value)
     assert re.search(r"2\.csv: 1 problem.*\n.* of row 2 of .*1\.csv would", said)
-    assert "by a column in which they differ" in said
+    assert "add a column whose values differ" in said
 
 
 def test_without_a_template_no_name_is_asked_for(tmp_path: Path) -> None:

@@ -255,10 +255,10 @@ def test_images_without_forms_tell_nothing(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("prompt", "end", "said"),
     [
-        ("@Image1 becomes @Image2", "", "says @Image2, but the row has no end frame"),
-        ("@Image1 becomes @Image3", "b.png", "says @Image3; there are @Image1"),
-        ("@image0 melts", "b.png", "says @image0; there are @Image1"),
-        ("@Image12 melts", "b.png", "says @Image12; there are @Image1"),
+        ("@Image1 becomes @Image2", "", "uses @Image2, but the row has no end frame"),
+        ("@Image1 becomes @Image3", "b.png", "uses @Image3, but only @Image1"),
+        ("@image0 melts", "b.png", "uses @image0, but only @Image1"),
+        ("@Image12 melts", "b.png", "uses @Image12, but only @Image1"),
     ],
 )
 def test_a_prompt_names_no_frame_that_the_row_lacks(

@@ -29,7 +29,7 @@ def test_a_prompt_is_let_through_exactly_where_it_can_be_sent_and_steers_nothing
 @pytest.mark.parametrize("half", ["\ud83c", "\udf28\ud83c"])
 def test_half_a_character_is_named_with_its_place(half: str) -> None:
     (problem,) = problems(f"ab{half}", max_chars=2500)
-    assert f"half a character (U+{ord(half[0]):04X}) as character 3" in problem
+    assert f"an incomplete character (U+{ord(half[0]):04X}) as character 3" in problem
 
 
 @pytest.mark.parametrize("char", ["x", "\U0001f328", "\u0301"])
@@ -47,8 +47,8 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     ("prompt", "said"),
     [
         ("a \x07 bell", "control character U+0007"),
-        ("half \ud83d of one", "half a character"),
-        ("from @Image1 to @Image3", "says @Image3"),
+        ("half \ud83d of one", "an incomplete character"),
+        ("from @Image1 to @Image3", "uses @Image3"),
         ("x" * 2_501, "has 2501 characters"),
         ("", "is empty"),
     ],

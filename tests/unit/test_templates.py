@@ -57,23 +57,24 @@ def test_a_prompt_for_all_rows_needs_no_column(tmp_path: Path) -> None:
 
 def test_a_default_fills_where_the_cell_is_empty(tmp_path: Path) -> None:
     row = {"prompt": "{season}", "season": " "}
-    assert "give it a value there or, for all rows without one, with --set" in refused(
-        tmp_path, row
-    )
+    assert "fill in the cell, or fill in all empty ones with --set" in refused(tmp_path, row)
     assert one(tmp_path, row, Season="May").spec.prompt == "May"
 
 
 @pytest.mark.parametrize(
     ("prompt", "wrong"),
     [
-        ("{sesaon}", "has {sesaon}, which names no column; there are season, start_image, end_"),
-        ("{}", "has {}, which names no column"),
-        ("{prompt}", "has {prompt}, which names no column"),
-        ("{season.__class__}", "names no column"),
-        ("{season!r}", "names no column"),
-        ("a } b", "has a single }; write }} for a brace"),
-        ("a { b", "has a single {; write {{ for a brace"),
-        ("{season:04}", "'May' is no whole number"),
+        (
+            "{sesaon}",
+            "has {sesaon}, but there is no such column; the columns are season, start_",
+        ),
+        ("{}", "has {}, but there is no such column"),
+        ("{prompt}", "has {prompt}, but there is no such column"),
+        ("{season.__class__}", "there is no such column"),
+        ("{season!r}", "there is no such column"),
+        ("a } b", "has a single }; write }} for a literal brace"),
+        ("a { b", "has a single {; write {{ for a literal brace"),
+        ("{season:04}", "'May' isn't a whole number"),
     ],
 )
 def test_a_place_that_can_not_be_filled_is_a_problem_of_its_row(

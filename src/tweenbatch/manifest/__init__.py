@@ -1,8 +1,6 @@
-"""Manifests: files of rows that people wrote become checked rows, or every problem at once.
+"""Read manifests and check their rows; report all problems at once.
 
-``formats`` makes a ``Sheet`` of any file; ``columns`` says what the header means; ``rows``
-checks row by row. This room knows files and columns; it knows nothing of the table, of fal or of
-money beyond the price that the endpoint names. Reading never changes anything.
+It does not know the job table or fal, and of money only the endpoint's price.
 """
 
 from tweenbatch.manifest.clip_names import Naming

@@ -1,6 +1,6 @@
-"""Which endpoint a row goes to, and what it asks of that besides prompt and frames.
+"""The endpoint, parameters and price of each row.
 
-Rows by the thousand choose alike: what was worked out for one is kept for the others.
+Thousands of rows share the same settings: each combination is checked once and cached.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,15 +14,15 @@ from tweenbatch.records import common_part
 from tweenbatch.records.manifest import JobKind
 
 MOST_KEPT = 10_000
-"""Of different choices; a column may hold another value in every row."""
+"""Combinations in the cache; a column may have a different value in every row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """An endpoint, and the kind of job that is asked of it.
+    """The endpoint and the kind of job of a row.
 
-    ``common`` is what the keys of such jobs have in common. ``wrong`` has a column and a message
-    for each cell that is no good; then the kind counts for nothing.
+    ``common`` is the part that the content keys of such jobs share. ``wrong`` has a column and a
+    message for each invalid cell; if there is one, ``kind`` is a placeholder.
     """
 
     endpoint: Endpoint
@@ -32,7 +32,7 @@ class Choice:
 
 
 class Choices:
-    """The choices of one file's rows; ``columns`` are those that its rows have."""
+    """The choices of one file's rows; ``columns`` are the file's column names."""
 
     def __init__(self, endpoint: Endpoint, columns: Iterable[str]) -> None:
         self._endpoint = endpoint
@@ -42,7 +42,7 @@ class Choices:
         self._kept: dict[tuple[str, ...], Choice] = {}
 
     def of(self, columns: Mapping[str, Sequence[str]], count: int) -> list[Choice]:
-        """Return what each of so many rows chooses."""
+        """Return the choice of each of ``count`` rows."""
         if not self._deciding:
             return [self._of(())] * count
         deciding = zip(*(columns[name] for name in self._deciding), strict=True)
@@ -50,12 +50,12 @@ class Choices:
         return [kept.get(cells) or self._of(cells) for cells in deciding]
 
     def _of(self, deciding: tuple[str, ...]) -> Choice:
-        found = self._kept.get(deciding)
-        if found is None:
-            found = self._choice(dict(zip(self._deciding, deciding, strict=True)))
+        choice = self._kept.get(deciding)
+        if choice is None:
+            choice = self._choice(dict(zip(self._deciding, deciding, strict=True)))
             if len(self._kept) < MOST_KEPT:
-                self._kept[deciding] = found
-        return found
+                self._kept[deciding] = choice
+        return choice
 
     def _choice(self, cells: Mapping[str, str]) -> Choice:
         name = cells.get(MODEL, "")
@@ -89,7 +89,7 @@ class Choices:
         try:
             price = endpoint.price_usd(parameters)
         except ValueError as error:
-            return _refused(endpoint, [("duration", f"is no good: {error}")])
+            return _refused(endpoint, [("duration", f"can't be priced: {error}")])
         return Choice(
             endpoint=endpoint,
             kind=JobKind(endpoint=endpoint.id, parameters=parameters, price_usd=price),

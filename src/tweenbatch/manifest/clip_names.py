@@ -1,7 +1,7 @@
-"""Names of clips that a person asks for: a template, filled in from each row.
+"""Clip names from the ``--name`` template, filled in from each row.
 
-Every part of a name is one that all common file systems take. It knows what the rows of the
-manifests ask for, and refuses to know which names earlier runs gave.
+Every part of a name is valid on all common file systems. It does not know the names of earlier
+runs.
 """
 
 from array import array
@@ -19,38 +19,38 @@ from tweenbatch.records.manifest import Manifest, Row
 
 SUFFIX = ".mp4"
 MAX_CHARS = 200
-"""Of a name with its folders: Windows takes 260, the output folder included."""
+"""Longest name with its folders: Windows allows 260, including the output folder."""
 
-OF_THE_ROW = ("row", "take", "start", "end")
-"""What a name may tell besides the columns: number, take and the frames without their folders."""
+ROW_PLACEHOLDERS = ("row", "take", "start", "end")
+"""Placeholders besides the columns; ``start`` and ``end`` are frame names without folders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """A template for names of clips below the output folder; the last part is the file."""
+    """A template for clip names, relative to the output folder; the last part is the file."""
 
     parts: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Naming":
-        """Return what was typed; raise ``UsageError``."""
+        """Return the template of ``--name``; raise ``UsageError``."""
         parts = tuple(part.strip() for part in text.removesuffix(SUFFIX).split("/"))
         for part in parts:
             if not templates.has_braces(part) and not slug(part):
                 raise UsageError(
-                    f"--name {text!r}: '{part}' is no name for a file or folder; names lie below "
-                    "the output folder, e.g. --name '{name}/{row:04}-t{take}'"
+                    f"--name {text!r}: '{part}' can't be a file or folder name; names are relative "
+                    "to the output folder, e.g. --name '{name}/{row:04}-t{take}'"
                 )
         return cls(parts=parts)
 
     def problems(self, header: Header, defaults: Collection[str]) -> list[Problem]:
-        """Return what is wrong with the template, whatever the rows hold."""
-        values = dict.fromkeys((*OF_THE_ROW, *header.names, *defaults), "1")
+        """Return the problems of the template that do not depend on the rows."""
+        values = dict.fromkeys((*ROW_PLACEHOLDERS, *header.names, *defaults), "1")
         _, wrong = self._filled(values, header)
         return [Problem(message=f"--name {each}") for each in wrong]
 
     def name(self, row: Row, cells: Mapping[str, str], header: Header) -> tuple[str, list[str]]:
-        """Return the name that a row's clip is to have, and what is wrong with it."""
+        """Return the name of a row's clip, and the problems of that name."""
         facts = {
             "row": str(row.number),
             "take": str(row.take),
@@ -60,13 +60,13 @@ class Naming:
         filled, wrong = self._filled({**cells, **facts}, header)
         if wrong:
             return "", wrong
-        # Whatever is written into the output folder has a dot in its name, so no folder has one.
+        # Our own files in the output folder have a dot in their names, so no clip folder has one.
         *folders, file = filled
         safe = [slug(slug(folder).replace(".", "-")) for folder in folders]
         safe.append(slug(file))
         for part, kept in zip(filled, safe, strict=True):
             if not kept:
-                wrong.append(f"gives '{part}', which has no letter a-z and no digit to keep")
+                wrong.append(f"gives '{part}'; a name needs at least one letter a-z or digit")
         name = "/".join(safe)
         if len(name) > MAX_CHARS:
             wrong.append(f"gives {len(name)} characters; at most {MAX_CHARS} are allowed")
@@ -74,8 +74,8 @@ class Naming:
 
     def _filled(self, values: Mapping[str, str], header: Header) -> tuple[list[str], list[str]]:
         def named(text: str) -> str:
-            own = text.lower()
-            return own if own in OF_THE_ROW else header.canonical(text)
+            placeholder = text.lower()
+            return placeholder if placeholder in ROW_PLACEHOLDERS else header.canonical(text)
 
         filled, wrong = [], []
         for part in self.parts:
@@ -86,25 +86,25 @@ class Naming:
 
 
 def refuse_clashes(manifests: Sequence[Manifest]) -> None:
-    """Raise ``ManifestError`` where two contents ask for one name, whatever its case."""
+    """Raise ``ManifestError`` if clips of different content have the same name, ignoring case."""
     repeated = _repeated(manifests)
     if not repeated:
         return
-    taken: dict[str, tuple[Manifest, Row]] = {}
+    by_name: dict[str, tuple[Manifest, Row]] = {}
     for manifest in manifests:
         problems = []
         for row in manifest.rows:
             if hash(row.output.lower()) not in repeated:
                 continue
-            there, first = taken.setdefault(row.output.lower(), (manifest, row))
+            first_manifest, first = by_name.setdefault(row.output.lower(), (manifest, row))
             if first is not row and first.key != row.key:
-                other, hint = _called(first), "e.g. with {row:04} or {take}"
-                if there is not manifest:
-                    other = f"{other} of {there.path}"
-                    hint = "by a column in which they differ, or run the files one by one"
+                other, hint = _take_of(first), "{row:04} or {take}"
+                if first_manifest is not manifest:
+                    other = f"{other} of {first_manifest.path}"
+                    hint = "a column whose values differ, or run the files one by one"
                 message = (
-                    f"{_called(row)} and {other} would both be '{row.output}{SUFFIX}'; tell them "
-                    f"apart in --name, {hint}"
+                    f"{_take_of(row)} and {other} would both be named '{row.output}{SUFFIX}'; "
+                    f"make --name differ: add {hint}"
                 )
                 problems.append(Problem(message=message, row=row.number))
         if problems:
@@ -112,19 +112,19 @@ def refuse_clashes(manifests: Sequence[Manifest]) -> None:
 
 
 def _repeated(manifests: Sequence[Manifest]) -> frozenset[int]:
-    """Return the hashes of names that are asked for more than once; few names share one."""
+    """Return the hashes of names that occur more than once; few different names share a hash."""
     hashes = sorted(
         array("q", (hash(row.output.lower()) for each in manifests for row in each.rows))
     )
     return frozenset(one for one, next_one in pairwise(hashes) if one == next_one)
 
 
-def _called(row: Row) -> str:
+def _take_of(row: Row) -> str:
     return f"take {row.take} of row {row.number}"
 
 
 def _stem(frame: str) -> str:
-    """Return the name of a frame without folders and ending: never empty."""
+    """Return the file name of a frame without folders and suffix: never empty."""
     if not frame:
         return "open"
     path = unquote(urlsplit(frame).path) if "://" in frame else frame

@@ -1,4 +1,4 @@
-"""What the columns of a manifest mean: their names, and what an endpoint makes of them."""
+"""Column names of a manifest, their aliases, and the columns that an endpoint reads."""
 
 import difflib
 import shlex
@@ -27,22 +27,22 @@ MEANINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "model": ("endpoint", "endpoint_id", "model_id"),
     }
 )
-"""Other names of a column, as files made for other tools have them."""
+"""Aliases of each column, as used in files for other tools."""
 
 ALIASES: Mapping[str, str] = MappingProxyType(
     {alias: name for name, aliases in MEANINGS.items() for alias in aliases}
 )
 REQUIRED = ("prompt", "start_image", "end_image")
 CARRIED = ("sequence", "order")
-"""Optional columns that are checked, and exported like those that mean nothing here."""
+"""Optional columns that are checked, and carried through to the export like unknown ones."""
 MODEL = "model"
 OPTIONAL = ("name", "takes", "priority", "tags", MODEL, *CARRIED)
 
 ALIKE = 0.87
-"""From here on two names count as one with a slip of the pen: ``promt``, not ``start_time``."""
+"""Similarity from which a name counts as a misspelling: ``promt``, not ``start_time``."""
 
 MOST_SHOWN = 30
-"""Of the names of a header, in a message."""
+"""Column names listed in a message."""
 
 _OF_A_RESULTS_FILE = frozenset({"manifest", "row", "state", "request_id", "cost_usd"})
 
@@ -52,35 +52,35 @@ def _plain(name: object) -> str:
 
 
 def canonical(name: object, keep: Collection[str] = ()) -> str:
-    """Return the name under which a column is known here; those in ``keep`` have no other."""
+    """Return the standard name of a column; columns in ``keep`` keep their own."""
     text = _plain(name)
     return text if text in keep else ALIASES.get(text, text)
 
 
 def duplicates(header: Sequence[object]) -> list[str]:
-    """Return the columns that a header has twice."""
+    """Return the column names that appear twice in a header."""
     names = Counter(_plain(name) for name in header)
     return sorted(name for name, count in names.items() if name and count > 1)
 
 
 def some(names: Sequence[str]) -> str:
-    """Return names for a message: of many, the first."""
+    """List names for a message: the first ones, and how many more there are."""
     more = len(names) - MOST_SHOWN
     return ", ".join(names[:MOST_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """The columns of one file: as it spells them, and as they are known here."""
+    """The columns of one file: as spelled there, and by their standard names."""
 
     spelled: tuple[str, ...]
     names: tuple[str, ...]
     keep: frozenset[str]
-    """Columns that a person lets through although they look like a known one."""
+    """Columns that ``--keep`` carries through although they resemble a known one."""
 
     @classmethod
     def of(cls, header: Iterable[object], *, keep: Iterable[str] = ()) -> "Header":
-        """Return what a header means."""
+        """Return the columns of a header row."""
         kept = frozenset(map(_plain, keep))
         spelled = tuple(bare(str(name)) for name in header)
         return cls(
@@ -89,21 +89,21 @@ class Header:
 
     @property
     def mapped(self) -> dict[str, str]:
-        """The columns that stand for one of another name."""
+        """Aliases used in this file, with their standard names."""
         pairs = zip(self.spelled, self.names, strict=True)
         return {spelled: name for spelled, name in pairs if name != _plain(spelled)}
 
     @property
     def is_of_results(self) -> bool:
-        """Whether the file is an export, whose prompts stand as they were sent."""
+        """Whether the file is an export of results, which holds prompts as they were sent."""
         return set(self.names) >= _OF_A_RESULTS_FILE
 
     def canonical(self, name: str) -> str:
-        """Return the name under which a column of this file is known here."""
+        """Return the standard name of a column of this file."""
         return canonical(name, self.keep)
 
     def own(self, endpoint: Endpoint) -> tuple[str, ...]:
-        """Return the columns that are a person's own; those of an export are ours."""
+        """Return the user's own columns; an export has none."""
         if self.is_of_results:
             return ()
         return tuple(spelled for name, spelled in self.carried(endpoint) if name not in CARRIED)
@@ -111,7 +111,7 @@ class Header:
     def carried(self, endpoint: Endpoint) -> Iterator[tuple[str, str]]:
         """Yield name and spelling of the columns that are carried through to the export.
 
-        Where each row names its model, no input of any model is carried.
+        If rows name their models, no input of any model is carried through.
         """
         for spelled, name in zip(self.spelled, self.names, strict=True):
             if name in CARRIED:
@@ -120,7 +120,7 @@ class Header:
                 yield name, spelled
 
     def gaps(self, *, defaults: Collection[str] = ()) -> list[Problem]:
-        """Return why rows can't be read; ``defaults`` are columns that a person gave a value."""
+        """Return the problems that prevent reading rows; ``--set`` gives ``defaults`` a value."""
         missing = [
             Problem(
                 message=f"this column is missing; the header has {some(self.spelled)}",
@@ -132,18 +132,18 @@ class Header:
         return [*missing, *self._meant_twice()]
 
     def strays(self, endpoint: Endpoint, *, defaults: Collection[str] = ()) -> Iterator[Problem]:
-        """Yield the columns that can't be meant as they are; rows can be read all the same."""
+        """Yield the columns that are probably mistakes; rows can be read all the same."""
         for name in dict.fromkeys((*self.names, *defaults)):
             message = None
             if name in self.keep:
                 if name in self._known(endpoint):
-                    message = f"it has a meaning here; leave out --keep {shlex.quote(name)}"
+                    message = f"this column has a meaning here; remove --keep {shlex.quote(name)}"
             elif MODEL not in self.names and (reason := ignored([name], endpoint).get(name)):
                 message = f"{reason}; remove the column, or carry it through with --keep {name}"
             elif meant := self._meant(name, endpoint):
                 message = (
-                    f"there is no such column; if '{meant}' is meant, rename it, and if not, "
-                    f"carry it through with --keep {shlex.quote(name)}"
+                    f"there is no such column; rename it if you mean '{meant}', or carry it "
+                    f"through with --keep {shlex.quote(name)}"
                 )
             if message is not None:
                 yield Problem(message=message, column=name)
@@ -157,8 +157,8 @@ class Header:
                 continue
             other = next((twin for twin in twins if _plain(twin) != name), name)
             yield Problem(
-                message=f"{' and '.join(map(repr, twins))} mean the same; remove one, or carry "
-                f"it through unread with --keep {shlex.quote(_plain(other))}",
+                message=f"{' and '.join(map(repr, twins))} mean the same column; remove one, or "
+                f"carry it through unread with --keep {shlex.quote(_plain(other))}",
                 column=name,
             )
 
@@ -169,7 +169,7 @@ class Header:
         return (*REQUIRED, *OPTIONAL, *inputs)
 
     def _meant(self, name: str, endpoint: Endpoint) -> str | None:
-        """Return the known column whose name is this one but for a slip."""
+        """Return the known column of which this name is a misspelling."""
         known = self._known(endpoint)
         if self.is_of_results or name in known:
             return None
@@ -182,7 +182,7 @@ class Header:
 
 
 def _swapped(name: str, other: str) -> bool:
-    """Tell whether two neighbours changed places: ``modle``, which is not so much alike."""
+    """Return whether two adjacent letters are swapped (``modle``), which scores below ``ALIKE``."""
     wrong = [place for place, pair in enumerate(zip(name, other, strict=False)) if len({*pair}) > 1]
     if len(name) != len(other) or len(wrong) != 2:  # noqa: PLR2004 - a pair
         return False
@@ -191,22 +191,22 @@ def _swapped(name: str, other: str) -> bool:
 
 
 def ignored(names: Iterable[str], endpoint: Endpoint) -> dict[str, str]:
-    """Return the columns that are inputs of other endpoints only, each with what to tell."""
-    found = {}
+    """Return the columns that only other endpoints read, each with a message."""
+    messages = {}
     for name in names:
         if name in endpoint.parameters or name in (*REQUIRED, *OPTIONAL):
             continue
         reason = endpoint.not_offered.get(name) or _known_elsewhere(name)
         if reason:
-            found[name] = f"{endpoint.title} would ignore it: {reason}"
-    return found
+            messages[name] = f"{endpoint.title} would ignore it: {reason}"
+    return messages
 
 
 def _known_elsewhere(name: str) -> str:
     titles = [each.title for each in ENDPOINTS.values() if name in each.parameters]
     if titles:
         return f"only other models have it ({', '.join(titles)})"
-    # What one endpoint is known not to offer is an input of some.
+    # An input that one endpoint does not offer is an input of another.
     if any(name in each.not_offered for each in ENDPOINTS.values()):
-        return "it is no input of this model that is known here"
+        return "it isn't a known input of this model"
     return ""

@@ -1,6 +1,6 @@
-"""The frames that rows name: found, looked at once each, and fitted where somebody asked for it.
+"""Find the frames that rows name, inspect each once, and fit them if ``--fit`` is set.
 
-It knows texts, files and what an endpoint accepts; it refuses to know anything else of a row.
+It knows frame cells, files and the endpoint's limits, and nothing else of a row.
 """
 
 import shlex
@@ -20,32 +20,32 @@ from tweenbatch.records import Frame
 
 
 @dataclass(slots=True, kw_only=True)
-class Pictures:
-    """The frames of one file's rows."""
+class FrameLookup:
+    """The frames of one manifest's rows."""
 
     folder: Path
-    """Where frames without a folder lie."""
+    """The base of relative paths."""
     roots: Collection[Path]
-    """The real folders whose images may be uploaded."""
+    """Folders, links resolved, whose images may be uploaded."""
     preflight: Preflight
-    """Takes note of every frame."""
+    """Records every frame for later warnings."""
     fitting: Fitting | None = None
-    """Prepares copies of frames that are not as they should be."""
+    """Prepares copies of frames that don't fit the model."""
     memory: FrameCache = field(default_factory=FrameCache)
-    """Knows frames that were looked at before."""
-    _looked_at: dict[tuple[str, ImageLimits | None], Frame | str] = field(default_factory=dict)
-    """A local frame, or what is wrong with it, by the text that names it and what is allowed."""
+    """Facts about frames that were inspected before."""
+    _inspected: dict[tuple[str, ImageLimits | None], Frame | str] = field(default_factory=dict)
+    """A local frame, or its problem, by cell text and limits."""
 
     def expect(self, texts: Iterable[str]) -> None:
-        """Recall what is known of the local frames that these texts name, all at once."""
+        """Load the cached facts of the local frames that these cells name, all at once."""
         paths = []
         for text in {text for text in texts if text and "://" not in text}:
-            with suppress(OSError, RuntimeError, ValueError):  # told where the row is read
+            with suppress(OSError, RuntimeError, ValueError):  # reported when the row is read
                 paths.append(self._real(text))
         self.memory.expect(paths)
 
     def find(self, text: str, limits: ImageLimits | None) -> Frame | str:
-        """Return the frame that a text names, or what is wrong with it in one sentence."""
+        """Return the frame that a cell names, or its problem as one sentence."""
         if not text:
             return "is empty; name an image file or an https URL"
         # Addresses are not kept: there may be a million.
@@ -53,19 +53,19 @@ class Pictures:
             self.preflight.note_urls([text])
             return Frame(source=text)
         if "://" in text:
-            return f"'{text}' is no https URL; a frame is an https URL or a local file"
-        found = self._looked_at.get((text, limits))
-        if found is None:
-            found = self._looked_at[text, limits] = self._look_at(text, limits)
-        return found
+            return f"'{text}' isn't an https URL; a frame is an https URL or a local file"
+        frame = self._inspected.get((text, limits))
+        if frame is None:
+            frame = self._inspected[text, limits] = self._inspect(text, limits)
+        return frame
 
     @property
     def any_local(self) -> bool:
-        """Whether a row named a file of this machine."""
-        return bool(self._looked_at)
+        """Whether a row names a local file."""
+        return bool(self._inspected)
 
     def take_addresses(self, *columns: Sequence[str]) -> bool:
-        """Tell whether all texts are addresses, so that each is its frame; take note of them."""
+        """Return whether all cells are URLs, so that each is its frame; record them if so."""
         if self.fitting is not None:
             return False
         if not all(text.startswith("https://") for texts in columns for text in texts):
@@ -77,33 +77,33 @@ class Pictures:
     def fitted(
         self, named: Sequence[tuple[str, Frame]]
     ) -> tuple[list[Frame], list[tuple[int, str]]]:
-        """Return the frames of a row as they are to be used, and what is wrong, by their place."""
+        """Return the frames of a row, fitted if needed, and problems by frame index."""
         if self.fitting is None:
             return [frame for _, frame in named], []
         fitted = self.fitting.pair(list(named))
-        wrong = [(place, each.wrong) for place, each in enumerate(fitted) if each.wrong is not None]
+        wrong = [(index, each.wrong) for index, each in enumerate(fitted) if each.wrong is not None]
         return [each.frame for each in fitted], wrong
 
-    def _look_at(self, text: str, limits: ImageLimits | None) -> Frame | str:
+    def _inspect(self, text: str, limits: ImageLimits | None) -> Frame | str:
         if self.fitting is not None:
             limits = self.fitting.limits_of_originals
         try:
             real = self._real(text)
-            # Before a byte of it is read.
+            # Checked before any byte is read.
             if not any(real.is_relative_to(root) for root in self.roots):
                 return f"'{text}' {_outside(real)}"
             known = self.memory.known(real, max_bytes=self._most_bytes)
             facts = known.facts if known else frames.inspect(real, max_bytes=self._most_bytes)
         except FileNotFoundError:
-            wrong = [f"is not there (looked for {self._path(text)})"]
+            wrong = [f"does not exist (looked for {self._path(text)})"]
         except OSError as error:
             wrong = [f"can't be read ({error.strerror})"]
-        except RuntimeError as error:  # the home of nobody; before 3.13 also links in a circle
+        except RuntimeError as error:  # an unknown user's home; before 3.13 also a loop of links
             wrong = [f"can't be read ({error})"]
         except UnreadableFrame as error:
             wrong = [str(error)]
         except ValueError:  # a NUL
-            wrong = ["can't be the path of a file"]
+            wrong = ["isn't a valid file path"]
         else:
             wrong = frames.problems(facts, limits)
         if wrong:
@@ -133,7 +133,7 @@ class Pictures:
 
 def _outside(real: Path) -> str:
     return (
-        f"lies at {real}, outside the folders of this batch, and frames are uploaded to public"
-        " addresses; copy it beside the manifest or, if all the world may see it, add"
+        f"is at {real}, outside the folders of this batch, and frames are uploaded to public"
+        " addresses; copy it beside the manifest or, if anyone may see it, add"
         f" --frames {shlex.quote(str(real.parent))}"
     )

@@ -1,7 +1,6 @@
-"""A row of key frames becomes a manifest: each frame to the next, under names that are safe.
+"""Make a manifest of key frames (``tweenbatch pairs``): one row from each frame to the next.
 
-It finds the images, puts them in order, pairs them and writes CSV. It refuses to know what an
-endpoint takes beyond the names of its two frames; ``plan`` checks that.
+It does not know an endpoint's limits on frames; ``plan`` checks those.
 """
 
 import csv
@@ -15,7 +14,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal, TextIO
 
-from tweenbatch import paths as places
 from tweenbatch.errors import UnreadableFrame, UsageError
 from tweenbatch.files import atomic
 from tweenbatch.files import names as filenames
@@ -23,14 +21,14 @@ from tweenbatch.files.csv_injection import guarded
 from tweenbatch.frames import inspect as frames
 from tweenbatch.manifest import prompts
 from tweenbatch.models import DEFAULT, Endpoint
+from tweenbatch.paths import frame_roots
 
 DEFAULT_PROMPT = (
     "Create a smooth, continuous transition from @Image1 to @Image2. The camera holds still."
 )
 PLACEHOLDERS = ("start", "end", "n", "total")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-"""What is taken for a frame in a folder or by a pattern; a file that is named may be called
-anything."""
+"""Suffixes of frames in a folder or pattern; a file that is named directly may have any."""
 
 FEWEST = 2
 LONGEST_STEM = 50
@@ -38,7 +36,7 @@ LONGEST_STEM = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyFrame:
-    """An image of the row, as its file was named, with the digest of its bytes."""
+    """An image, by the path that the user gave, with the digest of its bytes."""
 
     path: Path
     sha256: str
@@ -59,57 +57,57 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairsRequest:
-    """What the rows are to say besides their frames."""
+    """Options of the rows besides their frames."""
 
     prompt: str = DEFAULT_PROMPT
     duration: str = "5"
     sequence: str = ""
     loop: bool = False
-    """Lead the last frame back to the first."""
+    """Add a row from the last frame back to the first."""
 
 
 def key_frames(named: Sequence[str], *, keep_order: bool) -> list[KeyFrame]:
-    """Return the images that these files, folders and patterns name, in natural order.
+    """Return the images of these files, folders and patterns, each once in natural order.
 
-    Each is there once, unless the order is that of the names. Raises ``UsageError`` with all
-    that is wrong.
+    ``keep_order`` keeps the order of the names, and repetitions. Raises ``UsageError`` with all
+    problems.
     """
     problems: list[str] = []
-    found: list[Path] = []
+    image_paths: list[Path] = []
     for name in named:
         images, problem = _images(name)
-        found += images
+        image_paths += images
         if problem:
             problems.append(problem)
     if not keep_order:
-        places_of = {_real_place(path): path for path in reversed(found)}
-        found = [places_of[place] for place in sorted(places_of, key=filenames.natural)]
-    known: dict[Path, KeyFrame] = {}
-    for path in dict.fromkeys(found):
+        by_location = {_location(path): path for path in reversed(image_paths)}
+        image_paths = [by_location[each] for each in sorted(by_location, key=filenames.natural)]
+    key_frame_of: dict[Path, KeyFrame] = {}
+    for path in dict.fromkeys(image_paths):
         problems += _name_problems(path)
         try:
-            known[path] = KeyFrame(path=path, sha256=frames.inspect(path).sha256)
+            key_frame_of[path] = KeyFrame(path=path, sha256=frames.inspect(path).sha256)
         except FileNotFoundError:
-            problems.append(f"'{path}' is not there; check the path")
+            problems.append(f"'{path}' does not exist; check the path")
         except UnreadableFrame as error:
             problems.append(f"'{path}' {error}")
         except OSError as error:
             problems.append(f"'{path}' can't be read ({error.strerror})")
     _refuse(problems)
-    return [known[path] for path in found]
+    return [key_frame_of[path] for path in image_paths]
 
 
 def make(
     images: Sequence[KeyFrame], wish: PairsRequest, *, folder: Path, endpoint: Endpoint = DEFAULT
 ) -> list[Pair]:
-    """Return a row for each frame and the next; paths are seen from the manifest's folder.
+    """Return a row for each frame and the next; paths are relative to the manifest's folder.
 
-    Raises ``UsageError`` with all that is wrong.
+    Raises ``UsageError`` with all problems.
     """
     if len(images) < FEWEST:
         raise UsageError(
             f"{len(images)} key frame{'' if len(images) == 1 else 's'} found; a transition needs "
-            "two: name more images, or a folder or pattern that holds them"
+            "two: name more images, or a folder or pattern with more"
         )
     _refuse(_duration_problems(wish.duration, endpoint))
     steps = [*pairwise(images)]
@@ -133,8 +131,8 @@ def make(
                 sequence=wish.sequence,
                 order=n,
                 prompt=prompt,
-                start_image=_seen_from(folder, start.path),
-                end_image=_seen_from(folder, end.path),
+                start_image=_relative_to(folder, start.path),
+                end_image=_relative_to(folder, end.path),
                 duration=wish.duration,
             )
         )
@@ -143,8 +141,8 @@ def make(
 
 
 def outside(images: Iterable[KeyFrame], manifest: Path) -> list[Path]:
-    """Return the folders from which a run of the manifest won't take frames unasked."""
-    roots = places.frame_roots(manifest, ())
+    """Return the folders of frames that a run of the manifest refuses without ``--frames``."""
+    roots = frame_roots(manifest, ())
     real = (image.path.resolve() for image in images)
     return sorted(
         {path.parent for path in real if not any(path.is_relative_to(root) for root in roots)}
@@ -152,7 +150,7 @@ def outside(images: Iterable[KeyFrame], manifest: Path) -> list[Path]:
 
 
 def write(rows: Iterable[Pair], file: TextIO) -> None:
-    """Write the manifest as CSV, so that a reader takes every text as it is.
+    """Write the manifest as CSV, escaped so that reading it returns the same texts.
 
     A text that begins like a formula gets a ' in front, and a prompt's braces are doubled.
     """
@@ -168,7 +166,7 @@ def write(rows: Iterable[Pair], file: TextIO) -> None:
 
 
 def write_file(rows: Iterable[Pair], path: Path, *, force: bool) -> None:
-    """Write the manifest in one step; without ``force`` none that is there is written over.
+    """Write the manifest atomically; overwrite an existing file only with ``force``.
 
     Raises ``UsageError``.
     """
@@ -177,9 +175,9 @@ def write_file(rows: Iterable[Pair], path: Path, *, force: bool) -> None:
         with atomic.writing_text(path, over=force) as file:
             write(rows, file)
     except FileExistsError as error:
-        raise UsageError(f"-o {path}: is there already; add --force to write over it") from error
+        raise UsageError(f"-o {path}: the file exists; add --force to overwrite it") from error
     except FileNotFoundError as error:
-        raise UsageError(f"-o {path}: there is no such folder; make it first") from error
+        raise UsageError(f"-o {path}: the folder does not exist; create it first") from error
     except OSError as error:
         raise UsageError(f"-o {path}: can't be written ({error.strerror})") from error
 
@@ -190,24 +188,24 @@ def _refuse(problems: Sequence[str]) -> None:
 
 
 def _name_problems(path: Path) -> list[str]:
-    """Return what of a path no cell of a manifest can hold: half characters, blanks at its end."""
-    if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in str(path)):
-        return [f"'{path}' has a sign in its name that can't be written down; rename it"]
+    """Return why a manifest's cell can't hold the path: control characters, a space at its end."""
+    if any(unicodedata.category(char) in {"Cc", "Cs"} for char in str(path)):
+        return [f"'{path}' has a character in its name that a manifest can't hold; rename it"]
     if str(path) != str(path).rstrip():
-        return [f"'{path}' ends in a blank; rename it"]
+        return [f"'{path}' ends with a space; rename it"]
     return []
 
 
 def _images(name: str) -> tuple[list[Path], str | None]:
-    """Return the images that a name stands for, and what is wrong with it."""
+    """Return the images of a file, folder or pattern, and its problem."""
     if "://" in name:
-        return [], f"'{name}' is an address; key frames are files"
+        return [], f"'{name}' is a URL; key frames must be local files"
     path = Path(name).expanduser()
     if path.is_dir():
         inside = [each for each in path.iterdir() if _looks_like_frame(each)]
-        nothing = f"'{name}' holds no PNG, JPEG or WebP image; name the folder that does"
+        nothing = f"'{name}' contains no PNG, JPEG or WebP image; name a folder that does"
         return sorted(inside, key=filenames.natural), None if inside else nothing
-    if path.exists() or not any(sign in name for sign in "*?["):
+    if path.exists() or not any(char in name for char in "*?["):
         return [path], None
     matches = [Path(each) for each in glob(str(path), recursive=True)]  # noqa: PTH207 - the pattern may be absolute
     inside = [each for each in matches if _looks_like_frame(each)]
@@ -220,8 +218,8 @@ def _looks_like_frame(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
 
 
-def _real_place(path: Path) -> Path:
-    """Return where the file lies by its own name: of two links each is a frame."""
+def _location(path: Path) -> Path:
+    """Return the path with its folder resolved, but not the file: two links are two frames."""
     return path.parent.resolve() / path.name
 
 
@@ -234,23 +232,23 @@ def _duration_problems(duration: str, endpoint: Endpoint) -> list[str]:
 
 
 def _standstills(steps: Sequence[tuple[KeyFrame, KeyFrame]], *, loop: bool) -> list[str]:
-    """Return where a clip would lead from a picture to the same."""
-    found = []
+    """Return the steps whose start and end frames are the same image."""
+    problems = []
     for n, (start, end) in enumerate(steps, 1):
         if start.sha256 != end.sha256:
             continue
-        who = "the last and the first" if loop and n == len(steps) else f"{n} and {n + 1}"
-        what = (
+        which = "the last and the first" if loop and n == len(steps) else f"{n} and {n + 1}"
+        same = (
             f"both '{start.path}'"
-            if _real_place(start.path) == _real_place(end.path)
-            else f"the same picture ('{start.path}', '{end.path}')"
+            if _location(start.path) == _location(end.path)
+            else f"the same image ('{start.path}', '{end.path}')"
         )
-        found.append(f"key frames {who} are {what}, and nothing would move; leave one out")
-    return found
+        problems.append(f"key frames {which} are {same}: nothing would move; remove one")
+    return problems
 
 
 def _labels(images: Sequence[KeyFrame]) -> dict[Path, str]:
-    """Call each image by its stem, and by more where several share that."""
+    """Name each image by its stem; add the folder, then the suffix, where names are equal."""
     paths = list(dict.fromkeys(image.path for image in images))
     labels = {path: path.stem for path in paths}
     for longer in (lambda path: f"{path.parent.name}-{path.stem}", lambda path: path.name):
@@ -272,25 +270,26 @@ def _rendered(template: str, values: Mapping[str, object]) -> str:
         for _, name, _, _ in parsed:
             if name is not None and name not in PLACEHOLDERS:
                 raise UsageError(
-                    f"--prompt has {{{name}}}; known are {known}; write {{{{ and }}}} for braces"
+                    f"--prompt has {{{name}}}; expected one of {known}; write {{{{ and }}}} for "
+                    "literal braces"
                 )
         return template.format(**values)
     except ValueError as error:
         raise UsageError(
-            f"--prompt is not understood ({error}); known are {known}; write {{{{ and }}}} for "
-            "braces"
+            f"--prompt has a brace without its pair or an invalid placeholder; expected {known}; "
+            "write {{ and }} for literal braces"
         ) from error
 
 
-def _seen_from(folder: Path, path: Path) -> str:
-    """Return the path as the manifest is to name it: short where it lies near."""
-    place, base = _real_place(path.absolute()), folder.resolve()
-    if place.is_relative_to(base):
-        text = str(place.relative_to(base))
-    elif base.parent != base and place.is_relative_to(base.parent):
-        text = str(Path("..") / place.relative_to(base.parent))
+def _relative_to(folder: Path, path: Path) -> str:
+    """Return the path for the manifest: relative if it is in the folder or its parent."""
+    location, base = _location(path.absolute()), folder.resolve()
+    if location.is_relative_to(base):
+        text = str(location.relative_to(base))
+    elif base.parent != base and location.is_relative_to(base.parent):
+        text = str(Path("..") / location.relative_to(base.parent))
     else:
-        text = str(place)
+        text = str(location)
     if text.startswith("~"):
-        return str(place)  # a reader would look for the home of somebody
+        return str(location)  # a relative ~ would be read as a home folder
     return f"./{text}" if text != text.lstrip() else text

@@ -1,7 +1,7 @@
-"""All that was noticed while rows were read, brought back to the rows that it concerns.
+"""Warnings of a manifest, collected while rows are read and reported with their rows.
 
-Images are looked into beside the reading, each once. For a row that names a local frame four
-numbers are kept, for all others nothing.
+Threads decode each image once while reading continues. Four numbers are kept for a row with a
+local frame, nothing for other rows.
 """
 
 from array import array
@@ -24,7 +24,7 @@ from tweenbatch.frames.warnings import (
     of_pair,
     same_frame,
 )
-from tweenbatch.manifest.near_duplicates import Repeats
+from tweenbatch.manifest.near_duplicates import NearDuplicates
 from tweenbatch.records.manifest import ContentColumns
 
 T = TypeVar("T", bound=Hashable)
@@ -34,8 +34,8 @@ _COLUMNS = ("start_image", "end_image")
 
 
 @dataclass(frozen=True, slots=True)
-class _Naming:
-    """A row and the frames that it names, by their numbers here."""
+class _RowFrames:
+    """A row and its frames, by their numbers in ``Preflight``."""
 
     number: int
     line: int | None
@@ -44,19 +44,19 @@ class _Naming:
 
 
 @dataclass(slots=True)
-class _Named:
-    """What was found where a frame, or a pair, is named first, and in how many rows it is."""
+class _Warnings:
+    """The warnings of a frame or pair, the first row with it and the number of such rows."""
 
-    found: Sequence[tuple[WarningKind, str]]
-    first: _Naming
+    messages: Sequence[tuple[WarningKind, str]]
+    first: _RowFrames
     column: str
     rows: int = 0
 
     def problems(self) -> Iterator[Problem]:
-        """Yield problems of the first row, which tell of the others."""
+        """Yield problems of the first row, with the number of further rows."""
         more = self.rows - 1
         also = f" (and {more:,} more row{'s' if more > 1 else ''})" if more else ""
-        for kind, message in self.found:
+        for kind, message in self.messages:
             yield Problem(
                 message=f"{message}{also}",
                 kind=kind,
@@ -68,21 +68,21 @@ class _Named:
 
 @dataclass(slots=True, kw_only=True)
 class Preflight:
-    """Takes note of frames and rows; to be left once all has been told."""
+    """Collects frames and rows; a context manager that ends its threads on exit."""
 
     fitted: bool = False
-    """Whether what is wrong with frames is mended rather than told."""
-    asks_urls_for_at_most: int | None = None
-    """Ask every https address for an image of so many bytes at most; None: ask nobody."""
+    """Whether frames are fitted: then nothing is reported that fitting corrects."""
+    max_url_bytes: int | None = None
+    """Probe every https URL for an image of at most this size; None: probe none."""
     _numbers: dict[str, int] = field(default_factory=dict)
     _frames: dict[int, tuple[str, FrameFacts, Future[Look]]] = field(default_factory=dict)
     _urls: dict[str, int] = field(default_factory=dict)
-    _at_both_ends: _Named | None = None
-    """An address that is start and end, with all rows that have one."""
-    _ending: _Named | None = None
-    """An address that ends by itself, with all cells that have one."""
+    _at_both_ends: _Warnings | None = None
+    """The first URL that is both start and end, with the number of such rows."""
+    _expiring: _Warnings | None = None
+    """The first URL that expires, with the number of such cells."""
     _rows: "array[int]" = field(default_factory=lambda: array("l"))
-    _repeats: Repeats = field(default_factory=Repeats)
+    _duplicates: NearDuplicates = field(default_factory=NearDuplicates)
     _pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
@@ -101,7 +101,7 @@ class Preflight:
         max_bytes: int = MAX_BYTES,
         known: Look | None = None,
     ) -> Future[Look]:
-        """Have a local frame looked into, beside whatever else goes on, unless it is known."""
+        """Decode a local frame in a thread, unless its ``Look`` is known."""
         looking: Future[Look] = Future()
         if known is not None:
             looking.set_result(known)
@@ -114,8 +114,8 @@ class Preflight:
         return looking
 
     def note_urls(self, texts: Iterable[str]) -> None:
-        """Take note of frames at addresses, if those are to be asked."""
-        if self.asks_urls_for_at_most is not None:
+        """Record the URLs of frames, if they are to be probed."""
+        if self.max_url_bytes is not None:
             for text in texts:
                 self._urls[text] = self._numbers.setdefault(text, len(self._numbers))
 
@@ -126,17 +126,17 @@ class Preflight:
         numbers: Sequence[int],
         lines: Sequence[int | None],
     ) -> None:
-        """Take note of the frames of rows, by the texts that name them."""
+        """Record the frames of rows, by the text of their cells."""
         if any(map(eq, starts, ends)):
             for start, end, number, line in zip(starts, ends, numbers, lines, strict=True):
                 if start == end and start.startswith("https://"):
                     if self._at_both_ends is None:
-                        row = _Naming(number, line, _NONE, _NONE)
-                        self._at_both_ends = _Named([same_frame(start, end)], row, "end_image")
+                        row = _RowFrames(number, line, _NONE, _NONE)
+                        self._at_both_ends = _Warnings([same_frame(start, end)], row, "end_image")
                     self._at_both_ends.rows += 1
         for column, texts in zip(_COLUMNS, (starts, ends), strict=True):
             if may_end(texts):
-                self._note_ending(column, texts, numbers, lines)
+                self._note_expiring(column, texts, numbers, lines)
         if not self._numbers:
             return
         for start, end, number, line in zip(starts, ends, numbers, lines, strict=True):
@@ -144,7 +144,7 @@ class Preflight:
             if first != _NONE or last != _NONE:
                 self._rows.extend((number, line or 0, first, last))
 
-    def _note_ending(
+    def _note_expiring(
         self,
         column: str,
         texts: Sequence[str],
@@ -152,20 +152,21 @@ class Preflight:
         lines: Sequence[int | None],
     ) -> None:
         for text, number, line in zip(texts, numbers, lines, strict=True):
-            found = address_ends(text)
-            if found is not None:
-                if self._ending is None:
-                    self._ending = _Named([found], _Naming(number, line, _NONE, _NONE), column)
-                self._ending.rows += 1
+            warning = address_ends(text)
+            if warning is not None:
+                if self._expiring is None:
+                    row = _RowFrames(number, line, _NONE, _NONE)
+                    self._expiring = _Warnings([warning], row, column)
+                self._expiring.rows += 1
 
     def note_rows(
-        self, asked: ContentColumns, numbers: Sequence[int], lines: Sequence[int | None]
+        self, contents: ContentColumns, numbers: Sequence[int], lines: Sequence[int | None]
     ) -> None:
-        """Take note of what good rows ask for."""
-        self._repeats.note(asked, numbers, lines)
+        """Record the contents of valid rows."""
+        self._duplicates.note(contents, numbers, lines)
 
-    def told(self) -> tuple[list[Problem], list[Problem]]:
-        """Return what must and what should be known, once all frames have been looked into."""
+    def findings(self) -> tuple[list[Problem], list[Problem]]:
+        """Wait until all frames are decoded; return problems and warnings."""
         seen: dict[int, Seen] = {}
         broken: dict[int, str] = {}
         for number, (text, facts, looking) in self._frames.items():
@@ -175,10 +176,10 @@ class Preflight:
                 broken[number] = f"'{text}' {error}"
             except OSError as error:
                 broken[number] = f"'{text}' can't be read ({error.strerror or error})"
-        if self._urls and self.asks_urls_for_at_most is not None:
+        if self._urls and self.max_url_bytes is not None:
             from tweenbatch.frames import urls as probe
 
-            wrong = probe.ask(self._urls, max_bytes=self.asks_urls_for_at_most)
+            wrong = probe.ask(self._urls, max_bytes=self.max_url_bytes)
             broken |= {self._urls[url]: f"'{url}' {text}" for url, text in wrong.items()}
         return (
             list(self._broken(broken)),
@@ -186,20 +187,20 @@ class Preflight:
                 *self._of_frames(seen),
                 *self._of_pairs(seen),
                 *(self._at_both_ends.problems() if self._at_both_ends else ()),
-                *(self._ending.problems() if self._ending else ()),
-                *self._repeats.warnings(),
+                *(self._expiring.problems() if self._expiring else ()),
+                *self._duplicates.warnings(),
             ],
         )
 
-    def _namings(self) -> Iterator[_Naming]:
+    def _row_frames(self) -> Iterator[_RowFrames]:
         numbers = iter(self._rows)
         for number, line, start, end in zip(numbers, numbers, numbers, numbers, strict=True):
-            yield _Naming(number, line or None, start, end)
+            yield _RowFrames(number, line or None, start, end)
 
     def _broken(self, broken: dict[int, str]) -> Iterator[Problem]:
         if not broken:
             return
-        for row in self._namings():
+        for row in self._row_frames():
             for frame, column in ((row.start, "start_image"), (row.end, "end_image")):
                 if frame in broken:
                     yield Problem(
@@ -212,7 +213,7 @@ class Preflight:
             return iter(())
         named = (
             (frame, row, column)
-            for row in self._namings()
+            for row in self._row_frames()
             for frame, column in zip(dict.fromkeys((row.start, row.end)), _COLUMNS, strict=False)
             if frame in seen
         )
@@ -222,7 +223,7 @@ class Preflight:
         """Yield the warnings of each pair, at the first row that names it."""
         named = (
             ((row.start, row.end), row, "end_image")
-            for row in self._namings()
+            for row in self._row_frames()
             if row.start in seen and row.end in seen
         )
         return _once(
@@ -231,15 +232,16 @@ class Preflight:
 
 
 def _once(
-    named: Iterable[tuple[T, _Naming, str]], look: Callable[[T], Iterable[tuple[WarningKind, str]]]
+    named: Iterable[tuple[T, _RowFrames, str]],
+    warnings_of: Callable[[T], Iterable[tuple[WarningKind, str]]],
 ) -> Iterator[Problem]:
-    """Yield what is found of each thing that rows name, at the first of them."""
-    told: dict[T, _Named | None] = {}
-    for thing, row, column in named:
-        if thing not in told:
-            found = tuple(look(thing))
-            told[thing] = _Named(found, row, column) if found else None
-        if (place := told[thing]) is not None:
-            place.rows += 1
-    for place in filter(None, told.values()):
-        yield from place.problems()
+    """Yield the warnings of each frame or pair once, at the first row that names it."""
+    by_item: dict[T, _Warnings | None] = {}
+    for item, row, column in named:
+        if item not in by_item:
+            messages = tuple(warnings_of(item))
+            by_item[item] = _Warnings(messages, row, column) if messages else None
+        if (warnings := by_item[item]) is not None:
+            warnings.rows += 1
+    for warnings in filter(None, by_item.values()):
+        yield from warnings.problems()

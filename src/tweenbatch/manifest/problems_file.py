@@ -1,4 +1,4 @@
-"""The file that lists all that is wrong with a manifest, beside it."""
+"""The CSV file beside a manifest that lists all its problems."""
 
 import csv
 from codecs import BOM_UTF8
@@ -17,39 +17,39 @@ _FIRST_LINE = ",".join(COLUMNS).encode()
 
 
 def file_of(manifest: Path) -> Path:
-    """Return where the problems of a manifest are listed."""
+    """Return the path of a manifest's list of problems."""
     return manifest.with_name(manifest.name + PROBLEMS)
 
 
 def write(found: ManifestError) -> None:
-    """List the problems of each manifest beside it, where there is a file and room for another.
+    """Write the problems of each manifest to a file beside it, if possible.
 
-    Nothing is written beside a file that neither is called like a manifest nor has a column of one.
+    Writes nothing beside a file that has neither the suffix nor a column of a manifest.
     """
     for each in (found, *found.others):
         if not each.path.is_file():
             if len(each.problems) > MOST_OF_A_KIND:
-                each.unlisted = "there is no file beside which to do it; plan --json has them"
+                each.unlisted = "the manifest is not a file; plan --json shows all of them"
             continue
         if not (each.has_columns or each.path.suffix.lower() in SUFFIXES):
             if len(each.problems) > MOST_OF_A_KIND:
-                each.unlisted = "the file is no manifest; plan --json has them"
+                each.unlisted = "the file isn't a manifest; plan --json shows all of them"
             continue
-        place = file_of(each.path)
+        list_path = file_of(each.path)
         try:
-            if atomic.require_regular(place) and not is_ours(place):
-                each.unlisted = f"{place.name} is somebody else's"
+            if atomic.require_regular(list_path) and not is_ours(list_path):
+                each.unlisted = f"{list_path.name} exists and is another kind of file; rename it"
                 continue
             with atomic.writing_text(
-                place, encoding="utf-8-sig", errors="backslashreplace"
+                list_path, encoding="utf-8-sig", errors="backslashreplace"
             ) as file:
                 writer = csv.writer(file)
                 writer.writerow(COLUMNS)
                 writer.writerows(_cells(each.path, problem) for problem in each.problems)
         except OSError as error:
-            each.unlisted = f"{place.name} can't be written: {error.strerror or error}"
+            each.unlisted = f"{list_path.name} can't be written: {error.strerror or error}"
         else:
-            each.listed = place
+            each.listed = list_path
 
 
 def _cells(path: Path, problem: Problem) -> list[object]:
@@ -59,17 +59,17 @@ def _cells(path: Path, problem: Problem) -> list[object]:
 
 
 def forget(manifests: Iterable[Path]) -> None:
-    """Remove the lists of manifests that have no problems any more; only ours."""
+    """Remove the lists of manifests that no longer have problems; remove no other file."""
     for each in manifests:
-        place = file_of(each)
+        list_path = file_of(each)
         with suppress(OSError):
-            if is_ours(place):
-                place.unlink()
+            if is_ours(list_path):
+                list_path.unlink()
 
 
-def is_ours(place: Path) -> bool:
-    """Tell whether the file is such a list; a link to one is not."""
-    with suppress(OSError), atomic.opened(place) as file:
+def is_ours(path: Path) -> bool:
+    """Return whether the file is a list of problems; a link to one is not."""
+    with suppress(OSError), atomic.opened(path) as file:
         first = file.readline(len(BOM_UTF8) + len(_FIRST_LINE) + 2)
         return first.removeprefix(BOM_UTF8).rstrip() == _FIRST_LINE
     return False

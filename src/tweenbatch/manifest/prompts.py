@@ -1,7 +1,7 @@
-"""What of a prompt can't be sent, or would be refused after the frames are already public.
+"""Check prompts for text that can't be sent or that fal would refuse.
 
-Every other text passes untouched: no normal form, no trimming, whatever the script. It refuses
-to know where a prompt comes from.
+fal refuses a prompt only after its frames are public, so it is checked before. A valid prompt is
+never changed: not normalised, not trimmed.
 """
 
 import re
@@ -14,52 +14,57 @@ _IMAGE = re.compile(r"@image(\d+)", re.ASCII | re.IGNORECASE)
 
 
 def problems(prompt: str, *, max_chars: int | None) -> list[str]:
-    """Return what is wrong: what was found, what is allowed, what to do.
+    """Return the problems of a prompt: what it has, what is allowed, what to do.
 
     Each completes a sentence that begins with the prompt's column. Characters are code points;
-    None stands for a limit that nobody knows.
+    ``max_chars`` is None if the limit is unknown.
     """
     if not prompt:
-        return ["is empty; say what should happen between the frames"]
-    found = []
+        return ["is empty; describe what happens between the frames"]
+    messages = []
     if max_chars is not None and len(prompt) > max_chars:
-        found.append(f"has {len(prompt)} characters; at most {max_chars} are allowed: shorten it")
+        messages.append(
+            f"has {len(prompt)} characters; at most {max_chars} are allowed: shorten it"
+        )
     if control := _CONTROL.search(prompt):
-        found.append(
+        messages.append(
             f"has the control character {_code(control)} as character {control.start() + 1};"
             " remove it"
         )
     if surrogate := _SURROGATE.search(prompt):
-        found.append(
-            f"has half a character ({_code(surrogate)}) as character {surrogate.start() + 1},"
-            " which can't be sent; write the whole one"
+        messages.append(
+            f"has an incomplete character ({_code(surrogate)}) as character"
+            f" {surrogate.start() + 1}, which can't be sent; replace it"
         )
-    return found
+    return messages
 
 
 def are_plain(prompts: Sequence[str], *, max_chars: int) -> bool:
-    """Tell at one look that nothing can be wrong with any of many prompts."""
+    """Return quickly whether all prompts are free of problems; False means that some may not be."""
     if not all(prompts) or max(map(len, prompts)) > max_chars:
         return False
-    # What can be printed is neither a control character nor half a character.
+    # Control characters and incomplete characters aren't printable.
     text = " ".join(prompts)
     return "@" not in text and text.isprintable()
 
 
 def wrong_references(prompt: str, *, frames: int) -> list[str]:
-    """Return what is wrong with ``@Image1`` and its like where a row has so many frames."""
+    """Return the problems of ``@Image1`` and similar references in a row of ``frames`` frames."""
     if "@" not in prompt:
         return []
-    found = []
+    messages = []
     for named in dict.fromkeys(match[0] for match in _IMAGE.finditer(prompt)):
         number = named.lower().removeprefix("@image").lstrip("0") or "0"
         if number == "2" and frames < 2:  # noqa: PLR2004 - the end frame's number
-            found.append(f"says {named}, but the row has no end frame; name one, or reword it")
-        elif number not in ("1", "2"):
-            found.append(
-                f"says {named}; there are @Image1, the start frame, and @Image2, the end frame"
+            messages.append(
+                f"uses {named}, but the row has no end frame; add one, or change the prompt"
             )
-    return found
+        elif number not in ("1", "2"):
+            messages.append(
+                f"uses {named}, but only @Image1 (the start frame) and @Image2 (the end frame) "
+                "exist; change the prompt"
+            )
+    return messages
 
 
 def _code(match: re.Match[str]) -> str:

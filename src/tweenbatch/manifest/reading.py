@@ -1,4 +1,4 @@
-"""From a file to its manifest: sheet, header, rows, problems."""
+"""Read a manifest: open the file, check the header and the rows, collect the problems."""
 
 import hashlib
 import logging
@@ -8,27 +8,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from tweenbatch import paths as places
 from tweenbatch.errors import ManifestError, Problem, TweenbatchError
 from tweenbatch.frames.cache import FrameCache
 from tweenbatch.frames.fit import Fit, Fitting
 from tweenbatch.frames.warnings import is_hint
-from tweenbatch.manifest import files as finding
-from tweenbatch.manifest import shape
+from tweenbatch.manifest import patterns, shape
 from tweenbatch.manifest.choices import Choices
 from tweenbatch.manifest.clip_names import Naming, refuse_clashes
 from tweenbatch.manifest.columns import MODEL, REQUIRED, Header
-from tweenbatch.manifest.formats import delimited, foreign, source
-from tweenbatch.manifest.formats import json_rows as documents
-from tweenbatch.manifest.formats import typed_tables as tables
+from tweenbatch.manifest.formats import delimited, foreign, json_rows, source, typed_tables
 from tweenbatch.manifest.formats.bounds import Problems
 from tweenbatch.manifest.formats.sheet import Sheet
 from tweenbatch.manifest.formats.source import Format, Source
-from tweenbatch.manifest.frame_lookup import Pictures
+from tweenbatch.manifest.frame_lookup import FrameLookup
 from tweenbatch.manifest.preflight import Preflight
 from tweenbatch.manifest.rows import RowReader
 from tweenbatch.manifest.spool import Spool
 from tweenbatch.models import DEFAULT, ENDPOINTS, USUAL_LIMITS, Endpoint
+from tweenbatch.paths import frame_roots
 from tweenbatch.records.manifest import LastImport, Manifest
 from tweenbatch.version import __version__
 
@@ -42,55 +39,55 @@ NOTHING = "there are no rows below the header; add one for each clip"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """How a person wants manifests to be read."""
+    """Options for reading manifests."""
 
     endpoint: Endpoint = DEFAULT
-    """That of the rows which name none themselves."""
+    """The endpoint of rows that name none."""
     frames: tuple[Path, ...] = ()
-    """Folders, besides those of the batch, whose images may be uploaded."""
+    """Further folders whose images may be uploaded."""
     allow_open_ended: bool = False
-    """Let rows without an end frame through, where the endpoint knows such."""
+    """Accept rows without an end frame, if the endpoint does."""
     keep: tuple[str, ...] = ()
-    """Columns to carry through although their names look like a known one's."""
+    """Columns to carry through although their names resemble a known one."""
     defaults: Mapping[str, str] = field(default_factory=dict)
-    """What stands where a row has an empty cell or none, by column."""
+    """Values for empty and missing cells, by column."""
     takes: int = 1
-    """For rows that don't say how many."""
+    """Takes of rows that have no number of their own."""
     naming: Naming | None = None
-    """How clips are to be named; None: by their names or rows."""
+    """The template of clip names; None: the row's name or number."""
     strict: bool = False
-    """Refuse what would only be warned of, but for hints."""
+    """Turn warnings into problems, except hints."""
     check_urls: bool = False
-    """Ask every https address of a frame whether there is an image."""
+    """Check that every https URL of a frame serves an image."""
     fit: Fit | None = None
-    """Use prepared copies of frames that are not as they should be."""
+    """Use prepared copies of frames that don't fit the model."""
     memory: FrameCache = field(default_factory=FrameCache)
-    """Knows frames that were looked at before, and takes note of those that are looked at now."""
+    """Facts about frames inspected before; also collects new ones."""
     latest: LastImport | None = None
-    """The last import of the table: a file that made it is not read again."""
+    """The last import of the job table: the same file is not read again."""
 
     @property
     def digest(self) -> str | None:
-        """Stand for all that makes rows of the bytes of a file; None: what lies outside counts."""
+        """Digest of all options that affect rows; None if rows also depend on other files."""
         if self.fit is not None or self.check_urls:
             return None
-        told = (
+        options = (
             *(__version__, list(ENDPOINTS.values()), self.endpoint),
             *(self.allow_open_ended, self.keep, dict(self.defaults), self.takes, self.naming),
         )
-        return hashlib.sha256(repr(told).encode()).hexdigest()
+        return hashlib.sha256(repr(options).encode()).hexdigest()
 
 
 def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
-    """Return the checked manifests of one run, whose clips never ask for one name.
+    """Return the checked manifests of one run; no two clips have the same name.
 
-    ``paths`` are files, patterns that name some, or ``-`` for the standard input. Raises
-    ``ManifestError`` with every problem of every file.
+    ``paths`` are files, patterns, or ``-`` for standard input. Raises ``ManifestError`` with
+    every problem of every file.
     """
     manifests, wrong = [], []
-    files = list(finding.files(paths))
+    files = patterns.expand(paths)
     if len(files) > 1:
-        # The rows of one import can't be told from those of several.
+        # An import of several files doesn't record which rows came from which.
         reading = replace(reading, latest=None)
     for path in files:
         try:
@@ -98,11 +95,12 @@ def read_all(paths: Iterable[Path], reading: Reading) -> list[Manifest]:
         except ManifestError as error:
             wrong.append(error)
         except (TweenbatchError, OSError, MemoryError):
-            raise  # of the table, the disk or the machine, not of this file
-        except Exception as error:  # a process boundary: a fault of ours holds up no other file
+            raise  # a failure of the job table, the disk or the machine, not of this file
+        except Exception as error:  # a process boundary: a bug must not block the other files
             log.exception("manifest not read path=%s", path)
             message = (
-                f"can't be read ({type(error).__name__}: a fault of tweenbatch; please report it)"
+                f"can't be read because of a bug in tweenbatch ({type(error).__name__}); "
+                "please report it"
             )
             wrong.append(ManifestError(source.named(path), [Problem(message=message)]))
     if wrong:
@@ -123,21 +121,21 @@ def read(path: Path, reading: Reading) -> Manifest:
 
 
 def from_dataframe(frame: "pd.DataFrame", path: Path, reading: Reading) -> Manifest:
-    """Return the checked rows of a pandas DataFrame, as those of a file called ``path``.
+    """Return the checked rows of a pandas DataFrame, as if read from the file ``path``.
 
-    The table knows the batch by that path, and frames without a folder lie beside it. The first
-    row counts as row 2, below the header. Raises ``ManifestError`` with every problem.
+    The job table identifies the batch by that path, and relative frame paths start at its folder.
+    The first row is row 2, below the header. Raises ``ManifestError`` with every problem.
     """
-    return _checked(tables.of_dataframe(frame, path), reading)
+    return _checked(typed_tables.of_dataframe(frame, path), reading)
 
 
 _LOADERS: Mapping[Format, Callable[[Source], Sheet]] = MappingProxyType(
     {
         Format.DELIMITED: delimited.load,
-        Format.JSON_LINES: documents.load,
-        Format.JSON: documents.load,
-        Format.PARQUET: tables.load,
-        Format.XLSX: tables.load,
+        Format.JSON_LINES: json_rows.load,
+        Format.JSON: json_rows.load,
+        Format.PARQUET: typed_tables.load,
+        Format.XLSX: typed_tables.load,
     }
 )
 
@@ -162,14 +160,14 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
     fitting = reading.fit.to(limits) if reading.fit else None
     with Preflight(
         fitted=fitting is not None,
-        asks_urls_for_at_most=limits.max_bytes if reading.check_urls else None,
+        max_url_bytes=limits.max_bytes if reading.check_urls else None,
     ) as preflight:
         reader = _reader(sheet.path, header, reading, preflight, fitting)
         rows = Spool()
         for block in shape.blocks(sheet):
             rows.extend(reader.rows(block))
-        problems, noticed = preflight.told()
-    warnings = [*sheet.warnings, *noticed]
+        problems, preflight_warnings = preflight.findings()
+    warnings = [*sheet.warnings, *preflight_warnings]
     problems += [*strays, *sheet.problems, *reader.problems]
     if reading.strict:
         problems += [warning for warning in warnings if not is_hint(warning)]
@@ -182,8 +180,8 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
         path=path,
         sha256=sheet.sha256,
         rows=rows,
-        # Local frames are looked at, and warnings told, anew each time.
-        reading=None if warnings or reader.pictures.any_local else digest,
+        # Local frames are checked, and warnings shown, every time.
+        reading=None if warnings or reader.frames.any_local else digest,
         warnings=tuple(warnings),
         fitted=tuple(fitting.done) if fitting else (),
         mapped=header.mapped,
@@ -192,7 +190,7 @@ def _checked(sheet: Sheet, reading: Reading) -> Manifest:
 
 
 def _understood(sheet: Sheet, reading: Reading) -> Header:
-    """Return what the header means; raise ``ManifestError`` where it can't be worked with."""
+    """Return the columns of the header; raise ``ManifestError`` if it is unusable."""
     if twice := shape.named_twice(sheet.header):
         raise ManifestError(sheet.path, twice)
     if not sheet.header:
@@ -203,8 +201,9 @@ def _understood(sheet: Sheet, reading: Reading) -> Header:
     if reading.endpoint.price is None and MODEL not in header.names:
         problems.append(Problem(message=reading.endpoint.price_wanted))
     if len(defaults) < len(reading.defaults):
-        message = f"{' and '.join(reading.defaults)} have a default, and two of them mean the same"
-        problems.append(Problem(message=f"{message}; leave one"))
+        names = " and ".join(reading.defaults)
+        message = f"the defaults of {names} (--set) name one column twice; remove one"
+        problems.append(Problem(message=message))
     if reading.naming is not None:
         problems += reading.naming.problems(header, defaults)
     if problems:
@@ -224,9 +223,9 @@ def _reader(
     return RowReader(
         header=header,
         choices=Choices(reading.endpoint, {*header.names, *defaults} - header.keep),
-        pictures=Pictures(
+        frames=FrameLookup(
             folder=path.parent,
-            roots=places.frame_roots(path, reading.frames),
+            roots=frame_roots(path, reading.frames),
             preflight=preflight,
             fitting=fitting,
             memory=reading.memory,

@@ -1,7 +1,7 @@
-"""Rows of text become checked rows, or problems with their row and column.
+"""Check rows of text: return valid rows, and problems with their row and column.
 
-Many rows are looked at together, one column after the other: what is right with all of them is
-seen at a glance, and only what may be wrong is looked into cell by cell.
+Rows are checked in blocks, column by column. Only a column that may have a problem is checked
+cell by cell.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -16,7 +16,7 @@ from tweenbatch.manifest.clip_names import Naming
 from tweenbatch.manifest.columns import REQUIRED, Header
 from tweenbatch.manifest.formats.bounds import Problems
 from tweenbatch.manifest.formats.sheet import Block
-from tweenbatch.manifest.frame_lookup import Pictures
+from tweenbatch.manifest.frame_lookup import FrameLookup
 from tweenbatch.manifest.preflight import Preflight
 from tweenbatch.models import Endpoint
 from tweenbatch.models.parameter import without_zeros
@@ -28,7 +28,7 @@ PRIORITY_LIMIT = 1_000_000
 ORDER_LIMIT = 1_000_000_000
 
 SHORT_PROMPT = 1_000
-"""Characters that need no second look where nobody knows what a model takes."""
+"""Length up to which a prompt needs no check of its own if the model's limit is unknown."""
 
 LEFTOVERS = frozenset(
     {
@@ -37,69 +37,69 @@ LEFTOVERS = frozenset(
         *("#SPILL!", "#CALC!", "#FIELD!", "#BLOCKED!", "#CONNECT!", "#GETTING_DATA"),
     }
 )
-"""What spreadsheets and programs write where there was nothing, or no result."""
+"""Texts that spreadsheets and programs write for an empty cell or a failed formula."""
 
-_LEFT = "what a spreadsheet or a program leaves where there was nothing"
-_OPEN_ENDED = "is empty; name the end frame, or let clips end freely with --allow-open-ended"
+_LEFTOVER = "which programs write for an empty cell or a failed formula"
+_OPEN_ENDED = "is empty; name the end frame, or allow clips without one with --allow-open-ended"
 
 
 Cells = Mapping[str, Sequence[str]]
-"""The cells of a block's rows, bare, by the name of their column."""
+"""The stripped cells of a block's rows, by column name."""
 
-Found = tuple[str, str | None] | tuple[None, None]
-"""Source and digest of a frame; nothing where a row has none."""
+FrameSource = tuple[str, str | None] | tuple[None, None]
+"""Source and digest of a frame; (None, None) if a row has none."""
 
-_NO_FRAME: Found = (None, None)
+_NO_FRAME: FrameSource = (None, None)
 _FRAMES = ("start_source", "start_sha256", "end_source", "end_sha256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wrongs:
-    """What is wrong with the rows of a block, and which they are, by their place in it."""
+class _BlockProblems:
+    """The problems of a block's rows, and the indexes of those rows in the block."""
 
     block: Block
     problems: list[Problem] = field(default_factory=list)
-    places: set[int] = field(default_factory=set)
+    indexes: set[int] = field(default_factory=set)
 
-    def tell(self, place: int, column: str | None, message: str) -> None:
-        """Take note of what is wrong with a cell, or with a whole row."""
-        number, line = self.block.numbers[place], self.block.lines[place]
+    def add(self, index: int, column: str | None, message: str) -> None:
+        """Record a problem of a cell, or of a whole row."""
+        number, line = self.block.numbers[index], self.block.lines[index]
         self.problems.append(Problem(message=message, row=number, line=line, column=column))
-        self.places.add(place)
+        self.indexes.add(index)
 
 
 @dataclass(slots=True, kw_only=True)
 class RowReader:
-    """Checks rows and gathers what is wrong with them."""
+    """Checks rows and collects their problems."""
 
     header: Header
     choices: Choices
-    pictures: Pictures
+    frames: FrameLookup
     preflight: Preflight
-    """Takes note of every row."""
+    """Records every row for later warnings."""
     carried: Sequence[tuple[str, str]]
-    """Name and spelling of the columns that mean nothing here."""
+    """Name and spelling of the columns that are carried through to the export."""
     allow_open_ended: bool
     problems: Problems
     defaults: Mapping[str, str] = field(default_factory=dict)
-    """What stands where a row has an empty cell or none, by the name of the column."""
+    """Values for empty and missing cells, by column name."""
     takes: int = 1
-    """For rows that don't say how many."""
+    """Takes of rows that have no number of their own."""
     naming: Naming | None = None
-    """How a person wants the clips to be named."""
+    """The template of clip names."""
 
     def rows(self, block: Block) -> Columns:
-        """Return the rows, each once for each take, without those that have problems."""
+        """Return the valid rows, each once for each take."""
         count = len(block.numbers)
         written = dict(zip(self.header.names, block.columns, strict=True))
         cells: dict[str, Sequence[str]] = {name: _bare(column) for name, column in written.items()}
         for name, default in self.defaults.items():
             cells[name] = [text or default for text in cells.get(name, [""] * count)]
-        wrongs = _Wrongs(block=block)
+        wrongs = _BlockProblems(block=block)
         leftovers = self._leftovers(cells, wrongs)
         choices = self._choices(cells, count, wrongs)
         cells["prompt"] = self._prompts(cells, choices, wrongs)
-        frames = self._frames(cells, choices, wrongs, besides=leftovers)
+        frames = self._frames(cells, choices, wrongs, skip=leftovers)
         self.preflight.note_frames(
             cells["start_image"], cells["end_image"], block.numbers, block.lines
         )
@@ -122,8 +122,8 @@ class RowReader:
             "extra_json": self._extras(written, count),
             "take": takes,
         }
-        if wrongs.places or max(takes) > 1:
-            facts = _each_take(facts, takes, besides=wrongs.places)
+        if wrongs.indexes or max(takes) > 1:
+            facts = _each_take(facts, takes, skip=wrongs.indexes)
         columns = self._finished(facts)
         if self.naming is not None:
             columns["output"] = self._names(columns, self.naming, cells, wrongs)
@@ -131,47 +131,49 @@ class RowReader:
         return columns
 
     def _finished(self, facts: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-        """Return all columns of good rows; the preflight takes note of what they ask for."""
+        """Return all columns of valid rows; record their contents for the preflight."""
         choices: Sequence[Choice] = facts["choice"]
         ends = zip(facts["end_source"], facts["end_sha256"], strict=True)
-        asked = ContentColumns(
+        contents = ContentColumns(
             commons=[choice.common for choice in choices],
             prompts=facts["prompt"],
             starts=list(map(identity, facts["start_source"], facts["start_sha256"])),
             ends=[None if source is None else identity(source, digest) for source, digest in ends],
         )
-        self.preflight.note_rows(asked, facts["number"], facts["line"])
-        known = {
+        self.preflight.note_rows(contents, facts["number"], facts["line"])
+        finished = {
             **facts,
-            "key": list(map(content_key, *asked, facts["take"])),
+            "key": list(map(content_key, *contents, facts["take"])),
             "kind": [choice.kind for choice in choices],
             "output": [""] * len(choices),
         }
-        return {name: known[name] for name in Row._fields}
+        return {name: finished[name] for name in Row._fields}
 
-    def _leftovers(self, cells: Cells, wrongs: _Wrongs) -> Collection[tuple[int, str]]:
-        """Tell of cells with what stands where nothing was; in an export it was once meant."""
-        found = [
-            (place, column)
+    def _leftovers(self, cells: Cells, wrongs: _BlockProblems) -> Collection[tuple[int, str]]:
+        """Report cells that hold a leftover of an empty one; an export's cells are intended."""
+        leftovers = [
+            (index, column)
             for column in REQUIRED
             if not LEFTOVERS.isdisjoint(cells[column]) and not self.header.is_of_results
-            for place, text in enumerate(cells[column])
+            for index, text in enumerate(cells[column])
             if text in LEFTOVERS
         ]
-        for place, column in found:
-            text = cells[column][place]
-            wrongs.tell(place, column, f"is '{text}', {_LEFT}; fill it in, or remove the row")
-        return found
+        for index, column in leftovers:
+            text = cells[column][index]
+            wrongs.add(index, column, f"is '{text}', {_LEFTOVER}; fill it in, or remove the row")
+        return leftovers
 
-    def _choices(self, cells: Cells, count: int, wrongs: _Wrongs) -> list[Choice]:
+    def _choices(self, cells: Cells, count: int, wrongs: _BlockProblems) -> list[Choice]:
         choices = self.choices.of(cells, count)
-        for place, choice in enumerate(choices):
+        for index, choice in enumerate(choices):
             for column, message in choice.wrong:
-                wrongs.tell(place, column, message)
+                wrongs.add(index, column, message)
         return choices
 
-    def _prompts(self, cells: Cells, choices: Sequence[Choice], wrongs: _Wrongs) -> Sequence[str]:
-        """Return the prompts, filled in; what of them can't be sent is a problem."""
+    def _prompts(
+        self, cells: Cells, choices: Sequence[Choice], wrongs: _BlockProblems
+    ) -> Sequence[str]:
+        """Return the prompts, filled in; report those that can't be sent."""
         written, ends = cells["prompt"], cells["end_image"]
         limits = {choice.endpoint.max_prompt_chars or SHORT_PROMPT for choice in choices}
         if prompts.are_plain(written, max_chars=min(limits)) and not any(
@@ -179,77 +181,77 @@ class RowReader:
         ):
             return written
         filled = list(written)
-        for place, (prompt, choice) in enumerate(zip(written, choices, strict=True)):
-            # An export has it as it was sent: filled in already.
+        for index, (prompt, choice) in enumerate(zip(written, choices, strict=True)):
+            # An export holds prompts as they were sent: filled in already.
             if templates.has_braces(prompt) and not self.header.is_of_results:
-                row = {name: column[place] for name, column in cells.items() if name != "prompt"}
-                filled[place], problems = templates.fill(prompt, row, named=self.header.canonical)
+                row = {name: column[index] for name, column in cells.items() if name != "prompt"}
+                filled[index], problems = templates.fill(prompt, row, named=self.header.canonical)
             else:
                 problems = []
             if not problems:
                 endpoint = choice.endpoint
-                problems = prompts.problems(filled[place], max_chars=endpoint.max_prompt_chars)
+                problems = prompts.problems(filled[index], max_chars=endpoint.max_prompt_chars)
                 if endpoint.names_images:
-                    # A row whose end frame is missing has been told so.
-                    one = not ends[place] and self.allow_open_ended
-                    problems += prompts.wrong_references(filled[place], frames=1 if one else 2)
+                    # A row without its required end frame is reported elsewhere.
+                    one = not ends[index] and self.allow_open_ended
+                    problems += prompts.wrong_references(filled[index], frames=1 if one else 2)
             for message in problems:
-                wrongs.tell(place, "prompt", message)
+                wrongs.add(index, "prompt", message)
         return filled
 
     def _frames(
         self,
         cells: Cells,
         choices: Sequence[Choice],
-        wrongs: _Wrongs,
+        wrongs: _BlockProblems,
         *,
-        besides: Collection[tuple[int, str]],
+        skip: Collection[tuple[int, str]],
     ) -> list[Sequence[str | None]]:
-        """Return the columns of ``_FRAMES``; frames that are no good are told, and are none.
+        """Return the columns of ``_FRAMES``; report invalid frames and leave them out.
 
-        The cells in ``besides`` are no good, which was told already.
+        The cells in ``skip`` are invalid and already reported.
         """
         starts, ends = cells["start_image"], cells["end_image"]
-        if self.pictures.take_addresses(starts, ends):
+        if self.frames.take_addresses(starts, ends):
             none = [None] * len(starts)
             return [starts, none, ends, none]
-        self.pictures.expect([*starts, *ends])
+        self.frames.expect([*starts, *ends])
         pairs = [
-            self._pair(place, (starts[place], ends[place]), choice.endpoint, wrongs, besides)
-            for place, choice in enumerate(choices)
+            self._pair(index, (starts[index], ends[index]), choice.endpoint, wrongs, skip)
+            for index, choice in enumerate(choices)
         ]
         return list(zip(*((*start, *end) for start, end in pairs), strict=True))
 
     def _pair(
         self,
-        place: int,
+        index: int,
         texts: tuple[str, str],
         endpoint: Endpoint,
-        wrongs: _Wrongs,
-        besides: Collection[tuple[int, str]],
-    ) -> tuple[Found, Found]:
+        wrongs: _BlockProblems,
+        skip: Collection[tuple[int, str]],
+    ) -> tuple[FrameSource, FrameSource]:
         columns = ["start_image"]
         if texts[1]:
             columns.append("end_image")
         elif endpoint.end_required:
             message = f"is empty; {endpoint.title} needs an end frame"
-            wrongs.tell(place, "end_image", message)
+            wrongs.add(index, "end_image", message)
         elif not self.allow_open_ended:
-            wrongs.tell(place, "end_image", _OPEN_ENDED)
+            wrongs.add(index, "end_image", _OPEN_ENDED)
         named = []
         for column, text in zip(columns, texts, strict=False):
-            if (place, column) in besides:
+            if (index, column) in skip:
                 continue
-            found = self.pictures.find(text, endpoint.image_limits)
-            if isinstance(found, str):
-                wrongs.tell(place, column, found)
+            frame = self.frames.find(text, endpoint.image_limits)
+            if isinstance(frame, str):
+                wrongs.add(index, column, frame)
             else:
-                named.append((text, found))
+                named.append((text, frame))
         if len(named) < len(columns):
             return _NO_FRAME, _NO_FRAME
-        pair, wrong = self.pictures.fitted(named)
-        for index, message in wrong:
-            wrongs.tell(place, columns[index], message)
+        pair, wrong = self.frames.fitted(named)
+        for which, message in wrong:
+            wrongs.add(index, columns[which], message)
         start, end, *_ = *((frame.source, frame.sha256) for frame in pair), _NO_FRAME
         return start, end
 
@@ -264,22 +266,24 @@ class RowReader:
             columns.append([begins + quoted(text) for text in texts])
         return [f"{{{','.join(members)}}}" for members in zip(*columns, strict=True)]
 
-    def _names(self, columns: Columns, naming: Naming, cells: Cells, wrongs: _Wrongs) -> list[str]:
-        """Return the names that clips are to have; a row that can't get one is told."""
-        places = {number: place for place, number in enumerate(wrongs.block.numbers)}
+    def _names(
+        self, columns: Columns, naming: Naming, cells: Cells, wrongs: _BlockProblems
+    ) -> list[str]:
+        """Return the names of the clips; report a row whose name is invalid."""
+        indexes = {number: index for index, number in enumerate(wrongs.block.numbers)}
         names = []
         for row in rows_of(columns):
-            place = places[row.number]
-            own = {name: column[place] for name, column in cells.items()}
+            index = indexes[row.number]
+            own = {name: column[index] for name, column in cells.items()}
             name, problems = naming.name(row, own, self.header)
             for message in problems:
-                wrongs.tell(place, None, f"--name {message}")
+                wrongs.add(index, None, f"--name {message}")
             names.append(name)
         return names
 
 
 def _bare(column: Sequence[str]) -> list[str]:
-    """Return cells without the spaces round them, and without what guards formulas."""
+    """Return cells without surrounding spaces and without the ' that guards formulas."""
     stripped = list(map(str.strip, column))
     if "'" not in "".join(stripped):
         return stripped
@@ -287,16 +291,16 @@ def _bare(column: Sequence[str]) -> list[str]:
 
 
 def _each_take(
-    facts: Mapping[str, Sequence[Any]], takes: Sequence[int], *, besides: Collection[int]
+    facts: Mapping[str, Sequence[Any]], takes: Sequence[int], *, skip: Collection[int]
 ) -> dict[str, Sequence[Any]]:
-    """Return rows once for each take, without those at the places ``besides``."""
+    """Return rows once for each take, without those at the indexes in ``skip``."""
     chosen = [
-        (place, take)
-        for place, most in enumerate(takes)
-        if place not in besides
+        (index, take)
+        for index, most in enumerate(takes)
+        if index not in skip
         for take in range(1, most + 1)
     ]
-    repeated = {name: [column[place] for place, _ in chosen] for name, column in facts.items()}
+    repeated = {name: [column[index] for index, _ in chosen] for name, column in facts.items()}
     return {**repeated, "take": [take for _, take in chosen]}
 
 
@@ -305,23 +309,23 @@ def _tags(texts: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _numbers(
-    texts: Sequence[str], default: int, limits: tuple[int, int], column: str, wrongs: _Wrongs
+    texts: Sequence[str], default: int, limits: tuple[int, int], column: str, wrongs: _BlockProblems
 ) -> list[int]:
-    """Return whole numbers; an empty cell says the default, and so does one that is no good."""
+    """Return whole numbers; report invalid cells. Empty and invalid cells get the default."""
     if not any(texts):
         return [default] * len(texts)
     numbers = [_number(text, limits) if text else default for text in texts]
-    for place, number in enumerate(numbers):
+    for index, number in enumerate(numbers):
         if isinstance(number, str):
-            wrongs.tell(place, column, number)
+            wrongs.add(index, column, number)
     return [default if isinstance(number, str) else number for number in numbers]
 
 
 def _number(text: str, limits: tuple[int, int]) -> int | str:
-    """Return the number, or what is wrong with it."""
+    """Return the number, or its problem."""
     low, high = limits
     whole = without_zeros(text)
     if not whole.lstrip("+-").isascii() or not whole.lstrip("+-").isdigit():
-        return f"is '{text}'; a whole number is needed"
+        return f"is '{text}'; expected a whole number"
     number = int(whole)
-    return number if low <= number <= high else f"is {number}; it may be {low} to {high}"
+    return number if low <= number <= high else f"is {number}; expected {low} to {high}"

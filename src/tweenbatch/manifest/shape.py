@@ -1,6 +1,6 @@
-"""Rows get the shape of their header: as many cells, and none under a column without a name.
+"""Give rows the shape of the header: the same number of cells, none in an unnamed column.
 
-It knows cells and columns by their places; what a column means is not its affair.
+It knows the positions of cells and columns. It does not know the meaning of a column.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,14 +12,14 @@ from tweenbatch.manifest.formats.bounds import OutOfBounds
 from tweenbatch.manifest.formats.sheet import Block, Line, Sheet
 
 BLOCK = 1_000
-"""Rows that are checked together, and whose frames are recalled at once."""
+"""Rows that are checked together, with one query for their cached frames."""
 
 SHOWN = 40
-"""Of a stray cell so many characters are shown."""
+"""Characters of a cell shown in a message."""
 
 
 def trimmed(header: Sequence[str]) -> tuple[str, ...]:
-    """Return the header without the empty columns that spreadsheets put behind the last."""
+    """Return the header without the empty columns that spreadsheets add at its end."""
     width = len(header)
     while width and not header[width - 1].strip():
         width -= 1
@@ -27,12 +27,12 @@ def trimmed(header: Sequence[str]) -> tuple[str, ...]:
 
 
 def named(header: Sequence[str]) -> list[str]:
-    """Return the names of a header without the empty ones, which name nothing."""
+    """Return the names of a header without the empty ones."""
     return [name for name in header if name.strip()]
 
 
 def named_twice(header: Sequence[str]) -> list[Problem]:
-    """Return the columns that a header has twice, as problems."""
+    """Return a problem for each column name that appears twice."""
     return [
         Problem(message="appears twice in the header", column=name, kind="named twice")
         for name in columns.duplicates(header)
@@ -40,11 +40,11 @@ def named_twice(header: Sequence[str]) -> list[Problem]:
 
 
 def blocks(sheet: Sheet) -> Iterator[Block]:
-    """Yield the rows that have anything in them, without the cells of nameless columns.
+    """Yield the rows that aren't empty, without the cells of unnamed columns.
 
-    What has another shape becomes a problem of the sheet.
+    A row of another shape becomes a problem of the sheet.
     """
-    places = [place for place, name in enumerate(sheet.header) if name.strip()]
+    named_columns = [index for index, name in enumerate(sheet.header) if name.strip()]
     name_chars = sum(map(len, sheet.header))
     while lines := list(islice(sheet.lines, BLOCK)):
         if not _is_even(lines, len(sheet.header)):
@@ -52,10 +52,10 @@ def blocks(sheet: Sheet) -> Iterator[Block]:
         if lines:
             numbers, line_numbers, cells = zip(*lines, strict=True)
             columns = list(zip(*cells, strict=True))
-            if len(places) < len(columns):
+            if len(named_columns) < len(columns):
                 for problem in _in_nameless(lines, sheet.header):
                     sheet.problems.append(problem)
-                columns = [columns[place] for place in places]
+                columns = [columns[index] for index in named_columns]
             if sheet.allowance is not None:
                 try:
                     sheet.allowance.take_texts(columns, name_chars)
@@ -65,9 +65,9 @@ def blocks(sheet: Sheet) -> Iterator[Block]:
 
 
 def _is_even(lines: Sequence[Line], width: int) -> bool:
-    """Tell quickly that nothing need be said of the rows: all have their cells, and none is empty.
+    """Return quickly whether all rows have the header's width and none is empty.
 
-    Of the latter one column that is filled from top to bottom is the proof.
+    One column that is filled in every row proves that no row is empty.
     """
     cells = [line.cells for line in lines]
     if set(map(len, cells)) != {width}:
@@ -87,30 +87,33 @@ def _shaped(lines: Iterable[Line], sheet: Sheet) -> Iterator[Line]:
 
 
 def _in_nameless(lines: Iterable[Line], header: Sequence[str]) -> Iterator[Problem]:
-    nameless = [place for place, name in enumerate(header) if not name.strip()]
+    nameless = [index for index, name in enumerate(header) if not name.strip()]
     for row in lines:
-        for place in nameless:
-            if row.cells[place].strip():
-                yield _unnamed(row, place)
+        for index in nameless:
+            if row.cells[index].strip():
+                yield _unnamed(row, index)
 
 
 def _ragged(row: Line, width: int) -> Problem:
-    many = len(row.cells) > width
-    hint = "put quotes round texts with separators" if many else "fill it up, if with empty cells"
+    count = len(row.cells)
+    many = count > width
+    hint = "add the missing cells (they may be empty)"
     if many and row.line is None:
-        hint = "name their columns, or empty them"
+        hint = "name the extra columns in the header, or clear the extra cells"
+    elif many:
+        hint = "put quotes around texts that contain separators"
     return Problem(
-        message=f"has {len(row.cells)} cells where the header has {width}; {hint}",
+        message=f"has {count} cell{'' if count == 1 else 's'} where the header has {width}; {hint}",
         kind="too many cells" if many else "missing cells",
         row=row.number,
         line=row.line,
     )
 
 
-def _unnamed(row: Line, place: int) -> Problem:
+def _unnamed(row: Line, index: int) -> Problem:
     return Problem(
-        message=f"there is '{row.cells[place].strip()[:SHOWN]}' in column {place + 1}, which has "
-        "no name in the header; give it one, or empty it",
+        message=f"has '{row.cells[index].strip()[:SHOWN]}' in column {index + 1}, which has "
+        "no name in the header; name the column, or clear the cell",
         kind="unnamed column",
         row=row.number,
         line=row.line,

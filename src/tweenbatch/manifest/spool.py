@@ -1,6 +1,6 @@
-"""Checked rows, kept where they cost no memory: a million of them lie in a temporary file.
+"""Keep checked rows in a temporary file, so that a million of them need little memory.
 
-It knows how rows are stored and handed out again, and nothing of what they mean.
+It does not know what the rows mean.
 """
 
 import marshal
@@ -13,26 +13,26 @@ from typing import IO, Any
 from tweenbatch.records.manifest import Columns, Row, rows_of
 
 IN_MEMORY = 5_000
-"""From so many rows on, those that wait in memory are written; fewer only where they are long."""
+"""Rows kept in memory before they are written to the file."""
 
 CHARS_IN_MEMORY = 20_000_000
-"""From so many characters on as well; of those that mean nothing here a row may have many."""
+"""Characters of carried columns kept in memory before rows are written to the file."""
 
 PART = 1_000
-"""So many rows at most come back together."""
+"""Most rows returned at a time."""
 
 
 class Spool:
-    """Rows in the order in which they were added; they can be read again and again.
+    """Rows in the order of adding; they can be read repeatedly.
 
-    The file has no name, and ends with the spool or with the process.
+    The file has no name, and disappears with the spool or the process.
     """
 
     def __init__(self) -> None:
         self._latest: list[Columns] = []
         self._file: IO[bytes] | None = None
         self._written: list[tuple[int, int]] = []
-        """Where in the file each part begins, and how many bytes it has."""
+        """Offset and length of each part of the file."""
         self._count = 0
         self._waiting = self._waiting_chars = 0
 
@@ -64,7 +64,7 @@ class Spool:
             yield from rows_of(columns)
 
     def columns(self) -> Iterator[Columns]:
-        """Read some rows at a time."""
+        """Yield rows in parts of at most ``PART``."""
         for offset, length in self._written:
             assert self._file is not None
             self._file.seek(offset)
@@ -73,9 +73,9 @@ class Spool:
 
 
 def _packed(columns: Columns) -> bytes:
-    """Return rows as bytes for this very process.
+    """Return rows as bytes that this process can read.
 
-    All but the kinds by ``marshal``: a pickle takes three times as long.
+    ``marshal`` packs all columns except the kinds: a pickle takes three times as long.
     """
     return marshal.dumps({**columns, "kind": pickle.dumps(columns["kind"], protocol=5)})
 

@@ -1,7 +1,7 @@
-"""Texts with places to fill in: ``{column}`` stands for what the row has there.
+"""Fill in templates: ``{column}`` is replaced by the row's value, ``{{`` and ``}}`` by braces.
 
-``{{`` and ``}}`` are braces. It knows names and values; it refuses to know what the text is for.
-What is filled in is never filled again.
+It knows names and values. It does not know the purpose of the text. Values are inserted as they
+are: braces in them are not filled in again.
 """
 
 import re
@@ -12,23 +12,23 @@ from tweenbatch.manifest.formats.bounds import MAX_CELL_CHARS
 
 _BRACES = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 MOST_WRONG = 20
-"""So much at most is said of one text."""
+"""Most problems reported of one text."""
 
 _PADDED = re.compile(r"(?P<name>.*):0(?P<width>[0-9]{1,2})", re.DOTALL)
 
 
 def has_braces(text: str) -> bool:
-    """Tell whether there may be anything to fill in."""
+    """Return whether there may be placeholders."""
     return "{" in text or "}" in text
 
 
 def fill(
     template: str, values: Mapping[str, str], *, named: Callable[[str], str]
 ) -> tuple[str, list[str]]:
-    """Return the text with the values in their places, and what is wrong with it.
+    """Return the filled-in text and its problems.
 
-    ``named`` gives the key of a value by the name in the braces. ``{row:04}`` puts zeros in front
-    of a whole number.
+    ``named`` returns the key in ``values`` of a name in braces. ``{row:04}`` pads a whole number
+    with zeros.
     """
     wrong: list[str] = []
 
@@ -36,7 +36,7 @@ def fill(
         if match[0] in {"{{", "}}"}:
             return match[0][0]
         if match[1] is None:
-            wrong.append(f"has a single {match[0]}; write {match[0] * 2} for a brace")
+            wrong.append(f"has a single {match[0]}; write {match[0] * 2} for a literal brace")
             return ""
         name, width = match[1].strip(), 0
         if named(name) not in values and (padded := _PADDED.fullmatch(name)):
@@ -44,16 +44,16 @@ def fill(
         value = values.get(named(name))
         if value is None:
             wrong.append(
-                f"has {match[0]}, which names no column; there are {some(list(values))}; "
-                "write {{ and }} for braces"
+                f"has {match[0]}, but there is no such column; the columns are "
+                f"{some(list(values))}; write {{{{ and }}}} for literal braces"
             )
         elif not value:
             wrong.append(
-                f"has {match[0]}, which is empty in this row; give it a value there or, for all "
-                f"rows without one, with --set {name}=VALUE"
+                f"has {match[0]}, which is empty in this row; fill in the cell, or fill in all "
+                f"empty ones with --set {name}=VALUE"
             )
         elif width and not (value.isascii() and value.isdigit()):
-            wrong.append(f"has {match[0]}, and '{value}' is no whole number; leave the :0… out")
+            wrong.append(f"has {match[0]}, but '{value}' isn't a whole number; remove the :0…")
         else:
             return value.zfill(width)
         return ""
@@ -62,7 +62,7 @@ def fill(
 
 
 def _filled(template: str, piece: Callable[[re.Match[str]], str], wrong: list[str]) -> str:
-    """Put pieces into their places until the text is too long, or too much of it is wrong."""
+    """Replace placeholders until the text is too long or has too many problems."""
     room = MAX_CELL_CHARS
 
     def counted(match: re.Match[str]) -> str:
@@ -73,5 +73,5 @@ def _filled(template: str, piece: Callable[[re.Match[str]], str], wrong: list[st
 
     filled = _BRACES.sub(counted, template)
     if room < 0:
-        wrong.append(f"has more than {MAX_CELL_CHARS:,} characters once filled in; shorten it")
+        wrong.append(f"has more than {MAX_CELL_CHARS:,} characters after filling in; shorten it")
     return filled

@@ -1,1 +1,1 @@
-"""Readers of manifest files: bytes of any format become a sheet of cells. They judge no values."""
+"""Read manifest files of every format into sheets of text cells. It does not check values."""

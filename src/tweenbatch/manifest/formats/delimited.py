@@ -1,7 +1,7 @@
-"""A text file with separated columns becomes a sheet: commas, semicolons or tabs.
+"""Read a CSV or TSV file into a sheet: columns separated by commas, semicolons or tabs.
 
-Read by Python's ``csv``, which unlike faster parsers knows on which line every row begins,
-how many cells it has, and where a quote was never closed.
+Python's ``csv``, unlike faster parsers, reports the line of every row, its number of cells and an
+unclosed quote.
 """
 
 import csv
@@ -24,17 +24,17 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _ANNOUNCED = re.compile(r"sep=([,;\t])\s*", re.IGNORECASE)
 _NAMES_FRAME = re.compile(r"https?://|\.(?:png|jpe?g|webp)\b", re.IGNORECASE)
 _SWALLOWED = (
-    'a quote (") opens here and is closed rows later, so that one cell holds other rows; close it '
-    "where its text ends"
+    'a quote (") opens here and closes several rows later, so that one cell contains other rows; '
+    "close it where its text ends"
 )
 TABBED = (".tsv", ".tab")
 
 
 def load(source: Source) -> Sheet:
-    """Return what the file holds; raise ``ManifestError`` where its header can't be had."""
+    """Return the file's sheet; raise ``ManifestError`` if its header can't be read."""
     lines = source.text()
     first = next(lines, "")
-    # Excel's first line ``sep=;`` counts as no row.
+    # Excel's first line ``sep=;`` is not a row.
     announced = _ANNOUNCED.fullmatch(first)
     above = 1 if announced else 0
     header_row = 1
@@ -50,7 +50,7 @@ def load(source: Source) -> Sheet:
     try:
         header = tuple(next(reader))
     except csv.Error as error:
-        raise source.refuse(f"the header can't be read: {_said(error)}") from error
+        raise source.refuse(f"the header can't be read: {_message(error)}") from error
     refuse_header(header)
     problems = Problems(source.path)
     text = _Text(reader=reader, above=above, separator=separator, width=len(header))
@@ -66,7 +66,7 @@ def load(source: Source) -> Sheet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Text:
-    """What stands below the header; ``above`` so many lines stood above it."""
+    """The text below the header; ``above`` is the number of lines above the header."""
 
     reader: "_csv.Reader"
     above: int
@@ -75,16 +75,16 @@ class _Text:
 
 
 def _separator(source: Source, line: str) -> str:
-    """Return what makes the most sense of a header: names that are known, or else most cells."""
+    """Return the separator that gives a header the most known names, or else the most cells."""
     if source.path.suffix.lower() in TABBED:
         return "\t"
 
-    def sense(separator: str) -> tuple[int, int]:
+    def score(separator: str) -> tuple[int, int]:
         cells = line.split(separator)
         names = [columns.canonical(cell.strip(' "\r\n')) for cell in cells]
         return sum(name in columns.REQUIRED for name in names), len(cells)
 
-    return max(SEPARATORS, key=sense)
+    return max(SEPARATORS, key=score)
 
 
 def _rows(text: _Text, header_row: int, problems: list[Problem]) -> Iterator[Line]:
@@ -102,7 +102,7 @@ def _rows(text: _Text, header_row: int, problems: list[Problem]) -> Iterator[Lin
     except csv.Error as error:
         problems.append(
             Problem(
-                message=f"{_said(error)}; nothing behind it could be read",
+                message=f"{_message(error)}; the rest of the file could not be read",
                 kind="quote",
                 row=number + 1,
                 line=begins,
@@ -111,7 +111,7 @@ def _rows(text: _Text, header_row: int, problems: list[Problem]) -> Iterator[Lin
 
 
 def _swallowed(cells: Sequence[str], separator: str, width: int) -> bool:
-    """Tell whether a cell of several lines holds what looks like a row of this file."""
+    """Return whether a cell of several lines contains text that looks like a row of this file."""
     for cell in cells:
         for line in cell.splitlines()[:-1]:
             parts = line.count(separator) + 1
@@ -120,11 +120,12 @@ def _swallowed(cells: Sequence[str], separator: str, width: int) -> bool:
     return False
 
 
-def _said(error: csv.Error) -> str:
-    """Say in our words what the parser found."""
+def _message(error: csv.Error) -> str:
+    """Return our message for an error of the parser."""
     text = str(error)
     if "field larger" in text:
         return (
-            f"a cell has more than {MAX_CELL_CHARS:,} characters: is a quote open that begins here"
+            f"a cell has more than {MAX_CELL_CHARS:,} characters: check for a quote that opens "
+            "here and is not closed"
         )
-    return 'a quote (") opens here and is not closed, or text stands behind one that was closed'
+    return 'a quote (") opens here and is not closed, or text follows a closing quote'

@@ -1,7 +1,7 @@
-"""The border to foreign readers: whatever they raise becomes one line about the file.
+"""Turn every exception of a library that reads manifests into one line about the file.
 
-A damaged file makes ``csv``, ``json``, ``zipfile``, expat, openpyxl or Arrow raise nearly
-anything, also long after the file was opened, and another release raises something else.
+A damaged file makes ``csv``, ``json``, ``zipfile``, expat, openpyxl or Arrow raise almost any
+exception, even long after opening, and each release raises others.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,11 +13,11 @@ from tweenbatch.manifest.formats.bounds import OutOfBounds
 from tweenbatch.manifest.formats.sheet import Line, Sheet
 from tweenbatch.manifest.formats.source import Source
 
-MOST_CHARS_SAID = 200
+MOST_CHARS_SHOWN = 200
 
 
 def load(reader: Callable[[Source], Sheet], source: Source) -> Sheet:
-    """Return what the file holds; that and every row of it raise ``ManifestError`` at most."""
+    """Return the file's sheet; reading it and its rows raises only ``ManifestError``."""
     with one_line(source):
         sheet = reader(source)
         return replace(sheet, lines=_lines(source, sheet.lines))
@@ -30,7 +30,7 @@ def _lines(source: Source, lines: Iterator[Line]) -> Iterator[Line]:
 
 @contextmanager
 def one_line(source: Source) -> Iterator[None]:
-    """Raise ``ManifestError`` for what a reader raises; our own errors pass."""
+    """Raise ``ManifestError`` for any exception of a reader; our own errors pass."""
     try:
         yield
     except TweenbatchError:
@@ -38,18 +38,18 @@ def one_line(source: Source) -> Iterator[None]:
     except OutOfBounds as error:
         raise source.refuse(str(error)) from error
     except MemoryError as error:
-        raise source.refuse("there is not enough memory to read it; split the file") from error
+        raise source.refuse("there isn't enough memory to read it; split the file") from error
     except RecursionError as error:
-        raise source.refuse("is nested too deeply; flat rows are needed") from error
+        raise source.refuse("is nested too deeply; expected flat rows") from error
     except Exception as error:  # a process boundary: no list of these errors is complete
         raise source.refuse(
-            f"can't be read as {source.format} ({_said(error)}); it may be damaged, so save or "
+            f"can't be read as {source.format} ({_first_line(error)}); it may be damaged: save or "
             "copy it again"
         ) from error
 
 
-def _said(error: Exception) -> str:
-    """Return the first line of a library's message, or what kind of error it is."""
+def _first_line(error: Exception) -> str:
+    """Return the first line of a library's message, or the type of the error."""
     lines = [line.strip() for line in str(error).splitlines()]
-    said = next(filter(None, lines), type(error).__name__)
-    return said if len(said) <= MOST_CHARS_SAID else f"{said[:MOST_CHARS_SAID]}…"
+    text = next(filter(None, lines), type(error).__name__)
+    return text if len(text) <= MOST_CHARS_SHOWN else f"{text[:MOST_CHARS_SHOWN]}…"

@@ -1,4 +1,4 @@
-"""A file of JSON objects becomes a sheet: one on each line, or all of them in an array."""
+"""Read a file of JSON objects into a sheet: one object a line, or an array of them."""
 
 import json
 import re
@@ -22,9 +22,9 @@ MOST_CHARS_SHOWN = 40
 
 
 def load(source: Source) -> Sheet:
-    """Return what the file holds; raise ``ManifestError`` where that is no JSON.
+    """Return the file's sheet; raise ``ManifestError`` if it isn't valid JSON.
 
-    The header is made of all names in the order in which they come; so the file is read twice.
+    The header has all names in order of appearance, so the file is read twice.
     """
     if source.format is Format.JSON:
         text = "".join(source.text())
@@ -47,7 +47,7 @@ def _sheet(source: Source, items: Callable[[list[Problem]], Iterator[Item]]) -> 
         if len(names) > MAX_COLUMNS:
             raise OutOfBounds(
                 f"its objects have more than {MAX_COLUMNS:,} different names; a manifest has at "
-                f"most {MAX_COLUMNS:,} columns: remove those that are not needed"
+                f"most {MAX_COLUMNS:,} columns: remove unneeded ones"
             )
     header = tuple(names)
     refuse_header(header)
@@ -86,14 +86,14 @@ class _NamedTwice(ValueError):
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         names = Counter(name for name, _ in pairs)
         raise _NamedTwice(next(name for name, count in names.items() if count > 1))
-    return made
+    return members
 
 
-# NaN and its like are no JSON, and mean that there was nothing: as text they are told.
+# NaN and Infinity aren't JSON. They are read as text, so that the check of rows reports them.
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=str)
 _decode = _DECODER.decode
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -108,17 +108,19 @@ def _lines(source: Source, problems: list[Problem]) -> Iterator[Item]:
         try:
             item = _decode(text.lstrip("\ufeff").rstrip())
         except _NamedTwice as error:
-            wrong = f"names '{error}' twice; leave one"
+            wrong = f"has '{error}' twice; remove one"
         except json.JSONDecodeError as error:
-            wrong = f"is no JSON ({error.msg}, character {error.colno}); write one object a line"
+            wrong = (
+                f"isn't valid JSON ({error.msg}, character {error.colno}); write one object a line"
+            )
         except (ValueError, RecursionError):  # also a number with thousands of digits
-            wrong = "is nested too deeply, or has a number beyond all bounds; write flat objects"
+            wrong = "is nested too deeply, or has too long a number; write flat objects"
         else:
             if isinstance(item, dict):
                 yield number, number, item
                 continue
             shown = text.strip()[:MOST_CHARS_SHOWN]
-            wrong = f'is no object but {shown}; write {{"prompt": …, "start_image": …}}'
+            wrong = f'is {shown}; expected an object: {{"prompt": …, "start_image": …}}'
         problems.append(Problem(message=wrong, kind="no object", row=number, line=number))
 
 
@@ -129,21 +131,23 @@ def _array(source: Source, text: str, problems: list[Problem]) -> Iterator[Item]
             if isinstance(item, dict):
                 yield number, None, item
             else:
-                problems.append(Problem(message="is no object", kind="no object", row=number))
+                problems.append(Problem(message="isn't an object", kind="no object", row=number))
     except _NamedTwice as error:
-        raise source.refuse(f"an object names '{error}' twice; leave one") from error
+        raise source.refuse(f"an object has '{error}' twice; remove one") from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, character {error.colno}"
-        hint = "; name a file with one object a line .jsonl" if error.msg == "Extra data" else ""
-        message = f"is no JSON: {error.msg}, {where}{hint}"
+        hint = ""
+        if error.msg == "Extra data":
+            hint = "; if the file has one object a line, rename it to .jsonl"
+        message = f"isn't valid JSON: {error.msg}, {where}{hint}"
         raise source.refuse(message, line=error.lineno) from error
     except _NoArray as error:
         raise source.refuse(
-            f"is {error}; an array of objects is needed, or one object a line in a .jsonl file"
+            f"is {error}; expected an array of objects, or one object a line in a .jsonl file"
         ) from error
     except (ValueError, RecursionError) as error:
         raise source.refuse(
-            "is nested too deeply, or has a number beyond all bounds; flat objects are needed"
+            "is nested too deeply, or has too long a number; write flat objects"
         ) from error
 
 
@@ -152,28 +156,28 @@ class _NoArray(ValueError):
 
 
 def _items(text: str) -> Iterator[Any]:
-    """Yield what stands in an array; raise ``ValueError`` as ``json`` does for the whole text."""
-    place = _after_space(text, 0)
-    if text[place : place + 1] != "[":
+    """Yield the items of an array; raise ``ValueError`` as ``json`` does for the whole text."""
+    position = _after_space(text, 0)
+    if text[position : position + 1] != "[":
         raise _NoArray("an object" if isinstance(_decode(text), dict) else "one value")
-    place = _after_space(text, place + 1)
-    if text[place : place + 1] != "]":
+    position = _after_space(text, position + 1)
+    if text[position : position + 1] != "]":
         while True:
-            item, place = _DECODER.raw_decode(text, place)
+            item, position = _DECODER.raw_decode(text, position)
             yield item
-            place = _after_space(text, place)
-            mark = text[place : place + 1]
+            position = _after_space(text, position)
+            mark = text[position : position + 1]
             if mark == "]":
                 break
             if mark != ",":
-                raise json.JSONDecodeError("Expecting ',' delimiter", text, place)
-            place = _after_space(text, place + 1)
-    place = _after_space(text, place + 1)
-    if place < len(text):
-        raise json.JSONDecodeError("Extra data", text, place)
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, position)
+            position = _after_space(text, position + 1)
+    position = _after_space(text, position + 1)
+    if position < len(text):
+        raise json.JSONDecodeError("Extra data", text, position)
 
 
-def _after_space(text: str, place: int) -> int:
-    found = _SPACE.match(text, place)
-    assert found is not None
-    return found.end()
+def _after_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    assert match is not None
+    return match.end()

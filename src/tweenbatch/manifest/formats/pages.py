@@ -1,8 +1,8 @@
-"""What the pages of a Parquet file unfold to, from their headers and without unfolding any.
+"""Sizes of the pages of a Parquet file, read from page headers without unpacking a page.
 
-The footer of a file may claim anything; a decoder goes by the header before each page. Both are
-structs in Thrift's compact protocol. Arrow's own view of a damaged footer is not asked: it ends the
-whole process (pyarrow 26, ``RowGroupMetaData.column``).
+A footer may claim any size, but a decoder uses the header of each page. Both are structs in
+Thrift's compact protocol. Arrow must not read a damaged footer: it ends the whole process (pyarrow
+26, ``RowGroupMetaData.column``).
 """
 
 import io
@@ -10,31 +10,31 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 MAX_FOOTER = 5_000_000
-"""Bytes; a thousand groups of ten columns have a third of that."""
+"""Bytes; a thousand groups of ten columns take a third of that."""
 _TAIL = 8
 _ROW_GROUPS, _COLUMNS, _FACTS = 4, 1, 3
 _KIND, _PACKED_SIZE, _DATA_START, _WORDS_START = 1, 7, 9, 11
 _BYTE_ARRAY = 6
 
 MAX_HEADER = 1_000_000
-"""Bytes; the least and the greatest value of the page may stand in it."""
+"""Bytes; a header may contain the smallest and the largest value of the page."""
 _FIRST_READ = 4_096
 _MAX_DEPTH = 8
 _LONG = 15
-"""Says that the length of a list comes behind."""
+"""Marks a list whose length follows."""
 _BITS = 63
 
 _DICTIONARY = 2
 _DELTA_BYTE_ARRAY = 7
 _SIZE, _PACKED = 2, 3
 _HEADERS = {0: 5, 2: 7, 3: 8}
-"""Where the details are, by the type of the page: data, dictionary, data of version 2."""
+"""Field number of the details, by page type: data, dictionary, data of version 2."""
 _VALUES = 1
 _ENCODING = {0: 2, 3: 4}
 
 
 class Chunk(NamedTuple):
-    """The pages of one column in one group of rows, and where they begin and end."""
+    """The pages of one column in one group of rows, and their offsets in the file."""
 
     start: int
     end: int
@@ -42,17 +42,17 @@ class Chunk(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page before it is unfolded."""
+    """A page before unpacking."""
 
     size: int
     values: int
     is_dictionary: bool
     repeats: bool
-    """Whether a value may be the last one again, which takes no room in the page."""
+    """Whether a value may repeat the one before, which takes no bytes in the page."""
 
 
 def groups(file: io.BufferedIOBase) -> Iterator[list[Chunk]]:
-    """Yield the chunks of each group of rows; raise ``ValueError`` where the footer has none."""
+    """Yield the chunks of each group of rows; raise ``ValueError`` if the footer is invalid."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - _TAIL))
     length = int.from_bytes(file.read(4), "little")
@@ -77,12 +77,12 @@ def _chunk(facts: object) -> Chunk:
     return Chunk(start=start, end=end, is_text=facts.get(_KIND) == _BYTE_ARRAY)
 
 
-def _structs(found: object) -> list[dict[int, Any]]:
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+def _structs(value: object) -> list[dict[int, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def pages(file: io.BufferedIOBase, chunk: Chunk) -> Iterator[Page]:
-    """Yield the pages of a column; raise ``ValueError`` where there is none."""
+    """Yield the pages of a column; raise ``ValueError`` if a page is invalid."""
     start, end = chunk.start, chunk.end
     while start < end:
         header, length = _header(file, start)
@@ -101,14 +101,14 @@ def pages(file: io.BufferedIOBase, chunk: Chunk) -> Iterator[Page]:
 
 
 def _header(file: io.BufferedIOBase, start: int) -> tuple[dict[int, Any], int]:
-    """Return the fields of a page's header, and how many bytes it has."""
+    """Return the fields of a page's header, and its length in bytes."""
     size = _FIRST_READ
     while True:
         file.seek(start)
         data = file.read(size)
         struct = _Struct(data)
         try:
-            return struct.fields(0), struct.place
+            return struct.fields(0), struct.position
         except IndexError:
             if len(data) < size or size >= MAX_HEADER:
                 raise ValueError(f"the page at byte {start} is cut off") from None
@@ -120,42 +120,42 @@ class _Struct:
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self.place = 0
+        self.position = 0
 
     def fields(self, depth: int) -> dict[int, Any]:
         """Return the whole numbers, the structs and their lists, by the number of the field."""
         if depth > _MAX_DEPTH:
             raise ValueError("a header is nested too deeply")
-        found: dict[int, Any] = {}
+        fields: dict[int, Any] = {}
         number = 0
         while head := self._byte():
             step, kind = head >> 4, head & 15
             number = number + step if step else self._zigzag()
             value = self._value(kind, depth, in_list=False)
             if value is not None:
-                found[number] = value
-        return found
+                fields[number] = value
+        return fields
 
     def _value(self, kind: int, depth: int, *, in_list: bool) -> Any:
         match kind:
-            case 1 | 2:  # true and false are their own kind, but for lists
-                self.place += in_list
+            case 1 | 2:  # true and false are types of their own, except in lists
+                self.position += in_list
             case 3:
-                self.place += 1
+                self.position += 1
             case 4 | 5 | 6:
                 return self._zigzag()
             case 7:
-                self.place += 8
+                self.position += 8
             case 8:
                 length = self._varint()
-                self.place += length
+                self.position += length
             case 9 | 10:
                 head = self._byte()
                 count = self._varint() if head >> 4 == _LONG else head >> 4
                 values = []
                 for _ in range(count):
                     values.append(self._value(head & 15, depth, in_list=True))
-                    if self.place > len(self._data):
+                    if self.position > len(self._data):
                         raise IndexError
                 return values
             case 12:
@@ -165,8 +165,8 @@ class _Struct:
         return None
 
     def _byte(self) -> int:
-        byte = self._data[self.place]
-        self.place += 1
+        byte = self._data[self.position]
+        self.position += 1
         return byte
 
     def _varint(self) -> int:
@@ -178,7 +178,7 @@ class _Struct:
             if not byte & 128:
                 return value
             if shift > _BITS:
-                raise ValueError("a header has a number beyond all bounds")
+                raise ValueError("a header has too long a number")
 
     def _zigzag(self) -> int:
         value = self._varint()

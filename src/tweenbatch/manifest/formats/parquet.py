@@ -1,7 +1,7 @@
-"""Rows of a Parquet file, a part at a time, each of which is known to fit into memory before.
+"""Read the rows of a Parquet file in parts, each of which is known to fit into memory.
 
-In a few kilobytes such a file holds billions of values, or one long text a million times: Arrow
-unfolds whatever it is told to.
+A few kilobytes of Parquet can hold billions of values, or one long text a million times, and Arrow
+would unpack all of them.
 """
 
 import io
@@ -22,7 +22,7 @@ from tweenbatch.manifest.formats.bounds import (
 from tweenbatch.manifest.formats.pages import Page, groups, pages
 
 PART = 5_000
-"""Rows that are read at once, and fewer where they are long or wide."""
+"""Rows that are read at once; fewer if they are long or wide."""
 PART_CELLS = 500_000
 PART_BYTES = 50 * MEGABYTE
 MAX_PAGE = 64 * MEGABYTE
@@ -39,9 +39,9 @@ class ParquetRows(NamedTuple):
 
 
 def rows(source: io.BufferedIOBase, allowance: Allowance) -> ParquetRows:
-    """Return what the file holds; raises whatever a damaged one makes Arrow raise."""
+    """Return the file's columns and rows; a damaged file raises any exception of Arrow's."""
     file = parquet.ParquetFile(source)
-    # pandas writes the labels of rows as one more column.
+    # pandas writes row labels as an extra column.
     names = [name for name in file.schema_arrow.names if not _LABELS.fullmatch(name)]
     refuse_header(names)
     for name in names:
@@ -60,11 +60,11 @@ def _values(file: Any, names: Sequence[str], at_once: int) -> Iterator[Sequence[
 
 
 def _refuse_type(name: str, kind: Any) -> None:
-    """Raise ``OutOfBounds`` for a column that is neither plain nor a list of what is."""
+    """Raise ``OutOfBounds`` for a column that holds neither plain values nor lists of them."""
     inner = kind.value_type if _is_list(kind) else kind
     inner = getattr(inner, "storage_type", inner)
     if pa.types.is_nested(inner) or pa.types.is_fixed_size_binary(inner):
-        raise OutOfBounds(f"column '{name}' is of the kind {kind}; a column of texts is needed")
+        raise OutOfBounds(f"column '{name}' has the type {kind}; expected a column of text")
 
 
 def _is_list(kind: Any) -> bool:
@@ -78,33 +78,37 @@ def _is_text(kind: Any) -> bool:
 
 
 def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
-    """Return how many bytes a value may have that stands once in a file and often in its rows."""
+    """Return the most bytes of a value that the file stores once and rows may repeat."""
     longest = values = 0
     for group, chunks in enumerate(groups(source)):
         words: dict[str, list[Page]] = {}
         most = most_listed = in_lists = 0
-        for place, chunk in enumerate(chunks):
-            found = list(pages(source, chunk))
-            if any(page.size > MAX_PAGE for page in found):
-                raise OutOfBounds("one of its pages is too large; write it anew with smaller ones")
-            allowance.take_unpacked(sum(page.size for page in found))
-            count = sum(page.values for page in found if not page.is_dictionary)
+        for index, chunk in enumerate(chunks):
+            column_pages = list(pages(source, chunk))
+            if any(page.size > MAX_PAGE for page in column_pages):
+                raise OutOfBounds(
+                    "one of its pages is too large; write the file again with smaller pages"
+                )
+            allowance.take_unpacked(sum(page.size for page in column_pages))
+            count = sum(page.values for page in column_pages if not page.is_dictionary)
             values += count
-            column = file.schema.column(place)
+            column = file.schema.column(index)
             is_list = column.max_repetition_level > 0
             if chunk.is_text and is_list:
                 in_lists += count
-            if any(page.repeats for page in found):
-                size = max(page.size for page in found)
+            if any(page.repeats for page in column_pages):
+                size = max(page.size for page in column_pages)
                 most, most_listed = max(most, size), max(most_listed, size * is_list)
-            elif chunk.is_text and (of_words := [page for page in found if page.is_dictionary]):
-                words[column.path] = of_words
+            elif chunk.is_text and (
+                dictionaries := [page for page in column_pages if page.is_dictionary]
+            ):
+                words[column.path] = dictionaries
         if values > allowance.cells:
             allowance.take_cells(values)
         size = max((page.size for chunk in words.values() for page in chunk), default=0)
         sizes = size, size if in_lists else 0
         if size * max(PART * len(words), in_lists) > PART_BYTES:
-            # Most words are far shorter than the page on which they stand: have a look at them.
+            # Most words are far shorter than their page: measure them.
             sizes = _longest_words(source, words, group) or sizes
         if max(most_listed, sizes[1]) * in_lists > MAX_BYTES_OF_LISTS:
             raise OutOfBounds("its lists repeat long texts too often; write texts instead of lists")
@@ -115,28 +119,28 @@ def _longest(source: io.BufferedIOBase, file: Any, allowance: Allowance) -> int:
 def _longest_words(
     source: io.BufferedIOBase, words: Mapping[str, Sequence[Page]], group: int
 ) -> tuple[int, int] | None:
-    """Return the bytes of a group's longest word in a dictionary: of any, and of those of lists.
+    """Return the length in bytes of a group's longest dictionary word, in any column and in lists.
 
-    ``words`` are their pages by the column; None: Arrow does not show all of them. Raises
-    ``OutOfBounds`` where no cell may be that long.
+    ``words`` are the dictionary pages by column. Returns None if Arrow does not show all words;
+    raises ``OutOfBounds`` if a word is too long for a cell.
     """
     count = sum(page.values for chunk in words.values() for page in chunk)
     file = parquet.ParquetFile(source, read_dictionary=list(words))
     for part in file.iter_batches(batch_size=PART, row_groups=[group], columns=list(words)):
-        known = most = most_listed = 0
+        seen = most = most_listed = 0
         for column in part.columns:
             is_list = _is_list(column.type)
-            found = column.flatten() if is_list else column
-            if isinstance(found, pa.DictionaryArray):
-                chars, size = _most(_chars(found.dictionary)), _most(_bytes(found.dictionary))
+            array = column.flatten() if is_list else column
+            if isinstance(array, pa.DictionaryArray):
+                chars, size = _most(_chars(array.dictionary)), _most(_bytes(array.dictionary))
                 if chars > MAX_CELL_CHARS:
                     raise OutOfBounds(
                         f"a cell has {chars:,} characters; at most {MAX_CELL_CHARS:,} are read: "
                         "shorten it"
                     )
-                known += len(found.dictionary)
+                seen += len(array.dictionary)
                 most, most_listed = max(most, size), max(most_listed, size * is_list)
-        if known >= count:  # a column that begins with empty cells has none before its first
+        if seen >= count:  # fewer if a column begins with empty cells
             return most, most_listed
     return None
 

@@ -1,4 +1,4 @@
-"""What a manifest file holds, before anybody asks what it means: cells of text under a header."""
+"""A manifest as text cells under a header, before the cells are interpreted."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ from tweenbatch.manifest.formats.bounds import Allowance
 class Line(NamedTuple):
     """The cells of one row of a file.
 
-    ``number`` is what a person sees beside it (the header of a table is row 1), ``line`` the line
-    of a text file on which it begins, None for a file without lines.
+    ``number`` is the row number in a spreadsheet (the header is row 1), ``line`` the first line of
+    the row in a text file, None for other files.
     """
 
     number: int
@@ -23,10 +23,9 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sheet:
-    """The rows of a file under the column names as the file spells them, to be read once.
+    """The header and rows of a file; the rows can be read once.
 
-    What is wrong with the file itself is in ``problems``, all of it once the rows were read, and
-    what somebody should know of it in ``warnings``.
+    ``problems`` are those of the file itself, complete after the rows were read.
     """
 
     path: Path
@@ -36,14 +35,13 @@ class Sheet:
     problems: list[Problem] = field(default_factory=list)
     warnings: Sequence[Problem] = ()
     allowance: Allowance | None = None
-    """How much the rows may come to; None: whatever there is."""
+    """The limits on the rows; None: no limit."""
 
 
 class Block(NamedTuple):
-    """Some rows that follow each other, column by column: there may be a million to be checked.
+    """Consecutive rows, column by column, because that is faster for a million rows.
 
-    ``numbers`` and ``lines`` are those of ``Line``; the columns are those of the header that have
-    a name.
+    ``numbers`` and ``lines`` are those of ``Line``; ``columns`` are the named ones of the header.
     """
 
     numbers: Sequence[int]

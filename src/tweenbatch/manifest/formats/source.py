@@ -1,6 +1,6 @@
-"""The bytes of a manifest: where they come from, which format they are, how they are text.
+"""Open a manifest: its bytes, its format and its text encoding.
 
-It refuses to know what a format means.
+It does not know how to read a format.
 """
 
 import codecs
@@ -22,17 +22,17 @@ from tweenbatch.errors import ManifestError, Problem
 from tweenbatch.manifest.formats.bounds import Allowance
 
 STDIN = Path("-")
-"""How a person asks for the standard input."""
+"""The argument for standard input."""
 
 STDIN_NAME = "<stdin>"
-"""What it is called in messages and in the table, as if it lay in the current folder."""
+"""Name of standard input in messages and the job table, as a file in the current folder."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 BLOCK = 1 << 20
 
 
 class Format(StrEnum):
-    """How the rows are written down."""
+    """A file format of manifests."""
 
     DELIMITED = "text with separated columns"
     JSON_LINES = "JSON lines"
@@ -63,7 +63,7 @@ _OLD = {
     ".numbers": "a Numbers table",
 }
 SUFFIXES = frozenset(_BY_SUFFIX) | frozenset(_OLD)
-"""How the names of manifests end; some are known only to say that they are not read."""
+"""Suffixes of manifests; some are listed only to explain that they can't be read."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -73,7 +73,7 @@ _MARKS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The bytes of one manifest, open for reading from any place."""
+    """An open, seekable manifest."""
 
     path: Path
     file: io.BufferedIOBase
@@ -82,15 +82,15 @@ class Source:
     allowance: Allowance
 
     def refuse(self, message: str, *, line: int | None = None) -> ManifestError:
-        """Return the error for something that is wrong with the whole file."""
+        """Return the error for a problem of the whole file."""
         return ManifestError(self.path, [Problem(message=message, line=line)])
 
     def refuse_all(self, problems: list[Problem]) -> ManifestError:
-        """Return the error for several things that are wrong with the file."""
+        """Return the error for several problems of the file."""
         return ManifestError(self.path, problems)
 
     def text(self) -> Iterator[str]:
-        """Yield the lines with their ends; raise ``ManifestError`` for what is no text."""
+        """Yield the lines with their line ends; raise ``ManifestError`` if the file isn't text."""
         start = self.file.read(max(len(mark) for mark, _ in _MARKS))
         self.file.seek(0)
         encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
@@ -103,15 +103,18 @@ class Source:
         except UnicodeDecodeError as error:
             raise self._undecodable(encoding) from error
         finally:
-            if not self.file.closed:  # somebody may have stopped reading, and closed it
+            if not self.file.closed:  # the caller may have stopped reading and closed it
                 lines.detach()
 
     def _with_nul(self, line: int) -> ManifestError:
         self.file.seek(0)
-        some = self.file.read(8)[4:]  # behind any mark
-        what = "this is no text file"
+        some = self.file.read(8)[4:]  # after any byte order mark
+        what = "this isn't a text file"
         if b"\0\0" in (some[::2], some[1::2]):
-            what = "this may be UTF-16 or UTF-32 without its mark; save the file as 'CSV UTF-8'"
+            what = (
+                "this may be UTF-16 or UTF-32 without a byte order mark; save the file as "
+                "'CSV UTF-8'"
+            )
         return self.refuse(f"there is a NUL byte on line {line}; {what}")
 
     def _undecodable(self, encoding: str) -> ManifestError:
@@ -139,7 +142,7 @@ def _line_ends(text: str) -> int:
 
 
 def named(path: Path) -> Path:
-    """Return under which path a manifest is known."""
+    """Return the path of a manifest for messages and the job table."""
     return Path.cwd() / STDIN_NAME if path == STDIN else path
 
 
@@ -148,7 +151,7 @@ def opened(path: Path) -> Iterator[Source]:
     """Open a manifest; raise ``ManifestError``."""
     called = named(path)
     if not _is_text(called):
-        message = "its name, or that of its folder, is not UTF-8; rename it"
+        message = "the name of the file or its folder isn't UTF-8; rename it"
         raise ManifestError(called, [Problem(message=message)])
     try:
         file = _seekable(path)
@@ -171,10 +174,10 @@ def _is_text(path: Path) -> bool:
 
 
 def _seekable(path: Path) -> io.BufferedIOBase:
-    """Open a manifest so that it can be read again: a pipe is put into a file first."""
+    """Open a manifest so that it can be read again: a pipe is copied to a file first."""
     if path == STDIN:
         stream = getattr(sys.stdin, "buffer", None)
-        if stream is None:  # a service may start us without one
+        if stream is None:  # a service manager may start us without one
             raise OSError(errno.EBADF, "there is no standard input")
     else:
         stream = path.open("rb")
@@ -193,15 +196,15 @@ def _seekable(path: Path) -> io.BufferedIOBase:
 def _format(path: Path, file: io.BufferedIOBase) -> Format:
     suffix = path.suffix.lower()
     if suffix in _OLD:
-        message = f"{_OLD[suffix]} is not read; save it as XLSX or as 'CSV UTF-8'"
+        message = f"{_OLD[suffix]} can't be read; save it as XLSX or as 'CSV UTF-8'"
         raise ManifestError(path, [Problem(message=message)])
-    known = _BY_SUFFIX.get(suffix)
+    by_suffix = _BY_SUFFIX.get(suffix)
     start = file.read(BLOCK)
     file.seek(0)
     if not start:
         raise ManifestError(path, [Problem(message="the file is empty")])
-    if known is not None:
-        return known
+    if by_suffix is not None:
+        return by_suffix
     text = start.removeprefix(codecs.BOM_UTF8).lstrip()
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = start.decode("utf-16", "ignore").encode("utf-8", "replace").lstrip()
@@ -210,7 +213,7 @@ def _format(path: Path, file: io.BufferedIOBase) -> Format:
 
 def _unreadable(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
-        return "there is no such file; check the path"
+        return "the file does not exist; check the path"
     if path.is_dir():
         return "this is a folder; name the manifest file in it"
     return f"can't be read ({error.strerror or error})"

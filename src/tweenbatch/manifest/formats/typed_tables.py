@@ -1,7 +1,6 @@
-"""Tables whose cells are more than text become sheets: Parquet, workbooks, pandas' DataFrames.
+"""Read tables with typed cells into sheets: Parquet, workbooks and pandas DataFrames.
 
-Their libraries are imported here and nowhere on the way of a text file: pandas alone costs half
-a second.
+Their libraries are imported only when needed: pandas alone takes half a second.
 """
 
 import hashlib
@@ -33,20 +32,20 @@ class Table(NamedTuple):
 
 
 def load(source: Source) -> Sheet:
-    """Return what the file holds; raise ``ManifestError``."""
+    """Return the file's sheet; raise ``ManifestError``."""
     read = _parquet if source.format is Format.PARQUET else _workbook
     try:
         table = read(source)
     except ImportError as error:
         raise source.refuse(
-            f"{source.format} needs more than is installed: pip install 'tweenbatch[tables]'"
+            f"reading {source.format} needs more packages: pip install 'tweenbatch[tables]'"
         ) from error
     refuse_header(table.header)
     return replace(_sheet(source.path, source.sha256, table), allowance=source.allowance)
 
 
 def of_dataframe(frame: "pd.DataFrame", path: Path) -> Sheet:
-    """Return what a DataFrame holds; its first row counts as row 2, below the header."""
+    """Return the sheet of a DataFrame; its first row is row 2, below the header."""
     import pandas as pd
 
     digest = hashlib.sha256(repr(list(frame.columns)).encode())
@@ -65,22 +64,19 @@ def _parquet(source: Source) -> Table:
 
 
 def _workbook(source: Source) -> Table:
-    """Read the first sheet that has a header with our columns, or else the first filled one.
-
-    What a person has hidden is not bought.
-    """
+    """Read the first visible sheet with our columns in its header, or else the first filled one."""
     from tweenbatch.manifest.formats import workbook
 
-    found: dict[str, Table] = {}
+    tables: dict[str, Table] = {}
     for sheet in workbook.sheets(source.file, source.allowance):
         header = next((row for _, row in sheet.rows if any(map(_filled, row))), None)
         if header is not None:
-            found[sheet.name] = Table([cells.text_of(value, "") for value in header], sheet.rows)
-    if not found:
-        raise source.refuse("there is nothing in the workbook that can be seen")
-    name = next(filter(lambda each: _is_ours(found[each]), found), next(iter(found)))
-    table = found.pop(name)
-    return table._replace(warnings=list(_left_out(name, found)))
+            tables[sheet.name] = Table([cells.text_of(value, "") for value in header], sheet.rows)
+    if not tables:
+        raise source.refuse("the workbook has no visible sheet with rows; unhide or fill one")
+    name = next(filter(lambda each: _is_ours(tables[each]), tables), next(iter(tables)))
+    table = tables.pop(name)
+    return table._replace(warnings=list(_left_out(name, tables)))
 
 
 def _is_ours(table: Table) -> bool:
@@ -88,11 +84,11 @@ def _is_ours(table: Table) -> bool:
 
 
 def _left_out(read: str, others: Mapping[str, Table]) -> Iterator[Problem]:
-    """Say which sheets are not read; one without our columns may well be there for people."""
+    """Warn of sheets that are not read; only a hint if none of them has our columns."""
     if others:
         names = ", ".join(f"'{name}'" for name in others)
         kind = "sheets" if any(map(_is_ours, others.values())) else "hint: sheets"
-        message = f"sheet '{read}' is read, and not {names}; a manifest is one sheet"
+        message = f"only sheet '{read}' is read, not {names}; save other sheets as separate files"
         yield Problem(message=message, kind=kind)
 
 

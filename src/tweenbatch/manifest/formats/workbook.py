@@ -1,8 +1,8 @@
-"""Rows of a workbook, read by parts of openpyxl that keep no more than one row in memory.
+"""Read the rows of an Excel workbook, one row in memory at a time.
 
-openpyxl reads a workbook into objects without end: it believes the size that a sheet claims, works
-out formulas, and takes any number of elements, styles and strings. So what it opens is counted
-here. The names used below ``reader`` and ``worksheet._reader`` are not documented by openpyxl.
+openpyxl has no limits: it believes the size that a sheet claims, and reads any number of elements,
+styles and strings. So this module counts them. The names used below ``reader`` and
+``worksheet._reader`` are not documented by openpyxl.
 """
 
 import io
@@ -24,37 +24,37 @@ from tweenbatch.manifest.formats.bounds import MAX_COLUMNS, MEGABYTE, Allowance,
 from tweenbatch.manifest.formats.values import Unworked
 
 LAST_ROW = 1_048_576
-"""Of any sheet, as Excel has it."""
+"""The last row of a sheet in Excel."""
 MAX_SHEETS = 1_000
 MAX_ELEMENTS_OF_A_PART = 100_000
-"""Of one that is no sheet and no table of strings, such as the styles."""
+"""Elements of a part other than a sheet or the shared strings, such as the styles."""
 MAX_ELEMENTS_OF_A_ROW = 200_000
 MAX_DEPTH = 50
 DEPTH_AROUND = 2
-"""At which rows and strings have their container."""
+"""Depth of the element that contains rows or strings."""
 MAX_TEXT = MEGABYTE
 """Bytes between two tags: the longest cell has 32,767 characters."""
 ROWS = 1_000
-"""So many are read at once."""
+"""Rows that are read at once."""
 
 _ROW, _CELL, _STRING, _DATA, _TEXT, _INLINE, _FORMULA = (
     f"{{{SHEET_MAIN_NS}}}{name}" for name in ("row", "c", "si", "sheetData", "t", "is", "f")
 )
-_DAMAGED = "the workbook is damaged; open it in the spreadsheet program, and save it again"
+_DAMAGED = "the workbook is damaged; open it in a spreadsheet program and save it again"
 
 Row = tuple[int, Sequence[Any]]
-"""Number and values, up to the last filled one."""
+"""Row number, and the values up to the last filled one."""
 
 
 class WorkSheet(NamedTuple):
-    """A sheet that can be seen."""
+    """A visible sheet."""
 
     name: str
     rows: Iterator[Row]
 
 
 def sheets(file: io.BufferedIOBase, allowance: Allowance) -> Iterator[WorkSheet]:
-    """Yield the sheets that a person has not hidden; raises whatever a damaged one makes it."""
+    """Yield the visible sheets; a damaged workbook raises any exception of openpyxl's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         book = _Book(cast("IO[bytes]", file), allowance)
@@ -64,7 +64,7 @@ def sheets(file: io.BufferedIOBase, allowance: Allowance) -> Iterator[WorkSheet]
 
 
 def _quietly(rows: Iterator[Row]) -> Iterator[Row]:
-    """Yield rows; openpyxl warns on the screen of what it passes over."""
+    """Yield rows without openpyxl's warnings about contents that it skips."""
     while True:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -75,14 +75,14 @@ def _quietly(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 class _Package(zipfile.ZipFile):
-    """The parts of a workbook; raises ``OutOfBounds`` before one unfolds."""
+    """The parts of a workbook; raises ``OutOfBounds`` before unpacking too much."""
 
     def __init__(self, file: IO[bytes], allowance: Allowance) -> None:
         super().__init__(file)
         self._allowance = allowance
 
     def read(self, name: "str | zipfile.ZipInfo", pwd: bytes | None = None) -> bytes:
-        """Return a part as a whole: one that is no sheet and no table of strings."""
+        """Return a whole part; sheets and shared strings are read by ``part``."""
         del pwd
         with self.part(name) as part:
             data = part.read()
@@ -94,11 +94,13 @@ class _Package(zipfile.ZipFile):
         return data
 
     def part(self, name: "str | zipfile.ZipInfo") -> "_Part":
-        """Open a part to be read bit by bit."""
+        """Open a part for reading in pieces."""
         info = self.getinfo(_name(name))
         if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise OutOfBounds(f"its part {info.filename} is packed as no workbook is; {_DAMAGED}")
-        # No more than this is unpacked, whatever the part really holds.
+            raise OutOfBounds(
+                f"its part {info.filename} has an unsupported compression; {_DAMAGED}"
+            )
+        # zipfile unpacks no more than this size, even if the part contains more.
         self._allowance.take_unpacked(info.file_size)
         return _Part(self.open(info))
 
@@ -108,7 +110,7 @@ def _name(name: "str | zipfile.ZipInfo") -> str:
 
 
 class _Part(io.RawIOBase):
-    """XML in which no entity is declared, and no text longer than a cell's."""
+    """XML without declared entities and without texts longer than a cell."""
 
     def __init__(self, part: IO[bytes]) -> None:
         super().__init__()
@@ -121,12 +123,12 @@ class _Part(io.RawIOBase):
         data = self._part.read(-1 if size is None else size)
         # UTF-16 has a NUL beside each of these characters.
         if b"<!DOCTYPE" in (self._before + data).replace(b"\0", b""):
-            raise OutOfBounds(f"it declares entities, which no spreadsheet does; {_DAMAGED}")
+            raise OutOfBounds(f"it declares XML entities, unlike any spreadsheet; {_DAMAGED}")
         self._before = data[-32:]
         tag = data.rfind(b"<")
         self._since_tag = len(data) - tag if tag >= 0 else self._since_tag + len(data)
         if self._since_tag > MAX_TEXT:
-            raise OutOfBounds("a cell has more text than any spreadsheet holds; shorten it")
+            raise OutOfBounds("a cell has more text than a spreadsheet allows; shorten it")
         return data
 
     def close(self) -> None:
@@ -136,7 +138,7 @@ class _Part(io.RawIOBase):
 
 
 class _Book(ExcelReader):
-    """What of a workbook rows need: its sheets, its strings, and which numbers are dates."""
+    """A workbook's sheets, shared strings and date formats."""
 
     def __init__(self, file: IO[bytes], allowance: Allowance) -> None:
         super().__init__(file, read_only=True, data_only=True, keep_links=False)
@@ -149,16 +151,16 @@ class _Book(ExcelReader):
 
     def read_strings(self) -> None:
         """Read the strings that cells share."""
-        found = cast("Any", self.package).find(SHARED_STRINGS)
-        if found is not None:
-            with self._parts.part(found.PartName[1:]) as part:
+        strings = cast("Any", self.package).find(SHARED_STRINGS)
+        if strings is not None:
+            with self._parts.part(strings.PartName[1:]) as part:
                 self.shared_strings = [
                     _text(each).replace("x005F_", "")
                     for each in _each(part, _STRING, self._allowance)
                 ]
 
     def visible(self) -> Iterator[tuple[str, str]]:
-        """Yield name and part of each sheet that can be seen and has cells."""
+        """Yield name and part of each visible sheet that has cells."""
         if len(self.parser.sheets) > MAX_SHEETS:
             raise OutOfBounds(f"it has more than {MAX_SHEETS:,} sheets; a manifest is one sheet")
         for sheet, where in self.parser.find_sheets():
@@ -167,7 +169,7 @@ class _Book(ExcelReader):
                 yield sheet.name, where.target
 
     def rows(self, name: str) -> Iterator[Row]:
-        """Yield the rows of a sheet that have anything in them."""
+        """Yield the rows of a sheet that aren't empty."""
         book, before = cast("Any", self.wb), 0
         with self._parts.part(name) as part:
             cells = _Cells(
@@ -175,7 +177,7 @@ class _Book(ExcelReader):
                 self.shared_strings,
                 data_only=True,
                 epoch=book.epoch,
-                date_formats=book._date_formats,  # noqa: SLF001 - nothing else says it
+                date_formats=book._date_formats,  # noqa: SLF001 - there is no public way
                 timedelta_formats=book._timedelta_formats,  # noqa: SLF001 - same
             )
             for element in _each(part, _ROW, self._allowance, within=_DATA):
@@ -196,17 +198,17 @@ def _dense(number: int, filled: dict[int, Any]) -> list[Any]:
     width = max(filled)
     if width > MAX_COLUMNS:
         raise OutOfBounds(
-            f"row {number} has something in column {width:,}; a manifest has at most "
-            f"{MAX_COLUMNS:,} columns: empty those behind the last one"
+            f"row {number} has a value in column {width:,}; a manifest has at most "
+            f"{MAX_COLUMNS:,} columns: clear the cells after the last one"
         )
     return [filled.get(column) for column in range(1, width + 1)]
 
 
 class _Cells(WorkSheetParser):
-    """Cells of a row; a formula that was never worked out stays one, and none is looked into."""
+    """Cells of a row; formulas aren't parsed, and one without a result becomes ``Unworked``."""
 
     def parse_cell(self, element: Element) -> dict[str, Any]:
-        """Return place and value of a cell."""
+        """Return position and value of a cell."""
         child = None
         if element.get("t") == "inlineStr":
             child = element.find(_INLINE)
@@ -220,7 +222,7 @@ class _Cells(WorkSheetParser):
 
 
 def _text(element: Element) -> str:
-    """Return the text of a string; most have but one piece."""
+    """Return the text of a string; most have only one piece."""
     if len(element) == 1 and element[0].tag == _TEXT:
         return element[0].text or ""
     return str(cast("Any", Text).from_tree(element).content)
@@ -229,7 +231,7 @@ def _text(element: Element) -> str:
 def _each(
     part: _Part, tag: str, allowance: Allowance, *, within: str | None = None
 ) -> Iterator[Element]:
-    """Yield the elements of that tag, each forgotten afterwards, up to the end of ``within``."""
+    """Yield the elements of a tag up to the end of ``within``; clear each afterwards."""
     depth = count = 0
     around: Element | None = None
     for event, element in iterparse(part, ("start", "end")):

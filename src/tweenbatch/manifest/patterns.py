@@ -1,4 +1,4 @@
-"""Which files are meant: by name, by a pattern, or the standard input."""
+"""Expand the manifests of a command line: files, patterns and ``-`` for standard input."""
 
 from collections.abc import Iterable
 from glob import glob, has_magic
@@ -10,11 +10,11 @@ from tweenbatch.manifest.formats.source import STDIN
 from tweenbatch.paths import PROBLEMS
 
 
-def files(paths: Iterable[Path]) -> list[Path]:
-    """Return the manifests, each once, those of a pattern in natural order.
+def expand(paths: Iterable[Path]) -> list[Path]:
+    """Return the manifests, each once; the matches of a pattern are in natural order.
 
-    The list of the problems of one is none: a shell that fills in ``*.csv`` names both. Raises
-    ``ManifestError`` where a pattern names none.
+    Leaves out our lists of problems, which a shell's ``*.csv`` matches too. Raises
+    ``ManifestError`` if a pattern matches no file.
     """
     found: dict[Path, Path] = {}
     for path in paths:
