@@ -200,20 +200,20 @@ def test_the_limits_themselves_are_allowed(size: tuple[int, int]) -> None:
             facts(751, 300),
             (
                 "is 751\N{MULTIPLICATION SIGN}300 px, an aspect ratio (width / height) of 2.5033;"
-                " the endpoint takes 0.4 to 2.5: crop the image"
+                " the endpoint accepts 0.4 to 2.5: crop the image"
             ),
         ),
         (
             facts(300, 751),
             (
                 "is 300\N{MULTIPLICATION SIGN}751 px, an aspect ratio (width / height) of 0.39947;"
-                " the endpoint takes 0.4 to 2.5: crop the image"
+                " the endpoint accepts 0.4 to 2.5: crop the image"
             ),
         ),
         (
             facts(size=10_000_001),
             (
-                "is 10000001 bytes; the endpoint takes at most 10000000:"
+                "is 10000001 bytes; the endpoint accepts at most 10000000:"
                 " save it smaller or with more compression"
             ),
         ),

@@ -12,9 +12,9 @@ from PIL import Image
 from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
+from tweenbatch.frames.appearance import Appearance
 from tweenbatch.frames.cache import INSPECTOR_VERSION, TICK_NS, FrameCache
 from tweenbatch.frames.inspect import FrameFacts
-from tweenbatch.frames.look import Look
 from tweenbatch.manifest import Reading
 from tweenbatch.records import CachedFrame
 from tweenbatch.records.manifest import Manifest
@@ -219,7 +219,7 @@ def test_a_path_that_no_table_holds_is_not_asked_for(desk: Desk, name: str) -> N
 
 
 def test_whoever_changes_what_a_look_finds_changes_the_number_of_the_looker() -> None:
-    found = [each.name for kind in (FrameFacts, Look) for each in fields(kind)]
+    found = [each.name for kind in (FrameFacts, Appearance) for each in fields(kind)]
     assert {INSPECTOR_VERSION: found} == {
         1: [
             *("sha256", "bytes", "format", "width", "height", "content_type"),

@@ -13,7 +13,7 @@ from PIL import Image
 from support import manifests
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError
-from tweenbatch.frames import look as pictures
+from tweenbatch.frames import appearance as pictures
 from tweenbatch.frames import warnings as concerns
 from tweenbatch.frames.warnings import WarningKind
 from tweenbatch.manifest import Reading
@@ -220,7 +220,7 @@ def test_an_address_that_each_export_makes_anew_is_warned_of_once(
     rows = [row(address, "https://example.com/b.png", prompt=f"prompt {n}") for n in range(3)]
     (found,) = read(folder, *rows).warnings
     assert (found.kind, found.row, found.column) == (WarningKind.ADDRESS_ENDS, 2, "start_image")
-    assert "the next export has another one" in found.message
+    assert "the next export has a different one" in found.message
     assert "(and 2 more rows)" in found.message
 
 
@@ -240,7 +240,7 @@ def test_frames_that_share_nothing_are_hinted_at(folder: Path) -> None:
 
 
 def test_the_seasons_share_a_place() -> None:
-    tiny = [pictures.look_into(path).tiny for path in sorted(SEASONS.glob("*.jpg"))]
+    tiny = [pictures.appearance_of(path).tiny for path in sorted(SEASONS.glob("*.jpg"))]
     assert len(tiny) == 4
     assert not any(concerns.share_nothing(one, other) for one in tiny for other in tiny)
 

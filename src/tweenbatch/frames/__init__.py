@@ -1,1 +1,1 @@
-"""One image: its format, size and checks, and what was seen of it before. Knows no rows."""
+"""Inspect frames: format, size, pixels, warnings, cache. It does not know rows or manifests."""

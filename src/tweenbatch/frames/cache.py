@@ -1,9 +1,9 @@
-"""Frames that were looked at before: what was found holds for as long as the file is the same.
+"""Cache of inspected frames: valid as long as the file is unchanged.
 
-It tells whether a file is the same by its state alone, without reading it. A file that was
-changed a moment before it was looked at is not remembered: a second change within one tick of
-the file system's clock would not show. It refuses to know where memories are kept. Nothing is
-paid on its word: before a frame is uploaded, the digest of its bytes is taken again.
+A file counts as unchanged by its size, times and inode, without reading it. A file changed just
+before its inspection is not cached: a second change within one tick of the file system's clock
+would be invisible. Nothing is paid because of the cache: the digest is computed again before an
+upload. It does not know where the cache is stored.
 """
 
 import time
@@ -16,50 +16,50 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tweenbatch.errors import UnreadableFrame
+from tweenbatch.frames.appearance import Appearance
 from tweenbatch.frames.inspect import FrameFacts
-from tweenbatch.frames.look import Look
 from tweenbatch.records import CachedFrame, FileState
 
-D = TypeVar("D", FrameFacts, Look)
+D = TypeVar("D", FrameFacts, Appearance)
 
 INSPECTOR_VERSION = 1
-"""The way in which frames are looked at: another number makes all older memories void."""
+"""Version of the inspection: a new number invalidates all older entries."""
 
 TICK_NS = 2_000_000_000
-"""A file that was touched so shortly before the look may change again unseen."""
+"""A file changed less than this before its inspection may change again unnoticed."""
 
 MOST_PATH_BYTES = 2_000
-"""PostgreSQL takes no longer text into an index."""
+"""PostgreSQL can't index a longer text."""
 
 Recall = Callable[[Iterable[str]], Mapping[str, CachedFrame]]
 
 
 class FramesWatcher(Protocol):
-    """Is told of frames that are really looked at."""
+    """Follows the inspection of frames that aren't cached."""
 
     def begun(self) -> None:
-        """Count a frame that is being looked at."""
+        """Count a frame whose inspection begins."""
 
     def looked_at(self) -> None:
-        """Count one that has been; called from any thread."""
+        """Count a frame whose inspection has ended; called from any thread."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFrame:
-    """What a look at a frame found."""
+    """The cached results of an inspection."""
 
     facts: FrameFacts
-    look: Look
+    appearance: Appearance
 
 
 @dataclass(slots=True, kw_only=True)
 class _Fresh:
-    """A look that was begun, and when and at what."""
+    """A new inspection, its start and the file's state at that time."""
 
     began_ns: int
     file: FileState
     facts: FrameFacts
-    looking: Future[Look]
+    decoding: Future[Appearance]
 
 
 def _nothing(_paths: Iterable[str]) -> Mapping[str, CachedFrame]:
@@ -68,7 +68,7 @@ def _nothing(_paths: Iterable[str]) -> Mapping[str, CachedFrame]:
 
 @dataclass(slots=True, kw_only=True)
 class FrameCache:
-    """What is known of frames, and what was found out since."""
+    """Cached inspections, and the new ones of this run."""
 
     recall: Recall = _nothing
     watcher: FramesWatcher | None = None
@@ -78,12 +78,12 @@ class FrameCache:
     _fresh: dict[Path, _Fresh] = field(default_factory=dict)
 
     def expect(self, paths: Iterable[Path]) -> None:
-        """Recall what is remembered of these files, all at once."""
-        wanted = [text for path in paths if _can_be_kept(text := str(path))]
-        self._recalled = dict(self.recall(wanted)) if wanted else {}
+        """Load the entries of these files, all at once."""
+        texts = [text for path in paths if _can_be_kept(text := str(path))]
+        self._recalled = dict(self.recall(texts)) if texts else {}
 
     def known(self, path: Path, *, max_bytes: int) -> KnownFrame | None:
-        """Return what was found in this very file; None: it has to be looked at.
+        """Return the entry of the unchanged file; None: it must be inspected.
 
         Raises ``OSError``.
         """
@@ -91,33 +91,33 @@ class FrameCache:
         seen = self._recalled.get(str(path))
         if seen is not None and seen.inspector_version == INSPECTOR_VERSION and seen.file == file:
             known = _known(seen)
-            # One that is too large now is read once more, to be refused in the usual words.
+            # A file that is too large now is read again, so that the usual message refuses it.
             if known is not None and known.facts.bytes <= max_bytes:
                 return known
         self._begun[path] = began_ns, file
         return None
 
-    def note(self, path: Path, facts: FrameFacts, looking: Future[Look]) -> None:
-        """Take note of a look that was begun because nothing was known."""
+    def note(self, path: Path, facts: FrameFacts, decoding: Future[Appearance]) -> None:
+        """Record an inspection of a frame that was not cached."""
         began_ns, file = self._begun.pop(path)
-        self._fresh[path] = _Fresh(began_ns=began_ns, file=file, facts=facts, looking=looking)
+        self._fresh[path] = _Fresh(began_ns=began_ns, file=file, facts=facts, decoding=decoding)
         if self.watcher is not None:
             watcher = self.watcher
             watcher.begun()
-            looking.add_done_callback(lambda _: watcher.looked_at())
+            decoding.add_done_callback(lambda _: watcher.looked_at())
 
     def new(self) -> list[CachedFrame]:
-        """Return what is to be remembered of the looks that came to an end."""
-        found = []
+        """Return the entries of finished inspections, to be stored."""
+        entries = []
         for path, fresh in self._fresh.items():
             changed_ns = max(fresh.file.mtime_ns, fresh.file.ctime_ns)
             if changed_ns + TICK_NS > fresh.began_ns or not _can_be_kept(str(path)):
                 continue
             with suppress(UnreadableFrame, OSError):
-                look = fresh.looking.result()
+                appearance = fresh.decoding.result()
                 if _state_of(path) == fresh.file:
-                    found.append(_seen(path, fresh, look))
-        return found
+                    entries.append(_entry(path, fresh, appearance))
+        return entries
 
 
 def _state_of(path: Path) -> FileState:
@@ -125,7 +125,7 @@ def _state_of(path: Path) -> FileState:
     return FileState(
         bytes=status.st_size,
         mtime_ns=status.st_mtime_ns,
-        # A program can set the time of the last change back, but not this one.
+        # Programs can set mtime back, but not ctime.
         ctime_ns=status.st_ctime_ns,
         inode=status.st_ino,
     )
@@ -134,40 +134,44 @@ def _state_of(path: Path) -> FileState:
 def _can_be_kept(path: str) -> bool:
     try:
         return len(path.encode()) <= MOST_PATH_BYTES
-    except UnicodeEncodeError:  # a name that is no text
+    except UnicodeEncodeError:  # a name that isn't text
         return False
 
 
-def _seen(path: Path, fresh: _Fresh, look: Look) -> CachedFrame:
+def _entry(path: Path, fresh: _Fresh, appearance: Appearance) -> CachedFrame:
     facts = _plain(fresh.facts)
     sha256 = facts.pop("sha256")
     return CachedFrame(
         path=str(path),
         file=fresh.file,
         sha256=sha256,
-        facts={**facts, "look": _plain(look)},
+        facts={**facts, "look": _plain(appearance)},
         inspector_version=INSPECTOR_VERSION,
     )
 
 
 def _known(seen: CachedFrame) -> KnownFrame | None:
     facts = {**seen.facts, "sha256": seen.sha256}
-    look = _whole(Look, facts.pop("look", {}))
+    appearance = _whole(Appearance, facts.pop("look", {}))
     whole = _whole(FrameFacts, facts)
-    return None if whole is None or look is None else KnownFrame(facts=whole, look=look)
+    return (
+        None
+        if whole is None or appearance is None
+        else KnownFrame(facts=whole, appearance=appearance)
+    )
 
 
-def _plain(value: FrameFacts | Look) -> dict[str, Any]:
-    """Return the fields as JSON can hold them."""
-    found = {each.name: getattr(value, each.name) for each in fields(value)}
+def _plain(value: FrameFacts | Appearance) -> dict[str, Any]:
+    """Return the fields as JSON values."""
+    values = {each.name: getattr(value, each.name) for each in fields(value)}
     return {
         name: b64encode(part).decode() if isinstance(part, bytes) else part
-        for name, part in found.items()
+        for name, part in values.items()
     }
 
 
 def _whole(kind: type[D], plain: Mapping[str, Any]) -> D | None:
-    """Return what the fields make; None where they are those of another version."""
+    """Return the object of these fields; None if they belong to another version."""
     kinds = {each.name: each.type for each in fields(kind)}
     if plain.keys() != kinds.keys():
         return None

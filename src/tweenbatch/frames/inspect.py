@@ -1,8 +1,7 @@
-"""Start and end frames: an image's digest, size and format, and what an endpoint minds in it.
+"""Inspect a frame's header: digest, size, format, and violations of an endpoint's limits.
 
-Only headers are read, never pixels: thousands of frames are looked at before anything is
-spent, and an image bomb must stay closed. It refuses to know which endpoint is asked, where
-a frame is uploaded and what a manifest is.
+Only headers are decoded, never pixels: thousands of frames are inspected before anything is paid,
+and an image bomb must not expand.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 30_000_000
 MAX_PIXELS = 50_000_000
 
-# MPO is what Pillow calls a JPEG with a second picture behind the first, as phones write it.
+# MPO is Pillow's name for a JPEG with a second picture after the first, as phones write it.
 _CONTENT_TYPES = MappingProxyType(
     {
         "PNG": ("PNG", "image/png"),
@@ -49,15 +48,15 @@ DAMAGED = (
     ArithmeticError,
     struct.error,
 )
-"""What Pillow's readers let through on damaged images."""
+"""Exceptions of Pillow's readers on damaged images."""
 
-# Warning filters belong to the whole process, so our threads change them one after another.
+# Warning filters belong to the whole process, so only one thread may change them at a time.
 _filters = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameFacts:
-    """What an image is; width and height in pixels as displayed, turned as its EXIF says."""
+    """Facts of an image; width and height in pixels as displayed, after EXIF rotation."""
 
     sha256: str
     bytes: int
@@ -68,17 +67,17 @@ class FrameFacts:
 
 
 def digest(path: Path) -> str:
-    """Return the sha256 of the file in hexadecimal."""
+    """Return the file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def inspect(source: bytes | Path, *, max_bytes: int = MAX_BYTES) -> FrameFacts:
-    """Return the facts of one image, given as its bytes or its file; all are of the same bytes.
+    """Return the facts of one image, read once, from its bytes or its file.
 
     Raises:
-        UnreadableFrame: it is no image that can be used as a frame. The message completes
-            a sentence that begins with the frame's name, and does not contain it.
+        UnreadableFrame: the image can't be used as a frame. The message completes a sentence
+            that begins with the frame's name, and does not contain it.
         OSError: the file can't be read.
     """
     data = source if isinstance(source, bytes) else read(source, max_bytes=max_bytes)
@@ -101,39 +100,39 @@ def inspect(source: bytes | Path, *, max_bytes: int = MAX_BYTES) -> FrameFacts:
 
 
 def problems(facts: FrameFacts, limits: ImageLimits | None) -> list[str]:
-    """Return what the endpoint would refuse, each as what was found, what is allowed, what to do.
+    """Return the violated limits: each with the value, the limit and the next step.
 
     Like the message of ``UnreadableFrame``, each completes a sentence that begins with the
-    frame's name. None stands for limits that nobody knows.
+    frame's name. ``limits`` is None if they are unknown.
     """
     if limits is None:
         return []
-    found = []
+    messages = []
     size = size_text(facts.width, facts.height)
     if facts.bytes > limits.max_bytes:
-        found.append(
-            f"is {facts.bytes} bytes; the endpoint takes at most {limits.max_bytes}:"
+        messages.append(
+            f"is {facts.bytes} bytes; the endpoint accepts at most {limits.max_bytes}:"
             " save it smaller or with more compression"
         )
     if min(facts.width, facts.height) < limits.min_side:
-        found.append(
+        messages.append(
             f"is {size}; the endpoint needs at least {limits.min_side} px on each side:"
             " use a larger image"
         )
     aspect = facts.width / facts.height
     if not limits.min_aspect <= aspect <= limits.max_aspect:
-        found.append(
-            f"is {size}, an aspect ratio (width / height) of {aspect:.5g}; the endpoint takes"
+        messages.append(
+            f"is {size}, an aspect ratio (width / height) of {aspect:.5g}; the endpoint accepts"
             f" {limits.min_aspect:g} to {limits.max_aspect:g}: crop the image"
         )
-    return found
+    return messages
 
 
 def read(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
     """Return the bytes of an image's file; raise ``UnreadableFrame`` or ``OSError``."""
-    # A pipe or a device would keep us reading for ever.
+    # Reading a pipe or a device might never end.
     if not stat.S_ISREG(path.stat().st_mode):
-        raise UnreadableFrame("is not a file; give the path of an image")
+        raise UnreadableFrame("is not a file; name an image file")
     with path.open("rb") as file:
         data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
@@ -143,17 +142,17 @@ def read(path: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
 
 @contextmanager
 def opened(data: bytes) -> Iterator["Picture"]:
-    """Open an image for a look at its header, one thread at a time; pixels stay untouched.
+    """Open an image and read its header, one thread at a time; pixels aren't decoded.
 
-    The image outlives the block, so that its pixels can be decoded beside those of others.
+    The image outlives the block, so that threads can decode the pixels of several images.
     Raises ``UnreadableFrame``.
     """
-    # Imported here: it costs 40 ms that most commands do not need.
+    # Imported here because it takes 40 ms, and most commands don't need it.
     from PIL import Image, UnidentifiedImageError
 
     try:
         with _filters, warnings.catch_warnings():
-            # Damaged EXIF is no concern here, and our own bound on pixels is below Pillow's.
+            # Damaged EXIF data doesn't matter here, and our own limit on pixels is below Pillow's.
             warnings.simplefilter("ignore")
             yield Image.open(io.BytesIO(data), formats=["PNG", "JPEG", "WEBP"])
     except Image.DecompressionBombError as error:
@@ -167,15 +166,15 @@ def opened(data: bytes) -> Iterator["Picture"]:
 
 
 def orientation(image: "Picture") -> int:
-    """Return how the EXIF data would have the image turned, 1 to 8; 1: as it is stored."""
+    """Return the image's EXIF orientation, 1 to 8; 1: upright as stored."""
     from PIL.Image import Image
 
     try:
         # Not image.getexif(): for a PNG without EXIF that decodes every pixel.
-        found = Image.getexif(image).get(_ORIENTATION)
+        value = Image.getexif(image).get(_ORIENTATION)
     except DAMAGED:
         return _UPRIGHT  # viewers show such an image as it is stored
-    return found if isinstance(found, int) and found in range(1, 9) else _UPRIGHT
+    return value if isinstance(value, int) and value in range(1, 9) else _UPRIGHT
 
 
 def size_text(width: int, height: int) -> str:
@@ -184,7 +183,7 @@ def size_text(width: int, height: int) -> str:
 
 
 def _read_header(data: bytes) -> tuple[str, int, int]:
-    """Return Pillow's name of the format, and width and height as displayed."""
+    """Return Pillow's format name, and width and height as displayed."""
     with opened(data) as image:
         kind, (width, height) = image.format, image.size
         sideways = orientation(image) in _SIDEWAYS
@@ -193,8 +192,8 @@ def _read_header(data: bytes) -> tuple[str, int, int]:
 
 
 def _too_big(size: int, most: int) -> str:
-    return f"is {size} bytes; at most {most} are read: save it smaller"
+    return f"is {size} bytes; at most {most} are allowed: save it smaller"
 
 
-def _too_many_pixels(found: str) -> str:
-    return f"is {found}; at most {MAX_PIXELS} pixels in all are allowed: scale it down"
+def _too_many_pixels(size: str) -> str:
+    return f"is {size}; at most {MAX_PIXELS} pixels in total are allowed: scale it down"

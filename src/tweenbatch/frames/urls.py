@@ -1,7 +1,7 @@
-"""Whether frames at https addresses can be had: each is asked once, as a stranger.
+"""Probe frames at https URLs (``--check-urls``): is each a public image of an accepted size?
 
-What is asked carries no key and nothing of anybody's account: addresses come out of manifests.
-A few bytes are read of each; TLS is verified as httpx's environment says (SSL_CERT_FILE).
+Requests carry no key and no credentials, because the URLs come from manifests. A few bytes of each
+are read; TLS is verified with httpx's settings (SSL_CERT_FILE).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tweenbatch.version import __version__
 
 AT_ONCE = 8
 DEADLINE_SECONDS = 20.0
-"""What Kling allows an address as well."""
+"""Kling's own limit for a URL."""
 MAX_REDIRECTS = 3
 FIRST_BYTES = 64
 
@@ -27,22 +27,22 @@ _HEADERS = {
     "Range": f"bytes=0-{FIRST_BYTES - 1}",
     "User-Agent": f"tweenbatch/{__version__}",
 }
-# What file hosts say of files that they were told nothing of.
-_TELLS_NOTHING = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+# Content types that file hosts use for files of unknown type.
+_UNKNOWN_TYPES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 _IMAGE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF....WEBP", re.DOTALL)
 _TOTAL = re.compile(r"bytes \d+-\d+/(\d{1,15})", re.ASCII)
 
 
-class _Unfit(Exception):
-    """An address is no good; the text completes a sentence that begins with it."""
+class _Unusable(Exception):
+    """A URL is unusable; the message completes a sentence that begins with it."""
 
 
 def ask(
     urls: Iterable[str], *, max_bytes: int, deadline_seconds: float = DEADLINE_SECONDS
 ) -> dict[str, str]:
-    """Return what is wrong with the addresses that are no good, by address.
+    """Return the problems of unusable URLs, by URL.
 
-    Each completes a sentence that begins with the address. Not to be called in an event loop.
+    Each completes a sentence that begins with the URL. Must not be called in an event loop.
     """
     return asyncio.run(ask_all(urls, max_bytes=max_bytes, deadline_seconds=deadline_seconds))
 
@@ -50,7 +50,7 @@ def ask(
 async def ask_all(
     urls: Iterable[str], *, max_bytes: int, deadline_seconds: float = DEADLINE_SECONDS
 ) -> dict[str, str]:
-    """Do what ``ask`` does, in an event loop."""
+    """Like ``ask``, but for an event loop."""
     wrong: dict[str, str] = {}
     left = iter(urls)
     async with _client() as client, asyncio.TaskGroup() as group:
@@ -63,10 +63,10 @@ def _client() -> httpx.AsyncClient:
     try:
         return httpx.AsyncClient(headers=_HEADERS, follow_redirects=False)
     except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
-        # Its text may hold the proxy's password.
+        # The error's text may contain the proxy's password.
         raise UsageError(
-            "the certificates or the proxy that the environment names can't be used "
-            f"({type(error).__name__}); mend SSL_CERT_FILE or HTTPS_PROXY, or leave out "
+            "the certificates or the proxy of the environment can't be used "
+            f"({type(error).__name__}); correct SSL_CERT_FILE or HTTPS_PROXY, or run without "
             "--check-urls"
         ) from None
 
@@ -82,64 +82,66 @@ async def _ask_each(
         try:
             async with asyncio.timeout(deadline_seconds):
                 await _ask(client, url, max_bytes)
-        except _Unfit as unfit:
-            wrong[url] = str(unfit)
+        except _Unusable as error:
+            wrong[url] = str(error)
         except TimeoutError:
-            wrong[url] = f"did not answer within {deadline_seconds:g} s; see whether it is public"
+            wrong[url] = f"did not answer within {deadline_seconds:g} s; check that it is public"
         except (httpx.HTTPError, OSError) as error:
             name = type(error).__name__
             text = f"{name}: {error}" if str(error) else name
-            wrong[url] = f"can't be reached ({text}); see whether it is right and public"
+            wrong[url] = f"can't be reached ({text}); check that it is correct and public"
 
 
 async def _ask(client: httpx.AsyncClient, url: str, max_bytes: int) -> None:
-    """Raise ``_Unfit`` where no image can be had at an address."""
+    """Raise ``_Unusable`` if a URL does not serve an image."""
     for _ in range(MAX_REDIRECTS + 1):
-        target = _readable(url)
+        target = _parsed(url)
         request = client.build_request("GET", target)
-        # Without an authority of our own, httpx would make one of a name in the address.
+        # Without this, httpx would send a user name in the URL as credentials.
         response = await client.send(request, auth=httpx.Auth(), stream=True)
         async with aclosing(response):
             if not response.has_redirect_location:
-                await _judge(response, max_bytes)
+                await _check_response(response, max_bytes)
                 return
-        url = _behind(target, response.headers["location"])
-    raise _Unfit(f"redirects more than {MAX_REDIRECTS} times; name the last address")
+        url = _redirected(target, response.headers["location"])
+    raise _Unusable(f"redirects more than {MAX_REDIRECTS} times; name the final URL")
 
 
-def _readable(url: str) -> httpx.URL:
+def _parsed(url: str) -> httpx.URL:
     try:
         target = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise _Unfit(f"is no address that can be read ({error})") from None
+        raise _Unusable(f"isn't a valid URL ({error})") from None
     if target.scheme != "https" or not target.host:
-        raise _Unfit(f"redirects to {target.scheme or 'nowhere'}, which is not https; correct it")
+        raise _Unusable(f"redirects to {target.scheme or 'nowhere'}, not https; name an https URL")
     return target
 
 
-def _behind(target: httpx.URL, location: str) -> str:
+def _redirected(target: httpx.URL, location: str) -> str:
     try:
         return str(target.join(location))
     except httpx.InvalidURL as error:
-        raise _Unfit(f"redirects to no address that can be read ({error})") from None
+        raise _Unusable(f"redirects to an invalid URL ({error})") from None
 
 
-async def _judge(response: httpx.Response, max_bytes: int) -> None:
+async def _check_response(response: httpx.Response, max_bytes: int) -> None:
     status = response.status_code
     if status not in (HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT):
-        raise _Unfit(f"answers with HTTP {status}; see whether it is right and public")
+        raise _Unusable(f"answers with HTTP {status}; check that it is correct and public")
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _TELLS_NOTHING and not kind.startswith("image/"):
-        raise _Unfit(f"is no image but {kind!r}; name the image itself, not a page round it")
+    if kind not in _UNKNOWN_TYPES and not kind.startswith("image/"):
+        raise _Unusable(f"is {kind!r}, not an image; name the image itself, not its web page")
     size = _size(response)
     if size is not None and size > max_bytes:
-        raise _Unfit(f"is {size} bytes; the endpoint takes at most {max_bytes}: save it smaller")
+        raise _Unusable(
+            f"is {size} bytes; the endpoint accepts at most {max_bytes}: save it smaller"
+        )
     if not _IMAGE.match(await _first_bytes(response)):
-        raise _Unfit("is not a PNG, JPEG or WebP image; convert it to one of these")
+        raise _Unusable("is not a PNG, JPEG or WebP image; convert it to one of these")
 
 
 def _size(response: httpx.Response) -> int | None:
-    """Return the size of the whole file as announced, in bytes."""
+    """Return the size of the whole file according to the headers, in bytes."""
     if response.status_code == HTTPStatus.PARTIAL_CONTENT:
         total = _TOTAL.fullmatch(response.headers.get("content-range", "").strip())
         return int(total[1]) if total else None

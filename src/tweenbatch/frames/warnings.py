@@ -1,6 +1,6 @@
-"""What is to be said of a frame and of a pair, in sentences; pure but for two thumbnails.
+"""Warnings about frames and pairs of frames, as messages: pure.
 
-It refuses to know where frames are named, and to open any.
+It opens no file and does not know the rows that name a frame.
 """
 
 import re
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tweenbatch.errors import Problem
+from tweenbatch.frames.appearance import TINY, Appearance
 from tweenbatch.frames.inspect import FrameFacts, size_text
-from tweenbatch.frames.look import TINY, Look
 
 RATIO_TOLERANCE = 1.02
-"""Up to here two aspect ratios are one."""
+"""Factor up to which two aspect ratios count as equal."""
 
 SIZES_APART = 4.0
-"""From here on the larger frame has much more pixels than the smaller one."""
+"""Ratio of pixel counts from which a pair is warned of."""
 
-# Of what was measured, the scene of one place in two seasons had edges of 0.41 and more, images
-# of nothing but chance stayed below 0.25.
+# Measured correlations of edges: at least 0.41 for one place in two seasons, below 0.25 for
+# unrelated images.
 _LIGHT_ALIKE = 0.2
 _EDGES_ALIKE = 0.25
 _COLOURS_APART = 40.0
@@ -27,7 +27,7 @@ _FLAT = 4.0
 
 
 class WarningKind(StrEnum):
-    """What a warning is about."""
+    """The kinds of warnings."""
 
     TURNED = "turned"
     TRANSPARENT = "transparent"
@@ -43,18 +43,18 @@ class WarningKind(StrEnum):
 
 
 def is_hint(problem: Problem) -> bool:
-    """Tell whether a warning is no more than a hint, which may well be meant."""
+    """Return whether a warning is only a hint, about something that is often intended."""
     return problem.kind.startswith("hint: ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A frame that was looked into."""
+class InspectedFrame:
+    """A frame with its facts and the properties of its pixels."""
 
     text: str
-    """The text that names it."""
+    """The frame as named in the manifest."""
     facts: FrameFacts
-    look: Look
+    appearance: Appearance
 
     @property
     def aspect(self) -> float:
@@ -63,83 +63,85 @@ class Seen:
 
     @property
     def size(self) -> str:
-        """Its sides, in words."""
+        """Width and height, as text."""
         return size_text(self.facts.width, self.facts.height)
 
 
-def of_frame(seen: Seen) -> Iterator[tuple[WarningKind, str]]:
-    """Yield what the model may not take as a viewer does."""
-    look, name = seen.look, f"'{seen.text}'"
-    if look.turned:
+def of_frame(frame: InspectedFrame) -> Iterator[tuple[WarningKind, str]]:
+    """Yield warnings of properties that the model may treat differently from a viewer."""
+    appearance, name = frame.appearance, f"'{frame.text}'"
+    if appearance.turned:
         yield (
             WarningKind.TURNED,
             (
-                f"{name} is turned by its EXIF data, which the model may not heed;"
-                " turn its pixels, or add --fit"
+                f"{name} is rotated by its EXIF data, which the model may ignore;"
+                " rotate the pixels, or add --fit"
             ),
         )
-    if look.transparent:
+    if appearance.transparent:
         yield (
             WarningKind.TRANSPARENT,
             (
-                f"{name} has transparent parts, and nobody says what the model shows there;"
+                f"{name} has transparent parts, which the model may show in any colour;"
                 " flatten it, or add --fit"
             ),
         )
-    if look.cmyk:
+    if appearance.cmyk:
         yield (
             WarningKind.CMYK,
             f"{name} has CMYK colours, which may come out wrong; convert it to sRGB, or add --fit",
         )
-    if look.deep:
+    if appearance.deep:
         yield (
             WarningKind.DEEP,
-            f"{name} has 16 bits for each channel, where models expect 8; convert it, or add --fit",
+            f"{name} has 16 bits per channel, but models expect 8; convert it, or add --fit",
         )
-    if look.animated:
+    if appearance.animated:
         yield (
             WarningKind.ANIMATED,
-            f"{name} is animated, and only its first picture counts; save that alone, or add --fit",
+            f"{name} is animated, but only its first picture is used; save that, or add --fit",
         )
 
 
-def of_pair(start: Seen, end: Seen, *, fitted: bool) -> Iterator[tuple[WarningKind, str]]:
-    """Yield what keeps two frames from making a good clip; ``fitted``: ratios are made one."""
+def of_pair(
+    start: InspectedFrame, end: InspectedFrame, *, fitted: bool
+) -> Iterator[tuple[WarningKind, str]]:
+    """Yield warnings of a pair; ``fitted``: fitting makes the aspect ratios equal."""
     if start.facts.sha256 == end.facts.sha256:
         yield same_frame(start.text, end.text)
         return
     both = f"start '{start.text}' is {start.size} and end '{end.text}' is {end.size}"
-    if apart(start.aspect, end.aspect) and not fitted:
+    if ratios_differ(start.aspect, end.aspect) and not fitted:
         yield (
             WarningKind.RATIO,
             (
-                f"{both}: aspect ratios of {start.aspect:.4g} and {end.aspect:.4g},"
-                " where the clip has that of its start; crop one of them, or add --fit"
+                f"{both}: the aspect ratios {start.aspect:.4g} and {end.aspect:.4g} differ, and"
+                " the clip gets that of its start; crop one frame, or add --fit"
             ),
         )
     areas = sorted(each.facts.width * each.facts.height for each in (start, end))
     if areas[1] >= areas[0] * SIZES_APART:
-        yield WarningKind.SIZES, f"{both}: the smaller one will look soft beside the larger"
-    if share_nothing(start.look.tiny, end.look.tiny):
+        yield WarningKind.SIZES, f"{both}: the smaller one will look soft next to the larger"
+    if share_nothing(start.appearance.tiny, end.appearance.tiny):
         yield (
             WarningKind.UNLIKE,
             (
-                f"'{start.text}' and '{end.text}' seem to share nothing; see whether the row names"
-                " the frames that are meant"
+                f"'{start.text}' and '{end.text}' seem to have nothing in common; check that the"
+                " row names the right frames"
             ),
         )
 
 
 def same_frame(start: str, end: str) -> tuple[WarningKind, str]:
-    """Return what is to be said of one image at both ends."""
+    """Return the warning of one image as start and end frame."""
     message = (
-        f"'{start}' and '{end}' are the same image, and the clip may stand still;"
-        " name another end frame, unless a loop is meant"
+        f"'{start}' and '{end}' are the same image, so the clip may stand still;"
+        " name another end frame, unless you want a loop"
     )
     return WarningKind.SAME_FRAME, message
 
 
-# Their paths and hosts change with each export: no part of an address stays.
+# Services whose URLs change with each export, path and host included.
 _SIGNED_ELSEWHERE = re.compile(
     r"https://([\w-]+\.)*(airtableusercontent|airtable|notion-static|notion|notionusercontent)"
     r"\.(com|so)/",
@@ -147,32 +149,32 @@ _SIGNED_ELSEWHERE = re.compile(
 )
 
 
-def may_end(texts: Sequence[str]) -> bool:
-    """Tell at a glance whether an address may be one of a service that lets them end."""
+def may_expire(texts: Sequence[str]) -> bool:
+    """Return quickly whether any URL may belong to a service whose URLs expire."""
     joined = "".join(texts).lower()
     return "airtable" in joined or "notion" in joined
 
 
-def address_ends(text: str) -> tuple[WarningKind, str] | None:
-    """Return what is to be said of an address that is another one in each export."""
+def expiring(text: str) -> tuple[WarningKind, str] | None:
+    """Return the warning of a URL that expires and changes with each export."""
     if _SIGNED_ELSEWHERE.match(text) is None:
         return None
     host = text.split("/", 3)[2]
     return WarningKind.ADDRESS_ENDS, (
-        f"the address at {host} works for some hours only, and the next export has another one,"
-        " which would be paid for as a new clip; download the picture and name the file"
+        f"the URL at {host} works only for some hours, and the next export has a different one,"
+        " which would be charged as a new clip; download the image and name the file"
     )
 
 
-def apart(one: float, other: float) -> bool:
-    """Tell whether two aspect ratios differ by more than 2 %."""
+def ratios_differ(one: float, other: float) -> bool:
+    """Return whether two aspect ratios differ by more than 2 %."""
     return max(one, other) > min(one, other) * RATIO_TOLERANCE
 
 
 def share_nothing(one: bytes, other: bytes) -> bool:
-    """Tell whether two tiny pictures have neither light, edges nor colours in common.
+    """Return whether two thumbnails have neither light, edges nor colours in common.
 
-    In doubt they have: plain images, for one, tell nothing.
+    False in doubt, such as for plain images.
     """
     import numpy as np
 

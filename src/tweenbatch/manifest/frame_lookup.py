@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tweenbatch.errors import UnreadableFrame
 from tweenbatch.frames import inspect as frames
+from tweenbatch.frames.appearance import Appearance
 from tweenbatch.frames.cache import FrameCache
 from tweenbatch.frames.fit import MAX_ORIGINAL_BYTES, Fitting
-from tweenbatch.frames.look import Look
 from tweenbatch.manifest.preflight import Preflight
 from tweenbatch.models import ImageLimits
 from tweenbatch.records import Frame
@@ -108,17 +108,17 @@ class FrameLookup:
             wrong = frames.problems(facts, limits)
         if wrong:
             return f"'{text}' " + "; ".join(wrong)
-        self._note(text, real, facts, known.look if known else None)
+        self._note(text, real, facts, known.appearance if known else None)
         return Frame(source=str(real), sha256=facts.sha256)
 
-    def _note(self, text: str, real: Path, facts: frames.FrameFacts, known: Look | None) -> None:
-        looking = self.preflight.look_into(
-            text, real, facts, max_bytes=self._most_bytes, known=known
-        )
+    def _note(
+        self, text: str, real: Path, facts: frames.FrameFacts, known: Appearance | None
+    ) -> None:
+        decoding = self.preflight.decode(text, real, facts, max_bytes=self._most_bytes, known=known)
         if known is None:
-            self.memory.note(real, facts, looking)
+            self.memory.note(real, facts, decoding)
         if self.fitting is not None:
-            self.fitting.note(text, real, facts, looking)
+            self.fitting.note(text, real, facts, decoding)
 
     @property
     def _most_bytes(self) -> int:

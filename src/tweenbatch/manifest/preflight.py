@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from tweenbatch.errors import Problem, UnreadableFrame
+from tweenbatch.frames.appearance import AT_ONCE, Appearance, appearance_of
 from tweenbatch.frames.inspect import MAX_BYTES, FrameFacts
-from tweenbatch.frames.look import AT_ONCE, Look, look_into
 from tweenbatch.frames.warnings import (
-    Seen,
+    InspectedFrame,
     WarningKind,
-    address_ends,
-    may_end,
+    expiring,
+    may_expire,
     of_frame,
     of_pair,
     same_frame,
@@ -75,7 +75,7 @@ class Preflight:
     max_url_bytes: int | None = None
     """Probe every https URL for an image of at most this size; None: probe none."""
     _numbers: dict[str, int] = field(default_factory=dict)
-    _frames: dict[int, tuple[str, FrameFacts, Future[Look]]] = field(default_factory=dict)
+    _frames: dict[int, tuple[str, FrameFacts, Future[Appearance]]] = field(default_factory=dict)
     _urls: dict[str, int] = field(default_factory=dict)
     _at_both_ends: _Warnings | None = None
     """The first URL that is both start and end, with the number of such rows."""
@@ -92,26 +92,26 @@ class Preflight:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
-    def look_into(
+    def decode(
         self,
         text: str,
         path: Path,
         facts: FrameFacts,
         *,
         max_bytes: int = MAX_BYTES,
-        known: Look | None = None,
-    ) -> Future[Look]:
-        """Decode a local frame in a thread, unless its ``Look`` is known."""
-        looking: Future[Look] = Future()
+        known: Appearance | None = None,
+    ) -> Future[Appearance]:
+        """Decode a local frame in a thread, unless its ``Appearance`` is known."""
+        decoding: Future[Appearance] = Future()
         if known is not None:
-            looking.set_result(known)
+            decoding.set_result(known)
         else:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="preflight")
-            looking = self._pool.submit(look_into, path, max_bytes=max_bytes)
+            decoding = self._pool.submit(appearance_of, path, max_bytes=max_bytes)
         number = self._numbers.setdefault(text, len(self._numbers))
-        self._frames[number] = (text, facts, looking)
-        return looking
+        self._frames[number] = (text, facts, decoding)
+        return decoding
 
     def note_urls(self, texts: Iterable[str]) -> None:
         """Record the URLs of frames, if they are to be probed."""
@@ -135,7 +135,7 @@ class Preflight:
                         self._at_both_ends = _Warnings([same_frame(start, end)], row, "end_image")
                     self._at_both_ends.rows += 1
         for column, texts in zip(_COLUMNS, (starts, ends), strict=True):
-            if may_end(texts):
+            if may_expire(texts):
                 self._note_expiring(column, texts, numbers, lines)
         if not self._numbers:
             return
@@ -152,7 +152,7 @@ class Preflight:
         lines: Sequence[int | None],
     ) -> None:
         for text, number, line in zip(texts, numbers, lines, strict=True):
-            warning = address_ends(text)
+            warning = expiring(text)
             if warning is not None:
                 if self._expiring is None:
                     row = _RowFrames(number, line, _NONE, _NONE)
@@ -167,11 +167,11 @@ class Preflight:
 
     def findings(self) -> tuple[list[Problem], list[Problem]]:
         """Wait until all frames are decoded; return problems and warnings."""
-        seen: dict[int, Seen] = {}
+        seen: dict[int, InspectedFrame] = {}
         broken: dict[int, str] = {}
-        for number, (text, facts, looking) in self._frames.items():
+        for number, (text, facts, decoding) in self._frames.items():
             try:
-                seen[number] = Seen(text=text, facts=facts, look=looking.result())
+                seen[number] = InspectedFrame(text=text, facts=facts, appearance=decoding.result())
             except UnreadableFrame as error:
                 broken[number] = f"'{text}' {error}"
             except OSError as error:
@@ -207,7 +207,7 @@ class Preflight:
                         message=broken[frame], row=row.number, line=row.line, column=column
                     )
 
-    def _of_frames(self, seen: dict[int, Seen]) -> Iterator[Problem]:
+    def _of_frames(self, seen: dict[int, InspectedFrame]) -> Iterator[Problem]:
         """Yield the warnings of each frame, at the first row that names it."""
         if self.fitted:
             return iter(())
@@ -219,7 +219,7 @@ class Preflight:
         )
         return _once(named, lambda frame: of_frame(seen[frame]))
 
-    def _of_pairs(self, seen: dict[int, Seen]) -> Iterator[Problem]:
+    def _of_pairs(self, seen: dict[int, InspectedFrame]) -> Iterator[Problem]:
         """Yield the warnings of each pair, at the first row that names it."""
         named = (
             ((row.start, row.end), row, "end_image")

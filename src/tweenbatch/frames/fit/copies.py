@@ -1,7 +1,7 @@
-"""The folder of prepared copies: each is written once, whole or not at all, and then kept.
+"""The folder of fitted copies: each is written once, atomically, and then kept.
 
-A copy that is there is used as it is: a job's content must not change because some library
-writes images otherwise by now.
+An existing copy is used unchanged: a job's content must not change because a newer library
+encodes images differently.
 """
 
 from contextlib import suppress
@@ -22,7 +22,7 @@ SUFFIXES = (".png", ".jpg")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """A prepared copy, which need not have been written."""
+    """A fitted copy; its file may not have been written."""
 
     frame: Frame
     facts: FrameFacts
@@ -30,7 +30,7 @@ class Copy:
 
 @dataclass(slots=True, kw_only=True)
 class Copies:
-    """The copies below one folder; without ``writes`` they are made, and thrown away."""
+    """The copies in one folder; without ``writes`` they are made but not saved."""
 
     folder: Path
     writes: bool
@@ -46,7 +46,7 @@ class Copies:
     def _kept(self, stem: str) -> Copy | None:
         for suffix in SUFFIXES:
             path = self.folder / (stem + suffix)
-            # Never through a link: the copy goes to a public address.
+            # Never follow a link: the copy is uploaded to a public address.
             with suppress(OSError, UnreadableFrame):
                 atomic.require_regular(path)
                 facts = frames.inspect(path)
@@ -70,6 +70,6 @@ def _write(data: bytes, path: Path) -> None:
         atomic.write(path, data, mode=0o600)
     except OSError as error:
         raise OutputUnusable(
-            f"can't write the fitted frame {path} ({error.strerror or error}); make room, make it "
-            "writable or choose another folder with --output; nothing was submitted"
+            f"can't write the fitted frame {path} ({error.strerror or error}); free some space, "
+            "make the folder writable or choose another with --output; nothing was submitted"
         ) from error

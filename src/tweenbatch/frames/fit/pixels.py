@@ -1,4 +1,4 @@
-"""Pixels are made as a recipe says, and written as PNG or JPEG; no file is touched."""
+"""Apply a recipe to an image's pixels and encode the result as PNG or JPEG, in memory."""
 
 import io
 from collections.abc import Iterator
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 QUALITIES = (95, 90, 85)
 STEP = 0.85
-"""By how much the sides are scaled down, again and again, until the file is small enough."""
+"""Factor by which the sides are scaled down repeatedly until the file is small enough."""
 
 SMALLEST = 300
-"""No side is scaled below this; it has always been small enough long before."""
+"""Shortest side after scaling; files are small enough long before."""
 
 _PLAIN = 12.0
-"""Up to this deviation an edge counts as of one colour."""
+"""Standard deviation up to which an edge counts as a single colour."""
 
 
 def paint(data: bytes, recipe: Recipe) -> tuple[bytes, str]:
-    """Return the finished file and its suffix.
+    """Return the encoded image and its suffix.
 
-    A PNG stays one where it is small enough; all else becomes a JPEG of high quality. Raises
-    ``UnreadableFrame``.
+    A PNG stays a PNG if it is small enough; everything else becomes a JPEG of high quality.
+    Raises ``UnreadableFrame``.
     """
     from PIL import ImageOps
 
@@ -43,11 +43,11 @@ def paint(data: bytes, recipe: Recipe) -> tuple[bytes, str]:
     for file, suffix in _smaller_and_smaller(picture, lossless=lossless):
         if len(file) <= recipe.max_bytes:
             return file, suffix
-    raise UnreadableFrame("can't be fitted: no copy of it is small enough; save it smaller")
+    raise UnreadableFrame("can't be fitted: no copy is small enough; save it smaller")
 
 
 def _plain(image: "Picture") -> "Picture":
-    """Return it in 8-bit sRGB, on white."""
+    """Return the image in 8-bit sRGB, transparent parts on white."""
     import numpy as np
     from PIL import Image
 
@@ -55,7 +55,7 @@ def _plain(image: "Picture") -> "Picture":
     if image.has_transparency_data:
         alpha = image.convert("RGBA").getchannel("A")
     if image.mode.startswith("I"):
-        # Pillow would cut off whatever is above 255.
+        # Pillow would clip values above 255.
         image = Image.fromarray((np.asarray(image).astype("uint32") >> 8).astype("uint8"))
     elif image.mode in ("P", "PA", "1"):
         image = image.convert("RGB" if image.mode == "1" else "RGBA").convert("RGB")
@@ -74,17 +74,17 @@ def _to_srgb(image: "Picture", profile: bytes | None) -> "Picture":
 
     if profile:
         try:
-            made = ImageCms.profileToProfile(
+            converted = ImageCms.profileToProfile(
                 image,
                 ImageCms.ImageCmsProfile(io.BytesIO(profile)),
                 ImageCms.createProfile("sRGB"),
                 outputMode="RGB",
             )
         except (ImageCms.PyCMSError, OSError, ValueError):
-            pass  # a profile that does not fit its image: viewers ignore it as well
+            pass  # a profile that doesn't match its image: viewers ignore it too
         else:
-            assert made is not None
-            return made
+            assert converted is not None
+            return converted
     return image.convert("RGB")
 
 
@@ -100,7 +100,7 @@ def _shaped(image: "Picture", shape: Shape) -> "Picture":
 
 
 def _edge_colour(image: "Picture", *, sideways: bool) -> tuple[int, int, int]:
-    """Return the colour of the edges that the bars meet, or black where it is none."""
+    """Return the colour of the edges next to the bars, or black if they have several colours."""
     import numpy as np
 
     pixels = np.asarray(image)
@@ -116,7 +116,7 @@ def _smaller_and_smaller(image: "Picture", *, lossless: bool) -> Iterator[tuple[
     from PIL.Image import Resampling
 
     image = image.copy()
-    image.info = {}  # such as a profile that holds no more
+    image.info = {}  # such as a profile that no longer applies
     too_many = image.width * image.height / frames.MAX_PIXELS
     if too_many > 1:
         image = image.resize(_scaled(image, too_many**-0.5), Resampling.LANCZOS)

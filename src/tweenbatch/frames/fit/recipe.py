@@ -1,25 +1,26 @@
-"""What has to be done to a frame, as data with a name of its own; pure.
+"""The changes that a frame needs, as data: pure.
 
-The name stands in the file's, so that the same image and recipe always mean the same copy.
+The name of a recipe is part of its copy's file name, so the same image and recipe always have the
+same copy.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tweenbatch.frames.appearance import Appearance
 from tweenbatch.frames.inspect import FrameFacts
-from tweenbatch.frames.look import Look
-from tweenbatch.frames.warnings import apart
+from tweenbatch.frames.warnings import ratios_differ
 from tweenbatch.models import ImageLimits
 
 INSIDE = 0.01
-"""How far inside the allowed proportions a frame is brought that lies outside."""
+"""Margin by which a frame is brought inside the allowed aspect ratios."""
 
 _TIMES = "\N{MULTIPLICATION SIGN}"
 _DIGITS = 24
 
 
 class Way(StrEnum):
-    """How a frame gets other proportions."""
+    """How to change the aspect ratio of a frame."""
 
     PAD = "pad"
     CROP = "crop"
@@ -27,7 +28,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The sides that a frame is to have, in pixels, and how it gets them."""
+    """The new width and height of a frame in pixels, and the way to change them."""
 
     way: Way
     width: int
@@ -36,11 +37,11 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Everything that is done to one frame; every copy is of 8-bit sRGB and has no EXIF data."""
+    """All changes of one frame; every copy is 8-bit sRGB without EXIF data."""
 
     turned: bool = False
     first: bool = False
-    """Of an animation, the first picture."""
+    """Keep only the first picture of an animation."""
     flattened: bool = False
     converted: bool = False
     shape: Shape | None = None
@@ -49,12 +50,12 @@ class Recipe:
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether the frame needs any change."""
         steps = (self.turned, self.first, self.flattened, self.converted, self.shrunk)
         return any(steps) or self.shape is not None
 
     def stem(self, sha256: str) -> str:
-        """Return the name of the copy of an image, without what says its format."""
+        """Return the file name of an image's copy, without suffix."""
         names = {
             "turned": self.turned,
             "first": self.first,
@@ -66,8 +67,8 @@ class Recipe:
             steps.append(f"{self.shape.way}-{self.shape.width}x{self.shape.height}")
         return "-".join([sha256[:_DIGITS], *steps, f"{self.max_bytes}b"])
 
-    def told(self, before: FrameFacts, after: FrameFacts) -> str:
-        """Return in words what was done."""
+    def changes(self, before: FrameFacts, after: FrameFacts) -> str:
+        """Return the changes in words."""
         words = {
             "turned": self.turned,
             "first picture of an animation": self.first,
@@ -89,24 +90,29 @@ class Recipe:
 
 
 def recipe(
-    facts: FrameFacts, look: Look, limits: ImageLimits, way: Way, *, aspect: float | None = None
+    facts: FrameFacts,
+    appearance: Appearance,
+    limits: ImageLimits,
+    way: Way,
+    *,
+    aspect: float | None = None,
 ) -> Recipe:
-    """Return what has to be done to a frame.
+    """Return the changes that a frame needs.
 
-    With ``aspect`` it gets those proportions, width divided by height; without it keeps its own
-    as far as the endpoint allows.
+    ``aspect`` is the target aspect ratio, width divided by height; without it the frame keeps its
+    own if the endpoint allows it.
     """
     own = facts.width / facts.height
-    wanted = aspect if aspect is not None and apart(own, aspect) else own
-    if not limits.min_aspect <= wanted <= limits.max_aspect:
+    target = aspect if aspect is not None and ratios_differ(own, aspect) else own
+    if not limits.min_aspect <= target <= limits.max_aspect:
         low, high = limits.min_aspect * (1 + INSIDE), limits.max_aspect * (1 - INSIDE)
-        wanted = min(max(wanted, low), high)
+        target = min(max(target, low), high)
     return Recipe(
-        turned=look.turned,
-        first=look.animated,
-        flattened=look.transparent,
-        converted=look.cmyk or look.deep,
-        shape=None if wanted == own else _shape(facts, way, wanted),
+        turned=appearance.turned,
+        first=appearance.animated,
+        flattened=appearance.transparent,
+        converted=appearance.cmyk or appearance.deep,
+        shape=None if target == own else _shape(facts, way, target),
         shrunk=facts.bytes > limits.max_bytes,
         max_bytes=limits.max_bytes,
     )
@@ -114,7 +120,7 @@ def recipe(
 
 def _shape(facts: FrameFacts, way: Way, aspect: float) -> Shape:
     width, height = facts.width, facts.height
-    # Whatever is too wide becomes less wide by cropping, and higher by padding.
+    # A frame that is too wide becomes narrower by cropping, and higher by padding.
     if (width / height > aspect) == (way is Way.CROP):
         width = max(round(height * aspect), 1)
     else:

@@ -1,4 +1,4 @@
-"""The frames of a row, fitted: each for itself, and the end to the proportions of the start."""
+"""Fit the frames of a row: each to the model's limits, the end to the start's aspect ratio."""
 
 import math
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tweenbatch.errors import UnreadableFrame
 from tweenbatch.frames import inspect as frames
+from tweenbatch.frames.appearance import Appearance
 from tweenbatch.frames.fit.copies import MAX_ORIGINAL_BYTES, Copies
 from tweenbatch.frames.fit.recipe import Way, recipe
 from tweenbatch.frames.inspect import FrameFacts
-from tweenbatch.frames.look import Look
 from tweenbatch.models import ImageLimits
 from tweenbatch.records import Frame
 
@@ -20,12 +20,12 @@ from tweenbatch.records import Frame
 class _Original:
     path: Path
     facts: FrameFacts
-    looking: Future[Look]
+    decoding: Future[Appearance]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A frame as it is used: a copy or the original, with its facts; or what is wrong."""
+    """A copy or the original frame, with its facts; or its problem."""
 
     frame: Frame
     facts: FrameFacts | None = None
@@ -34,45 +34,45 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fit:
-    """How a person wants frames to be fitted, and where the copies are."""
+    """The options of ``--fit``, and the folder of the copies."""
 
     way: Way
     folder: Path
     writes: bool
-    """Without it, copies are made to be shown and thrown away."""
+    """Whether copies are saved; a plan only makes them to show the result."""
 
     def to(self, limits: ImageLimits) -> "Fitting":
-        """Begin to fit frames to what an endpoint accepts."""
+        """Return a fitting to an endpoint's limits."""
         copies = Copies(folder=self.folder, writes=self.writes)
         return Fitting(way=self.way, limits=limits, copies=copies)
 
 
 @dataclass(slots=True, kw_only=True)
 class Fitting:
-    """Fits the frames of rows, and remembers what was done to which."""
+    """Fits the frames of rows, and records the changes of each frame."""
 
     way: Way
     limits: ImageLimits
     copies: Copies
     done: dict[tuple[str, str], None] = field(default_factory=dict)
-    """A frame as the manifest names it, and what was done to it, in the order of the rows."""
+    """Frames as named in the manifest, with their changes, in row order."""
     _originals: dict[str, _Original] = field(default_factory=dict)
 
     @property
     def limits_of_originals(self) -> ImageLimits:
-        """What a frame must keep to all the same, since no copy mends it."""
+        """Limits on originals: fitting corrects everything else."""
         return replace(
             self.limits, max_bytes=MAX_ORIGINAL_BYTES, min_aspect=0.0, max_aspect=math.inf
         )
 
-    def note(self, text: str, path: Path, facts: FrameFacts, looking: Future[Look]) -> None:
-        """Take note of a local frame by the text that names it."""
-        self._originals[text] = _Original(path=path, facts=facts, looking=looking)
+    def note(self, text: str, path: Path, facts: FrameFacts, decoding: Future[Appearance]) -> None:
+        """Record a local frame, by the text of its cell."""
+        self._originals[text] = _Original(path=path, facts=facts, decoding=decoding)
 
     def pair(self, named: Sequence[tuple[str, Frame]]) -> list[Fitted]:
-        """Return the frames of a row, given with the texts that name them, start first.
+        """Return the fitted frames of a row, given as cell texts with their frames, start first.
 
-        A frame that is damaged is left as it is, since it is told elsewhere.
+        A damaged frame stays unchanged, because it is reported elsewhere.
         """
         fitted: list[Fitted] = []
         aspect = None
@@ -88,20 +88,20 @@ class Fitting:
             return Fitted(frame=frame)
         facts = original.facts
         try:
-            look = original.looking.result()
+            appearance = original.decoding.result()
         except (UnreadableFrame, OSError):
             return Fitted(frame=frame)
-        needed = recipe(facts, look, self.limits, self.way, aspect=aspect)
+        needed = recipe(facts, appearance, self.limits, self.way, aspect=aspect)
         if not needed.is_needed:
             return Fitted(frame=frame, facts=facts)
         try:
             copy = self.copies.copy(original.path, facts, needed)
         except UnreadableFrame as error:
             return Fitted(frame=frame, wrong=f"'{text}' {error}")
-        told = needed.told(facts, copy.facts)
+        changes = needed.changes(facts, copy.facts)
         wrong = frames.problems(copy.facts, self.limits)
         if wrong:
             other = ", or --fit pad" if self.way is Way.CROP else ""
-            return Fitted(frame=frame, wrong=f"'{text}', {told}, {'; '.join(wrong)}{other}")
-        self.done[text, told] = None
+            return Fitted(frame=frame, wrong=f"'{text}', {changes}, {'; '.join(wrong)}{other}")
+        self.done[text, changes] = None
         return Fitted(frame=copy.frame, facts=copy.facts)

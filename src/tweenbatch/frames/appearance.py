@@ -1,7 +1,7 @@
-"""A look into one image: all of its pixels once, and what its header says of them.
+"""Decode an image's pixels to find damage, transparency, rotation and unusual colours.
 
-Every pixel is decoded, as the model's own reader will do it, so that a picture that breaks off
-is found out for nothing. It refuses to know rows and endpoints.
+Every pixel is decoded, as fal's own reader does, so that a truncated image is found at no cost.
+It does not know rows or endpoints.
 """
 
 import os
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 AT_ONCE = min(4, os.cpu_count() or 1)
 
 LARGE_PIXELS = 12_000_000
-"""From here on images are decoded one after the other: each takes up to 200 MB."""
+"""Images of this size and above are decoded one at a time: each takes up to 200 MB."""
 
 TINY = 16
-"""Sides of the tiny picture, in pixels."""
+"""Side of the thumbnail, in pixels."""
 
 _DRAFT = 8
 _PNG_BIT_DEPTH = 24
@@ -35,28 +35,28 @@ _large = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What an image holds besides its size.
+class Appearance:
+    """Properties of an image's pixels.
 
-    ``tiny`` is the image at 16×16 pixels, red, green and blue of each in turn.
+    ``tiny`` is the image at 16×16 pixels: red, green and blue of each pixel in turn.
     """
 
     turned: bool
-    """EXIF data would have it turned or mirrored."""
+    """EXIF data rotates or mirrors the image."""
     transparent: bool
     """At least one pixel is not opaque."""
     cmyk: bool
     deep: bool
-    """It has 16 bits for each channel."""
+    """The image has 16 bits per channel."""
     animated: bool
     tiny: bytes
 
 
-def look_into(source: Path, *, max_bytes: int = frames.MAX_BYTES) -> Look:
-    """Decode an image whose header is known to be good; safe to call from several threads.
+def appearance_of(source: Path, *, max_bytes: int = frames.MAX_BYTES) -> Appearance:
+    """Decode an image whose header is valid; safe to call from several threads.
 
     Raises:
-        UnreadableFrame: its body is damaged or breaks off. The message completes a sentence
+        UnreadableFrame: its pixels are damaged or truncated. The message completes a sentence
             that begins with the frame's name.
         OSError: the file can't be read.
     """
@@ -65,22 +65,22 @@ def look_into(source: Path, *, max_bytes: int = frames.MAX_BYTES) -> Look:
         kind, pixels = image.format, image.width * image.height
         turned = frames.orientation(image) != 1
         cmyk = image.mode == "CMYK"
-        # Pillow makes 8 bits of 16 while it reads, and tells only for grey ones.
+        # Pillow reduces 16 bits to 8 while reading, and reports 16 only for grey images.
         deep = kind == "PNG" and data[_PNG_BIT_DEPTH] == _DEEP_BITS
-        # A phone's JPEG may have another picture behind the first, which is no animation.
+        # A phone's JPEG may have a second picture after the first, but isn't an animation.
         animated = kind != "MPO" and getattr(image, "n_frames", 1) > 1
     with image, _bounded(pixels):
         try:
-            # A JPEG is read to its end all the same, but at an eighth of the size.
+            # This still reads a JPEG to its end, but decodes it at an eighth of the size.
             image.draft("RGB", (image.width // _DRAFT, image.height // _DRAFT))
             image.load()
             transparent = _is_transparent(image)
             tiny = _tiny(image)
         except frames.DAMAGED as error:
             raise UnreadableFrame(
-                "is damaged: its picture can't be decoded to the end; export the image again"
+                "is damaged: its pixels can't be decoded to the end; export the image again"
             ) from error
-    return Look(
+    return Appearance(
         turned=turned, transparent=transparent, cmyk=cmyk, deep=deep, animated=animated, tiny=tiny
     )
 
@@ -95,7 +95,7 @@ def _bounded(pixels: int) -> Iterator[None]:
 
 
 def _is_transparent(image: "Picture") -> bool:
-    """Tell whether any pixel is not opaque; many images have an alpha channel for nothing."""
+    """Return whether any pixel is not opaque; many alpha channels are opaque everywhere."""
     if not image.has_transparency_data:
         return False
     lowest, _ = image.convert("RGBA").getchannel("A").getextrema()
