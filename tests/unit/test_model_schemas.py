@@ -12,7 +12,7 @@ from tweenbatch.emulator.model import catalog
 from tweenbatch.manifest import columns
 from tweenbatch.models import ENDPOINTS, KLING_O1
 from tweenbatch.models.parameter import ParameterKind
-from tweenbatch.models.schema import OWN_COLUMNS, SchemaUseless, endpoint_of
+from tweenbatch.models.schema import OWN_COLUMNS, UnusableSchema, endpoint_of
 
 NEW = "fal-ai/new-model/transition"
 
@@ -137,23 +137,23 @@ LOOP = {"size": {"$ref": "#/components/schemas/Size"}}
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ([], "no OpenAPI document"),
+        ([], "it isn't an OpenAPI document"),
         ({}, "no inputs"),
         ({"paths": {f"/{NEW}": {"post": 3}}}, "no inputs"),
         (without("prompt"), "no input 'prompt'"),
         (
             without("last_frame_url"),
-            "no input for the end frame; there are prompt, first",
+            "no known input for the end frame; its inputs are prompt, first",
         ),
-        (without("first_frame_url"), "name the one with --start-field"),
+        (without("first_frame_url"), "name one with --start-field"),
         (
             document({"masks": {"type": "array"}}, required=("prompt", "masks")),
-            "input 'masks' is required, and no text",
+            "input 'masks' is required, but isn't text",
         ),
     ],
 )
 def test_what_describes_no_way_between_frames_is_refused(given: Any, words: str) -> None:
-    with pytest.raises(SchemaUseless, match=words):
+    with pytest.raises(UnusableSchema, match=words):
         endpoint_of(given, NEW)
 
 
@@ -164,7 +164,7 @@ def test_references_in_a_circle_come_to_an_end() -> None:
 
 
 def test_a_field_that_is_not_there_can_not_be_a_frame() -> None:
-    with pytest.raises(SchemaUseless, match="no input 'x'; there are prompt"):
+    with pytest.raises(UnusableSchema, match="no input 'x'; its inputs are prompt"):
         endpoint_of(document(), NEW, start_field="x")
 
 
@@ -173,7 +173,7 @@ def test_inputs_that_are_called_like_our_own_columns_stay_as_fal_has_them() -> N
     made = endpoint_of(document({"model": {"type": "string", "default": "fast"}}), NEW)
     assert "model" not in made.parameters
     needed = document({"name": {"type": "string"}}, required=("prompt", "name"))
-    with pytest.raises(SchemaUseless, match="requires 'name', which is a column of ours"):
+    with pytest.raises(UnusableSchema, match="requires 'name', which has another meaning"):
         endpoint_of(needed, NEW)
 
 
@@ -210,5 +210,5 @@ def test_a_list_of_addresses_is_no_frame() -> None:
     other = {"start_image_url": {"type": "array"}}
     assert endpoint_of(document(other), NEW).start_field == "first_frame_url"
     listed = {"image_urls": {"type": "array"}}
-    with pytest.raises(SchemaUseless, match="'image_urls' is no text"):
+    with pytest.raises(UnusableSchema, match="'image_urls' isn't text"):
         endpoint_of(document(listed), NEW, start_field="image_urls")

@@ -196,7 +196,7 @@ def test_a_model_of_unknown_price_is_not_planned_and_says_how_it_could_be(
 ) -> None:
     text = problems(read, model)
     assert f"models update {find(model).id}" in text
-    with pytest.raises(UsageError, match="is not known"):
+    with pytest.raises(UsageError, match="is unknown"):
         find(model).price_usd({"duration": "5"})
 
 
@@ -205,8 +205,8 @@ def test_a_model_of_unknown_price_is_not_planned_and_says_how_it_could_be(
     [
         ("o1", {"duration": "7"}, "duration", "is '7'; Kling O1 allows 5 or 10"),
         ("veo3.1", {"duration": "5"}, "duration", "is '5'; Veo 3.1 allows 4s or 6s or 8s"),
-        ("kling2.6", {"generate_audio": "maybe"}, "generate_audio", "write true or false"),
-        ("wan", {"num_frames": "8.5"}, "num_frames", "a whole number is needed"),
+        ("kling2.6", {"generate_audio": "maybe"}, "generate_audio", "expected true or false"),
+        ("wan", {"num_frames": "8.5"}, "num_frames", "expected a whole number"),
         ("wan", {"num_frames": "0"}, "num_frames", "allows 1 or more"),
         ("wan", {"end_image": ""}, "end_image", "Wan 2.1 FLF2V needs an end frame"),
         ("o1", {"seed": "7"}, "seed", "it has no seed; ask for another take"),
@@ -363,7 +363,7 @@ def test_a_clip_costs_no_less_than_a_table_can_keep() -> None:
 def test_what_has_no_price_for_every_row_is_refused(
     price: dict[str, object], parameters: dict[str, dict[str, object]]
 ) -> None:
-    with pytest.raises(ValueError, match="no input"):
+    with pytest.raises(ValueError, match="no input 'duration'|isn't one of its inputs"):
         priced(price, **parameters)
 
 

@@ -64,7 +64,7 @@ class Choices:
         except UsageError as error:
             return _refused(self._endpoint, [(MODEL, str(error))])
         if endpoint.price is None:
-            return _refused(endpoint, [(MODEL, endpoint.price_wanted)])
+            return _refused(endpoint, [(MODEL, endpoint.unknown_price)])
         wrong = []
         if MODEL in cells:
             wrong += [

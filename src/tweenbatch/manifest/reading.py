@@ -199,7 +199,7 @@ def _understood(sheet: Sheet, reading: Reading) -> Header:
     defaults = _defaults(header, reading)
     problems = header.gaps(defaults=defaults)
     if reading.endpoint.price is None and MODEL not in header.names:
-        problems.append(Problem(message=reading.endpoint.price_wanted))
+        problems.append(Problem(message=reading.endpoint.unknown_price))
     if len(defaults) < len(reading.defaults):
         names = " and ".join(reading.defaults)
         message = f"the defaults of {names} (--set) name one column twice; remove one"

@@ -1,8 +1,6 @@
-"""Endpoints as data: how a transition is asked for, what is allowed, what it costs.
+"""Endpoints as data: input fields, limits and prices.
 
-``catalogue.toml`` is what is known of each; ``remembered`` what somebody had read from fal since
-then; ``schema`` makes the one out of fal's own description, which ``update`` asks for. Nothing
-here knows of manifests or tables.
+It does not know manifests or the job table.
 """
 
 from tweenbatch.models.catalogue import DEFAULT, ENDPOINTS, KLING_O1, USUAL_LIMITS, find

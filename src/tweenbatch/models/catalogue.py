@@ -1,4 +1,4 @@
-"""All endpoints that are known: the built-in catalogue, and over it what was remembered."""
+"""All known endpoints: the built-in catalogue, overridden by ``tweenbatch models update``."""
 
 import difflib
 import tomllib
@@ -17,16 +17,16 @@ from tweenbatch.models.endpoint import Endpoint
 def built_in() -> Mapping[str, Endpoint]:
     """Return the endpoints that come with the program, by id."""
     text = resources.files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8")
-    made = map(endpoint_of, tomllib.loads(text)["endpoint"])
-    return MappingProxyType({each.id: each for each in made})
+    endpoints = map(endpoint_of, tomllib.loads(text)["endpoint"])
+    return MappingProxyType({each.id: each for each in endpoints})
 
 
-class _Known(Mapping[str, Endpoint]):
-    """Endpoints by id; the remembered ones are read when the first is asked for."""
+class _Catalogue(Mapping[str, Endpoint]):
+    """Endpoints by id; the remembered ones are read on first use."""
 
     def __getitem__(self, name: str) -> Endpoint:
-        kept = remembered.endpoints()
-        return kept[name] if name in kept else built_in()[name]
+        updated = remembered.endpoints()
+        return updated[name] if name in updated else built_in()[name]
 
     def __iter__(self) -> Iterator[str]:
         yield from built_in()
@@ -36,7 +36,7 @@ class _Known(Mapping[str, Endpoint]):
         return len(remembered.endpoints().keys() | built_in().keys())
 
 
-ENDPOINTS: Mapping[str, Endpoint] = _Known()
+ENDPOINTS: Mapping[str, Endpoint] = _Catalogue()
 
 KLING_O1 = built_in()["fal-ai/kling-video/o1/image-to-video"]
 
@@ -44,11 +44,11 @@ DEFAULT = KLING_O1
 
 assert KLING_O1.image_limits is not None
 USUAL_LIMITS = KLING_O1.image_limits
-"""What frames are fitted to where it is not known what an endpoint accepts."""
+"""Limits for fitting frames to an endpoint whose limits are unknown."""
 
 
 def find(name: str) -> Endpoint:
-    """Return the endpoint with this id or short name; raise ``UsageError`` with those alike."""
+    """Return the endpoint with this id or short name; raise ``UsageError`` with suggestions."""
     if name in ENDPOINTS:
         return ENDPOINTS[name]
     for endpoint in ENDPOINTS.values():
@@ -56,8 +56,8 @@ def find(name: str) -> Endpoint:
             return endpoint
     names = [text for each in ENDPOINTS.values() for text in (*each.short, each.id)]
     alike = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    meant = f"; did you mean {' or '.join(alike)}?" if alike else ";"
-    learn = f"; or, if fal has it: tweenbatch models update {name}" if "/" in name else ""
+    suggestion = f"; did you mean {' or '.join(alike)}?" if alike else ";"
+    update = f"; if fal has it, run `tweenbatch models update {name}`" if "/" in name else ""
     raise UsageError(
-        f"no model '{name}' is known here{meant} `tweenbatch models` lists them{learn}"
+        f"there is no model '{name}'{suggestion} `tweenbatch models` lists all models{update}"
     )

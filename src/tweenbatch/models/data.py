@@ -1,4 +1,4 @@
-"""Endpoints as plain data and back: one form for the catalogue's TOML and the remembered JSON."""
+"""Convert endpoints to and from plain data, for the catalogue's TOML and the remembered JSON."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,17 +14,17 @@ _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, InvalidOperation)
 
 
 def endpoint_of(data: Any) -> Endpoint:
-    """Return the endpoint that the data describe; raise ``ValueError`` where they describe none."""
+    """Return the endpoint of this data; raise ``ValueError`` if the data is invalid."""
     try:
-        made = _endpoint(data)
-        refuse_unpriceable(made)
+        endpoint = _endpoint(data)
+        refuse_unpriceable(endpoint)
     except _MALFORMED as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
-    return made
+    return endpoint
 
 
 def data_of(endpoint: Endpoint) -> dict[str, Any]:
-    """Return what ``endpoint_of`` makes the same endpoint of; JSON can hold it."""
+    """Return the data of an endpoint, as JSON values; the inverse of ``endpoint_of``."""
     price, limits = endpoint.price, endpoint.image_limits
     return {
         "id": endpoint.id,
@@ -113,7 +113,7 @@ def _price(data: Mapping[str, Any]) -> Price:
     )
     amounts = [*rates.values(), *([] if price.usd is None else [price.usd])]
     if not amounts or not all(usd.is_finite() and usd > 0 for usd in amounts):
-        raise ValueError("a price that is no amount")
+        raise ValueError("a price isn't a positive amount")
     return price
 
 
@@ -122,49 +122,49 @@ def _longer(data: Mapping[str, Any]) -> Longer:
         by=_string(data["by"]), above=Decimal(data["above"]), times=Decimal(data["times"])
     )
     if not (longer.above.is_finite() and longer.times.is_finite() and longer.times > 1):
-        raise ValueError("a price that is no amount")
+        raise ValueError("a price isn't a positive amount")
     return longer
 
 
-def refuse_unpriceable(made: Endpoint) -> None:
-    """Raise ``ValueError`` where a row that passes would have no price.
+def refuse_unpriceable(endpoint: Endpoint) -> None:
+    """Raise ``ValueError`` if a valid row could have no price.
 
-    It must have one by every allowed value of what decides it.
+    Every allowed value of the deciding parameter must have a price.
     """
-    price = made.price
+    price = endpoint.price
     if price is None:
         return
     if price.usd is None:
-        _refuse_unrated(made, price)
+        _refuse_unrated(endpoint, price)
     if price.longer is not None:
-        counted = made.parameters.get(price.longer.by)
+        counted = endpoint.parameters.get(price.longer.by)
         if counted is None or counted.kind not in (ParameterKind.WHOLE, ParameterKind.NUMBER):
-            raise ValueError(f"its price depends on {price.longer.by}, which is no number")
+            raise ValueError(f"its price depends on {price.longer.by}, which isn't a number")
     if price.unit is Unit.SECOND:
-        _refuse_unmeasured(made)
+        _refuse_unmeasured(endpoint)
 
 
-def _refuse_unrated(made: Endpoint, price: Price) -> None:
-    parameter = made.parameters.get(price.by)
+def _refuse_unrated(endpoint: Endpoint, price: Price) -> None:
+    parameter = endpoint.parameters.get(price.by)
     if parameter is None:
-        raise ValueError(f"its price depends on {price.by}, which is no input of it")
+        raise ValueError(f"its price depends on {price.by}, which isn't one of its inputs")
     if not set(parameter.allowed or ("true", "false")) <= set(price.rates):
-        raise ValueError(f"there are values of {price.by} without a price")
+        raise ValueError(f"some values of {price.by} have no price")
 
 
-def _refuse_unmeasured(made: Endpoint) -> None:
-    duration = made.parameters.get("duration")
+def _refuse_unmeasured(endpoint: Endpoint) -> None:
+    duration = endpoint.parameters.get("duration")
     if duration is None:
-        raise ValueError("it is charged by the second and has no input 'duration'")
+        raise ValueError("it is charged by the second but has no input 'duration'")
     for text in (*duration.allowed, *([] if duration.required else [duration.default])):
         length(text)
     if not duration.allowed and duration.kind is not ParameterKind.WHOLE:
-        raise ValueError("a duration that may be anything has no price")
+        raise ValueError("its duration may be any text, which has no price")
 
 
 def _string(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no text")
+        raise TypeError(f"{value!r} isn't text")
     return value
 
 
@@ -174,7 +174,7 @@ def _optional(value: Any) -> str | None:
 
 def _count(value: Any) -> int | None:
     if value is not None and type(value) is not int:
-        raise TypeError(f"{value!r} is no number")
+        raise TypeError(f"{value!r} isn't a whole number")
     return value
 
 

@@ -1,4 +1,4 @@
-"""The types that an endpoint is described in."""
+"""An endpoint of fal: field names, parameters, limits and price."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from tweenbatch.models.price import Price, seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageLimits:
-    """What an endpoint accepts as a frame; aspect is width divided by height."""
+    """An endpoint's limits on frames; aspect is width divided by height."""
 
     max_bytes: int
     min_side: int
@@ -27,26 +27,26 @@ class Endpoint:
     id: str
     title: str
     short: tuple[str, ...] = ()
-    """Names that are quicker to type."""
+    """Short names for the command line."""
     start_field: str
     end_field: str
     end_required: bool
     parameters: Mapping[str, Parameter]
     not_offered: Mapping[str, str] = field(default_factory=dict)
-    """Inputs that other endpoints know and this one ignores, with the reason to tell."""
+    """Inputs of other endpoints that this one ignores, each with a message that explains it."""
     image_limits: ImageLimits | None
-    """None: not known, and not checked."""
+    """None: unknown, and not checked."""
     max_prompt_chars: int | None
-    """In code points, as fal counts; None: not known, and not checked."""
+    """In code points, as fal counts; None: unknown, and not checked."""
     price: Price | None
-    """None: not known; then nothing can be planned with this endpoint."""
+    """None: unknown; then nothing can be planned with this endpoint."""
     listed_when_named: str | None = None
-    """What fal's price list said, in its words, when a person named the price; "" where it had no
-    entry. None: no person named the price."""
+    """fal's price entry, in its words, at the time when a user named the price; "" if there was
+    none. None: no user has named the price."""
     names_images: bool = False
-    """Whether prompts may say @Image1 and @Image2."""
+    """Whether prompts may use @Image1 and @Image2."""
     note: str = ""
-    """What else somebody should know, as a sentence."""
+    """A sentence for users, such as about the price."""
 
     @property
     def links(self) -> Mapping[str, str]:
@@ -60,31 +60,30 @@ class Endpoint:
         }
 
     def seconds(self, parameters: Mapping[str, str]) -> int:
-        """Return the length of the clip that these parameters ask for, in seconds."""
+        """Return the length of a clip with these parameters, in seconds."""
         return seconds(parameters)
 
     def price_usd(self, parameters: Mapping[str, str]) -> Decimal:
-        """Return what fal charges for one clip with these parameters, in US dollars.
+        """Return the price of one clip with these parameters, in US dollars.
 
-        Raises ``UsageError`` where that is not known.
+        Raises ``UsageError`` if the price is unknown.
         """
         if self.price is None:
-            raise UsageError(self.price_wanted)
+            raise UsageError(self.unknown_price)
         return self.price.clip_usd(parameters)
 
     @property
-    def price_wanted(self) -> str:
-        """Say that the price is not known, and what to do."""
+    def unknown_price(self) -> str:
+        """The message for an unknown price, with the next step."""
         return (
-            f"what {self.title} costs is not known here; `tweenbatch models update {self.id}` "
-            "reads it from fal, or takes it from you with --price-per-second or --price-per-clip"
+            f"the price of {self.title} is unknown; `tweenbatch models update {self.id}` "
+            "reads it from fal; or name it with --price-per-second or --price-per-clip"
         )
 
     def values(self, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """Return parameters as the JSON values that are sent."""
-        known = self.parameters
+        """Return parameters as JSON values for fal."""
         return {
-            name: known[name].value(text) if name in known else text
+            name: self.parameters[name].value(text) if name in self.parameters else text
             for name, text in parameters.items()
         }
 

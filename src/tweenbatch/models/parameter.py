@@ -1,6 +1,6 @@
-"""One input field of an endpoint: what may stand in a cell, and what is sent for it.
+"""An input field of an endpoint: its allowed cells, and the value sent to fal.
 
-Cells are text, and a job's key is made of their text: so each value has one spelling only.
+A job's key is computed from the text of its cells, so each value has exactly one spelling.
 """
 
 import re
@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 MAX_DIGITS = 15
-"""A number with fewer digits is the same again when it comes back from a float."""
+"""A number of at most this many digits survives conversion to a float and back."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}")
 _WITH_ZEROS = re.compile(rf"({_WHOLE.pattern})\.0+")
@@ -18,7 +18,7 @@ _NO = frozenset({"false", "no", "off", "0"})
 
 
 class ParameterKind(StrEnum):
-    """What a value is in JSON."""
+    """The JSON type of a value."""
 
     TEXT = "text"
     WHOLE = "whole"
@@ -27,16 +27,16 @@ class ParameterKind(StrEnum):
 
 
 def without_zeros(text: str) -> str:
-    """Return ``5`` for ``5.0``: so programs write whole numbers of a column that has gaps."""
+    """Return ``5`` for ``5.0``, which programs write for whole numbers in a column with gaps."""
     written = _WITH_ZEROS.fullmatch(text)
     return written[1] if written else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
-    """An input field besides prompt and frames; ``allowed`` makes it one of a list.
+    """An input field besides prompt and frames; ``allowed`` lists its values, if not empty.
 
-    ``default`` is what is sent for an empty cell; without one, nothing is.
+    ``default`` is sent for an empty cell; if it is empty, the field is not sent.
     """
 
     kind: ParameterKind = ParameterKind.TEXT
@@ -49,7 +49,7 @@ class Parameter:
     """In code points, as fal counts."""
 
     def spelled(self, text: str, *, of: str) -> str:
-        """Return the one spelling of a cell's value; raise ``ValueError`` with what is wrong.
+        """Return the canonical spelling of a cell's value; raise ``ValueError`` if it is invalid.
 
         The message completes a sentence that begins with the column; ``of`` names the endpoint.
         """
@@ -65,7 +65,7 @@ class Parameter:
         return value
 
     def value(self, text: str) -> str | int | float | bool:
-        """Return what JSON holds for a text that ``spelled`` gave."""
+        """Return the JSON value of a text returned by ``spelled``."""
         if self.kind is ParameterKind.WHOLE:
             return int(text)
         if self.kind is ParameterKind.NUMBER:
@@ -74,26 +74,28 @@ class Parameter:
         return text == "true" if self.kind is ParameterKind.YES_NO else text
 
     def described(self) -> str:
-        """Say in a few words what may stand in the column."""
+        """Describe the allowed cells in a few words."""
         if self.allowed:
             return ", ".join(self.allowed)
         if self.kind is ParameterKind.YES_NO:
             return "true, false"
         if self.kind is ParameterKind.TEXT:
-            return "a text" if self.max_chars is None else f"a text, ≤ {self.max_chars} characters"
-        what = "a whole number" if self.kind is ParameterKind.WHOLE else "a number"
+            return (
+                "text" if self.max_chars is None else f"text, at most {self.max_chars} characters"
+            )
+        kind = "a whole number" if self.kind is ParameterKind.WHOLE else "a number"
         bounded = self.minimum is not None or self.maximum is not None
-        return f"{what}, {self._range()}" if bounded else what
+        return f"{kind}, {self._range()}" if bounded else kind
 
     def _of_kind(self, text: str) -> str:
         if self.kind is ParameterKind.YES_NO:
             word = text.lower()
             if word not in _YES | _NO:
-                raise ValueError(f"is '{text}'; write true or false")
+                raise ValueError(f"is '{text}'; expected true or false")
             return "true" if word in _YES else "false"
         if self.kind is ParameterKind.WHOLE:
             if not _WHOLE.fullmatch(whole := without_zeros(text)):
-                raise ValueError(f"is '{text}'; a whole number is needed")
+                raise ValueError(f"is '{text}'; expected a whole number")
             return str(int(whole))
         if self.kind is ParameterKind.NUMBER:
             return _number(text)
@@ -118,5 +120,5 @@ def _number(text: str) -> str:
         number = Decimal("NaN")
     exact = len(number.as_tuple().digits) <= MAX_DIGITS
     if not number.is_finite() or not exact or abs(number.adjusted()) > MAX_DIGITS:
-        raise ValueError(f"is '{text}'; a number is needed, such as 0.5")
+        raise ValueError(f"is '{text}'; expected a number such as 0.5")
     return f"{number.normalize() + 0:f}"

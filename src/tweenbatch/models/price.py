@@ -1,6 +1,6 @@
-"""What a clip costs: by the second or by the clip, alike for all or by the value of a parameter.
+"""The price of a clip: per second or per clip, fixed or by the value of a parameter.
 
-Amounts are US dollars. A price is never too low: what a row leaves open counts at the dearest.
+Amounts are US dollars. A price is never too low: an empty cell counts at the highest rate.
 """
 
 import re
@@ -14,7 +14,7 @@ _SECONDS = re.compile(r"([0-9]{1,4})s?")
 
 
 class Unit(StrEnum):
-    """What is charged for."""
+    """The unit of a price."""
 
     SECOND = "second"
     CLIP = "clip"
@@ -29,7 +29,7 @@ class Longer:
     times: Decimal
 
     def factor(self, parameters: Mapping[str, str]) -> Decimal:
-        """Return what the price is multiplied by; a row that leaves the length open pays most."""
+        """Return the factor of the price; a row without the parameter counts as longer."""
         value = parameters.get(self.by)
         return self.times if value is None or Decimal(value) > self.above else Decimal(1)
 
@@ -46,15 +46,15 @@ class Price:
 
     @property
     def dearest_usd(self) -> Decimal:
-        """The most that a unit can cost, in US dollars."""
+        """The highest price of a unit, in US dollars."""
         usd = max(self.rates.values()) if self.usd is None else self.usd
         return usd if self.longer is None else usd * self.longer.times
 
     def clip_usd(self, parameters: Mapping[str, str]) -> Decimal:
-        """Return what one clip with these parameters costs, to a millionth of a dollar.
+        """Return the price of one clip with these parameters, to a millionth of a dollar.
 
-        A parameter that decides and is not given counts at its dearest value. Raises
-        ``ValueError`` for a duration that is no number of seconds.
+        A missing parameter counts at its highest rate. Raises ``ValueError`` if the duration is
+        not a number of seconds.
         """
         rate = self.unit_usd(parameters)
         price = rate * seconds(parameters) if self.unit is Unit.SECOND else rate
@@ -63,28 +63,28 @@ class Price:
         return in_micro_dollars(price)
 
     def unit_usd(self, parameters: Mapping[str, str]) -> Decimal:
-        """Return what one unit costs with these parameters, whatever the length of the clip."""
+        """Return the price of one unit with these parameters, regardless of the clip's length."""
         if self.usd is not None:
             return self.usd
         return self.rates.get(parameters.get(self.by, ""), max(self.rates.values()))
 
 
 def in_micro_dollars(usd: Decimal) -> Decimal:
-    """Return an amount as a table keeps it, never less than fal takes."""
+    """Return an amount in whole millionths of a dollar, as the job table stores it; rounds up."""
     return usd if usd == round(usd, 6) else usd.quantize(_MICRO, ROUND_CEILING)
 
 
 def seconds(parameters: Mapping[str, str]) -> int:
-    """Return the length of the clip that these parameters ask for."""
+    """Return the length of a clip with these parameters."""
     return length(parameters["duration"])
 
 
 def length(duration: str) -> int:
-    """Return the seconds that ``5`` or ``5s`` means; raise ``ValueError``."""
-    found = _SECONDS.fullmatch(duration)
-    if found is None or not int(found[1]):
-        raise ValueError(f"'{duration}' is no number of seconds")
-    return int(found[1])
+    """Return the seconds of ``5`` or ``5s``; raise ``ValueError``."""
+    match = _SECONDS.fullmatch(duration)
+    if match is None or not int(match[1]):
+        raise ValueError(f"'{duration}' isn't a number of seconds")
+    return int(match[1])
 
 
 _UNITS: Mapping[str, tuple[Unit, int]] = {
@@ -92,19 +92,19 @@ _UNITS: Mapping[str, tuple[Unit, int]] = {
     **dict.fromkeys(("minute", "min"), (Unit.SECOND, 60)),
     **dict.fromkeys(("clip", "video", "generation", "request"), (Unit.CLIP, 1)),
 }
-"""fal's words for what it charges for, in the singular, and how many of our units they hold."""
+"""fal's names of units, in the singular, with our unit and how many of it they contain."""
 
 
 def listed_price(unit: str, usd: Decimal) -> Price | None:
-    """Return what ``usd`` for each ``unit``, in fal's words, comes to; None: no price by our units.
+    """Return the price of ``usd`` for each ``unit``, in fal's words; None: the unit is unknown.
 
-    Case, white space and the plural make no difference ("Seconds", "per video").
+    Case, spaces and the plural are ignored ("Seconds", "per video").
     """
     word = unit.strip().lower().removeprefix("per ").strip()
-    ours, held = _UNITS.get(word) or _UNITS.get(word.removesuffix("s")) or (None, 1)
+    ours, count = _UNITS.get(word) or _UNITS.get(word.removesuffix("s")) or (None, 1)
     if ours is None:
         return None
-    each = usd / held
-    if each != round(each, 9):
-        each = each.quantize(Decimal("0.000000001"), ROUND_CEILING)
-    return Price(unit=ours, usd=each)
+    unit_usd = usd / count
+    if unit_usd != round(unit_usd, 9):
+        unit_usd = unit_usd.quantize(Decimal("0.000000001"), ROUND_CEILING)
+    return Price(unit=ours, usd=unit_usd)

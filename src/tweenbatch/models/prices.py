@@ -1,4 +1,4 @@
-"""The prices that hold for a run: those that are known here, or more where fal asks more by now."""
+"""The prices of a run: the known ones, or fal's listed ones where those are higher."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from tweenbatch.models.price import Price, Unit, in_micro_dollars
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """What clips cost: as was known, or more where fal asks more by now."""
+    """Prices of clips: the known ones, or fal's listed ones where those are higher."""
 
     listed: Mapping[str, Price] = field(default_factory=dict)
-    """What fal's list says now, by endpoint: one price for each."""
+    """The current prices of fal's list, one per endpoint."""
     in_other_units: frozenset[str] = frozenset()
-    """Endpoints that fal's list prices by units which are not counted here, such as tokens."""
+    """Endpoints that fal's list prices in units that aren't counted here, such as tokens."""
 
     def clip_usd(self, endpoint: str, parameters: Mapping[str, str], *, known: Decimal) -> Decimal:
-        """Return the price of a clip that was priced at ``known``; it never falls."""
+        """Return the price of a clip, never less than the ``known`` price."""
         listed, model = self.listed.get(endpoint), ENDPOINTS.get(endpoint)
         if listed is None or model is None or not may_be_dearer(model, listed):
             return known
@@ -28,10 +28,10 @@ class Prices:
     def units_usd(
         self, endpoint: str, parameters: Mapping[str, str], units: Decimal
     ) -> Decimal | None:
-        """Return what so many billed units of an endpoint cost; None: its units are not known.
+        """Return the price of ``units`` billed units of an endpoint; None: its units are unknown.
 
-        Unverified: fal may count a dearer resolution as more units instead of dearer ones. The
-        higher sum counts.
+        Unverified: fal may bill a higher resolution as more units instead of a higher price. The
+        higher amount counts.
         """
         model = ENDPOINTS.get(endpoint)
         if model is None or model.price is None or endpoint in self.in_other_units:
@@ -45,14 +45,14 @@ class Prices:
 
 
 AS_KNOWN = Prices()
-"""The prices that are known here."""
+"""The known prices, without fal's list."""
 
 
 def may_be_dearer(model: Endpoint, listed: Price) -> bool:
-    """Tell whether a price of fal's list can be more than what is known of an endpoint.
+    """Return whether a listed price may be higher than the known price of an endpoint.
 
-    The list has one price for each endpoint: of one that has several it tells something only
-    where it is above them all.
+    The list has only one price per endpoint. If the endpoint has several, the listed price only
+    counts when it is higher than all of them.
     """
     known = model.price
     if known is None or listed.usd is None:
@@ -61,13 +61,13 @@ def may_be_dearer(model: Endpoint, listed: Price) -> bool:
 
 
 def is_comparable(model: Endpoint, listed: Price) -> bool:
-    """Tell whether each row of an endpoint has a price by what fal's list says."""
+    """Return whether every row of an endpoint can be priced with a listed price."""
     return listed.unit is Unit.CLIP or "duration" in model.parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rise:
-    """An endpoint whose price in fal's list is above the one known here, or by another unit."""
+    """An endpoint whose listed price is higher than the known price, or in another unit."""
 
     endpoint: str
     known: Price
@@ -76,7 +76,7 @@ class Rise:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceDoubt:
-    """An endpoint whose entry in fal's list can't be compared with the price known here."""
+    """An endpoint whose entry in fal's list can't be compared with the known price."""
 
     endpoint: str
     words: str

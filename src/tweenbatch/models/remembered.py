@@ -1,7 +1,7 @@
-"""What was read from fal of models, kept for the next time: one JSON file a model.
+"""Store the models that ``tweenbatch models update`` read: one JSON file per model.
 
-A file is whole or not there. One that can't be understood is said to be so, by name, before
-anything is spent: what it held may have been a price.
+Files are written atomically. A damaged file is reported by name before anything is paid, because it
+may have contained a price.
 """
 
 import json
@@ -21,12 +21,12 @@ FORMAT = 1
 
 
 def endpoints() -> Mapping[str, Endpoint]:
-    """Return what is remembered, by id; raise ``UsageError`` where a file is damaged."""
+    """Return the stored endpoints by id; raise ``UsageError`` if a file is damaged."""
     return _read(models_folder())
 
 
 def remember(endpoint: Endpoint) -> Path:
-    """Keep an endpoint in place of what was kept of it; return the file."""
+    """Store an endpoint, replacing the older version; return the file."""
     folder = models_folder()
     path = folder / f"{quote(endpoint.id, safe='')}.json"
     text = json.dumps({"format": FORMAT, "endpoint": data_of(endpoint)}, indent=2)
@@ -35,8 +35,8 @@ def remember(endpoint: Endpoint) -> Path:
         atomic.write(path, f"{text}\n".encode(), mode=0o600)
     except OSError as error:
         raise UsageError(
-            f"{path} can't be written ({error.strerror}); make room for it, or name another "
-            "folder in TWEENBATCH_MODELS"
+            f"{path} can't be written ({error.strerror}); free some space, make it writable, or "
+            "name another folder in TWEENBATCH_MODELS"
         ) from error
     _read.cache_clear()
     return path
@@ -48,11 +48,11 @@ def _read(folder: Path) -> Mapping[str, Endpoint]:
         paths = sorted(folder.glob("*.json"))
     except OSError:
         paths = []
-    made = [_one(path) for path in paths]
-    return MappingProxyType({endpoint.id: endpoint for endpoint in made})
+    stored = [_endpoint(path) for path in paths]
+    return MappingProxyType({endpoint.id: endpoint for endpoint in stored})
 
 
-def _one(path: Path) -> Endpoint:
+def _endpoint(path: Path) -> Endpoint:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         endpoint = endpoint_of(data["endpoint"])
@@ -68,6 +68,6 @@ def _one(path: Path) -> Endpoint:
 
 def _damaged(path: Path, wrong: str) -> UsageError:
     return UsageError(
-        f"{path} is not what `tweenbatch models update` wrote ({wrong}); remove the file, and "
-        "update the model again"
+        f"{path} is damaged or was not written by `tweenbatch models update` ({wrong}); remove "
+        "the file, and update the model again"
     )

@@ -1,7 +1,7 @@
-"""fal's own description of an endpoint, an OpenAPI document, becomes an endpoint of ours.
+"""Convert fal's OpenAPI document of an endpoint to an ``Endpoint``.
 
-What it says of fields counts; what it does not say stays as it was known: title, short names,
-reasons, price. It refuses to know where the document came from.
+Fields come from the document. Title, short names, reasons and price, which it lacks, stay as
+known. It does not know the source of the document.
 """
 
 from collections.abc import Mapping
@@ -21,20 +21,20 @@ END_FIELDS = (
     *("end_image_url", "last_frame_url", "tail_image_url", "last_image_url"),
     *("end_frame_url", "last_frame_image_url"),
 )
-"""How fal's endpoints call the two frames, the surest name first."""
+"""Names of the two frames at fal's endpoints, the most certain first."""
 
 OWN_COLUMNS = frozenset(
     {"name", "takes", "take", "priority", "tags", "model", "sequence", "order", "row"}
 )
-"""What means something else in a manifest: inputs of these names stay as fal has them."""
+"""Columns with another meaning in a manifest: inputs of these names keep fal's default."""
 
 MOST_FIELDS = 100
 MOST_STEPS = 20
-"""Of references that lead to references."""
+"""Length of a chain of references."""
 
 
-class SchemaUseless(ValueError):
-    """A document that describes no way from one frame to another; says what is missing."""
+class UnusableSchema(ValueError):
+    """The document lacks something that a transition needs; the message says what."""
 
 
 def endpoint_of(
@@ -45,23 +45,23 @@ def endpoint_of(
     start_field: str | None = None,
     end_field: str | None = None,
 ) -> Endpoint:
-    """Return what a document says of the endpoint ``name``; raise ``SchemaUseless``.
+    """Return the endpoint ``name`` of a document; raise ``UnusableSchema``.
 
-    ``known`` is what was known of it before; the fields of the frames are found by their names
-    unless they are given.
+    ``known`` is the endpoint as known before. The fields of the frames are found by their usual
+    names unless they are given.
     """
     if not isinstance(document, Mapping):
-        raise SchemaUseless("it is no OpenAPI document")
+        raise UnusableSchema("it isn't an OpenAPI document")
     fields, required = _input(document, name)
     if own := sorted(OWN_COLUMNS & required):
-        raise SchemaUseless(f"it requires '{own[0]}', which is a column of ours")
+        raise UnusableSchema(f"it requires '{own[0]}', which has another meaning in a manifest")
     before = (known.start_field, known.end_field) if known else (None, None)
     start = _frame_field("start", start_field, START_FIELDS, before[0], fields)
     end = _frame_field("end", end_field, END_FIELDS, before[1], fields)
     if start == end:
-        raise SchemaUseless(f"start and end frame can't both be '{start}'")
+        raise UnusableSchema(f"start and end frame can't both be '{start}'")
     if "prompt" not in fields:
-        raise SchemaUseless("it has no input 'prompt'")
+        raise UnusableSchema("it has no input 'prompt'")
     parameters = {
         field: made
         for field, described in fields.items()
@@ -94,14 +94,14 @@ def endpoint_of(
 
 
 def _defaults_kept(parameters: Mapping[str, Parameter], known: Endpoint) -> dict[str, Parameter]:
-    """A default is part of what a clip is: one that was sent so far goes on being sent."""
+    """Keep the defaults sent so far, because a default is part of a clip's identity."""
     kept = {}
     for name, parameter in parameters.items():
         before = known.parameters.get(name)
         allowed = before is not None and (
             not parameter.allowed or before.default in parameter.allowed
         )
-        # A field that fal added is sent only where somebody fills it in.
+        # A field that is new at fal is sent only if a cell is filled in.
         default = before.default if before is not None and allowed else ""
         kept[name] = replace(parameter, default=default if before else "")
     return kept
@@ -110,13 +110,13 @@ def _defaults_kept(parameters: Mapping[str, Parameter], known: Endpoint) -> dict
 def _input(
     document: Mapping[str, Any], name: str
 ) -> tuple[dict[str, Mapping[str, Any]], frozenset[str]]:
-    """Return the described inputs of the endpoint's POST, and which are required."""
+    """Return the inputs of the endpoint's POST, and the names of the required ones."""
     post = _dig(document, "paths", f"/{name}", "post")
     body = _dig(post, "requestBody", "content", "application/json", "schema")
     schema = _resolved(document, body)
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or not properties or len(properties) > MOST_FIELDS:
-        raise SchemaUseless(f"it describes no inputs of {name}")
+        raise UnusableSchema(f"it describes no inputs of {name}")
     required = schema.get("required", [])
     names = [each for each in required if isinstance(each, str)] if required else []
     fields = {str(field): _resolved(document, each) for field, each in properties.items()}
@@ -130,7 +130,7 @@ def _dig(value: Any, *names: str) -> Any:
 
 
 def _resolved(document: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
-    """Follow references, and see through what wraps a schema: allOf, and anyOf with null."""
+    """Follow references, and unwrap a schema: allOf, and anyOf with null."""
     for _ in range(MOST_STEPS):
         if not isinstance(schema, Mapping):
             return {}
@@ -139,24 +139,24 @@ def _resolved(document: Mapping[str, Any], schema: Any) -> Mapping[str, Any]:
             inner = _dig(document, *schema["$ref"].removeprefix("#/").split("/"))
         if inner is None:
             return {} if "$ref" in schema else schema
-        # What stands beside a reference counts: mostly a default.
-        around = {key: each for key, each in schema.items() if key not in _SEEN_THROUGH}
+        # Keys beside a reference count too: usually a default.
+        around = {key: each for key, each in schema.items() if key not in _UNWRAPPED}
         schema = {**inner, **around} if isinstance(inner, Mapping) else {}
     return {}
 
 
 _WRAPPERS = ("allOf", "anyOf", "oneOf")
-_SEEN_THROUGH = ("$ref", *_WRAPPERS)
+_UNWRAPPED = ("$ref", *_WRAPPERS)
 
 
 def _joined(document: Mapping[str, Any], parts: list[Any]) -> Mapping[str, Any]:
-    """Return what several schemas say together."""
+    """Return the union of several schemas."""
     whole: dict[str, Any] = {}
     for part in parts:
-        said = _resolved(document, part)
-        properties = {**whole.get("properties", {}), **said.get("properties", {})}
-        required = [*whole.get("required", []), *said.get("required", [])]
-        whole |= {**said, "required": required}
+        schema = _resolved(document, part)
+        properties = {**whole.get("properties", {}), **schema.get("properties", {})}
+        required = [*whole.get("required", []), *schema.get("required", [])]
+        whole |= {**schema, "required": required}
         if properties:
             whole["properties"] = properties
     return whole
@@ -185,16 +185,18 @@ def _frame_field(
 ) -> str:
     if given is not None:
         if given not in fields:
-            raise SchemaUseless(f"it has no input '{given}'; there are {', '.join(fields)}")
+            raise UnusableSchema(f"it has no input '{given}'; its inputs are {', '.join(fields)}")
         if _type(fields[given]) != "string":
-            raise SchemaUseless(f"its input '{given}' is no text, so no frame's address")
+            raise UnusableSchema(
+                f"its input '{given}' isn't text, so it can't be the URL of a frame"
+            )
         return given
     for name in (known, *usual):
         if name is not None and name in fields and _type(fields[name]) == "string":
             return name
-    raise SchemaUseless(
-        f"it has no input for the {which} frame; there are {', '.join(fields)}: name the one "
-        f"with --{which}-field"
+    raise UnusableSchema(
+        f"it has no known input for the {which} frame; its inputs are {', '.join(fields)}: name "
+        f"one with --{which}-field"
     )
 
 
@@ -207,11 +209,13 @@ _KINDS = {
 
 
 def _parameter(name: str, described: Mapping[str, Any], *, required: bool) -> Parameter | None:
-    """Return a parameter; None for what no cell can hold and may be left out."""
+    """Return a parameter; None for an optional one that a cell can't hold."""
     kind = _KINDS.get(_type(described))
     if kind is None:
         if required:
-            raise SchemaUseless(f"its input '{name}' is required, and no text, number or yes or no")
+            raise UnusableSchema(
+                f"its input '{name}' is required, but isn't text, a number or a boolean"
+            )
         return None
     listed = described.get("enum", [described["const"]] if "const" in described else None)
     allowed = tuple(map(_text, listed)) if isinstance(listed, list) else ()
@@ -228,7 +232,7 @@ def _parameter(name: str, described: Mapping[str, Any], *, required: bool) -> Pa
 
 
 def _type(described: Mapping[str, Any]) -> str:
-    """Return the JSON type, whether null may stand in its place or not."""
+    """Return the JSON type, ignoring null."""
     named = described.get("type")
     if isinstance(named, list):
         named = next((each for each in named if each != "null"), None)
@@ -254,12 +258,12 @@ def _count(value: Any) -> int | None:
 
 
 def _limits(described: Mapping[str, Any]) -> ImageLimits | None:
-    """Return fal's own limits of a frame, where it tells all of them."""
-    told = described.get("x-fal")
-    if not isinstance(told, Mapping):
+    """Return fal's limits on a frame, if the document has all of them."""
+    limits = described.get("x-fal")
+    if not isinstance(limits, Mapping):
         return None
-    size, side = _count(told.get("max_file_size")), _count(told.get("min_width"))
-    low, high = _number(told.get("min_aspect_ratio")), _number(told.get("max_aspect_ratio"))
+    size, side = _count(limits.get("max_file_size")), _count(limits.get("min_width"))
+    low, high = _number(limits.get("min_aspect_ratio")), _number(limits.get("max_aspect_ratio"))
     if size is None or side is None or low is None or high is None:
         return None
     return ImageLimits(max_bytes=size, min_side=side, min_aspect=float(low), max_aspect=float(high))

@@ -1,7 +1,7 @@
-"""What is known of a model is brought up to date from fal, and remembered.
+"""Update a model from fal (``tweenbatch models update``) and store it.
 
-Reads fal's public schema and, with a key, its price list; writes nothing where either makes no
-sense. What somebody says of the price counts more than what fal's list says.
+Reads fal's public schema and, with a key, its price list; stores nothing if either is unusable. A
+price named by the user takes precedence over fal's list.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from tweenbatch.models import (
 )
 from tweenbatch.models.data import refuse_unpriceable
 from tweenbatch.models.price import length
-from tweenbatch.models.schema import SchemaUseless, endpoint_of
+from tweenbatch.models.schema import UnusableSchema, endpoint_of
 
 _MAY_DECIDE = frozenset(
     {
@@ -32,12 +32,12 @@ _MAY_DECIDE = frozenset(
         *("num_frames", "frames_per_second", "fps"),
     }
 )
-"""Inputs that change the price of some endpoint of fal's; its list has one price for each."""
+"""Inputs that change the price at some of fal's endpoints; fal's list has only one price each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateRequest:
-    """What a person says of a model that fal does not say, or says otherwise."""
+    """The user's own facts about a model, which override fal's."""
 
     start_field: str | None = None
     end_field: str | None = None
@@ -45,8 +45,8 @@ class UpdateRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
-    """A model as it is known now, the file that remembers it, and what somebody should know."""
+class UpdatedModel:
+    """An updated model, its file, and notices for the user."""
 
     endpoint: Endpoint
     file: Path
@@ -54,12 +54,12 @@ class Learned:
 
 
 async def learn(
-    name: str, wish: UpdateRequest, *, connect: Callable[[], Fal], connect_to: str | None = None
-) -> Learned:
-    """Read what fal says of an endpoint, and remember it.
+    name: str, request: UpdateRequest, *, connect: Callable[[], Fal], connect_to: str | None = None
+) -> UpdatedModel:
+    """Read an endpoint's schema and price from fal, and store them.
 
-    Raises ``UsageError`` where fal has none of that name or describes none that goes from one
-    frame to another, and ``FalError`` where it can't be asked. Nothing is remembered then.
+    Raises ``UsageError`` if fal has no such endpoint or it does not take two frames, and
+    ``FalError`` if fal can't be reached. Then nothing is stored.
     """
     known = ENDPOINTS.get(name)
     document = await _schema(name, connect_to)
@@ -68,15 +68,15 @@ async def learn(
             document,
             name,
             known=known,
-            start_field=wish.start_field,
-            end_field=wish.end_field,
+            start_field=request.start_field,
+            end_field=request.end_field,
         )
-    except SchemaUseless as error:
+    except UnusableSchema as error:
         raise UsageError(f"fal's schema of {name} can't be used: {error}") from error
     entry, notices = await _listed(made, connect)
-    if wish.price:
+    if request.price:
         words = entry.words if entry else ""
-        made, notices = replace(made, price=wish.price, listed_when_named=words), []
+        made, notices = replace(made, price=request.price, listed_when_named=words), []
     elif entry is not None:
         made, notices = _priced(made, entry)
     made = _with_seconds(made)
@@ -84,11 +84,11 @@ async def learn(
         refuse_unpriceable(made)
     except ValueError as error:
         raise UsageError(f"{name} can't be priced: {error}") from error
-    return Learned(endpoint=made, file=remember(made), notices=tuple(notices))
+    return UpdatedModel(endpoint=made, file=remember(made), notices=tuple(notices))
 
 
 def _with_seconds(made: Endpoint) -> Endpoint:
-    """Leave out durations such as ``auto``, which have no price where a second has one."""
+    """Remove durations such as ``auto`` from an endpoint priced per second: they have no price."""
     duration = made.parameters.get("duration")
     if made.price is None or made.price.unit is not Unit.SECOND or duration is None:
         return made
@@ -96,8 +96,8 @@ def _with_seconds(made: Endpoint) -> Endpoint:
     if not allowed or (allowed == duration.allowed and duration.default):
         return made
     default = duration.default if duration.default in allowed else ""
-    told = replace(duration, allowed=allowed, default=default, required=not default)
-    return replace(made, parameters={**made.parameters, "duration": told})
+    seconds = replace(duration, allowed=allowed, default=default, required=not default)
+    return replace(made, parameters={**made.parameters, "duration": seconds})
 
 
 def _is_length(text: str) -> bool:
@@ -120,40 +120,44 @@ async def _listed(
     made: Endpoint, connect: Callable[[], Fal]
 ) -> tuple[ListedPrice | None, list[str]]:
     """Return the endpoint's entry in fal's price list, or why there is none."""
-    kept = "" if made.price is None else "; what was known before stays"
+    kept = _price_kept(made)
     try:
         async with connect() as fal:
             entry = (await fal.price_list([made.id])).get(made.id)
     except MissingKey:
-        return None, [f"the price was not asked for: there is no key{kept}"]
+        return None, [f"the price was not read: there is no key{kept}"]
     except FalError as error:
         return None, [f"the price could not be read ({error}){kept}"]
-    return entry, [] if entry else [f"fal's price list does not have it{kept}"]
+    return entry, [] if entry else [f"fal's price list does not contain this model{kept}"]
+
+
+def _price_kept(made: Endpoint) -> str:
+    return "" if made.price is None else "; the previous price stays in use"
 
 
 def _priced(made: Endpoint, entry: ListedPrice) -> tuple[Endpoint, list[str]]:
-    """Return the endpoint with the price of fal's list, where that is the price of every row."""
-    kept = "" if made.price is None else "; what was known before stays"
+    """Return the endpoint with the listed price, if that is the price of every row."""
+    kept = _price_kept(made)
     if entry.usd is None:
         return made, [
-            f'fal\'s price list says "{entry.words}", which is no price in US dollars{kept}'
+            f"fal's price list has \"{entry.words}\", which isn't a price in US dollars{kept}"
         ]
     price = listed_price(entry.unit, entry.usd)
     if price is None or not is_comparable(made, price):
         return made, [
-            f"fal charges ${entry.usd:f} for {entry.unit}, which no row can be priced by{kept}"
+            f"fal charges ${entry.usd:f} for {entry.unit}, a unit that tweenbatch can't count{kept}"
         ]
-    lists = f"fal lists ${price.usd:f} a {price.unit}, and what it costs"
+    lists = f"fal lists ${price.usd:f} per {price.unit}, but the price"
     known = made.price
     deciding = known and (known.by or (known.longer and known.longer.by))
     if deciding:
-        # The list has one price for each endpoint: of one that has several it says too little.
+        # The list has only one price per endpoint, but this one has several.
         return made, [f"{lists} depends on {deciding}{kept}"]
     if open_to := " or ".join(_deciding(made)):
         if made.listed_when_named is not None:
-            return made, [f"{lists} may depend on {open_to}; the price that you named stays"]
+            return made, [f"{lists} may depend on {open_to}; your own price stays in use"]
         notice = (
-            f"{lists} may depend on {open_to}: name the dearest price with `tweenbatch models "
+            f"{lists} may depend on {open_to}: name the highest price with `tweenbatch models "
             f"update {made.id} --price-per-second USD` or --price-per-clip"
         )
         return replace(made, price=None), [notice]
@@ -161,7 +165,7 @@ def _priced(made: Endpoint, entry: ListedPrice) -> tuple[Endpoint, list[str]]:
 
 
 def _deciding(made: Endpoint) -> list[str]:
-    """Return the inputs by which a row could ask for something dearer."""
+    """Return the inputs that could make a row more expensive."""
     return sorted(
         name
         for name, each in made.parameters.items()
