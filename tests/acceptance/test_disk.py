@@ -197,7 +197,7 @@ def test_with_too_little_room_nothing_is_submitted(tweenbatch: Command, fal: Ser
         _, said = run.communicate(timeout=60)
     assert run.returncode == 2
     assert f"only 104 MB are free in {tweenbatch.folder / 'videos'}" in said
-    assert "make room there, and run again; nothing was submitted" in said
+    assert "free some space there, and run again; nothing was submitted" in said
     assert fal.ledger()["posts"] == 0
     assert not (tweenbatch.folder / "tweenbatch.db").exists()
 

@@ -77,7 +77,7 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
     "moved": (one(lambda path: path.rename(path.with_name("elsewhere.mp4"))), "is not there"),
     "replaced": (one(lambda path: path.write_bytes(b"mine" * 1000)), "has 4,000 bytes"),
     "a dead link": (one(linked_to_nowhere), "is not there"),
-    "a folder": (one(turned_into_a_folder), "is no file any more"),
+    "a folder": (one(turned_into_a_folder), "is no longer a file"),
     "all deleted": (all_deleted, "is not there"),
     "the folder gone": (lambda folder: shutil.rmtree(folder / "videos"), "is not there"),
 }
@@ -153,7 +153,7 @@ def test_other_content_of_the_same_size_is_found_by_verify_and_fetched_by_its_nu
     verified = json.loads(tweenbatch("verify", "--json").stdout)
     assert verified["looked_at"] == ROWS
     [wrong] = verified["wrong"]
-    assert (wrong["path"], wrong["why"]) == (str(path), "holds another content")
+    assert (wrong["path"], wrong["why"]) == (str(path), "has different content")
     fetched = tweenbatch("fetch", str(wrong["job"]), "--json")
     assert json.loads(fetched.stdout) == {
         "fetched": [wrong["job"]],

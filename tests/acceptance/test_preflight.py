@@ -68,7 +68,7 @@ def test_more_clips_than_the_disk_holds_are_told_by_plan_and_refused_by_run(
     manifests.project(tweenbatch.folder, free // disk.CLIP_BYTES // 100 + 10, takes="100")
     planned = tweenbatch("plan", "manifest.csv").stdout
     assert "warning: " in planned
-    assert " MB are free in videos; make room there" in planned
+    assert "B are free in videos; free some space there" in planned
     refused = tweenbatch("run", "manifest.csv", "--yes")
     assert refused.returncode == 2
     assert " clips need about " in refused.stderr

@@ -150,7 +150,7 @@ def test_nothing_is_moved_over_a_name_that_is_taken(tmp_path: Path, path: Path) 
 
 def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("nothing")
-    with pytest.raises(NotADirectoryError, match="a stands where a folder is needed"):
+    with pytest.raises(NotADirectoryError, match="a exists, but isn't a folder"):
         atomic.make_folder_of(tmp_path, "a/clip")
 
 

@@ -1,1 +1,1 @@
-"""A clip on disk: whether it is whole and what it shows. Knows no jobs and no network."""
+"""Check clips on disk: completeness, pictures, length and size. It does not know jobs or fal."""

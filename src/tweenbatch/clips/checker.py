@@ -1,9 +1,9 @@
-"""Clips are decoded in a process of their own: their bytes come from outside.
+"""Check clips in a child process, because their bytes are untrusted.
 
-A decoder that crashes, hangs or takes all memory takes no run with it: the clip counts as broken,
-and the next one gets another process. One process serves all clips, one after the other, and
-starts with the first. It is spawned, for a fork would copy a process with threads, and it does not
-get our environment, which holds the key.
+If a decoder crashes, hangs or runs out of memory, the run survives: the clip counts as broken, and
+the next clip gets a new process. One process checks all clips in turn and starts with the first.
+It is spawned, because a fork would copy a process with threads, and it does not get our
+environment, which contains the key.
 """
 
 import errno
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 60.0
 CHECK_SECONDS = 300.0
-"""Far more than the child's own limit of CPU time takes on a machine that does other things."""
+"""Far longer than the child's limit on CPU time takes on a busy machine."""
 
 _PASSED_ON = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""What an interpreter may need to load its libraries."""
+"""Variables that an interpreter may need to load its libraries."""
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -38,9 +38,9 @@ _PROGRAM = (
 
 
 class Checker:
-    """Tells whether clips are whole and can be decoded; close it, or use it as a context manager.
+    """Checks that clips are complete and can be decoded; a context manager, safe for threads.
 
-    ``check_seconds`` is how long one clip may take. It may be used from many threads.
+    ``check_seconds`` is the time limit for one clip.
     """
 
     def __init__(
@@ -63,15 +63,16 @@ class Checker:
         self.close()
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process at once."""
         with self._alone:
             self._end()
 
     def check(self, path: Path) -> ClipFacts:
-        """Return what a clip shows if the file is whole and its pictures can be decoded.
+        """Return the facts of a clip if the file is complete and its pictures can be decoded.
 
         Raises:
-            BrokenVideo: it is not, or that can't be proven; the message does not name the file.
+            BrokenVideo: the clip is broken or can't be proven complete; the message does not name
+                the file.
             CheckUnavailable: no clip can be checked on this machine.
             OSError: the file can't be read.
         """
@@ -79,50 +80,50 @@ class Checker:
         with self._alone:
             child = self._running()
             try:
-                answer = self._asked(child, {"path": _named(path)}, self._seconds)
+                answer = self._request(child, {"path": _encoded(path)}, self._seconds)
             except TimeoutError:
                 self._end()
                 raise BrokenVideo(f"it was not decoded within {self._seconds:g} s") from None
             except (OSError, ValueError) as error:
                 ended = self._end()
                 log.warning("the decoder died (%s; exit %s): %s", error, ended, path)
-                raise BrokenVideo(f"the decoder dies of it (exit {ended})") from None
+                raise BrokenVideo(f"it crashed the decoder (exit {ended})") from None
         return _clip_of(answer)
 
     def _running(self) -> "subprocess.Popen[bytes]":
-        """Return the process, started if there is none."""
+        """Return the process; start one if there is none."""
         if self._child is not None and self._child.poll() is None:
             return self._child
         self._end()
         try:
-            self._child = subprocess.Popen(  # noqa: S603 - this interpreter, and code of ours
+            self._child = subprocess.Popen(  # noqa: S603 - this interpreter, running our own code
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                # A Ctrl-C in the terminal is for the run, which finishes what it checks.
+                # Ctrl-C in the terminal is for the run, which finishes the current check.
                 start_new_session=True,
                 env={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
                 cwd="/",
             )
-            said = self._answer(self._child, START_SECONDS)
+            answer = self._answer(self._child, START_SECONDS)
         except (OSError, ValueError) as error:
             self._end()
             raise CheckUnavailable(f"the decoder does not start ({error})") from error
-        if "ready" not in said:
+        if "ready" not in answer:
             self._end()
-            raise CheckUnavailable(f"the decoder does not start ({said.get('unavailable')})")
+            raise CheckUnavailable(f"the decoder does not start ({answer.get('unavailable')})")
         return self._child
 
-    def _asked(
-        self, child: "subprocess.Popen[bytes]", question: dict[str, Any], seconds: float
+    def _request(
+        self, child: "subprocess.Popen[bytes]", request: dict[str, Any], seconds: float
     ) -> dict[str, Any]:
-        _pipe(child.stdin).write(json.dumps(question).encode() + b"\n")
+        _pipe(child.stdin).write(json.dumps(request).encode() + b"\n")
         _pipe(child.stdin).flush()
         return self._answer(child, seconds)
 
     def _answer(self, child: "subprocess.Popen[bytes]", seconds: float) -> dict[str, Any]:
-        """Return a line of the child; raise ``TimeoutError``, or ``OSError`` where it is gone."""
+        """Return the child's next line; raise ``TimeoutError``, or ``OSError`` if it has ended."""
         with selectors.DefaultSelector() as selector:
             selector.register(_pipe(child.stdout), selectors.EVENT_READ)
             if not selector.select(seconds):
@@ -134,7 +135,7 @@ class Checker:
         return answer
 
     def _end(self) -> int | None:
-        """End the process; return how it ended, if there was one."""
+        """End the process, if there is one; return its exit status."""
         child, self._child = self._child, None
         if child is None:
             return None
@@ -143,12 +144,12 @@ class Checker:
             try:
                 _pipe(pipe).close()
             except OSError:
-                log.debug("a pipe of the decoder held something for it")
+                log.debug("a pipe of the decoder had unsent data")
         return child.wait()
 
 
-def _named(path: Path) -> str:
-    """Return the path as the child understands it, whose encoding is UTF-8 whatever ours is."""
+def _encoded(path: Path) -> str:
+    """Return the path for the child, whose file system encoding is UTF-8 even if ours isn't."""
     return os.fsencode(path.absolute()).decode("utf-8", "surrogateescape")
 
 

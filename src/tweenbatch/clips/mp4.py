@@ -1,11 +1,9 @@
-"""Is this file a whole mp4: a walk over its boxes, without decoding a picture.
+"""Check that an mp4 file is complete, from its boxes and without decoding a picture.
 
-A transfer that was cut often ends without an error, so a clip counts as fetched only when
-its own tables prove that nothing is missing: the boxes fill the file to its last byte, and
-every sample that the index (``moov``) lists lies inside the media data (``mdat``). What
-can't be proven is refused.
+An interrupted transfer often ends without an error, so a clip counts as downloaded only if its own
+tables prove that nothing is missing: the boxes fill the file to its last byte, and every sample in
+the index (``moov``) is inside the media data (``mdat``). A file without this proof is refused.
 
-It refuses to know what a clip shows, where it came from and what is done with a broken one.
 Boxes: ISO/IEC 14496-12.
 """
 
@@ -26,12 +24,12 @@ _LARGE_HEADER = 16
 _SIZE_TO_END = 0
 _SIZE_IS_LARGE = 1
 
-# Bounds on what a hostile file can make us do; an hour of video stays far below them.
+# Limits on the work that a hostile file can cause; an hour of video is far below them.
 _MAX_INDEX_BYTES = 16 * 1024 * 1024
 _MAX_SIBLINGS = 65_536
 
 _PADDING = frozenset({b"free", b"skip", b"wide"})
-# Printable ASCII, and the copyright sign with which QuickTime's own types begin.
+# Printable ASCII, and the copyright sign, the first character of QuickTime's own types.
 _LETTERS = frozenset([*range(0x20, 0x7F), 0xA9])
 
 
@@ -46,10 +44,11 @@ class _Box:
 
 
 def check(path: Path) -> None:
-    """Return if the file is a whole mp4.
+    """Return if the file is a complete mp4.
 
     Raises:
-        BrokenVideo: it is not, or that can't be proven; the message does not name the file.
+        BrokenVideo: the file is incomplete, or can't be proven complete; the message does not
+            name the file.
         OSError: the file can't be read.
     """
     with path.open("rb") as file:
@@ -62,7 +61,7 @@ def check(path: Path) -> None:
         if not media:
             raise BrokenVideo("the file has an index (moov) but no media data (mdat)")
         moov = _index(file, index)
-        # The index is walked in a copy of its own, so positions in it begin at its content.
+        # The index is read from a copy, so offsets in it start at its content.
         inside = list(_siblings(moov, _Box(b"moov", 0, 0, len(moov))))
         if any(box.kind == b"mvex" for box in inside):
             _check_fragment_index(file, boxes[-1])
@@ -73,17 +72,17 @@ def check(path: Path) -> None:
 
 
 def _top_level(file: BinaryIO, size: int) -> list[_Box]:
-    """Return the boxes that fill the file, of which ``ftyp`` is the first."""
+    """Return the boxes that fill the file; ``ftyp`` must be the first."""
     boxes: list[_Box] = []
     position = 0
-    typed = False
+    has_ftyp = False
     while position < size:
         file.seek(position)
         head = file.read(_LARGE_HEADER)
-        if not typed and head[4:8] not in _PADDING | {b"ftyp"}:
-            raise BrokenVideo(f"the file begins with {head!r}: that is no mp4")
+        if not has_ftyp and head[4:8] not in _PADDING | {b"ftyp"}:
+            raise BrokenVideo(f"the file begins with {head!r}: it isn't an mp4")
         box = _parse(head, position, size)
-        typed = typed or box.kind == b"ftyp"
+        has_ftyp = has_ftyp or box.kind == b"ftyp"
         boxes.append(box)
         if len(boxes) > _MAX_SIBLINGS:
             raise BrokenVideo(f"the file has more than {_MAX_SIBLINGS} boxes")
@@ -109,18 +108,18 @@ def _parse(head: bytes, start: int, limit: int) -> _Box:
     """Return the box whose first bytes are ``head``; it must end at ``limit`` or before."""
     left = limit - start
     if len(head) < _HEADER:
-        raise BrokenVideo(f"{left} bytes at offset {start} are no box")
+        raise BrokenVideo(f"the last {left} bytes, at offset {start}, aren't a box")
     size, kind = struct.unpack_from(">I4s", head)
     body = start + _HEADER
     if not _LETTERS.issuperset(kind):
-        raise BrokenVideo(f"{kind!r} at offset {start} is no box type")
+        raise BrokenVideo(f"{kind!r} at offset {start} isn't a box type")
     if size == _SIZE_IS_LARGE:
         if len(head) < _LARGE_HEADER:
             raise BrokenVideo(f"the header of the box at offset {start} is cut")
         (size,) = struct.unpack_from(">Q", head, _HEADER)
         body = start + _LARGE_HEADER
     elif size == _SIZE_TO_END:
-        # Only samples can prove that such a box is whole, and only mdat has them.
+        # Only samples can prove that such a box is complete, and only mdat has samples.
         if kind != b"mdat":
             raise BrokenVideo(f"the box at offset {start} has no length")
         size = left
@@ -137,11 +136,11 @@ def _name(box: _Box) -> str:
 
 
 def _sole(boxes: list[_Box], kind: bytes, *, of: str) -> _Box:
-    """Return the one box of this kind."""
-    found = [box for box in boxes if box.kind == kind]
-    if len(found) != 1:
-        raise BrokenVideo(f"the {of} has {len(found)} boxes {kind.decode()} where 1 is needed")
-    return found[0]
+    """Return the only box of this kind."""
+    matches = [box for box in boxes if box.kind == kind]
+    if len(matches) != 1:
+        raise BrokenVideo(f"the {of} has {len(matches)} {kind.decode()} boxes; expected 1")
+    return matches[0]
 
 
 def _index(file: BinaryIO, box: _Box) -> bytes:
@@ -158,7 +157,7 @@ def _index(file: BinaryIO, box: _Box) -> bytes:
 def _check_fragment_index(file: BinaryIO, last: _Box) -> None:
     """Refuse a fragmented file that does not end with an index of its fragments (``mfra``).
 
-    Without it, a file cut between two fragments looks like a whole, shorter one.
+    Without it, a file truncated between two fragments looks like a complete, shorter one.
     """
     file.seek(max(last.body, last.end - 16))
     size, kind, _, total = struct.unpack(">I4sII", file.read(16).ljust(16, b"\0"))
@@ -167,7 +166,7 @@ def _check_fragment_index(file: BinaryIO, last: _Box) -> None:
 
 
 def _check_track(moov: bytes, track: _Box, media: list[_Box]) -> int:
-    """Return how many samples the track has, all of them inside ``media``."""
+    """Return the number of the track's samples; all of them must be inside ``media``."""
     table = track
     for kind in (b"mdia", b"minf", b"stbl"):
         table = _sole(list(_siblings(moov, table)), kind, of=f"box {_name(table)}")
@@ -177,30 +176,30 @@ def _check_track(moov: bytes, track: _Box, media: list[_Box]) -> int:
     wide = any(box.kind == b"co64" for box in inside)
     offsets = _chunk_offsets(moov, _sole(inside, b"co64" if wide else b"stco", of="sample table"))
     starts = [box.body for box in media]
-    taken = chunk = 0
+    samples = chunk = 0
     for number, (first, each) in enumerate(runs):
         after = runs[number + 1][0] if number + 1 < len(runs) else len(offsets) + 1
         if first != chunk + 1 or not first < after <= len(offsets) + 1:
             raise BrokenVideo("the chunks of the sample table are out of order")
         for chunk in range(first, after):
             begin = offsets[chunk - 1]
-            end = begin + sizes.total(taken, each)
-            taken += each
-            home = media[max(bisect_right(starts, begin) - 1, 0)]
-            if end > begin and not home.body <= begin < end <= home.end:
+            end = begin + sizes.total(samples, each)
+            samples += each
+            box = media[max(bisect_right(starts, begin) - 1, 0)]
+            if end > begin and not box.body <= begin < end <= box.end:
                 raise BrokenVideo(
                     f"samples at offsets {begin} to {end} lie outside the media data (mdat)"
                 )
-    if taken != sizes.count:
+    if samples != sizes.count:
         raise BrokenVideo(
-            f"the sample table lists {sizes.count} samples and has chunks for {taken}"
+            f"the sample table lists {sizes.count} samples, but has chunks for {samples}"
         )
-    return taken
+    return samples
 
 
 @dataclass(frozen=True, slots=True)
 class _Sizes:
-    """How long each of ``count`` samples is: ``each`` bytes, or as listed if that is 0."""
+    """The sizes of ``count`` samples: ``each`` bytes, or ``listed`` if ``each`` is 0."""
 
     count: int
     each: int
@@ -223,7 +222,7 @@ def _chunk_offsets(moov: bytes, box: _Box) -> "array[int]":
 
 
 def _chunk_runs(moov: bytes, box: _Box) -> list[tuple[int, int]]:
-    """Return ``(first chunk, samples in each)``; a run lasts until the next one begins."""
+    """Return ``(first chunk, samples per chunk)`` of each run; a run ends before the next one."""
     (count,) = _fields(moov, box, ">4xI")
     numbers = _numbers(moov, box, code="I", skip=8, count=3 * count)
     return list(zip(numbers[0::3], numbers[1::3], strict=True))
@@ -238,9 +237,9 @@ def _fields(moov: bytes, box: _Box, form: str) -> tuple[int, ...]:
 def _numbers(moov: bytes, box: _Box, *, code: str, skip: int, count: int) -> "array[int]":
     """Return the table that follows ``skip`` bytes of the box and fills it."""
     numbers = array(code)
-    # Compared before anything is allocated: the count is what the file claims.
+    # Checked before allocation, because a file may claim any count.
     if box.end - box.body != skip + count * numbers.itemsize:
-        raise BrokenVideo(f"the table {_name(box)} has not the {count} entries that it claims")
+        raise BrokenVideo(f"the size of the table {_name(box)} does not match its {count} entries")
     numbers.frombytes(moov[box.body + skip : box.end])
     if sys.byteorder == "little":  # pragma: no branch
         numbers.byteswap()

@@ -1,10 +1,10 @@
-"""Can a clip's pictures be decoded: the first, the last and every key picture.
+"""Check that a clip's pictures can be decoded: the first, the last and every key picture.
 
-A file may have all its boxes and nothing but zeros in its media data. Whatever looks wrong there
-is decoded once more from the first picture to the last, as a player would, and only that decides:
-a paid clip is not refused because of a short cut.
+A file may have all its boxes, but only zeros as media data. If this check fails, all pictures are
+decoded as a player would, and only that result counts: a paid clip is never refused because of a
+shortcut.
 
-Bytes come from outside here, and decoders are large: ``checker`` is who calls this.
+The bytes are untrusted and decoders are complex, so only the child process of ``checker`` calls it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
 
 _LENGTH_SIZE_AT = {"h264": 4, "hevc": 21}
-"""Where a codec's configuration says how long the length before each unit of a packet is."""
+"""Offset in a codec's configuration of the size of the length before each unit of a packet."""
 
 
 def check(path: Path) -> ClipFacts:
-    """Return what the clip shows, once its first, last and key pictures have been decoded.
+    """Return the facts of a clip after decoding its first, last and key pictures.
 
     Raises:
-        BrokenVideo: they can't be decoded; the message does not name the file.
+        BrokenVideo: a picture can't be decoded; the message does not name the file.
         OSError: the file can't be read.
     """
     with opened(path) as container:
@@ -48,7 +48,7 @@ def check(path: Path) -> ClipFacts:
 
 @dataclass(frozen=True, slots=True)
 class _Picture:
-    """Where a picture stands: its time, and whether it is decoded without another."""
+    """A picture's time, and whether it can be decoded without another picture."""
 
     pts: int
     is_key: bool
@@ -64,7 +64,7 @@ def _decode_some(container: "InputContainer") -> None:
 
     def last_group(packets: Iterable[tuple[int, "Packet[Any]"]]) -> "Iterator[Packet[Any]]":
         for number, packet in packets:
-            # Those shown before their key picture may need the group before it.
+            # Pictures shown before their key picture may need the group before it.
             if pictures[number].pts >= pictures[last_key].pts:
                 needed = number in {shown_last, len(pictures) - 1}
                 decoder.skip_frame = "DEFAULT" if needed else "NONREF"
@@ -80,17 +80,17 @@ def _decode_some(container: "InputContainer") -> None:
 
 
 def _pictures(container: "InputContainer", decoder: "VideoCodecContext") -> list[_Picture]:
-    """Return all pictures as they are stored; raise where one is not even put together right."""
+    """Return all pictures in stored order; raise ``BrokenVideo`` if one is malformed."""
     length_size = _length_size(decoder)
-    found: list[_Picture] = []
+    pictures: list[_Picture] = []
     for packet in _packets(container):
         whole = not length_size or _is_filled_by_units(bytes(packet), length_size)
         if packet.pts is None or not whole:
-            raise BrokenVideo(f"picture {len(found) + 1} of the clip is damaged")
-        found.append(_Picture(packet.pts, packet.is_keyframe))
-    if not found or not found[0].is_key:
+            raise BrokenVideo(f"picture {len(pictures) + 1} of the clip is damaged")
+        pictures.append(_Picture(packet.pts, packet.is_keyframe))
+    if not pictures or not pictures[0].is_key:
         raise BrokenVideo("the clip does not begin with a key picture")
-    return found
+    return pictures
 
 
 def _packets(container: "InputContainer") -> "Iterator[Packet[Any]]":
@@ -99,7 +99,7 @@ def _packets(container: "InputContainer") -> "Iterator[Packet[Any]]":
 
 
 def _strict(container: "InputContainer") -> "VideoCodecContext":
-    """Return a decoder that says what is wrong, with memory for one picture at a time."""
+    """Return a decoder that reports every error and holds one picture in memory at a time."""
     decoder = main_stream(container).codec_context
     decoder.options = {"err_detect": "explode"}
     decoder.thread_count = 1
@@ -107,7 +107,7 @@ def _strict(container: "InputContainer") -> "VideoCodecContext":
 
 
 def _decode(decoder: "VideoCodecContext", packets: "Iterable[Packet[Any]]") -> None:
-    """Decode these to the end: at least one picture, and none that is painted over."""
+    """Decode all packets; raise ``BrokenVideo`` if there is no picture or a concealed error."""
     from av.error import FFmpegError
 
     count = 0
@@ -120,17 +120,17 @@ def _decode(decoder: "VideoCodecContext", packets: "Iterable[Packet[Any]]") -> N
     except FFmpegError as error:
         raise BrokenVideo(f"a picture of the clip can't be decoded: {error.strerror}") from error
     if not count:
-        raise BrokenVideo("the clip has no picture that can be decoded")
+        raise BrokenVideo("no picture of the clip can be decoded")
 
 
 def _length_size(decoder: "VideoCodecContext") -> int:
-    """Return how many bytes hold the length of a packet's unit; 0: it is not built of units."""
+    """Return the bytes of the length before each unit of a packet; 0: packets have no units."""
     at = _LENGTH_SIZE_AT.get(decoder.name)
-    told = decoder.extradata
+    configuration = decoder.extradata
     # A configuration begins with its version, which is 1.
-    if at is None or told is None or len(told) <= at or told[0] != 1:
+    if at is None or configuration is None or len(configuration) <= at or configuration[0] != 1:
         return 0
-    return (told[at] & 3) + 1
+    return (configuration[at] & 3) + 1
 
 
 def _is_filled_by_units(packet: bytes, length_size: int) -> bool:

@@ -1,4 +1,4 @@
-"""Does a recorded clip still lie on this disk: by its size, or by its bytes and pictures."""
+"""Check that a recorded clip is still on this disk: by its size, or by its bytes and pictures."""
 
 import hashlib
 import os
@@ -8,29 +8,29 @@ from pathlib import Path
 from tweenbatch.clips.checker import Checker
 from tweenbatch.errors import BrokenVideo
 
-UNREADABLE = "can't be looked at"
+UNREADABLE = "can't be checked"
 
 
 def state_of(path: str | Path, size: int) -> str | None:
-    """Return what is wrong with a file that had so many bytes, by one look; None: nothing."""
+    """Return the problem of a file of ``size`` bytes, without reading it; None: no problem."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - of thousands; a Path takes ten times as long
+        status = os.stat(path)  # noqa: PTH116 - thousands of files; a Path takes ten times as long
     except (FileNotFoundError, NotADirectoryError):
         return "is not there"
     except OSError as error:
         return f"{UNREADABLE} ({error.strerror})"
-    if not stat.S_ISREG(found.st_mode):
-        return "is no file any more"
-    if found.st_size == size:
+    if not stat.S_ISREG(status.st_mode):
+        return "is no longer a file"
+    if status.st_size == size:
         return None
-    if not found.st_size:
+    if not status.st_size:
         return "is empty"
-    kind = "has only" if found.st_size < size else "has"
-    return f"{kind} {found.st_size:,} bytes where it had {size:,}"
+    has = "has only" if status.st_size < size else "has"
+    return f"{has} {status.st_size:,} bytes instead of {size:,}"
 
 
 def content_of(path: Path, *, size: int, sha256: str, checker: Checker) -> str | None:
-    """Return what is wrong with a file that had these bytes, by reading all of it; None: nothing.
+    """Return the problem of a file that had these bytes, reading all of it; None: no problem.
 
     Raises ``CheckUnavailable``.
     """
@@ -46,10 +46,10 @@ def content_of(path: Path, *, size: int, sha256: str, checker: Checker) -> str |
 
 
 def bytes_of(path: Path, *, size: int, sha256: str) -> str | None:
-    """Return what is wrong with a file's bytes; None: nothing. Raises ``OSError``."""
+    """Return the problem of a file's bytes; None: no problem. Raises ``OSError``."""
     wrong = state_of(path, size)
     if wrong is None and sha256_of(path) != sha256:
-        return "holds another content"
+        return "has different content"
     return wrong
 
 

@@ -1,8 +1,8 @@
-"""What a clip shows: its length, its size, its pictures a second.
+"""Measure a clip: length, width, height, pictures per second, codec.
 
-Read through PyAV by demuxing every packet, because headers lie: a clip of which half is
-missing still announces all its pictures. It refuses to know whether the file is whole,
-which ``mp4`` decides first, and it decodes no picture, which ``pictures`` does.
+PyAV demuxes every packet, because headers lie: half a clip still declares all its pictures. It
+neither checks that the file is complete (``mp4`` does, before) nor decodes pictures (``pictures``
+does).
 """
 
 from collections.abc import Iterator
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from av.video.codeccontext import VideoCodecContext
     from av.video.stream import VideoStream
 
-# Naming the format keeps a hostile "clip" from being read as a playlist, which makes FFmpeg
-# open the addresses and the files that it lists.
+# Without a fixed format, FFmpeg could read a hostile "clip" as a playlist and open the URLs and
+# files in it.
 _FORMAT = "mov"
-# Without it, FFmpeg takes names such as "concat:a|b" and "http:clip.mp4" for addresses.
+# Without it, FFmpeg treats names such as "concat:a|b" and "http:clip.mp4" as URLs.
 _FILE = "file:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFacts:
-    """What was measured on the video stream; width and height are in pixels."""
+    """Measurements of the video stream; width and height are in pixels."""
 
     seconds: float
     width: int
@@ -38,10 +38,10 @@ class ClipFacts:
 
 
 def probe(path: Path) -> ClipFacts:
-    """Return what the clip shows.
+    """Return the facts of a clip.
 
     Raises:
-        BrokenVideo: there is nothing to show; the message does not name the file.
+        BrokenVideo: the clip has no valid pictures; the message does not name the file.
         OSError: the file can't be read.
     """
     with opened(path) as container:
@@ -50,12 +50,12 @@ def probe(path: Path) -> ClipFacts:
 
 @contextmanager
 def opened(path: Path) -> "Iterator[InputContainer]":
-    """Open a clip; raises what ``probe`` does, also for what is read inside of the block."""
-    # Imported here: it costs 60 ms that most commands do not need.
+    """Open a clip; raises the same errors as ``probe``, also inside the block."""
+    # Imported here because it takes 60 ms, and most commands don't need it.
     import av
     from av.error import FFmpegError
 
-    # Opened here only so that a file that can't be read raises what Python calls it.
+    # Opened only so that an unreadable file raises Python's own error.
     with path.open("rb"):
         try:
             with av.open(
@@ -67,21 +67,21 @@ def opened(path: Path) -> "Iterator[InputContainer]":
 
 
 def _reading_titles(version: str) -> dict[str, Any]:
-    """Return the options of ``av.open`` with which a title that is not UTF-8 is no error.
+    """Return the options of ``av.open`` that accept a title that isn't UTF-8.
 
-    PyAV 19 reads every title, and the option is gone.
+    PyAV 19 accepts every title and no longer has the option.
     """
     return {"metadata_errors": "replace"} if version.startswith("18.") else {}
 
 
 def measure(container: "InputContainer") -> ClipFacts:
-    """Return what an opened clip shows; raises what ``probe`` does."""
+    """Return the facts of an opened clip; raises the same errors as ``probe``."""
     stream = main_stream(container)
     time_base = stream.time_base
     begins: list[int] = []
     ends: list[int] = []
     for packet in container.demux(stream):
-        # The last packet that demux yields is empty and stands for the end of the file.
+        # The last packet of demux is empty and marks the end of the file.
         if packet.size == 0 or packet.is_discard:
             continue
         if packet.is_corrupt or packet.pts is None:
@@ -93,7 +93,7 @@ def measure(container: "InputContainer") -> ClipFacts:
     seconds = float((max(ends) - min(begins)) * time_base)
     if seconds <= 0:
         raise BrokenVideo("the clip has no length")
-    # PyAV's stubs do not say that a stream of an unknown codec has none.
+    # PyAV's stubs do not declare that a stream with an unknown codec has None.
     codec = cast("VideoCodecContext | None", stream.codec_context)
     if codec is None or not (codec.width and codec.height):
         raise BrokenVideo("the pictures of the clip have no size or an unknown codec")
@@ -108,7 +108,7 @@ def measure(container: "InputContainer") -> ClipFacts:
 
 
 def main_stream(container: "InputContainer") -> "VideoStream":
-    """Return the first video stream that is not a cover picture."""
+    """Return the first video stream other than a cover picture."""
     from av.stream import Disposition
 
     for stream in container.streams.video:

@@ -1,1 +1,1 @@
-"""Files that survive: whole writes, safe names, room on the disk. Knows no jobs and no formats."""
+"""Write files safely: atomic writes, safe names, disk space. It does not know jobs or formats."""

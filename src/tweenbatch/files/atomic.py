@@ -1,11 +1,11 @@
-"""The one room that writes files: whole or not at all, and never through a link.
+"""Write files atomically, and never through a link: the only module that writes files.
 
-Somebody else may have put something under any name that we write to. A name is taken if it is free
-or a regular file. A link, pipe, device, socket or folder raises ``NotRegular``, which says what
-stands there; nothing is opened that could block.
+Another program may have put anything at a path that we write to. We write only if the path is free
+or a regular file. A link, pipe, device, socket or folder raises ``NotRegular``, and nothing that
+could block is opened.
 
-A file gets its name after its content is on the disk, and the name is on the disk when a function
-returns. This room does not know what the files hold.
+A file gets its name after its content is on the disk, and its name is on the disk when a function
+returns. This module does not know the contents of files.
 """
 
 import errno
@@ -22,9 +22,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TextIO
 
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP})
-"""How a file system says that folders can't be synced: CIFS, vboxsf, some FUSE. EIO is trouble."""
+"""Errors of file systems that can't sync folders: CIFS, vboxsf, some FUSE. EIO is a real error."""
 
-# How file systems say that they have no hard links.
+# Errors of file systems without hard links.
 _NO_LINKS = frozenset(
     {
         *(errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK),
@@ -44,61 +44,58 @@ _KINDS = (
 )
 
 _LONGEST_STEM = 40
-"""Characters of the name in that of the unfinished file, whose whole length is limited."""
+"""Characters of the target's name in the unfinished file's name, whose length is limited."""
 
 
 class NotRegular(OSError):
-    """Something else than a regular file has a name; ``strerror`` says which, and what to do."""
+    """A path is not a regular file; ``strerror`` says what it is, and what to do."""
 
 
 def require_regular(path: Path, *, folder: int | None = None) -> os.stat_result | None:
-    """Return the facts of a regular file; None: the name is free. Raises ``NotRegular``.
+    """Return the status of a regular file; None: the path is free. Raises ``NotRegular``.
 
-    ``folder`` is a descriptor from which the path is seen.
+    The path is relative to the descriptor ``folder``.
     """
     try:
-        facts = os.stat(path, dir_fd=folder, follow_symlinks=False)
+        status = os.stat(path, dir_fd=folder, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not stat.S_ISREG(facts.st_mode):
-        raise _not_regular(path, facts.st_mode)
-    return facts
+    if not stat.S_ISREG(status.st_mode):
+        raise _not_regular(path, status.st_mode)
+    return status
 
 
 def _not_regular(path: Path, mode: int) -> NotRegular:
     if stat.S_ISLNK(mode):
         text = (
             f"{path.name} is a symbolic link, and links are not followed here: remove it, or name "
-            "the file that it leads to"
+            "its target"
         )
     else:
-        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "no file")
-        text = (
-            f"{path.name} is {kind}, and only a regular file is taken: remove it, or use another "
-            "name"
-        )
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "a special file")
+        text = f"{path.name} is {kind}, not a regular file: remove it, or use another name"
     return NotRegular(errno.ELOOP if stat.S_ISLNK(mode) else errno.EINVAL, text, str(path))
 
 
 def open_regular(path: Path, flags: int, *, create: bool = False) -> int:
-    """Return a descriptor of a regular file that is used in its place, such as a lock or a log.
+    """Return a descriptor of a regular file that is changed in place, such as a lock or a log.
 
-    A file to be written to has no second name, under which its content would change as well. With
-    ``create`` it is made, for its owner alone, where there is none. Raises ``NotRegular``.
+    A file opened for writing must not have a second hard link, whose content would change too.
+    ``create`` creates a missing file, readable only by its owner. Raises ``NotRegular``.
     """
-    # Before it is opened: a device may act on that alone.
+    # Checked before opening, because opening alone may trigger a device.
     require_regular(path)
     file = os.open(path, flags | (os.O_CREAT if create else 0) | _SAFELY, 0o600)
-    facts = os.fstat(file)
-    is_regular, is_written = stat.S_ISREG(facts.st_mode), flags & (os.O_WRONLY | os.O_RDWR)
-    if is_regular and not (is_written and facts.st_nlink > 1):
+    status = os.fstat(file)
+    is_regular, is_written = stat.S_ISREG(status.st_mode), flags & (os.O_WRONLY | os.O_RDWR)
+    if is_regular and not (is_written and status.st_nlink > 1):
         return file
     os.close(file)
     if not is_regular:
-        raise _not_regular(path, facts.st_mode)
+        raise _not_regular(path, status.st_mode)
     text = (
-        f"{path.name} has a second name, a hard link, and would change there too: put a copy in "
-        "its place"
+        f"{path.name} has a second name (a hard link), whose content would change too: replace it "
+        "with a copy"
     )
     raise NotRegular(errno.EMLINK, text, str(path))
 
@@ -109,13 +106,13 @@ def opened(path: Path) -> BufferedReader:
 
 
 def created(path: Path) -> BinaryIO:
-    """Open a new, unbuffered file; raises ``FileExistsError`` where the name is taken."""
+    """Open a new, unbuffered file; raises ``FileExistsError`` if the path exists."""
     file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | _SAFELY, 0o666)
     return os.fdopen(file, "r+b", buffering=0)
 
 
 def discard(path: Path) -> None:
-    """Remove what has a working name of ours: of a link the link alone. A folder stays."""
+    """Remove a working file of ours, or a link in its place; raise ``NotRegular`` for a folder."""
     if path.is_dir() and not path.is_symlink():
         raise _not_regular(path, stat.S_IFDIR)
     path.unlink(missing_ok=True)
@@ -125,21 +122,22 @@ def discard(path: Path) -> None:
 def unfinished(
     path: Path, *, mode: int | None = None, over: bool = True, synced: bool = True
 ) -> Iterator[tuple[Path, int]]:
-    """Give a new file, as path and descriptor, that takes the name ``path`` when the block ends.
+    """Yield path and descriptor of a new file, which is renamed to ``path`` when the block ends.
 
-    If the block raises, the file goes and ``path`` stays as it was. Without ``mode`` the file has
-    that of the one it replaces, or of any new file. Without ``over`` another content is not
-    replaced: ``FileExistsError``. Without ``synced`` a power cut may take it.
+    If the block raises, the new file is removed and ``path`` is unchanged. Without ``mode`` the
+    file gets the mode of the replaced file, or the default one. Without ``over`` different content
+    is not replaced, but raises ``FileExistsError``. Without ``synced`` a power failure may lose the
+    file.
     """
     folder = os.open(path.parent, _FOLDER)
     try:
         target = Path(path.name)
-        there = require_regular(target, folder=folder) if over else None
-        part, file = _begun(target, folder, 0o666 if mode is None else mode)
+        replaced = require_regular(target, folder=folder) if over else None
+        part, file = _new_part(target, folder, 0o666 if mode is None else mode)
         try:
-            if mode is None and there is not None:
+            if mode is None and replaced is not None:
                 with suppress(PermissionError):  # a file system without modes
-                    os.fchmod(file, stat.S_IMODE(there.st_mode))
+                    os.fchmod(file, stat.S_IMODE(replaced.st_mode))
             yield path.with_name(part), file
             if synced:
                 os.fsync(file)
@@ -159,17 +157,17 @@ def unfinished(
         os.close(folder)
 
 
-def _begun(target: Path, folder: int, mode: int) -> tuple[str, int]:
-    """Return name and descriptor of a new file, locked: ``clear_leftovers`` passes it over."""
+def _new_part(target: Path, folder: int, mode: int) -> tuple[str, int]:
+    """Return name and descriptor of a new file, locked so that ``clear_leftovers`` skips it."""
     while True:
         part = f"{_stem(target)}{secrets.token_hex(8)}.part"
         file = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | _SAFELY, mode, dir_fd=folder)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pass  # just now taken for a leftover
+            pass  # another process is clearing it as a leftover
         except OSError:
-            return part, file  # no locks here, so nothing is cleared either
+            return part, file  # a file system without locks, where nothing is cleared either
         else:
             if os.fstat(file).st_nlink:
                 return part, file
@@ -181,21 +179,21 @@ def _stem(target: Path) -> str:
 
 
 def clear_leftovers(path: Path) -> None:
-    """Remove what killed processes left unfinished of this file."""
+    """Remove the unfinished versions of this file that killed processes left."""
     leftover = re.compile(re.escape(_stem(path)) + r"[0-9a-f]{16}\.part")
     with suppress(OSError):
-        for found in path.parent.iterdir():
-            if leftover.fullmatch(found.name):
-                with suppress(OSError), opened(found) as file:
+        for part in path.parent.iterdir():
+            if leftover.fullmatch(part.name):
+                with suppress(OSError), opened(part) as file:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    found.unlink()
+                    part.unlink()
 
 
 @contextmanager
 def writing(
     path: Path, *, mode: int | None = None, over: bool = True, synced: bool = True
 ) -> Iterator[BinaryIO]:
-    """Open a file that appears whole, or not at all; see ``unfinished``."""
+    """Open a file that is written atomically; see ``unfinished``."""
     with (
         unfinished(path, mode=mode, over=over, synced=synced) as (_, descriptor),
         open(descriptor, "wb", closefd=False) as file,
@@ -207,7 +205,7 @@ def writing(
 def writing_text(
     path: Path, *, encoding: str = "utf-8", errors: str = "strict", over: bool = True
 ) -> Iterator[TextIO]:
-    """Open a text file like ``writing``; line ends are written as they are."""
+    """Open a text file like ``writing``; line ends are not converted."""
     with (
         writing(path, over=over) as file,
         TextIOWrapper(file, encoding=encoding, errors=errors, newline="") as text,
@@ -222,32 +220,32 @@ def write(path: Path, data: bytes, *, mode: int | None = None, synced: bool = Tr
 
 
 def replace(part: Path, target: Path) -> None:
-    """Give a finished file the name of the target; a power cut may undo it."""
+    """Rename a finished file to the target; a power failure may undo it."""
     require_regular(target)
     part.replace(target)
 
 
-def move(path: Path, place: Path) -> None:
-    """Rename a file of a person; raises ``FileExistsError`` where the name is taken, by a link too.
+def move(path: Path, target: Path) -> None:
+    """Rename a user's file; raises ``FileExistsError`` if the target exists, even as a link.
 
-    Only other programs of the same person could take it in between.
+    Only other programs of the same user could create the target in between.
     """
-    if os.path.lexists(place):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
-    path.rename(place)
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    path.rename(target)
 
 
 def make_private_folder(folder: Path) -> None:
-    """Make a folder for its owner alone, and each that it lies in; those that are there stay."""
+    """Make a folder and its missing parents, accessible only to their owner."""
     for each in (*reversed(folder.parents), folder):
         each.mkdir(mode=0o700, exist_ok=True)
 
 
 def make_folder_of(root: Path, name: str) -> Path:
-    """Return the folder of a file called ``name`` below the root, made where it is not there.
+    """Return the folder of the file ``name`` below the root; make it if it is missing.
 
-    Raises ``OSError``, also where the root is not there and where a link leads out of it: nothing
-    is made behind such a link.
+    Raises ``OSError``, also if the root is missing or a link leads out of it: nothing is made
+    outside.
     """
     folder = root
     for part in PurePosixPath(name).parent.parts:
@@ -256,7 +254,7 @@ def make_folder_of(root: Path, name: str) -> Path:
             try:
                 folder.mkdir(exist_ok=True)
             except FileExistsError as error:
-                text = f"{folder} stands where a folder is needed; remove it"
+                text = f"{folder} exists, but isn't a folder; remove it"
                 raise NotADirectoryError(errno.ENOTDIR, text) from error
             sync_folder(folder.parent)
         if not folder.resolve().is_relative_to(root.resolve()):
@@ -265,22 +263,22 @@ def make_folder_of(root: Path, name: str) -> Path:
 
 
 def publish(part: Path, target: Path) -> Path:
-    """Move the finished file ``part`` to ``target`` and return that, once it is on the disk.
+    """Move the finished file ``part`` to ``target``, sync it to the disk and return ``target``.
 
-    Both are in one file system. If the target holds the same bytes already, it stays and
-    the part is removed. After a crash both names may lead to one file: remove a part that
-    was left over, never write into it.
+    Both must be in the same file system. If the target already has the same bytes, it stays and
+    the part is removed. After a crash both names may be the same file: remove a leftover part,
+    never write into it.
 
     Raises:
-        FileExistsError: the target is there with another content; both are untouched.
+        FileExistsError: the target exists with different content; both stay unchanged.
     """
     if part.resolve() == target.resolve():
         raise ValueError("a file can't be published onto itself")
-    # The content before the name, and the name before the part goes: a power failure at any
-    # moment leaves the whole file under one of the two names.
+    # Sync the content before the new name, and the new name before removing the part: a power
+    # failure at any moment leaves the complete file under one of the two names.
     _sync_file(part)
     try:
-        _place(part, target)
+        _link_or_rename(part, target)
     except FileExistsError:
         if not _same_content(part, target):
             raise
@@ -290,8 +288,8 @@ def publish(part: Path, target: Path) -> Path:
     return target
 
 
-def _place(part: Path, target: Path) -> None:
-    """Give the part the name of the target unless that is taken."""
+def _link_or_rename(part: Path, target: Path) -> None:
+    """Give the part the name of the target; raise ``FileExistsError`` if the target exists."""
     try:
         os.link(part, target)
     except OSError as error:
@@ -301,9 +299,9 @@ def _place(part: Path, target: Path) -> None:
 
 
 def _rename_to_free_name(part: Path, target: Path) -> None:
-    """Rename, which overwrites, onto an empty file that only we can have made.
+    """Rename, which overwrites, onto an empty file that only we can have created.
 
-    A crash between the two leaves that empty file, and the next try takes another name.
+    A crash between the two leaves the empty file; the next attempt uses another name.
     """
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _SAFELY, 0o600))
     try:
@@ -323,7 +321,7 @@ def _sha256(path: Path) -> bytes:
 
 
 def try_out(folder: Path) -> None:
-    """Do once with a small file all that is done with a finished one; raises ``OSError``."""
+    """Publish a small file to test that the folder supports it; raises ``OSError``."""
     part = folder / f".{secrets.token_hex(8)}.part"
     target = part.with_suffix("")
     try:
@@ -337,7 +335,7 @@ def try_out(folder: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """See the names in a folder on the disk, where its file system can do that."""
+    """Sync the names in a folder to the disk, if the file system supports that."""
     folder = os.open(path, _FOLDER)
     try:
         _sync_opened_folder(folder)

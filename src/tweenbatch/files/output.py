@@ -1,4 +1,4 @@
-"""Whether clips can be written: the rights and the space, proven before anything is paid."""
+"""Check before anything is paid that clips can be written: permissions and disk space."""
 
 import tempfile
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ from tweenbatch.files import atomic, space
 
 
 def check_output(folder: Path, names: Iterable[str] = ()) -> None:
-    """Make the folder and prove that files can be written to it; raises ``OutputUnusable``.
+    """Make the output folder and test writing to it; raises ``OutputUnusable``.
 
-    The same for the folders below it in which files of these ``names`` will lie.
+    Does the same for the folders of the files ``names`` below it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def check_output(folder: Path, names: Iterable[str] = ()) -> None:
 
 
 def check_room(folders: Iterable[Path], room: space.Room | None = None) -> None:
-    """Prove that there is room for what will be submitted; raises ``OutputUnusable``."""
+    """Check the disk space for all clips to be submitted; raises ``OutputUnusable``."""
     trouble = space.trouble(folders) or (room.shortage if room else None)
     if trouble is not None:
         raise OutputUnusable(f"{trouble}; nothing was submitted")

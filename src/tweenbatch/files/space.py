@@ -1,6 +1,6 @@
-"""Is there room where clips and the table are written, and the right to write there.
+"""Check disk space and write permission for clips and the job table.
 
-Asked before money is spent, for what has been paid for must have a place to go.
+Checked before anything is paid, because a paid clip must be saved.
 """
 
 import os
@@ -8,19 +8,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+MEGABYTE, GIGABYTE, TERABYTE = 10**6, 10**9, 10**12
+
 FLOOR_BYTES = 250_000_000
-"""What must be free before a submission: the clips in the air, and the table's own writes."""
+"""Space required for a submission: for the clips in progress, and the job table's own writes."""
 
 CLIP_BYTES = 27_000_000
-"""What a clip of Kling takes, more or less."""
+"""Approximate size of a Kling clip."""
 
 PREVIEW_BYTES = 1_000_000
-"""What a rehearsal makes in its stead."""
+"""Approximate size of a clip in a rehearsal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """What clips will take in a folder, with the floor, and what is free there."""
+    """The space that clips need in a folder, including the floor, and the free space there."""
 
     folder: Path
     clips: int
@@ -29,53 +31,59 @@ class Room:
 
     @property
     def shortage(self) -> str | None:
-        """What there is too little of, and what to do; None: there is room."""
+        """The message for too little space, with the next step; None: there is enough."""
         if self.free_bytes >= self.needed_bytes:
             return None
         return (
-            f"{self.clips} clip{'' if self.clips == 1 else 's'} need about "
-            f"{_mb(self.needed_bytes)} and only {_mb(self.free_bytes)} are free in {self.folder}; "
-            "make room there, choose another folder with --output, or submit fewer with --limit"
+            f"{self.clips:,} clip{' needs' if self.clips == 1 else 's need'} about "
+            f"{_size(self.needed_bytes)}, but only {_size(self.free_bytes)} are free in "
+            f"{self.folder}; free some space there, choose another folder with --output, or "
+            "submit fewer clips with --limit"
         )
 
 
 def room(folder: Path, clips: int, *, clip_bytes: int = CLIP_BYTES) -> Room | None:
-    """Return how so many clips fit into a folder, which need not be there yet.
+    """Return the space for ``clips`` clips in a folder, which may not exist yet.
 
-    None where nobody can tell.
+    None if the file system does not report it.
     """
-    there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    existing = folder.absolute()
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
     try:
-        stand = os.statvfs(there)
+        status = os.statvfs(existing)
     except OSError:
         return None
     return Room(
         folder=folder,
         clips=clips,
         needed_bytes=clips * clip_bytes + FLOOR_BYTES,
-        free_bytes=stand.f_bavail * stand.f_frsize,
+        free_bytes=status.f_bavail * status.f_frsize,
     )
 
 
 def trouble(folders: Iterable[Path], *, floor_bytes: int = FLOOR_BYTES) -> str | None:
-    """Return what keeps more from being written, and what to do; None: nothing does."""
+    """Return the problem that prevents writing, with the next step; None: no problem."""
     for folder in folders:
         try:
-            stand = os.statvfs(folder)
+            status = os.statvfs(folder)
         except OSError as error:
-            return f"{folder} can't be reached ({error.strerror}); bring it back, and run again"
+            return f"{folder} can't be reached ({error.strerror}); restore it, and run again"
         if not os.access(folder, os.W_OK | os.X_OK):
             return f"{folder} can't be written to; make it writable, and run again"
-        free = stand.f_bavail * stand.f_frsize
+        free = status.f_bavail * status.f_frsize
         if free < floor_bytes:
             return (
-                f"only {_mb(free)} are free in {folder}, and nothing is submitted with less than "
-                f"{_mb(floor_bytes)}; make room there, and run again"
+                f"only {_size(free)} are free in {folder}, and nothing is submitted with less than "
+                f"{_size(floor_bytes)}; free some space there, and run again"
             )
     return None
 
 
-def _mb(size: int) -> str:
-    return f"{size // 1_000_000:,} MB"
+def _size(count: int) -> str:
+    """Return a number of bytes in MB, from 10 GB on in GB and from 1 TB on in TB."""
+    if count >= TERABYTE:
+        return f"{count / TERABYTE:,.2f} TB"
+    if count >= 10 * GIGABYTE:
+        return f"{count / GIGABYTE:,.0f} GB"
+    return f"{count // MEGABYTE:,} MB"
