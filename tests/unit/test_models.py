@@ -363,7 +363,7 @@ def test_a_clip_costs_no_less_than_a_table_can_keep() -> None:
 def test_what_has_no_price_for_every_row_is_refused(
     price: dict[str, object], parameters: dict[str, dict[str, object]]
 ) -> None:
-    with pytest.raises(ValueError, match="no input 'duration'|isn't one of its inputs"):
+    with pytest.raises(ValueError, match=r"no input 'duration'|isn't one of its inputs"):
         priced(price, **parameters)
 
 

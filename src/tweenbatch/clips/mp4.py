@@ -188,7 +188,7 @@ def _check_track(moov: bytes, track: _Box, media: list[_Box]) -> int:
             box = media[max(bisect_right(starts, begin) - 1, 0)]
             if end > begin and not box.body <= begin < end <= box.end:
                 raise BrokenVideo(
-                    f"samples at offsets {begin} to {end} lie outside the media data (mdat)"
+                    f"samples at offsets {begin} to {end} are outside the media data (mdat)"
                 )
     if samples != sizes.count:
         raise BrokenVideo(

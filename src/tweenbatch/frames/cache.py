@@ -82,7 +82,7 @@ class FrameCache:
         texts = [text for path in paths if _can_be_kept(text := str(path))]
         self._recalled = dict(self.recall(texts)) if texts else {}
 
-    def known(self, path: Path, *, max_bytes: int) -> KnownFrame | None:
+    def get(self, path: Path, *, max_bytes: int) -> KnownFrame | None:
         """Return the entry of the unchanged file; None: it must be inspected.
 
         Raises ``OSError``.
@@ -90,7 +90,7 @@ class FrameCache:
         began_ns, file = self.now_ns(), _state_of(path)
         seen = self._recalled.get(str(path))
         if seen is not None and seen.inspector_version == INSPECTOR_VERSION and seen.file == file:
-            known = _known(seen)
+            known = _known_frame(seen)
             # A file that is too large now is read again, so that the usual message refuses it.
             if known is not None and known.facts.bytes <= max_bytes:
                 return known
@@ -150,7 +150,7 @@ def _entry(path: Path, fresh: _Fresh, appearance: Appearance) -> CachedFrame:
     )
 
 
-def _known(seen: CachedFrame) -> KnownFrame | None:
+def _known_frame(seen: CachedFrame) -> KnownFrame | None:
     facts = {**seen.facts, "sha256": seen.sha256}
     appearance = _whole(Appearance, facts.pop("look", {}))
     whole = _whole(FrameFacts, facts)

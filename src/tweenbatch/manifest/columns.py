@@ -183,7 +183,7 @@ class Header:
 
 def _swapped(name: str, other: str) -> bool:
     """Return whether two adjacent letters are swapped (``modle``), which scores below ``ALIKE``."""
-    wrong = [place for place, pair in enumerate(zip(name, other, strict=False)) if len({*pair}) > 1]
+    wrong = [index for index, pair in enumerate(zip(name, other, strict=False)) if len({*pair}) > 1]
     if len(name) != len(other) or len(wrong) != 2:  # noqa: PLR2004 - a pair
         return False
     first, second = wrong

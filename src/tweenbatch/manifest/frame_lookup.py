@@ -92,8 +92,8 @@ class FrameLookup:
             # Checked before any byte is read.
             if not any(real.is_relative_to(root) for root in self.roots):
                 return f"'{text}' {_outside(real)}"
-            known = self.memory.known(real, max_bytes=self._most_bytes)
-            facts = known.facts if known else frames.inspect(real, max_bytes=self._most_bytes)
+            cached = self.memory.get(real, max_bytes=self._most_bytes)
+            facts = cached.facts if cached else frames.inspect(real, max_bytes=self._most_bytes)
         except FileNotFoundError:
             wrong = [f"does not exist (looked for {self._path(text)})"]
         except OSError as error:
@@ -108,14 +108,16 @@ class FrameLookup:
             wrong = frames.problems(facts, limits)
         if wrong:
             return f"'{text}' " + "; ".join(wrong)
-        self._note(text, real, facts, known.appearance if known else None)
+        self._note(text, real, facts, cached.appearance if cached else None)
         return Frame(source=str(real), sha256=facts.sha256)
 
     def _note(
-        self, text: str, real: Path, facts: frames.FrameFacts, known: Appearance | None
+        self, text: str, real: Path, facts: frames.FrameFacts, cached: Appearance | None
     ) -> None:
-        decoding = self.preflight.decode(text, real, facts, max_bytes=self._most_bytes, known=known)
-        if known is None:
+        decoding = self.preflight.decode(
+            text, real, facts, max_bytes=self._most_bytes, known=cached
+        )
+        if cached is None:
             self.memory.note(real, facts, decoding)
         if self.fitting is not None:
             self.fitting.note(text, real, facts, decoding)

@@ -98,7 +98,7 @@ def key_frames(named: Sequence[str], *, keep_order: bool) -> list[KeyFrame]:
 
 
 def make(
-    images: Sequence[KeyFrame], wish: PairsRequest, *, folder: Path, endpoint: Endpoint = DEFAULT
+    images: Sequence[KeyFrame], request: PairsRequest, *, folder: Path, endpoint: Endpoint = DEFAULT
 ) -> list[Pair]:
     """Return a row for each frame and the next; paths are relative to the manifest's folder.
 
@@ -109,18 +109,18 @@ def make(
             f"{len(images)} key frame{'' if len(images) == 1 else 's'} found; a transition needs "
             "two: name more images, or a folder or pattern with more"
         )
-    _refuse(_duration_problems(wish.duration, endpoint))
+    _refuse(_duration_problems(request.duration, endpoint))
     steps = [*pairwise(images)]
-    if wish.loop:
+    if request.loop:
         steps.append((images[-1], images[0]))
-    _refuse(_standstills(steps, loop=wish.loop))
+    _refuse(_standstills(steps, loop=request.loop))
     labels = _labels(images)
     width = max(3, len(str(len(steps) * 10)))
     rows = []
     problems: list[str] = []
     for n, (start, end) in enumerate(steps, 1):
         ends = {"start": labels[start.path], "end": labels[end.path]}
-        prompt = _rendered(wish.prompt, {**ends, "n": n, "total": len(steps)})
+        prompt = _rendered(request.prompt, {**ends, "n": n, "total": len(steps)})
         problems += [
             f"the prompt of row {n} {wrong}"
             for wrong in prompts.problems(prompt, max_chars=endpoint.max_prompt_chars)
@@ -128,12 +128,12 @@ def make(
         rows.append(
             Pair(
                 name=f"{n * 10:0{width}}-{_stem(ends['start'])}-to-{_stem(ends['end'])}",
-                sequence=wish.sequence,
+                sequence=request.sequence,
                 order=n,
                 prompt=prompt,
                 start_image=_relative_to(folder, start.path),
                 end_image=_relative_to(folder, end.path),
-                duration=wish.duration,
+                duration=request.duration,
             )
         )
     _refuse(problems)

@@ -16,12 +16,12 @@ def expand(paths: Iterable[Path]) -> list[Path]:
     Leaves out our lists of problems, which a shell's ``*.csv`` matches too. Raises
     ``ManifestError`` if a pattern matches no file.
     """
-    found: dict[Path, Path] = {}
+    by_path: dict[Path, Path] = {}
     for path in paths:
         for each in _files_of(path):
-            found.setdefault(each if each == STDIN else each.resolve(), each)
-    lists = {path.with_name(path.name + PROBLEMS) for path in found}
-    return [each for path, each in found.items() if path not in lists]
+            by_path.setdefault(each if each == STDIN else each.resolve(), each)
+    lists = {path.with_name(path.name + PROBLEMS) for path in by_path}
+    return [each for path, each in by_path.items() if path not in lists]
 
 
 def _files_of(path: Path) -> list[Path]:

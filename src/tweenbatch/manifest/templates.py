@@ -63,15 +63,15 @@ def fill(
 
 def _filled(template: str, piece: Callable[[re.Match[str]], str], wrong: list[str]) -> str:
     """Replace placeholders until the text is too long or has too many problems."""
-    room = MAX_CELL_CHARS
+    left = MAX_CELL_CHARS
 
     def counted(match: re.Match[str]) -> str:
-        nonlocal room
-        text = piece(match) if room >= 0 and len(wrong) < MOST_WRONG else ""
-        room -= len(text)
+        nonlocal left
+        text = piece(match) if left >= 0 and len(wrong) < MOST_WRONG else ""
+        left -= len(text)
         return text
 
     filled = _BRACES.sub(counted, template)
-    if room < 0:
+    if left < 0:
         wrong.append(f"has more than {MAX_CELL_CHARS:,} characters after filling in; shorten it")
     return filled
