@@ -104,7 +104,7 @@ WRONG = {
     f'{ONE}[window]\nstop_at = "late"': 'window.stop_at = "late": expected in a valid time format',
     f'{ONE}fit = "stretch"': "fit = \"stretch\": expected 'pad' or 'crop'",
     f'{ONE}frames = ["nowhere"]': "frames: there is no folder jobs/nowhere",
-    f'{ONE}model = "klingg"': "model = \"klingg\": no model 'klingg'",
+    f'{ONE}model = "klingg"': "model = \"klingg\": there is no model 'klingg'",
     f'{ONE}name = "../../"': (
         "name = \"../../\": --name '../../': '..' can't be a file or folder name"
     ),
