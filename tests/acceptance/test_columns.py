@@ -22,7 +22,10 @@ def test_a_slip_in_a_column_is_found_before_anything_is_spent(
     manifests.project(tweenbatch.folder, 1, duraton="10")
     refused = tweenbatch("run", "manifest.csv", "--yes")
     assert refused.returncode == 2
-    assert "column 'duraton': there is no such column; if 'duration' is meant" in refused.stderr
+    assert (
+        "column 'duraton': there is no such column; rename it if you mean 'duration'"
+        in refused.stderr
+    )
     assert fal.ledger()["posts"] == 0
     assert tweenbatch("plan", "manifest.csv", "--keep", "duraton").returncode == 0
 
@@ -87,7 +90,7 @@ def test_an_export_is_a_manifest_that_asks_for_the_same_clips(
         (("--set", "=10"), "expected COLUMN=VALUE"),
         (("--set", "duration=5", "--set", "duration=10"), "--set duration: is there twice"),
         (("--takes", "0"), "--takes"),
-        (("--name", "../{name}"), "--name '../{name}': '..' is no name"),
+        (("--name", "../{name}"), "--name '../{name}': '..' can't be a file"),
     ],
 )
 def test_an_option_that_is_not_understood_is_refused_in_one_line(
