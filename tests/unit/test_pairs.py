@@ -178,7 +178,11 @@ def test_the_prompt_names_frames_and_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    "prompt", ["{middle}", "{start.__class__}", "{start", "}", "{}", "{0}", "{start!x}", "{n:q}"]
+    "prompt",
+    [
+        *("{middle}", "{start.__class__}", "{start", "}", "{}", "{0}", "{start!x}", "{n:q}"),
+        *("{n:{middle}}", "{n:{0}}", "{n:{}}", "{n:99999999999}", "{n:{n:{n}}}"),
+    ],
 )
 def test_a_prompt_with_anything_else_in_braces_is_refused(prompt: str) -> None:
     with pytest.raises(UsageError, match=r"expected .*\{start\}, \{end\}, \{n\}, \{total\}"):

@@ -274,7 +274,7 @@ def _rendered(template: str, values: Mapping[str, object]) -> str:
                     "literal braces"
                 )
         return template.format(**values)
-    except ValueError as error:
+    except (ValueError, LookupError, OverflowError, MemoryError) as error:
         raise UsageError(
             f"--prompt has a brace without its pair or an invalid placeholder; expected {known}; "
             "write {{ and }} for literal braces"
