@@ -89,8 +89,8 @@ def test_good_bad_and_half_written_ones(tweenbatch: Command, fal: Server, inbox:
     assert "rejected: bad.csv" in ran.stdout
     assert "next     mend what was rejected" in ran.stdout
     assert "bad.csv: 2 problems" in ran.stderr
-    assert "put away as jobs/inbox/rejected/bad.csv" in ran.stderr
-    assert "half.csv: somebody still writes it; the next run looks again" in ran.stderr
+    assert "moved to jobs/inbox/rejected/bad.csv" in ran.stderr
+    assert "half.csv: still being written; the next run looks at it again" in ran.stderr
     assert lying(inbox) == {
         "done/good.csv",
         "done/fresh.csv",

@@ -69,7 +69,7 @@ def test_nobody_who_agrees_leaves_them_as_they_are(tweenbatch: Command) -> None:
 def test_without_a_manifest_there_is_nothing_that_it_could_mean(tweenbatch: Command) -> None:
     refused = tweenbatch("run", "--yes", "--retry-failed", "image_load_error")
     assert refused.returncode == 2
-    assert "--retry-failed is for manifests, and none is named" in refused.stderr
+    assert "--retry-failed needs a manifest, and none is named" in refused.stderr
 
 
 def test_those_of_another_manifest_are_no_matter_of_this_one(

@@ -160,7 +160,7 @@ def test_an_inbox_puts_nothing_away_behind_a_link(
     os.utime(inbox / "m.csv", (1_000_000_000, 1_000_000_000))
     ran = tweenbatch("run", "--inbox", "inbox", "--yes")
     assert ran.returncode == (0 if name == "done" else 1), ran.stderr
-    assert "can't be put away" in ran.stdout + ran.stderr
+    assert "can't be moved" in ran.stdout + ran.stderr
     assert "leads out of" in ran.stdout + ran.stderr
     assert Path(inbox, "m.csv").exists()
     assert outside.is_untouched

@@ -426,7 +426,8 @@ class Budget(RuleBasedStateMachine):
         events = [
             event
             for state, event in TRANSITIONS
-            if state is job.state and event not in {Event.SUBMIT_STARTED, Event.REQUEUED}
+            if state is job.state
+            and event not in {Event.SUBMIT_STARTED, Event.REQUEUED, Event.MISSED}
         ]
         event = data.draw(st.sampled_from(events))
         if event is Event.REOPENED:
