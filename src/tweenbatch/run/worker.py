@@ -557,7 +557,8 @@ class Worker:
         if other is not None:
             self.watcher.notice(
                 f"{other}: fal mixed up two answers, and it was given the clip of "
-                f"{job.output_name}; look at it (tweenbatch show {other})"
+                f"{job.output_name}; look at it, delete its file, and `tweenbatch fetch --name "
+                f"{other}` brings its own, for nothing"
             )
 
     async def _taken_by(self, job: Job, video: RemoteVideo) -> str | None:
