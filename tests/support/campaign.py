@@ -10,6 +10,7 @@ A run here lives ten times as fast as its fal: what is bounded by minutes passes
 import dataclasses
 import json
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +44,7 @@ SKEWS = (0.0, 0.0, 0.0, -12 * HOUR, -300.0, 300.0, 12 * HOUR)
 NIGHTS = 8
 """So many nights a table is given to come to its end."""
 EXITS = frozenset({KILLED, 0, 1, 3, 4, 5})
+GIVEN_AWAY = re.compile(r"^(\S+): fal mixed up two answers", re.MULTILINE)
 PRICES_IN_DOUBT = 2
 OK = 200
 UNPROCESSABLE = 422
@@ -76,6 +78,8 @@ class Campaign:
         self._ahead = 0.0
         self._waves = 0
         self._doubted = False
+        self._mixed_up: set[str] = set()
+        """Clips that the program said to be another's."""
         self._kept: list[Path] = []
         self._wanted: dict[str, int] = {}
         self._run: tuple[frozenset[str], Decimal | None] = (frozenset(), None)
@@ -206,6 +210,7 @@ class Campaign:
         assert "Traceback" not in errors, errors
         if of_another:
             return
+        self._mixed_up.update(GIVEN_AWAY.findall(errors))
         if "again with --trust-table after" in errors:
             self._drain()
             self._pass(16 * HOUR)
@@ -342,6 +347,7 @@ class Campaign:
     def heal(self) -> None:
         """Let nights without trouble pass until all is done, with what a person would do."""
         self._run = (frozenset(), None)
+        self._look_at_mixed_up()
         for night in range(NIGHTS):
             self._drain()
             arguments = self._arguments(settle="2m")
@@ -356,6 +362,14 @@ class Campaign:
                 self._settle()
                 if said.returncode != 5 or "--trust-table" not in said.stderr:
                     self._pass(26 * HOUR)
+
+    def _look_at_mixed_up(self) -> None:
+        """Throw away clips of which the program said that they are another's."""
+        for row in exported(self._at()):
+            if row["name"] in self._mixed_up and row["video_path"]:
+                self._note(f"{row['name']} has another's clip")
+                self.done["clips of another thrown away"] += 1
+                Path(row["video_path"]).unlink(missing_ok=True)
 
     def _settle(self) -> bool:
         """Do for failed jobs what a person would; return whether there was something to do."""
@@ -420,7 +434,8 @@ class Campaign:
             request = accepted.get(owned)
             if row["state"] == "failed" and row["error_type"] == "content_policy_violation":
                 if request is None or request["http_status"] != UNPROCESSABLE:
-                    found.lost.append(f"{name} is said to have failed, and did not")
+                    said = None if request is None else request["http_status"]
+                    found.lost.append(f"{name}: {owned} did not fail, it ended with {said}")
             elif row["state"] != "succeeded":
                 found.stuck.append(f"{name} is {row['state']}: {row['error_message']}")
             elif request is None or request["input"]["prompt"] != row["prompt"]:
