@@ -47,7 +47,6 @@ EXITS = frozenset({KILLED, 0, 1, 3, 4, 5})
 GIVEN_AWAY = re.compile(r"^(\S+): fal mixed up two answers", re.MULTILINE)
 PRICES_IN_DOUBT = 2
 OK = 200
-UNPROCESSABLE = 422
 AGAIN = ("internal_error", "runner_crashed", "file_download_error", "request_timeout")
 """Failures of the service, for which nothing is billed: a person has them tried again."""
 TO_DO = "SELECT COUNT(*) FROM jobs WHERE state IN ('pending', 'submitting', 'submitted', 'ready')"
@@ -80,6 +79,7 @@ class Campaign:
         self._doubted = False
         self._mixed_up: set[str] = set()
         """Clips that the program said to be another's."""
+        self._damaged: set[str] = set()
         self._kept: list[Path] = []
         self._wanted: dict[str, int] = {}
         self._run: tuple[frozenset[str], Decimal | None] = (frozenset(), None)
@@ -122,7 +122,7 @@ class Campaign:
             assert self.tally.missed.total() <= 3 * kills + 20, f"hardly a run is hit: {self.tally}"
             self._dice.choices(
                 [self._kill, self._die, self._damage, self._put_back, self._copy, self._keep],
-                [60, 4, 4, 4, 4, 4],
+                [60, 4, 4, 8, 5, 8],
             )[0]()
             if self._to_do() < 3:
                 self._write_wave()
@@ -255,6 +255,7 @@ class Campaign:
         how = self._dice.choice(["deleted", "moved", "cut", "emptied"])
         self._note(f"{clip.name} {how}")
         self.done[f"clips {how}"] += 1
+        self._damaged.add(clip.name)
         if how == "deleted":
             clip.unlink()
         elif how == "moved":
@@ -416,6 +417,9 @@ class Campaign:
         self.done["billed refusals beside a clip"] += sum(
             max(0, count - self._wanted[prompt]) for prompt, count in refused.items()
         )
+        # What was damaged before it was recorded is nobody's, and is not written over.
+        for name in self._damaged - {Path(row["video_path"]).name for row in table}:
+            (command.folder / "videos" / name).unlink(missing_ok=True)
         judge_folder(command.folder / "videos", table, found)
         money = status(command)["money"]
         if money["reserved"] or money["uncertain"]:
@@ -433,7 +437,7 @@ class Campaign:
             name, owned = row["name"], row["request_id"]
             request = accepted.get(owned)
             if row["state"] == "failed" and row["error_type"] == "content_policy_violation":
-                if request is None or request["http_status"] != UNPROCESSABLE:
+                if request is None or _paid(request):
                     said = None if request is None else request["http_status"]
                     found.lost.append(f"{name}: {owned} did not fail, it ended with {said}")
             elif row["state"] != "succeeded":
