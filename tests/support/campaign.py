@@ -19,7 +19,6 @@ from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -45,7 +44,7 @@ NIGHTS = 8
 """So many nights a table is given to come to its end."""
 EXITS = frozenset({KILLED, 0, 1, 3, 4, 5})
 GIVEN_AWAY = re.compile(r"^(\S+): fal mixed up two answers", re.MULTILINE)
-PRICES_IN_DOUBT = 2
+IN_DOUBT = 2
 OK = 200
 AGAIN = ("internal_error", "runner_crashed", "file_download_error", "request_timeout")
 """Failures of the service, for which nothing is billed: a person has them tried again."""
@@ -97,12 +96,7 @@ class Campaign:
         self._write_wave()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._emulated.__exit__()
 
     @property
@@ -205,7 +199,7 @@ class Campaign:
         self, code: int, errors: str, arguments: Sequence[str], *, of_another: bool = False
     ) -> None:
         self._note(f"exit {code}: {errors[-600:]}")
-        doubt = code == PRICES_IN_DOUBT and "price" in errors
+        doubt = code == IN_DOUBT and ("price" in errors or "--trust-table" in errors)
         assert code in EXITS or doubt, (code, errors)
         assert "Traceback" not in errors, errors
         if of_another:
@@ -214,7 +208,7 @@ class Campaign:
         if "again with --trust-table after" in errors:
             self._drain()
             self._pass(16 * HOUR)
-        elif code == 5 and "--trust-table" in errors:
+        elif code in {IN_DOUBT, 5} and "--trust-table" in errors:
             self._doubted = True
         elif "--trust-table" in arguments and code in {0, 1, 3}:
             self._doubted = False
@@ -268,7 +262,9 @@ class Campaign:
 
     def _keep(self) -> None:
         """Make a copy to be put back later."""
-        if self._kind is Kind.STAYS:
+        home = self.command.folder / "videos"
+        if self._kind is Kind.STAYS or not any(home.glob("*.mp4")):
+            # Without a clip a table can't tell that a list shows nothing.
             return
         copy = self._folder / f"copy-{len(self._kept)}"
         shutil.copytree(self.command.folder, copy / "project")
