@@ -239,15 +239,27 @@ def test_a_list_that_can_t_be_read_is_said_and_keeps_nobody_from_paying(
     nothing_paid_twice(fal, ROWS)
 
 
-def test_what_was_put_back_pays_nothing_where_the_list_can_t_be_read(
-    at_work: Forked, fal: Server
+@pytest.mark.parametrize(
+    "fault",
+    [
+        NO_LIST,
+        {"on": "history", "do": "change", "set": {"items": [], "has_more": False}},
+        {"on": "history", "do": "omit"},
+        {"on": "history", "do": "lag", "seconds": 3600.0},
+    ],
+    ids=["forbidden", "empty", "hidden", "late"],
+)
+def test_what_was_put_back_pays_nothing_where_the_list_can_t_be_read_or_shows_nothing(
+    at_work: Forked, fal: Server, fault: dict[str, Any]
 ) -> None:
     copy = copied(at_work, "copy")
     assert at_work(*RUN).returncode == 0
     put_back(at_work, copy)
-    fal.script(NO_LIST)
+    fal.script(fault)
     assert at_work(*RUN).returncode == 5
-    assert at_work(*RUN, "--trust-table").returncode == 4
+    # Long after the last that was paid for.
+    trusting = (*RUN, "--trust-table", "--absent-after", "1s")
+    assert at_work(*trusting).returncode == 4
     nothing_paid_twice(fal, ROWS)
 
 

@@ -7,11 +7,11 @@ import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from support.forked import Child, Zygote
 from tweenbatch.emulator.process import LISTENING
@@ -64,28 +64,50 @@ class Server:
             raise AssertionError(f"{method} {path}: {error.read().decode()}") from error
 
 
-@contextmanager
-def server(zygote: Zygote, *options: str) -> Iterator[Server]:
-    """Fork an emulator that answers at once and draws nothing; it ends with its input."""
-    usual = ("--exit-with-stdin", "--port", "0", "--no-render", "--seconds", "0.2")
-    keep = {name: value for name, value in os.environ.items() if name != "FAL_KEY"}
-    ours, theirs = socket.socketpair()
-    ours.settimeout(WAIT_SECONDS)
-    with tempfile.TemporaryFile() as errors, ours, ours.makefile() as said:
-        with theirs:
-            child = Child(
+class Emulated:
+    """An emulator, forked, that draws nothing; use it as a context manager.
+
+    ``clock`` is its own time: see ``zygote.py``.
+    """
+
+    def __init__(
+        self, zygote: Zygote, *options: str, clock: Mapping[str, float] | None = None
+    ) -> None:
+        usual = ("--exit-with-stdin", "--port", "0", "--no-render", "--seconds", "0.2")
+        keep = {name: value for name, value in os.environ.items() if name != "FAL_KEY"}
+        self._input, theirs = socket.socketpair()
+        self._input.settimeout(WAIT_SECONDS)
+        with tempfile.TemporaryFile() as errors, theirs, self._input.makefile() as said:
+            self._child = Child(
                 zygote,
                 ["emulator", *usual, *options],
                 folder=Path.cwd(),
                 environment=keep,
                 streams=[theirs.fileno(), theirs.fileno(), errors.fileno()],
+                clock=clock,
             )
-        line = said.readline()
-        if not line.startswith(LISTENING):
-            errors.seek(0)
-            raise AssertionError(f"the emulator did not start: {line}{errors.read().decode()}")
-        try:
-            yield Server(line.removeprefix(LISTENING).strip())
-        finally:
-            ours.shutdown(socket.SHUT_WR)
-            child.code()
+            theirs.close()
+            line = said.readline()
+            if not line.startswith(LISTENING):
+                errors.seek(0)
+                raise AssertionError(f"no emulator: {line}{errors.read().decode()}")
+        self.server = Server(line.removeprefix(LISTENING).strip())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._input.close()
+        self._child.code()
+
+    def kill(self) -> None:
+        """Let it crash."""
+        self._child.kill()
+        self._child.code()
+
+
+@contextmanager
+def server(zygote: Zygote, *options: str) -> Iterator[Server]:
+    """Fork an emulator that answers at once and draws nothing; it ends with its input."""
+    with Emulated(zygote, *options) as emulated:
+        yield emulated.server

@@ -80,13 +80,19 @@ class Child:
         folder: Path,
         environment: Mapping[str, str],
         streams: Sequence[int],
+        clock: Mapping[str, float] | None = None,
     ) -> None:
         self.arguments = arguments
         self._zygote = zygote
         self._held, theirs = socket.socketpair()
         self._code: int | None = None
         with theirs:
-            order = {"argv": list(arguments), "cwd": str(folder), "env": dict(environment)}
+            order = {
+                "argv": list(arguments),
+                "cwd": str(folder),
+                "env": dict(environment),
+                "clock": None if clock is None else dict(clock),
+            }
             self.pid: int = zygote.order(order, [theirs.fileno(), *streams])["pid"]
 
     def fileno(self) -> int:
@@ -110,7 +116,14 @@ class Child:
 class Run(Child):
     """A run that goes on, and what it says."""
 
-    def __init__(self, zygote: Zygote, command: Command, arguments: Sequence[str]) -> None:
+    def __init__(
+        self,
+        zygote: Zygote,
+        command: Command,
+        arguments: Sequence[str],
+        *,
+        clock: Mapping[str, float] | None = None,
+    ) -> None:
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``wait``
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``wait``
         self._ended: subprocess.CompletedProcess[str] | None = None
@@ -121,6 +134,7 @@ class Run(Child):
                 folder=command.folder,
                 environment=command.environ(),
                 streams=[each.fileno() for each in (nothing, self._output, self._errors)],
+                clock=clock,
             )
 
     def wait(self) -> subprocess.CompletedProcess[str]:
@@ -144,13 +158,15 @@ class Forked(Command):
     """``Command``, with its runs forked."""
 
     zygote: Zygote
+    clock: Mapping[str, float] | None = None
+    """See ``zygote.py``; None: the machine's."""
 
     def at(self, url: str) -> "Forked":
         """Return the same command, connected to another stand-in for fal."""
         return dataclasses.replace(self, connect_to=url)
 
     def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        if stdin or self.environment:
+        if stdin or self.environment.keys() - {"HOME", "XDG_STATE_HOME"}:
             # What is read while the libraries are imported must be there from the start.
             return Command.__call__(self, *arguments, stdin=stdin)
         with self.running(*arguments) as run:
@@ -159,7 +175,7 @@ class Forked(Command):
     @contextmanager
     def running(self, *arguments: str) -> Iterator[Run]:
         """Start and hand over; whatever still runs at the end is killed."""
-        run = Run(self.zygote, self, arguments)
+        run = Run(self.zygote, self, arguments, clock=self.clock)
         try:
             yield run
         finally:

@@ -62,7 +62,7 @@ def resolve_what_fal_never_had(command: Command, fal: Server) -> list[str]:
     prompts = {row["name"]: row["prompt"] for row in exported(command)}
     jobs = [
         str(entry["job"])
-        for entry in _status(command)["attention"]
+        for entry in status(command)["attention"]
         if entry["state"] == "uncertain" and prompts[entry["name"]] not in accepted
     ]
     if jobs:
@@ -88,13 +88,13 @@ def judge(command: Command, fal: Server, *, rows: int) -> Findings:
         elif request is None or row["request_id"] != request["request_id"]:
             found.lost.append(f"{name}: request {row['request_id']} is not the one that was paid")
         else:
-            _judge_clip(row, request, command.folder / "videos", found)
-    _judge_folder(command.folder / "videos", table, found)
-    _judge_money(_status(command), ledger, found)
+            judge_clip(row, request, command.folder / "videos", found)
+    judge_folder(command.folder / "videos", table, found)
+    _judge_money(status(command), ledger, found)
     return found
 
 
-def _judge_clip(
+def judge_clip(
     row: Mapping[str, str], request: Mapping[str, Any], folder: Path, found: Findings
 ) -> None:
     path = Path(row["video_path"])
@@ -110,7 +110,7 @@ def _judge_clip(
         found.broken.append(f"{path.name} is neither what the table says nor what fal made")
 
 
-def _judge_folder(folder: Path, table: list[dict[str, str]], found: Findings) -> None:
+def judge_folder(folder: Path, table: list[dict[str, str]], found: Findings) -> None:
     there = {path.name for path in folder.iterdir()}
     known = {Path(row["video_path"]).name for row in table} | {"results.csv"}
     found.other += [f"left behind: {name}" for name in sorted(there - known)]
@@ -136,5 +136,5 @@ def exported(command: Command) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(export.stdout)))
 
 
-def _status(command: Command) -> dict[str, Any]:
+def status(command: Command) -> dict[str, Any]:
     return dict(json.loads(command("status", "--json").stdout))

@@ -188,6 +188,6 @@ def batches() -> list[tuple[int, int]]:
     return list(enumerate(in_batches(left)))
 
 
-def in_batches(kills: int) -> list[int]:
+def in_batches(kills: int, most: int = KILLS_IN_BATCH) -> list[int]:
     """Return how many kills each batch has."""
-    return [min(KILLS_IN_BATCH, kills - done) for done in range(0, kills, KILLS_IN_BATCH)]
+    return [min(most, kills - done) for done in range(0, kills, most)]

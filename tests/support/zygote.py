@@ -3,11 +3,14 @@
     python zygote.py DESCRIPTOR
 
 Orders come as lines of JSON over the socket of that number, each answered with a line:
-``{"argv": […], "cwd": …, "env": {…}}`` with four descriptors (one that the run only holds, so
-that its end shows, standard input, output and error) starts a run and tells its ``pid``;
-``{"wait": pid}`` tells how it ended. The process ends with the socket.
+``{"argv": […], "cwd": …, "env": {…}, "clock": …}`` with four descriptors (one that the run only
+holds, so that its end shows, standard input, output and error) starts a run and tells its ``pid``;
+``{"wait": pid}`` tells how it ended. The process ends with the socket. ``clock`` is null, or
+``{"ahead": seconds, "pace": …}``: the wall clock is ahead of the truth, and time goes so many times
+as fast.
 """
 
+import asyncio
 import atexit
 import gc
 import importlib
@@ -16,6 +19,8 @@ import os
 import signal
 import socket
 import sys
+import time
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +86,34 @@ def take_place(order: dict[str, Any], _held: int, *streams: int) -> None:
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])
+    if order["clock"] is not None:
+        set_clock(**order["clock"])
     sys.argv = ["tweenbatch", *order["argv"]]
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def set_clock(*, ahead: float, pace: float) -> None:
+    """Give the program in this process another time than the machine's."""
+    from tweenbatch.clock import SystemClock
+
+    began, start = time.monotonic(), datetime.now(UTC) + timedelta(seconds=ahead)
+
+    class Other(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Other":
+            passed = timedelta(seconds=pace * (time.monotonic() - began))
+            return cls.fromtimestamp((start + passed).timestamp(), tz)
+
+    async def sleep(_: SystemClock, seconds: float) -> None:
+        await asyncio.sleep(seconds / pace)
+
+    told: Any = SystemClock
+    told.now = lambda _: datetime.fromtimestamp(Other.now(UTC).timestamp(), UTC)
+    told.monotonic = lambda _: began + pace * (time.monotonic() - began)
+    told.sleep = sleep
+    for name, module in tuple(sys.modules.items()):
+        if name.startswith("tweenbatch.cli.") and getattr(module, "datetime", None) is datetime:
+            module.datetime = Other  # type: ignore[attr-defined]
 
 
 def leave(ended: list[int]) -> None:

@@ -88,6 +88,12 @@ class LostRequestRecovery:
                 history = History(fal=self.fal, clock=self.clock, rng=self.rng)
                 listed = await history.since(endpoint, since)
                 pause = max(pause, longest_life(listed, self.absent_after))
+                if await self._shows_nothing_of_ours(endpoint, listed, since):
+                    return (
+                        f"fal's list of past requests shows none of the clips of {endpoint} that "
+                        "this table has, so that it may lack others, too; nothing is submitted. "
+                        "Run again with --trust-table later, with the key that paid for them"
+                    )
                 free = await self._free(endpoint, listed, since)
                 jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
                 await self._see(await self._to_see(jobs, free), most=None)
@@ -107,6 +113,15 @@ class LostRequestRecovery:
                 "submitted before (--absent-after shortens that, if you know that nothing runs)"
             )
         return None
+
+    async def _shows_nothing_of_ours(
+        self, endpoint: str, listed: Sequence[PastRequest], since: datetime
+    ) -> bool:
+        """Tell whether requests that have ended for sure should be listed, and not one is."""
+        since = max(since, self._now() - KEPT + timedelta(days=1))
+        own = await self.table(self.store.jobs.requests_since, endpoint, since)
+        ended = {each.request_id for each in own if each.finished_at is not None}
+        return bool(ended) and ended.isdisjoint(item.request_id for item in listed)
 
     async def look_up(
         self, known_until: datetime | None, endpoints: Collection[str] | None = None

@@ -167,7 +167,8 @@ class Collector:
         if other is not None:
             self.state.watcher.notice(
                 f"{other}: fal mixed up two answers, and it was given the clip of "
-                f"{job.output_name}; look at it (tweenbatch show {other})"
+                f"{job.output_name}; look at it, delete its file, and `tweenbatch fetch --name "
+                f"{other}` downloads its own, free of charge"
             )
 
     async def owner_of(self, job: Job, video: RemoteVideo) -> str | None:

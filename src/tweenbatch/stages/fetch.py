@@ -8,6 +8,7 @@ another one. Nothing here costs money.
 import asyncio
 import logging
 import random
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -113,7 +114,7 @@ class _Round:
 
     async def play(self) -> Outcome:
         """Return what became of the job; raise ``DownloadFailed`` where that is for later."""
-        for ask in (self._recorded, self._of_result, self._of_history):
+        for ask in self._sources():
             try:
                 remote = await ask()
             except Unreadable as error:
@@ -124,6 +125,16 @@ class _Round:
             if came is not None:
                 return came
         return self._not_here()
+
+    def _sources(self) -> Sequence[Callable[[], Awaitable[RemoteVideo | None]]]:
+        """Return who names an address, in the order in which they are asked.
+
+        A clip that was here once may have been another's, of a result that fal mixed up: only
+        the result, read anew, names its own address.
+        """
+        if self.job.kept is not None:
+            return (self._of_result, self._recorded, self._of_history)
+        return (self._recorded, self._of_result, self._of_history)
 
     def _not_here(self) -> Outcome:
         """Return the end of a clip that is nowhere any more; raise ``DownloadFailed`` before."""
