@@ -10,7 +10,7 @@ import pytest
 from tweenbatch.planning.other_tables import slip_of
 from tweenbatch.planning.table_memory import MOST_NOTES, TableMemory, UsedTable
 from tweenbatch.store import Store
-from tweenbatch.store.elsewhere import tables_in, without_password
+from tweenbatch.store.other_tables import tables_in, without_password
 
 
 def table(path: Path) -> Path:

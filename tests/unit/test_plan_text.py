@@ -62,7 +62,7 @@ def plan_of(*reasons: str, count: int = 1) -> list[str]:
         for number in range(2, 2 + count)
     ]
     return planned.lines(
-        Plan(manifests=(Path("/jobs/m.csv"),), here={}, elsewhere={}, told=tuple(rows))
+        Plan(manifests=(Path("/jobs/m.csv"),), here={}, elsewhere={}, listed=tuple(rows))
     )
 
 

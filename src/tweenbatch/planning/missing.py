@@ -14,7 +14,7 @@ from tweenbatch.clips.checker import Checker
 from tweenbatch.clips.presence import UNREADABLE, content_of, state_of
 from tweenbatch.records import KeptClip
 
-LOOKED_AT = 10_000
+CHECKED = 10_000
 """So many clips are looked at where many others wait for the answer: 30 ms on a disk of this
 machine. ``verify`` and ``fetch`` look at all of them."""
 
@@ -38,7 +38,7 @@ class Missing:
     folders: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
     """Folders that are not there, with the jobs whose clips they held: perhaps on a disk that is
     not there either. Only a person has those fetched again."""
-    looked_at: int = 0
+    checked: int = 0
 
     @property
     def count(self) -> int:
@@ -52,8 +52,8 @@ class Missing:
         return [*(each.job_id for each in self.clips), *left]
 
 
-def look(
-    kept: Iterable[KeptClip], *, output: Path | None = None, most: int | None = LOOKED_AT
+def find(
+    kept: Iterable[KeptClip], *, output: Path | None = None, most: int | None = CHECKED
 ) -> Missing:
     """Return which of these clips are not where they were.
 
@@ -63,9 +63,9 @@ def look(
     clips: dict[int, MissingClip] = {}
     folders: dict[Path, list[int]] = {}
     there: dict[str, bool] = {}
-    looked_at = 0
+    checked = 0
     for each in islice(kept, most):
-        looked_at += 1
+        checked += 1
         folder = os.path.dirname(each.path)  # noqa: PTH120 - of thousands; a Path takes ten times as long
         if folder not in there:
             there[folder] = os.path.isdir(folder)  # noqa: PTH112
@@ -85,7 +85,7 @@ def look(
     return Missing(
         clips=tuple(clips.values()),
         folders={folder: tuple(ids) for folder, ids in folders.items()},
-        looked_at=looked_at,
+        checked=checked,
     )
 
 

@@ -13,9 +13,9 @@ from tweenbatch.planning.table_memory import TableMemory, UsedTable
 from tweenbatch.records.manifest import Manifest
 from tweenbatch.records.plan import Group
 from tweenbatch.store import Store
-from tweenbatch.store.elsewhere import file_of, looked_into, tables_in, without_password
 from tweenbatch.store.engine import is_there
 from tweenbatch.store.lock import was_at_work
+from tweenbatch.store.other_tables import file_of, open_unchanged, tables_in, without_password
 
 PAID = (Group.DONE, Group.AT_FAL, Group.UNCERTAIN)
 """What is paid for, or may be."""
@@ -65,7 +65,7 @@ def find(
         other
         for candidate, note in _candidates(asked, output, memory).items()
         if candidate != own
-        for other in _looked_at(candidate, note, asked)
+        for other in _payments_in(candidate, note, asked)
     ]
     return sorted(found, key=lambda other: (other.gone, -other.usd, other.url))
 
@@ -84,11 +84,11 @@ def _candidates(
     return dict.fromkeys(map(sqlite_db, near)) | noted
 
 
-def _looked_at(
+def _payments_in(
     candidate: str, note: UsedTable | None, manifests: Sequence[Manifest]
 ) -> Iterator[OtherTable]:
     try:
-        with looked_into(candidate) as store:
+        with open_unchanged(candidate) as store:
             made = planner.make(manifests, store)
     except TableMissing:
         # Only for the very rows that it was run with it is sure that it was asked to pay.

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from tweenbatch.models import AS_KNOWN, Prices
-from tweenbatch.planning import estimate as pace
-from tweenbatch.planning import missing
-from tweenbatch.planning import planner as plan
+from tweenbatch.planning import missing, planner
+from tweenbatch.planning.estimate import assumed
 from tweenbatch.planning.missing import Missing
 from tweenbatch.records import Money
 from tweenbatch.records.manifest import Manifest
@@ -61,7 +60,7 @@ class RunPreview:
         return self.at_fal + len(self.missing.clips)
 
 
-def look(
+def preview_of(
     manifests: Sequence[Manifest],
     store: Store | None,
     settings: RunSettings,
@@ -78,7 +77,7 @@ def _planned(
 ) -> RunPreview:
     # How long fal takes is nothing that a rehearsal could tell.
     at_once = settings.concurrency or ASSUMED_CONCURRENCY
-    made = plan.make(
+    made = planner.make(
         manifests,
         store,
         prices=prices,
@@ -86,7 +85,7 @@ def _planned(
         old_failures=settings.old_failures,
     )
     if settings.concurrency is None:
-        made = replace(made, estimate=pace.assumed(made.estimate))
+        made = replace(made, estimate=assumed(made.estimate))
     return RunPreview(
         manifests=manifests,
         asked=made,
@@ -99,7 +98,7 @@ def _planned(
         in_doubt=made.count(Group.UNCERTAIN),
         failed=made.count(Group.FAILED),
         cancelled=made.count(Group.CANCELLED),
-        missing=missing.look(made.kept, output=settings.output),
+        missing=missing.find(made.kept, output=settings.output),
     )
 
 
@@ -125,5 +124,5 @@ def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> RunPrevi
         in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
         failed=counts[State.FAILED],
         cancelled=counts[State.CANCELLED],
-        missing=missing.look(store.views.kept_clips(), output=settings.output),
+        missing=missing.find(store.views.kept_clips(), output=settings.output),
     )

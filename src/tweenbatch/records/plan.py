@@ -111,9 +111,9 @@ class Plan:
     """The contents that are not ``elsewhere``."""
     elsewhere: Mapping[Group, Clips]
     """Those that are made, or paid for, but were never asked for by their own file."""
-    told: tuple[PlannedRow, ...] = ()
+    listed: tuple[PlannedRow, ...] = ()
     """Rows with something to say, in the order of the files."""
-    untold: int = 0
+    not_listed: int = 0
     """How many more there are than are listed."""
     removed: Removed = Removed()
     repeated: int = 0

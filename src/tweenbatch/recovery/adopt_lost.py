@@ -51,7 +51,7 @@ EVER = datetime.min.replace(tzinfo=UTC)
 
 MOST_PAGES = 20
 MOST_FRAMES = 100
-LOOK_SECONDS = 60.0
+LOOKUP_SECONDS = 60.0
 """So much a run looks up before it pays, where nothing speaks against its table."""
 
 
@@ -71,14 +71,14 @@ class LostRequestRecovery:
     _contents: dict[str, str] = field(default_factory=dict)
     _run_id: int | None = None
 
-    async def look(self, found: StaleTable | None) -> str | None:
+    async def run(self, stale: StaleTable | None) -> str | None:
         """Adopt what an older table lost; return why nothing must be submitted yet, if so.
 
         Without a doubt it looks back as far as fal's list goes.
         """
         now = self._now()
         # What was at work at fal then had been sent before.
-        since = min(found.since, now) - LONGEST_LIFE if found else now - KEPT
+        since = min(stale.since, now) - LONGEST_LIFE if stale else now - KEPT
         adopted = strangers = 0
         pause = timedelta(0)
         try:
@@ -90,25 +90,25 @@ class LostRequestRecovery:
                 pause = max(pause, longest_life(listed, self.absent_after))
                 free = await self._free(endpoint, listed, since)
                 jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
-                await self._see(await self._to_see(jobs, free), most=None)
-                taken = len(await self._adopt(jobs, free))
-                adopted += taken
-                strangers += len(free) - taken
+                await self._read_frames(await self._unread_frames(jobs, free), most=None)
+                given = len(await self._adopt(jobs, free))
+                adopted += given
+                strangers += len(free) - given
         except (Answered, Unreachable, Unintelligible) as error:
-            return self._unread(error)
+            return self._refusal(error)
         finally:
-            await self._close_run(adopted)
-        self._tell(adopted, strangers, since)
+            await self._end_run(adopted)
+        self._report(adopted, strangers, since)
         left = await self.table(self.store.views.pending)
-        if found is not None and left and self._now() < found.paid_until + pause:
+        if stale is not None and left and self._now() < stale.paid_until + pause:
             return (
                 "fal lists only what has ended, so that the last that was paid for may be missing: "
-                f"run again with --trust-table after {when(found.paid_until + pause)}; nothing is "
+                f"run again with --trust-table after {when(stale.paid_until + pause)}; nothing is "
                 "submitted before (--absent-after shortens that, if you know that nothing runs)"
             )
         return None
 
-    async def look_up(
+    async def adopt_before_paying(
         self, known_until: datetime | None, endpoints: Collection[str] | None = None
     ) -> datetime | None:
         """Adopt clips that were paid for, before others like them are; it takes a bounded time.
@@ -124,13 +124,13 @@ class LostRequestRecovery:
             endpoints = {each.endpoint for each in await self.table(self.store.views.pending)}
         try:
             for endpoint in sorted(endpoints):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    jobs, made = await self._like_those_that_wait(endpoint, since, known_until)
+                async with asyncio.timeout(LOOKUP_SECONDS):
+                    jobs, made = await self._like_pending(endpoint, since, known_until)
                 adopted += await self._adopt(jobs, made)
         except (Answered, Unreachable, Unintelligible, TimeoutError) as error:
-            self.notice(_unasked(error))
+            self.notice(_not_read(error))
         finally:
-            await self._close_run(len(adopted))
+            await self._end_run(len(adopted))
         if adopted:
             self.notice(
                 f"{len(adopted)} clip(s) of these were paid for already, as fal's list shows, and "
@@ -143,7 +143,7 @@ class LostRequestRecovery:
         left = await self.table(self.store.views.pending)
         return newest if left and newest > recent else None
 
-    async def _like_those_that_wait(
+    async def _like_pending(
         self, endpoint: str, since: datetime, known_until: datetime | None
     ) -> tuple[list[Job], list[PastRequest]]:
         """Return jobs that wait and clips that nobody owns, as far as they may belong together."""
@@ -158,7 +158,7 @@ class LostRequestRecovery:
         free = [item for item in await self._free(endpoint, listed, since) if not failed(item)]
         jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
         free = may_be_wanted(free, list(_frames(jobs)))
-        unseen = await self._see(await self._to_see(jobs, free), most=MOST_FRAMES)
+        unseen = await self._read_frames(await self._unread_frames(jobs, free), most=MOST_FRAMES)
         if unseen:
             self.notice(
                 f"{unseen} frame(s) in fal's list can't be read, so that requests with the prompt "
@@ -172,7 +172,7 @@ class LostRequestRecovery:
         ours = self.clock.now()
         return min(self.fal.now() or ours, ours)
 
-    def _tell(self, adopted: int, strangers: int, since: datetime) -> None:
+    def _report(self, adopted: int, strangers: int, since: datetime) -> None:
         self.notice(
             f"fal's list since {when(since)}: {adopted} paid for and lost from the table; they "
             "are collected, not paid again"
@@ -183,7 +183,7 @@ class LostRequestRecovery:
                 "manifest that it lost, run that one with --trust-table too"
             )
 
-    def _unread(self, error: FalError) -> str:
+    def _refusal(self, error: FalError) -> str:
         return (
             f"fal's list of past requests, or a frame in it, can't be read ({error}), so that "
             "nobody knows what was paid for; nothing is submitted. Run again with --trust-table"
@@ -212,7 +212,7 @@ class LostRequestRecovery:
             taken |= {each.found.request_id for each in judged if each.found is not None}
         return [item for item in listed if item.request_id not in taken]
 
-    async def _to_see(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> set[str]:
+    async def _unread_frames(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> set[str]:
         """Return the addresses of frames whose bytes decide, and are not known by now."""
         await self._remember_uploads(jobs)
         urls = frames_to_see(jobs, free, find(jobs[0].spec.endpoint)) if jobs else set()
@@ -264,7 +264,7 @@ class LostRequestRecovery:
             )
         return self._run_id
 
-    async def _close_run(self, adopted: int) -> None:
+    async def _end_run(self, adopted: int) -> None:
         if self._run_id is not None:
             note = f"stands for lost runs: {adopted} adopted"
             await self.table(
@@ -283,39 +283,39 @@ class LostRequestRecovery:
             if url is not None:
                 self._contents[url] = sha256
 
-    async def _see(self, urls: Collection[str], *, most: int | None) -> int:
+    async def _read_frames(self, urls: Collection[str], *, most: int | None) -> int:
         """Read frames that fal serves, so many at most; return how many stay unseen.
 
         Without a limit it raises ``Unreachable`` where one can't be had now.
         """
-        room = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
+        slots = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
-        async def see(url: str) -> str | Unreachable | None:
-            async with room:
+        async def read(url: str) -> str | Unreachable | None:
+            async with slots:
                 try:
                     return await reading(lambda: self._sha256(url), clock=self.clock, rng=self.rng)
                 except Unreachable as error:
                     return error
 
         chosen = sorted(urls)[:most]
-        seen = await asyncio.gather(*map(see, chosen))
-        gone = 0
-        for url, found in zip(chosen, seen, strict=True):
-            if isinstance(found, str):
-                self._contents[url] = found
-            elif found is None or most is not None:
-                gone += 1
+        digests = await asyncio.gather(*map(read, chosen))
+        unread = 0
+        for url, digest in zip(chosen, digests, strict=True):
+            if isinstance(digest, str):
+                self._contents[url] = digest
+            elif digest is None or most is not None:
+                unread += 1
             else:
-                raise found
-        if gone and most is None:
+                raise digest
+        if unread and most is None:
             self.notice(
-                f"{gone} frame(s) in fal's list are gone there: nobody can "
+                f"{unread} frame(s) in fal's list are gone there: nobody can "
                 "tell any more whose they were"
             )
-        return len(urls) - len(chosen) + gone
+        return len(urls) - len(chosen) + unread
 
     async def _sha256(self, url: str) -> str | None:
-        """Return the digest of a file's bytes; None for one that is gone, or no frame."""
+        """Return the digest of a file's bytes; None if it was deleted or is not a frame."""
         digest, size = hashlib.sha256(), 0
         try:
             async with self.fal.download(url) as download:
@@ -346,9 +346,9 @@ def _frames(jobs: Iterable[Job]) -> Iterator[Frame]:
             yield job.spec.end
 
 
-def _unasked(error: Exception) -> str:
+def _not_read(error: Exception) -> str:
     """Say that nobody has looked, what that may cost and what to do."""
-    why = str(error) or f"it took more than {LOOK_SECONDS:g} s"
+    why = str(error) or f"it took more than {LOOKUP_SECONDS:g} s"
     if isinstance(error, Answered) and error.http_status == HTTPStatus.FORBIDDEN:
         why += ": the key lacks the permission models:requests:read"
     return (

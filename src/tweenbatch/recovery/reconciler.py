@@ -34,11 +34,10 @@ from tweenbatch.store.thread import StoreThread
 
 log = logging.getLogger(__name__)
 
-FIRST_LOOK_SECONDS = 3.0
-LOOK_CAP_SECONDS = BETWEEN_LISTINGS.total_seconds()
+FIRST_PAUSE_SECONDS = 3.0
+LONGEST_PAUSE_SECONDS = BETWEEN_LISTINGS.total_seconds()
 LISTS_TO_PAUSE = 4.0
-"""A pause is at least so many times as long as it took to read the list."""
-
+"""A pause lasts at least this many times as long as reading the list."""
 
 WRONG_BY = timedelta(days=1)
 """A clock that was set to another zone, or to noon for midnight, is not wrong by more."""
@@ -54,14 +53,14 @@ class Reconciler:
     clock: Clock
     notice: Callable[[str], None]
     moved: Callable[[Job, State], None]
-    looked: Callable[[], None]
+    on_read: Callable[[], None]
     """Called after each look: there may be something to take up, or nothing to wait for."""
     rng: random.Random | None = None
     absent_after: timedelta | None = None
     """How long after its sending a person takes a request to have ended, if one has said it."""
     doubted: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when an outcome became unknown."""
-    looks: int = 0
+    reads: int = 0
     settled: bool = False
     """Whether jobs were settled: there is something to take up, or money to spend again."""
     doubt: str = ""
@@ -80,16 +79,16 @@ class Reconciler:
         while True:
             self.doubted.clear()
             began = self.clock.monotonic()
-            in_doubt = await self._look()
-            took = self.clock.monotonic() - began
-            self.looks += 1
-            self.looked()
-            pause = exponential(in_a_row, base=FIRST_LOOK_SECONDS, cap=LOOK_CAP_SECONDS)
+            in_doubt = await self._settle_all()
+            reading_seconds = self.clock.monotonic() - began
+            self.reads += 1
+            self.on_read()
+            pause = exponential(in_a_row, base=FIRST_PAUSE_SECONDS, cap=LONGEST_PAUSE_SECONDS)
             in_a_row += 1
             if await self._doubted_within(pause if in_doubt else None):
                 self._hopeful = True
                 in_a_row = 0
-                await self.clock.sleep(max(FIRST_LOOK_SECONDS, LISTS_TO_PAUSE * took))
+                await self.clock.sleep(max(FIRST_PAUSE_SECONDS, LISTS_TO_PAUSE * reading_seconds))
 
     async def _doubted_within(self, seconds: float | None) -> bool:
         try:
@@ -99,7 +98,7 @@ class Reconciler:
             return False
         return True
 
-    async def _look(self) -> bool:
+    async def _settle_all(self) -> bool:
         """Read one list for each endpoint and settle what it proves; tell whether doubt is left."""
         doubts = sorted(
             await self.table(self.store.jobs.uncertain), key=lambda job: job.spec.endpoint

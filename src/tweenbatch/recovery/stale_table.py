@@ -26,34 +26,34 @@ class StaleTable:
     paid_until: datetime
 
 
-def doubt(
+def detect(
     store: Store | None, lock: RunnerLock, *, now: datetime, marks: TableMarks | None = None
 ) -> StaleTable | None:
     """Return what speaks against the table, which is None where there is no file; None: nothing."""
     if lock.table is None:
         return None
     mark = marks.beyond(store) if marks and store else None
-    reach, marked = (
+    reached, marked = (
         (store.runs.high_water_mark(), store.runs.incomplete_since) if store else (None, None)
     )
     seen = lock.seen
-    if seen is not None and seen.is_ahead_of(reach):
-        told = f"{lock.table} is older than what was done here: {_so_far(reach)}, and run "
-        told += f"{seen.run_id} was at work here on {when(seen.at)}"
+    if seen is not None and seen.is_ahead_of(reached):
+        reason = f"{lock.table} is older than what was done here: {_last_run(reached)}, and run "
+        reason += f"{seen.run_id} was at work here on {when(seen.at)}"
     elif marked is not None:
-        told = f"{lock.table} is a copy of {when(marked)} that was put back: {_so_far(reach)}"
+        reason = f"{lock.table} is a copy of {when(marked)} that was put back: {_last_run(reached)}"
     elif marks is not None and mark is not None:
-        told = f"{lock.table} {_told_by(mark, marks)}: {_so_far(reach)}"
+        reason = f"{lock.table} {_conflict_with(mark, marks)}: {_last_run(reached)}"
     else:
         return None
-    last = now - KEPT if reach is None else min(now, reach.at)
+    last = now - KEPT if reached is None else min(now, reached.at)
     since = marked or last
     if mark is not None:
         # Nobody knows when a copy went its own way.
         since = min(since, now - KEPT)
     paid = [since, *([seen.at] if seen else []), *([_paid_until(mark, now)] if mark else [])]
     return StaleTable(
-        reason=f"{told}. Clips paid for since then are not in it and would be paid for again",
+        reason=f"{reason}. Clips paid for since then are not in it and would be paid for again",
         since=since,
         paid_until=max(paid),
     )
@@ -63,7 +63,7 @@ def refuse_to_pay(
     store: Store | None, lock: RunnerLock, *, now: datetime, marks: TableMarks | None = None
 ) -> None:
     """Raise ``TableOlder`` where something speaks against paying for what the table lacks."""
-    found = doubt(store, lock, now=now, marks=marks)
+    found = detect(store, lock, now=now, marks=marks)
     if found is not None:
         raise TableOlder(
             f"{found.reason}. Nothing was submitted. Put the newest table back; or run the same "
@@ -75,12 +75,12 @@ def refuse_to_pay(
 def detect_and_mark(
     store: Store, lock: RunnerLock, *, now: datetime, marks: TableMarks | None = None
 ) -> StaleTable | None:
-    """Return what speaks against the table and write it into the table, until ``settled``.
+    """Return what speaks against the table and write it into the table, until ``clear_mark``.
 
     Only so does a run that comes to nothing, but is younger than those that are missing, not
     make the table look whole.
     """
-    found = doubt(store, lock, now=now, marks=marks)
+    found = detect(store, lock, now=now, marks=marks)
     if found is not None:
         store.runs.mark_incomplete(found.since)
     return found
@@ -98,7 +98,7 @@ def remember(
         marks.follow(store, caught_up=caught_up)
 
 
-def settled(store: Store, lock: RunnerLock | None, marks: TableMarks | None = None) -> None:
+def clear_mark(store: Store, lock: RunnerLock | None, marks: TableMarks | None = None) -> None:
     """Write down that the table has all that was paid for: last where it was written first."""
     if lock is None:
         return
@@ -106,7 +106,7 @@ def settled(store: Store, lock: RunnerLock | None, marks: TableMarks | None = No
     store.runs.mark_incomplete(None)
 
 
-def _told_by(mark: Mark, marks: TableMarks) -> str:
+def _conflict_with(mark: Mark, marks: TableMarks) -> str:
     """Return what a mark says of the table."""
     if mark.is_at_work:
         return f"has a copy that is at work, {mark.place}"
@@ -122,10 +122,10 @@ def _paid_until(mark: Mark, now: datetime) -> datetime:
     return now if mark.is_at_work or mark.paid is None else mark.paid.at
 
 
-def _so_far(reach: HighWaterMark | None) -> str:
-    if reach is None:
+def _last_run(reached: HighWaterMark | None) -> str:
+    if reached is None:
         return "it has seen no run"
-    return f"its last run is run {reach.run_id} of {when(reach.at)}"
+    return f"its last run is run {reached.run_id} of {when(reached.at)}"
 
 
 def when(instant: datetime) -> str:

@@ -44,10 +44,10 @@ class Paid:
 
     def is_unknown_to(self, store: Store) -> bool:
         """Tell whether the table lacks it."""
-        run, reach = store.runs.find(self.run_id), store.runs.high_water_mark()
-        if run is None or reach is None or run.started_at != self.began:
+        run, reached = store.runs.find(self.run_id), store.runs.high_water_mark()
+        if run is None or reached is None or run.started_at != self.began:
             return True
-        return self.attempt_id > reach.attempt_id
+        return self.attempt_id > reached.attempt_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class TableMarks:
         """Keep copies of the table from looking, and saying that they work, at the same moment."""
         held = None
         try:
-            folder = self._made(store)
+            folder = self._make_folder(store)
             if folder is not None:
                 held = _opened(folder / ALONE)
                 _wait_for(held)
@@ -129,8 +129,8 @@ class TableMarks:
 
     def follow(self, store: Store, *, caught_up: bool = False) -> None:
         """Say that the table is at work; ``caught_up``: it has all that its copies paid for."""
-        reach = store.runs.high_water_mark()
-        run = None if reach is None else store.runs.find(reach.run_id)
+        reached = store.runs.high_water_mark()
+        run = None if reached is None else store.runs.find(reached.run_id)
         if run is None:
             return
         self._run = run.id, run.started_at
@@ -139,7 +139,7 @@ class TableMarks:
         if caught_up:
             self._own = Mark(place=self.place, known=frozenset(marks) - {self.place})
         try:
-            folder = self._made(store)
+            folder = self._make_folder(store)
             if folder is None:
                 return
             if self._file is None:
@@ -184,7 +184,7 @@ class TableMarks:
         origin = store.runs.origin
         return None if self._folder is None or origin is None else self._folder / origin
 
-    def _made(self, store: Store) -> Path | None:
+    def _make_folder(self, store: Store) -> Path | None:
         folder = self._folder_of(store)
         if folder is not None:
             atomic.make_private_folder(folder)

@@ -51,7 +51,7 @@ class AcceptedRequest:
         return json.dumps(facts, separators=(",", ":"))
 
 
-def place(table: Path | None, output: Path, run_id: int) -> Path:
+def path_of(table: Path | None, output: Path, run_id: int) -> Path:
     """Return where a run's witness lies: beside its table, or with its clips.
 
     ``table`` is None for a table on a server, which many runs may share.
@@ -63,7 +63,7 @@ def place(table: Path | None, output: Path, run_id: int) -> Path:
     return file.with_name(f"{file.name}{SUFFIX}")
 
 
-def left_behind(own: Path, *, shared: bool) -> list[Path]:
+def abandoned(own: Path, *, shared: bool) -> list[Path]:
     """Return the witnesses of runs that are over; ``shared``: other runs' lie beside ours."""
     found = sorted(own.parent.glob(f"tweenbatch-*{SUFFIX}")) if shared else [own]
     return [path for path in found if _is_abandoned(path)]
@@ -73,11 +73,11 @@ def read_notes(path: Path) -> list[AcceptedRequest]:
     """Return what a witness says; what is damaged in it says nothing."""
     try:
         with atomic.opened(path) as file:
-            said = file.read(MAX_BYTES)
+            text = file.read(MAX_BYTES)
     except OSError as error:
         log.warning("witness not heard: %s", error)
         return []
-    notes = [_note(line) for line in said.replace(b"\0", b"\n").split(b"\n") if line]
+    notes = [_note(line) for line in text.replace(b"\0", b"\n").split(b"\n") if line]
     return [note for note in notes if note is not None]
 
 

@@ -12,7 +12,7 @@ from tweenbatch.records import CachedFrame
 from tweenbatch.store import reading
 from tweenbatch.store.part import TablePart
 from tweenbatch.store.staging import chunks
-from tweenbatch.store.statements import frames, views
+from tweenbatch.store.statements import cache
 
 
 class Cache(TablePart):
@@ -25,7 +25,7 @@ class Cache(TablePart):
             return {
                 row.path: reading.cached_frame_of(row)
                 for chunk in chunks(wanted)
-                for row in connection.execute(frames.seen(chunk))
+                for row in connection.execute(cache.cached_frames(chunk))
             }
 
         wanted = list(dict.fromkeys(paths))
@@ -33,7 +33,7 @@ class Cache(TablePart):
 
     def remember_frames(self, found: Iterable[CachedFrame]) -> None:
         """Keep what files were found to be; of each path the latest counts."""
-        statement = frames.remember(sqlite_dialect=self._database.is_sqlite)
+        statement = cache.cache_frame(sqlite_dialect=self._database.is_sqlite)
         # In one order: two programs that keep the same paths must not wait for each other.
         values = [
             {
@@ -58,7 +58,7 @@ class Cache(TablePart):
 
     def upload_url(self, sha256: str, key_fingerprint: str, *, since: datetime) -> str | None:
         """Return where these bytes were uploaded with that key, if that was not before."""
-        query = views.upload_url(sha256, key_fingerprint, since=since)
+        query = cache.upload_url(sha256, key_fingerprint, since=since)
         return self._database.read(lambda connection: connection.execute(query).scalar())
 
     def remember_upload(
@@ -71,7 +71,7 @@ class Cache(TablePart):
         now: datetime,
     ) -> None:
         """Keep the address of uploaded bytes."""
-        statement = views.remember_upload(
+        statement = cache.remember_upload(
             sqlite_dialect=self._database.is_sqlite,
             sha256=sha256,
             key_fingerprint=key_fingerprint,
@@ -87,7 +87,7 @@ class Cache(TablePart):
 
     def forget_uploads(self, urls: Collection[str]) -> None:
         """Forget what was uploaded to these addresses: the next who needs it uploads it afresh."""
-        statement = views.forget_uploads(urls)
+        statement = cache.forget_uploads(urls)
 
         def forget(connection: Connection) -> None:
             connection.execute(statement)

@@ -190,22 +190,22 @@ class Database:
         else:
             then()
 
-    def together(self, calls: Sequence[Callable[[], Any]]) -> list[CallResult]:
+    def group_commit(self, calls: Sequence[Callable[[], Any]]) -> list[CallResult]:
         """Carry calls out that read and write here, in one transaction; return how each ended.
 
         Where one of them raises, each is carried out once more, alone: what raises changes
         nothing and disturbs no other. A commit that fails fails them all.
         """
         if len(calls) == 1:
-            return [_told(calls[0])]
+            return [_run_call(calls[0])]
         try:
-            told = self._whole(_ALONE, partial(self._as_group, calls))
+            results = self._whole(_ALONE, partial(self._as_group, calls))
         except _GroupBroken as broken:
             log.info("group_broken calls=%d: %s", len(calls), broken)
-            return [_told(call) for call in calls]
+            return [_run_call(call) for call in calls]
         for then in self._group.afterwards:
             then()
-        return told
+        return results
 
     def _as_group(
         self, calls: Sequence[Callable[[], Any]], connection: Connection
@@ -214,7 +214,7 @@ class Database:
         # Anew at each try: what was noted in one that was rolled back never happened.
         group.connection, group.afterwards = connection, []
         try:
-            return [_told(call) for call in calls]
+            return [_run_call(call) for call in calls]
         finally:
             group.connection = None
 
@@ -256,7 +256,7 @@ class Database:
         raise AssertionError("unreachable")
 
 
-def _told(call: Callable[[], Any]) -> CallResult:
+def _run_call(call: Callable[[], Any]) -> CallResult:
     try:
         return call(), None
     except _GroupBroken:

@@ -14,7 +14,7 @@ from tweenbatch.states import Event, ImpossibleTransition, State, advance
 from tweenbatch.store import reading, retaking, transitions
 from tweenbatch.store.engine import Database
 from tweenbatch.store.part import TablePart
-from tweenbatch.store.places import Places
+from tweenbatch.store.progress import ProgressListeners
 from tweenbatch.store.staging import chunks
 from tweenbatch.store.statements import claims, work
 from tweenbatch.store.transitions import LEASE
@@ -29,9 +29,9 @@ A submission in the air is missing: it belongs to whoever sent it.
 class JobTable(TablePart):
     """Jobs at work: claimed, submitted, settled, given back; each write checks the fence."""
 
-    def __init__(self, database: Database, places: Places) -> None:
+    def __init__(self, database: Database, listeners: ProgressListeners) -> None:
         super().__init__(database)
-        self._places = places
+        self._listeners = listeners
 
     def claim(
         self,
@@ -111,7 +111,7 @@ class JobTable(TablePart):
             )
 
         begun = self._database.write(begin)
-        self._places.note(now, attempt_id=begun.attempt_id)
+        self._listeners.notify(now, attempt_id=begun.attempt_id)
         return begun
 
     def adopt(

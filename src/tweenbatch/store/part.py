@@ -14,5 +14,7 @@ class TablePart:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def _all(self, query: Select[Any], told: Mapping[str, Any] | None = None) -> Sequence[Any]:
-        return self._database.read(lambda connection: connection.execute(query, told).all())
+    def _all(
+        self, query: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Any]:
+        return self._database.read(lambda connection: connection.execute(query, parameters).all())

@@ -61,8 +61,8 @@ def _give_jobs(connection: Connection, *, after: int, adding: bool) -> int:
         return 0
     rows = connection.execute(alike.give_known_jobs(after=after)).rowcount
     if adding:
-        connection.execute(alike.call_after_plain_rows())
-    connection.execute(alike.take_keys_of_jobs())
+        connection.execute(alike.give_jobs_plain_keys())
+    connection.execute(alike.give_rows_keys_of_jobs())
     return rows
 
 

@@ -62,10 +62,12 @@ def _translated(error: DBAPIError, name: str) -> Exception:
     """Return our error for one of the driver's; a refused row stays what it is: a bug."""
     if isinstance(error.orig, sqlite3.Error):
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        told = _SQLITE_REASONS.get(code)
+        reason_text = _SQLITE_REASONS.get(code)
         if code == sqlite3.SQLITE_CANTOPEN and _too_many_files():
-            told = "too many open files: raise `ulimit -n` or lower --concurrency, and run again"
-        return TableUnusable(f"{name}: {told}") if told else error
+            reason_text = (
+                "too many open files: raise `ulimit -n` or lower --concurrency, and run again"
+            )
+        return TableUnusable(f"{name}: {reason_text}") if reason_text else error
     if error.connection_invalidated or getattr(error.orig, "sqlstate", None) is None:
         return TableUnusable(f"{name}: {str(error.orig).splitlines()[0]}")
     return error

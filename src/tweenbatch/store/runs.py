@@ -15,18 +15,18 @@ from tweenbatch.store import reading
 from tweenbatch.store.engine import Database
 from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.part import TablePart
-from tweenbatch.store.places import Place, Places
+from tweenbatch.store.progress import ProgressListener, ProgressListeners
 from tweenbatch.store.sqlitefile import incomplete_since, mark_incomplete, refuse_damaged
-from tweenbatch.store.statements import digests, pauses, runs, views
+from tweenbatch.store.statements import digests, runs, views
 from tweenbatch.store.transitions import LEASE
 
 
 class RunTable(TablePart):
     """Runs, their nights and pauses, and how far the table has come."""
 
-    def __init__(self, database: Database, places: Places) -> None:
+    def __init__(self, database: Database, listeners: ProgressListeners) -> None:
         super().__init__(database)
-        self._places = places
+        self._listeners = listeners
 
     def begin(
         self,
@@ -73,7 +73,7 @@ class RunTable(TablePart):
             connection.execute(*runs.extend_leases(run_id, until=now + LEASE))
 
         self._database.write(beat)
-        self._places.note(now)
+        self._listeners.notify(now)
 
     def end(self, run_id: int, *, now: datetime, exit_code: int, note: str) -> None:
         """Close the run and give its leases back.
@@ -86,7 +86,7 @@ class RunTable(TablePart):
             connection.execute(runs.free_leases_of(run_id, now=now))
 
         self._database.write(end)
-        self._places.note(now)
+        self._listeners.notify(now)
 
     def recover(self, run_id: int, *, now: datetime) -> RecoveryCounts:
         """Settle what dead runs left: free their jobs, doubt their submissions in the air.
@@ -131,13 +131,13 @@ class RunTable(TablePart):
 
     def unnotified(self, job: str) -> list[Run]:
         """Return the runs of a job file that are over and of which nobody was told, in order."""
-        return [reading.run_of(row) for row in self._all(digests.untold(job))]
+        return [reading.run_of(row) for row in self._all(digests.unnotified(job))]
 
     def mark_notified(self, run_id: int, *, now: datetime) -> None:
         """Note that everybody was told of the run who was to be."""
 
         def note(connection: Connection) -> None:
-            connection.execute(digests.tell(run_id, now=now))
+            connection.execute(digests.mark_notified(run_id, now=now))
 
         self._database.write(note)
 
@@ -172,7 +172,7 @@ class RunTable(TablePart):
     def paused_since(self) -> datetime | None:
         """Return since when a person wants nothing new to be paid for; None: it is wanted."""
         return self._database.read(
-            lambda connection: connection.execute(pauses.open_since()).scalar()
+            lambda connection: connection.execute(runs.paused_since()).scalar()
         )
 
     def pause(self, *, now: datetime) -> datetime:
@@ -180,9 +180,9 @@ class RunTable(TablePart):
 
         def begin(connection: Connection) -> datetime:
             self._database.one_at_a_time(connection)
-            since = connection.execute(pauses.open_since()).scalar()
+            since = connection.execute(runs.paused_since()).scalar()
             if since is None:
-                connection.execute(pauses.begin(now=now))
+                connection.execute(runs.begin_pause(now=now))
             return since or now
 
         return self._database.write(begin)
@@ -190,12 +190,12 @@ class RunTable(TablePart):
     def lift_pause(self, *, now: datetime) -> bool:
         """Let submissions go again; return whether there was a pause."""
         return self._database.write(
-            lambda connection: connection.execute(pauses.lift(now=now)).rowcount > 0
+            lambda connection: connection.execute(runs.lift_pause(now=now)).rowcount > 0
         )
 
     def high_water_mark(self) -> HighWaterMark | None:
         """Return how far the table has come; None: no run has been here."""
-        found = self._all(runs.reach())
+        found = self._all(runs.high_water_mark())
         return HighWaterMark(**found[0]._mapping) if found else None  # noqa: SLF001 - SQLAlchemy's documented name
 
     @property
@@ -215,10 +215,10 @@ class RunTable(TablePart):
         if not found:
             return None
         first = reading.run_of(found[0])
-        told = f"{first.host} {first.pid} {first.started_at.isoformat()}"
-        return hashlib.sha256(told.encode()).hexdigest()[:32]
+        text = f"{first.host} {first.pid} {first.started_at.isoformat()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def remember_in(self, lock: RunnerLock, *others: Place) -> None:
+    def remember_in(self, lock: RunnerLock, *others: ProgressListener) -> None:
         """Let the place of the table remember how far it has come, now and from now on.
 
         The ``others`` are told from now on. Raises ``TableUnusable``.
@@ -226,4 +226,4 @@ class RunTable(TablePart):
         reach = self.high_water_mark()
         if reach is not None:
             lock.remember(reach)
-            self._places.watch(lock, *others)
+            self._listeners.watch(lock, *others)

@@ -135,7 +135,7 @@ class _Stage:
         self.after = after
         compiled = fill(look_up=look_up).compile(dialect=connection.dialect)
         self._statement = str(compiled)
-        self._by_place = compiled.positiontup
+        self._by_position = compiled.positiontup
         """The columns that the statement wants in their order; None: it wants them by name."""
         self._position = 0
         self._digests = array("Q")
@@ -152,9 +152,9 @@ class _Stage:
                 "place": repeat(place, count),
                 "manifest_id": repeat(manifest_id, count),
             }
-            names = self._by_place or FILLED
+            names = self._by_position or FILLED
             values: list[Any] = list(zip(*(columns[name] for name in names), strict=True))
-            if not self._by_place:
+            if not self._by_position:
                 values = [dict(zip(names, each, strict=True)) for each in values]
             self._connection.exec_driver_sql(self._statement, values)
             self._position += count

@@ -22,7 +22,7 @@ from tweenbatch.store.engine import (
 from tweenbatch.store.jobs import JobTable
 from tweenbatch.store.manifests import ManifestTable
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
-from tweenbatch.store.places import Places
+from tweenbatch.store.progress import ProgressListeners
 from tweenbatch.store.runs import RunTable
 from tweenbatch.store.views import Views
 
@@ -32,9 +32,9 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        places = Places(database)
-        self.runs = RunTable(database, places)
-        self.jobs = JobTable(database, places)
+        listeners = ProgressListeners(database)
+        self.runs = RunTable(database, listeners)
+        self.jobs = JobTable(database, listeners)
         self.manifests = ManifestTable(database)
         self.views = Views(database)
         self.cache = Cache(database)
@@ -89,4 +89,4 @@ class Store:
         Each is as whole as it would be alone: one that raises changes nothing. They are all
         committed when this returns; a later one sees what an earlier one wrote.
         """
-        return self._database.together(calls)
+        return self._database.group_commit(calls)

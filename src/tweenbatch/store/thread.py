@@ -14,10 +14,10 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST_TOGETHER = 64
+MOST_IN_GROUP = 64
 """Calls in one transaction: more save next to nothing, and the first would wait for the last."""
 
-Together = Callable[[Sequence[Callable[[], Any]]], Sequence[tuple[Any, Exception | None]]]
+GroupCommit = Callable[[Sequence[Callable[[], Any]]], Sequence[tuple[Any, Exception | None]]]
 """Carries calls out; returns what each returned or raised once all of it is committed."""
 
 
@@ -32,11 +32,11 @@ class _Call:
 class StoreThread:
     """Runs the store's methods away from the event loop; awaiting one means it is committed.
 
-    ``together`` is the store's own: what waits while one group is written is the next group.
+    ``group_commit`` is the store's own: what waits while one group is written is the next group.
     """
 
-    def __init__(self, together: Together) -> None:
-        self._together = together
+    def __init__(self, group_commit: GroupCommit) -> None:
+        self._group_commit = group_commit
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="table")
         self._urgent: deque[_Call] = deque()
         self._waiting: deque[_Call] = deque()
@@ -79,18 +79,18 @@ class StoreThread:
 
     def _next_group(self) -> None:
         line = self._urgent or self._waiting
-        group = [line.popleft() for _ in range(min(MOST_TOGETHER, len(line)))]
+        group = [line.popleft() for _ in range(min(MOST_IN_GROUP, len(line)))]
         self._at_work = bool(group)
         if group:
             loop = asyncio.get_running_loop()
             calls = [call.carry_out for call in group]
-            written = loop.run_in_executor(self._thread, self._together, calls)
-            written.add_done_callback(partial(self._tell, group))
+            written = loop.run_in_executor(self._thread, self._group_commit, calls)
+            written.add_done_callback(partial(self._finish, group))
 
-    def _tell(self, group: Sequence[_Call], written: asyncio.Future[Any]) -> None:
+    def _finish(self, group: Sequence[_Call], written: asyncio.Future[Any]) -> None:
         broken = written.exception()
-        told = [(None, broken)] * len(group) if broken else written.result()
-        for call, (result, error) in zip(group, told, strict=True):
+        results = [(None, broken)] * len(group) if broken else written.result()
+        for call, (result, error) in zip(group, results, strict=True):
             if error is None:
                 call.ended.set_result(result)
             else:

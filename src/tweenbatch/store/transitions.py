@@ -96,7 +96,7 @@ def record(
     """Write down what happened to the job; raises ``LeaseLost``, ``ImpossibleTransition``."""
     if outcome.event is Event.REOPENED:
         raise ImpossibleTransition("a failed job is reopened from outside of any run")
-    values = _told(job, outcome, now=now)
+    values = _job_update(job, outcome, now=now)
     moved = _move(connection, job, run_id=run_id, values=values)
     if job.state not in AT_FAL:
         return read_job(connection, job.id)
@@ -180,7 +180,7 @@ def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime)
     may_be_settled = by_a_person or job.state in SETTLED_FROM_OUTSIDE
     if not may_be_settled or outcome.event is Event.REQUEUED:
         raise ImpossibleTransition(f"{outcome.event} is not for a job that is {job.state}")
-    values = _told(job, outcome, now=now)
+    values = _job_update(job, outcome, now=now)
     if job.state is State.FAILED and job.billed in {None, Billed.NO}:
         raise ImpossibleTransition(f"nothing was paid for job {job.id}: there is nothing to read")
     if connection.execute(work.settle_job(job, values=values)).rowcount != 1:
@@ -198,10 +198,10 @@ def release(
         raise LeaseLost(f"job {job.id} is no longer ours under fence {job.fence}")
 
 
-def _told(job: Job, outcome: Outcome, *, now: datetime) -> dict[str, Any]:
+def _job_update(job: Job, outcome: Outcome, *, now: datetime) -> dict[str, Any]:
     """Return what the job's row says after the outcome; raises ``ImpossibleTransition``."""
     target = advance(job.state, outcome.event)
-    _refuse_half_told(outcome)
+    _refuse_incomplete(outcome)
     if outcome.event is Event.UNAVAILABLE and job.kept is None:
         raise ImpossibleTransition(f"the clip of job {job.id} never came home")
     return _job_values(job, outcome, target, now=now)
@@ -212,7 +212,7 @@ def read_job(connection: Connection, job_id: int) -> Job:
     return job_of(connection.execute(work.jobs_with_attempt(), {"job_ids": [job_id]}).one())
 
 
-def _refuse_half_told(outcome: Outcome) -> None:
+def _refuse_incomplete(outcome: Outcome) -> None:
     if outcome.event is Event.SUBMIT_STARTED:
         raise ImpossibleTransition("only begin_attempt starts a submission: it needs an intent")
     if outcome.event is Event.MISSED:

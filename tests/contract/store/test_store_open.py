@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from support.jobtable import NOON, changed, manifest, row
 from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
 from tweenbatch.models import DEFAULT
-from tweenbatch.planning.preview import look
+from tweenbatch.planning.preview import preview_of
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store
@@ -137,7 +137,7 @@ def test_where_there_is_no_table_yet_none_is_found_and_none_is_made(
 def test_a_first_batch_is_all_new_and_makes_no_table(url: str, tmp_path: Path) -> None:
     settings = RunSettings(db=url, output=tmp_path / "videos")
     new = changed(row(), endpoint=DEFAULT.id)
-    assert look([manifest(new)], Store.find(url), settings).to_pay == 1
+    assert preview_of([manifest(new)], Store.find(url), settings).to_pay == 1
     assert Store.find(url) is None
     with pytest.raises(TableMissing):
         Store.open(url, create=False)

@@ -155,7 +155,7 @@ _GIVEN = and_(jobs.c.id == staged.c.job_id, jobs.c.key != staged.c.key)
 """A row and the job that it was given: all others have the key of their row."""
 
 
-def call_after_plain_rows() -> Update:
+def give_jobs_plain_keys() -> Update:
     """Give jobs the key of the plain row that asks for them, unless something is at fal for them.
 
     Such a job takes the row's address as well, and would be found by no other key any more.
@@ -166,7 +166,7 @@ def call_after_plain_rows() -> Update:
     )
 
 
-def take_keys_of_jobs() -> Update:
+def give_rows_keys_of_jobs() -> Update:
     """Let rows that were given a job have its key."""
     return update(staged).where(_GIVEN).values(key=jobs.c.key)
 
@@ -174,7 +174,7 @@ def take_keys_of_jobs() -> Update:
 def take_newest_addresses(*, now: datetime) -> Update:
     """Bring the addresses of jobs that do not wait up to date: a retry or a retake sends them.
 
-    That of a plain row only where ``call_after_plain_rows`` did its part.
+    That of a plain row only where ``give_jobs_plain_keys`` did its part.
     """
     of_row, of_job = staged.c, jobs.c
     differs = or_(

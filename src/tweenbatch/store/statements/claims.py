@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from tweenbatch.states import State
 from tweenbatch.store.schema import jobs, rows
-from tweenbatch.store.statements.prepared import Prepared
+from tweenbatch.store.statements.base import Prepared
 
 
 def claim(

@@ -29,7 +29,7 @@ def latest_of(job: str) -> Select[Any]:
     return _runs().where(runs.c.job == job).order_by(runs.c.night.desc(), runs.c.id.desc()).limit(1)
 
 
-def untold(job: str) -> Select[Any]:
+def unnotified(job: str) -> Select[Any]:
     """Read the runs of a job file that are over and of which nobody was told, in order."""
     return (
         _runs()
@@ -38,7 +38,7 @@ def untold(job: str) -> Select[Any]:
     )
 
 
-def tell(run_id: int, *, now: datetime) -> Update:
+def mark_notified(run_id: int, *, now: datetime) -> Update:
     """Note that everybody was told."""
     return update(runs).where(runs.c.id == run_id).values(notified_at=now)
 

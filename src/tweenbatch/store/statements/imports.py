@@ -23,7 +23,7 @@ from tweenbatch.records.manifest import Manifest
 from tweenbatch.states import State
 from tweenbatch.store.schema import jobs, manifests, rows
 from tweenbatch.store.statements import work
-from tweenbatch.store.statements.upsert import upsert
+from tweenbatch.store.statements.base import upsert
 
 UNFINISHED_LOOKED_AT = 10_000
 """Of unfinished jobs so many tell which manifests they are of."""

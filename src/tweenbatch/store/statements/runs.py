@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -25,8 +26,8 @@ from sqlalchemy import (
 from tweenbatch.records import Billed, Night
 from tweenbatch.states import FINAL, IDENTIFIED, Event, State, advance
 from tweenbatch.store.attempts import AFTER, AttemptOutcome
-from tweenbatch.store.schema import attempts, jobs, runs
-from tweenbatch.store.statements.prepared import Prepared
+from tweenbatch.store.schema import attempts, jobs, pauses, runs
+from tweenbatch.store.statements.base import Prepared
 from tweenbatch.store.types import Dollars
 
 RUNNER_DIED = "runner_died"
@@ -69,7 +70,7 @@ def committed_in(night: Night) -> Select[Decimal | None]:
     )
 
 
-def reach() -> Select[Any]:
+def high_water_mark() -> Select[Any]:
     """Read the last run with its last sign of life, and the last attempt."""
     last_attempt = select(func.coalesce(func.max(attempts.c.id), 0)).scalar_subquery()
     return (
@@ -262,3 +263,19 @@ def _dead(run_id: int, *, now: datetime, expired_only: bool) -> ColumnElement[bo
         jobs.c.leased_by != run_id,
         or_(jobs.c.lease_until <= now, false() if expired_only else true()),
     )
+
+
+@cache
+def paused_since() -> Select[datetime]:
+    """Read since when there is an open pause."""
+    return select(pauses.c.since).where(pauses.c.lifted_at.is_(None)).order_by(pauses.c.id).limit(1)
+
+
+def begin_pause(*, now: datetime) -> Insert:
+    """Open a pause."""
+    return insert(pauses).values(since=now)
+
+
+def lift_pause(*, now: datetime) -> Update:
+    """Close every open pause."""
+    return update(pauses).where(pauses.c.lifted_at.is_(None)).values(lifted_at=now)

@@ -34,7 +34,7 @@ from sqlalchemy import (
 from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.states import Event, State, advance
 from tweenbatch.store.schema import jobs, rows
-from tweenbatch.store.statements.upsert import upsert
+from tweenbatch.store.statements.base import upsert
 from tweenbatch.store.statements.work import fresh_start
 
 _OF_ROWS = ("number", "take", "name", "start_image", "end_image", "tags", "extra")

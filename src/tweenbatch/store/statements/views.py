@@ -3,21 +3,17 @@
 import json
 import re
 from collections.abc import Collection
-from datetime import datetime
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Delete,
-    Insert,
     Select,
     Text,
     and_,
     bindparam,
     case,
     cast,
-    delete,
     exists,
     func,
     literal,
@@ -28,10 +24,9 @@ from sqlalchemy import (
 from tweenbatch.records import Billed, EarlierFailures, Selection
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store.attempts import AttemptOutcome
-from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
+from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows
 from tweenbatch.store.statements import retakes
-from tweenbatch.store.statements.prepared import Prepared
-from tweenbatch.store.statements.upsert import upsert
+from tweenbatch.store.statements.base import Prepared
 from tweenbatch.store.types import Word
 
 _LATEST = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
@@ -146,14 +141,14 @@ def asking_rows(job_id: int) -> Select[Any]:
 
 def attempts_of(job_id: int) -> Select[Any]:
     """Read the attempts of a job with their files, in order."""
-    told = (
+    of_attempt = (
         *("number", "run_id", "outcome", "billed", "started_at", "accepted_at", "finished_at"),
         *("request_id", "video_url", "http_status", "error_type", "error_message"),
     )
     of_file = ("path", "bytes", "sha256", "seconds", "width", "height")
     return (
         select(
-            *(attempts.c[name] for name in told),
+            *(attempts.c[name] for name in of_attempt),
             attempts.c.price_micro.label("price_usd"),
             *(artifacts.c[name] for name in of_file),
         )
@@ -293,36 +288,4 @@ def unpaid(manifest_ids: Collection[int] | None) -> Select[Any]:
         .where(jobs.c.state == State.PENDING, asked_for)
         .group_by(*alike)
         .order_by(*alike)
-    )
-
-
-def upload_url(sha256: str, key_fingerprint: str, *, since: datetime) -> Select[str]:
-    """Find where these bytes were uploaded with that key, if that was lately."""
-    return select(uploads.c.url).where(
-        uploads.c.sha256 == sha256,
-        uploads.c.key_fingerprint == key_fingerprint,
-        uploads.c.uploaded_at >= since,
-    )
-
-
-def forget_uploads(urls: Collection[str]) -> Delete:
-    """Forget uploads by their addresses."""
-    return delete(uploads).where(uploads.c.url.in_(urls))
-
-
-def remember_upload(
-    *, sqlite_dialect: bool, sha256: str, key_fingerprint: str, url: str, size: int, now: datetime
-) -> Insert:
-    """Keep the address of uploaded bytes; a newer one replaces it."""
-    values = {
-        "sha256": sha256,
-        "key_fingerprint": key_fingerprint,
-        "url": url,
-        "bytes": size,
-        "uploaded_at": now,
-    }
-    newest = {"url": url, "bytes": size, "uploaded_at": now}
-    insert = upsert(uploads, sqlite_dialect=sqlite_dialect)
-    return insert.values(**values).on_conflict_do_update(
-        index_elements=[uploads.c.sha256, uploads.c.key_fingerprint], set_=newest
     )

@@ -23,8 +23,8 @@ from tweenbatch.records import Artifact, Billed, Failure, Intent, Job
 from tweenbatch.states import FINAL, Event, State, advance
 from tweenbatch.store.attempts import AFTER, AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs
+from tweenbatch.store.statements.base import Prepared
 from tweenbatch.store.statements.claims import asked_for
-from tweenbatch.store.statements.prepared import Prepared
 
 CANCELLED = "cancelled"
 CANCELLED_MESSAGE = "a person did not want it any more"
@@ -113,10 +113,10 @@ def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Prepared[Up
 
     A job in a final state is nobody's: the table's own constraint.
     """
-    told = {"of_job": job.id, "from_state": job.state, "under_fence": job.fence, **values}
+    parameters = {"of_job": job.id, "from_state": job.state, "under_fence": job.fence, **values}
     if job.state in FINAL:
-        return _AS_KNOWN, told
-    return _MOVE_HELD, {**told, "held_by": run_id}
+        return _AS_KNOWN, parameters
+    return _MOVE_HELD, {**parameters, "held_by": run_id}
 
 
 def settle_job(job: Job, *, values: Mapping[str, Any]) -> Update:

@@ -75,7 +75,7 @@ def _is_ours(path: Path) -> bool:
 
 
 @contextmanager
-def looked_into(url: str) -> Iterator[Store]:
+def open_unchanged(url: str) -> Iterator[Store]:
     """Open a table for a look; of one of an earlier release, which stays as it is, a copy.
 
     Raises ``TableMissing``, ``TableUnusable``, ``TableTooNew`` or ``TableBusy``.
