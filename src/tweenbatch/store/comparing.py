@@ -13,6 +13,7 @@ from tweenbatch.records import EarlierRow, KeptClip
 from tweenbatch.records.manifest import JobKind, Manifest, Row
 from tweenbatch.states import State
 from tweenbatch.store import reading
+from tweenbatch.store.row_shapes import StagedWithJobShape
 from tweenbatch.store.staging import chunks
 from tweenbatch.store.statements import compared, imports
 
@@ -174,7 +175,7 @@ class Comparison:
         return [_row_with_job(each) for each in self._connection.execute(query)]
 
 
-def _row_with_job(each: Any) -> RowWithJob:
+def _row_with_job(each: StagedWithJobShape) -> RowWithJob:
     return RowWithJob(
         position=each.position,
         manifest_index=each.place,

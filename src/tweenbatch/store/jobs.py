@@ -191,7 +191,7 @@ class JobTable(TablePart):
     def requests_since(self, endpoint: str, since: datetime) -> list[OwnRequest]:
         """Return what the endpoint accepted from this table in submissions since then."""
         query = work.requests_since(endpoint, since)
-        return [OwnRequest(**row._mapping) for row in self._all(query)]  # noqa: SLF001 - SQLAlchemy's documented name
+        return [reading.record_of(OwnRequest, row) for row in self._all(query)]
 
     def owned(self, request_ids: Collection[str]) -> set[str]:
         """Return those of these requests that an attempt of the table owns."""

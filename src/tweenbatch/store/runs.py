@@ -119,19 +119,22 @@ class RunTable(TablePart):
 
     def latest(self, *, limit: int) -> list[Run]:
         """Return the latest runs, the newest first."""
-        return [reading.run_of(row) for row in self._all(digests.latest(limit=limit))]
+        return [reading.record_of(Run, row) for row in self._all(digests.latest(limit=limit))]
 
     def find(self, run_id: int) -> Run | None:
         """Return a run, if there is one of that number."""
-        return next((reading.run_of(row) for row in self._all(digests.one(run_id))), None)
+        found = self._all(digests.one(run_id))
+        return reading.record_of(Run, found[0]) if found else None
 
     def latest_of_job(self, job: str) -> Run | None:
         """Return the latest run of a job file, if there was one."""
-        return next((reading.run_of(row) for row in self._all(digests.latest_of(job))), None)
+        return next(
+            (reading.record_of(Run, row) for row in self._all(digests.latest_of(job))), None
+        )
 
     def unnotified(self, job: str) -> list[Run]:
         """Return the runs of a job file that are over and of which nobody was told, in order."""
-        return [reading.run_of(row) for row in self._all(digests.unnotified(job))]
+        return [reading.record_of(Run, row) for row in self._all(digests.unnotified(job))]
 
     def mark_notified(self, run_id: int, *, now: datetime) -> None:
         """Note that everybody was told of the run who was to be."""
@@ -196,7 +199,7 @@ class RunTable(TablePart):
     def high_water_mark(self) -> HighWaterMark | None:
         """Return how far the table has come; None: no run has been here."""
         found = self._all(runs.high_water_mark())
-        return HighWaterMark(**found[0]._mapping) if found else None  # noqa: SLF001 - SQLAlchemy's documented name
+        return reading.record_of(HighWaterMark, found[0]) if found else None
 
     @property
     def incomplete_since(self) -> datetime | None:
@@ -214,7 +217,7 @@ class RunTable(TablePart):
         found = self._all(digests.first())
         if not found:
             return None
-        first = reading.run_of(found[0])
+        first = reading.record_of(Run, found[0])
         text = f"{first.host} {first.pid} {first.started_at.isoformat()}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 

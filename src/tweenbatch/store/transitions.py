@@ -13,7 +13,7 @@ from tweenbatch.errors import BudgetReached, LeaseLost
 from tweenbatch.records import Billed, Failure, Intent, Job, Outcome, PeriodLimit, Request
 from tweenbatch.states import AT_FAL, FINAL, Event, ImpossibleTransition, State, advance
 from tweenbatch.store.attempts import AFTER, CONCLUDED, billed_after
-from tweenbatch.store.reading import job_of
+from tweenbatch.store.reading import job_of, job_with_attempt
 from tweenbatch.store.refusals import is_duplicate
 from tweenbatch.store.statements import runs, work
 
@@ -75,7 +75,7 @@ def begin_attempt(
     opened = work.open_attempt(
         job, intent, digest=digest, run_id=run_id, now=now if sent_at is None else sent_at
     )
-    return job_of(moved, connection.execute(*opened).one())
+    return job_with_attempt(moved, connection.execute(*opened).one())
 
 
 def _refuse_beyond(connection: Connection, period: PeriodLimit, price_usd: Decimal) -> None:
@@ -100,7 +100,7 @@ def record(
     moved = _move(connection, job, run_id=run_id, values=values)
     if job.state not in AT_FAL:
         return read_job(connection, job.id)
-    return job_of(moved, _record_attempt(connection, job, outcome, now=now))
+    return job_with_attempt(moved, _record_attempt(connection, job, outcome, now=now))
 
 
 def adopt(
@@ -168,7 +168,7 @@ def take_back(connection: Connection, earlier: Job, *, run_id: int, now: datetim
             )
         values |= {"billed": None, "run_id": run_id}
     recorded = connection.execute(*work.record_attempt(earlier.attempt_id, values)).one()
-    return job_of(moved, recorded)
+    return job_with_attempt(moved, recorded)
 
 
 def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime) -> Job:

@@ -73,12 +73,12 @@ class Views(TablePart):
         They are failed, uncertain, or paid for and can't be had for now.
         """
         query = views.needing_a_person()
-        return [reading.job_needing_attention_of(row) for row in self._all(query)]
+        return [reading.record_of(JobNeedingAttention, row) for row in self._all(query)]
 
     def selected(self, selection: Selection) -> list[JobNeedingAttention]:
         """Return the jobs that are meant."""
         query = views.selected(selection)
-        return [reading.job_needing_attention_of(row) for row in self._all(query)]
+        return [reading.record_of(JobNeedingAttention, row) for row in self._all(query)]
 
     def to_try_again(self, manifests: Iterable[Path], which: EarlierFailures) -> list[Job]:
         """Return the failed jobs of these files that are meant."""

@@ -158,7 +158,7 @@ def test_own_columns_keep_the_order_of_the_manifests_first_seen_first(table: Tab
 def test_the_export_follows_the_manifests_and_their_rows(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tweenbatch.store.store.PAGE", 2)
+    monkeypatch.setattr("tweenbatch.store.views.PAGE", 2)
     table.load(*(row(n) for n in (6, 5, 4, 3, 2)), path="/jobs/b.csv")
     table.load(row(9), row(8), path="/jobs/a.csv")
     lines = [(line.manifest, line.row) for line in table.store.views.export()]
@@ -171,7 +171,7 @@ def test_the_export_follows_the_manifests_and_their_rows(
 def test_an_export_that_takes_its_time_stops_nobody(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tweenbatch.store.store.PAGE", 1)
+    monkeypatch.setattr("tweenbatch.store.views.PAGE", 1)
     table.load(row(2), row(3))
     lines = table.store.views.export()
     next(lines)

@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
 )
 
-from tweenbatch.records import Billed, EarlierFailures, Selection
+from tweenbatch.records import Billed, EarlierFailures, ExportRow, Selection
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store.attempts import AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows
@@ -244,21 +244,37 @@ def _export_page() -> Select[Any]:
     # Nearly every job has one attempt, which is at hand: only of more a sum has to be made.
     of_one = case((billed_or_maybe(attempts), attempts.c.price_micro), else_=0)
     cost = case((jobs.c.attempt > 1, of_all), else_=of_one)
-    billed = case(
-        (unsettled, literal(Billed.UNKNOWN, Word(Billed))), else_=attempts.c.billed
-    ).label("billed")
-    # In the order of an ExportRow, in which the duration stands in place of all parameters.
+    billed = case((unsettled, literal(Billed.UNKNOWN, Word(Billed))), else_=attempts.c.billed)
+    columns: dict[str, ColumnElement[Any]] = {
+        "manifest": manifests.c.path,
+        "row": rows.c.number,
+        "name": rows.c.name,
+        "state": jobs.c.state,
+        "take": rows.c.take,
+        "endpoint": jobs.c.endpoint,
+        "prompt": jobs.c.prompt,
+        "start_image": rows.c.start_image,
+        "end_image": rows.c.end_image,
+        # All parameters, of which the duration is one.
+        "duration": cast(jobs.c.parameters, Text),
+        "request_id": attempts.c.request_id,
+        "video_path": artifacts.c.path,
+        "video_url": attempts.c.video_url,
+        "bytes": artifacts.c.bytes,
+        "sha256": artifacts.c.sha256,
+        "seconds": artifacts.c.seconds,
+        "width": artifacts.c.width,
+        "height": artifacts.c.height,
+        "attempts": jobs.c.attempt,
+        "cost_usd": cost,
+        "billed": billed,
+        "error_type": jobs.c.error_type,
+        "error_message": jobs.c.error_message,
+        "finished_at": jobs.c.finished_at,
+        "extra": cast(rows.c.extra, Text),
+    }
     return (
-        select(
-            rows.c.position,
-            *(manifests.c.path, rows.c.number, rows.c.name, jobs.c.state, rows.c.take),
-            *(jobs.c.endpoint, jobs.c.prompt, rows.c.start_image, rows.c.end_image),
-            cast(jobs.c.parameters, Text),
-            *(attempts.c.request_id, artifacts.c.path, attempts.c.video_url, artifacts.c.bytes),
-            *(artifacts.c.sha256, artifacts.c.seconds, artifacts.c.width, artifacts.c.height),
-            *(jobs.c.attempt, cost, billed, jobs.c.error_type, jobs.c.error_message),
-            *(jobs.c.finished_at, cast(rows.c.extra, Text)),
-        )
+        select(rows.c.position, *(columns[name].label(name) for name in ExportRow._fields))
         .select_from(
             manifests.join(rows, rows.c.manifest_id == manifests.c.id)
             .join(jobs, jobs.c.id == rows.c.job_id)
