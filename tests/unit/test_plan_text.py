@@ -67,7 +67,7 @@ def plan_of(*reasons: str, count: int = 1) -> list[str]:
 
 
 def test_a_name_from_a_manifest_steers_no_terminal() -> None:
-    assert all(line.isprintable() for line in plan_of("start frame is another (\x1b → \n)"))
+    assert all(line.isprintable() for line in plan_of("start frame changed (\x1b → \n)"))
 
 
 def test_of_many_changes_the_first_are_told_and_the_rest_counted() -> None:

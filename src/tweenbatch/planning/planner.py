@@ -1,6 +1,6 @@
-"""What a run would do: rows held against the table, and the price of the difference.
+"""Plan a run: compare rows with the table and price the difference.
 
-Reads only. The same plan is shown by ``plan`` and asked about by ``run``.
+It only reads. ``plan`` shows this plan, and ``run`` asks to confirm it.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from tweenbatch.errors import Problem
 from tweenbatch.models import AS_KNOWN, Prices
 from tweenbatch.planning import diff
 from tweenbatch.planning.estimate import estimate
-from tweenbatch.planning.missing import CHECKED
+from tweenbatch.planning.missing import MOST_CHECKED
 from tweenbatch.records import EarlierFailures, EarlierRow
 from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.records.manifest import JobKind, Manifest
@@ -48,10 +48,10 @@ _TO_PAY_STATES = frozenset(state for state, group in _BY_STATE.items() if group 
 
 
 LISTED = 10_000
-"""Of rows with something to say so many are listed; all are counted."""
+"""Limit of listed rows; all rows are counted."""
 
 COMPARED = 50_000
-"""So many new contents are held against as many that are gone, to tell which was edited."""
+"""Limit of new and of removed contents that are matched to find edited rows."""
 
 
 def make(
@@ -62,13 +62,13 @@ def make(
     concurrency: int | None = None,
     old_failures: EarlierFailures | None = None,
 ) -> Plan:
-    """Hold the manifests against the table; None stands for a table that does not exist yet.
+    """Compare the manifests with the table; None means that it does not exist yet.
 
-    ``prices`` are those that hold for what has still to be paid; with ``concurrency``, clips at
-    fal at one time, the plan says how long the run takes.
+    ``prices`` apply to clips that are not paid for yet. With ``concurrency``, the number of
+    simultaneous requests, the plan estimates the time of the run.
     """
     made = (
-        store.manifests.compare(manifests, lambda held: _Planner(held, prices).plan())
+        store.manifests.compare(manifests, lambda comparison: _Planner(comparison, prices).plan())
         if store
         else _all_new(manifests, prices)
     )
@@ -118,18 +118,18 @@ def _with_old_failures(made: Plan, store: Store, prices: Prices, which: EarlierF
 
 
 def _all_new(manifests: Sequence[Manifest], prices: Prices) -> Plan:
-    """Plan for a table that does not exist yet: each content is new, and counted once."""
+    """Plan for a table that does not exist yet: every content is new, and counts once."""
     seen: set[bytes] = set()
     kinds: Counter[JobKind] = Counter()
     folders: dict[str, str] = {}
     for manifest in manifests:
         for some in manifest.rows.columns():
-            # Rows by the thousand share the object, and to hash one takes its time.
+            # Thousands of rows share one kind, and hashing it is slow.
             shared = {id(kind): kind for kind in some["kind"]}
             of_shared: Counter[int] = Counter()
             keys = plain_keys(some)
             for key, kind, output in zip(keys, some["kind"], some["output"], strict=True):
-                # Half of the digest, packed: a set of a million texts would not be small.
+                # Half of the digest as bytes: a set of a million texts would need much memory.
                 content = bytes.fromhex(key[:32])
                 if content in seen:
                     continue
@@ -161,51 +161,51 @@ def _warnings(manifests: Iterable[Manifest]) -> tuple[tuple[Path, Problem], ...]
 
 
 class _Planner:
-    """Makes the plan of one comparison."""
+    """Builds the plan of one comparison."""
 
-    def __init__(self, held: Comparison, prices: Prices) -> None:
-        self._held = held
+    def __init__(self, comparison: Comparison, prices: Prices) -> None:
+        self._comparison = comparison
         self._prices = prices
         self._here: dict[Group, Clips] = {}
         self._elsewhere: dict[Group, Clips] = {}
         self._listed: list[tuple[int, PlannedRow]] = []
 
     def plan(self) -> Plan:
-        """Return what the comparison comes to."""
-        contents = self._held.contents(_MADE_STATES)
+        """Return the plan."""
+        contents = self._comparison.contents(_MADE_STATES)
         endpoints = self._count(contents)
         if any(each.state is State.FAILED for each in contents):
-            for row_with_job in self._held.failed(limit=LISTED):
+            for row_with_job in self._comparison.failed(limit=LISTED):
                 self._list(row_with_job, reasons=(f"failed before ({row_with_job.error_type})",))
         if self._elsewhere:
-            for row_with_job, path in self._held.paid_elsewhere(_MADE_STATES, limit=LISTED):
+            for row_with_job, path in self._comparison.paid_elsewhere(_MADE_STATES, limit=LISTED):
                 self._list(row_with_job, elsewhere=path)
-        earlier = self._held.earlier_jobs()
+        earlier = self._comparison.earlier_jobs()
         asked_before = sum(each.clips for each in contents if each.asked_before)
         fresh = bool(earlier) and not all(each.asked_before for each in contents)
         removed = Removed()
         if fresh or asked_before != earlier:
             removed = self._match_earlier()
         made = Plan(
-            manifests=tuple(each.path for each in self._held.manifests),
+            manifests=tuple(each.path for each in self._comparison.manifests),
             here=self._here,
             elsewhere=self._elsewhere,
             listed=tuple(row for _, row in sorted(self._listed, key=itemgetter(0))),
             removed=removed,
             endpoints_to_pay=endpoints,
-            names_to_pay=self._held.folders(_TO_PAY_STATES),
-            kept=tuple(self._held.kept(limit=CHECKED)),
-            warnings=_warnings(self._held.manifests),
-            renewed=self._held.renewed,
+            names_to_pay=self._comparison.folders(_TO_PAY_STATES),
+            kept=tuple(self._comparison.kept(limit=MOST_CHECKED)),
+            warnings=_warnings(self._comparison.manifests),
+            renewed=self._comparison.renewed,
         )
         return replace(
             made,
-            repeated=self._held.rows() - made.count(),
+            repeated=self._comparison.rows() - made.count(),
             not_listed=max(made.count(Group.FAILED) - LISTED, 0),
         )
 
     def _count(self, contents: Iterable[ContentGroup]) -> frozenset[str]:
-        """Count all contents; return the endpoints of those that are to be paid."""
+        """Count all contents; return the endpoints of those to pay."""
         endpoints = set()
         for each in contents:
             group = _group(each.state, withdrawn=each.withdrawn)
@@ -232,7 +232,7 @@ class _Planner:
         if price is None or group in TO_PAY:
             price = _price(row.kind, self._prices)
         planned = PlannedRow(
-            manifest=self._held.manifests[row_with_job.manifest_index].path,
+            manifest=self._comparison.manifests[row_with_job.manifest_index].path,
             row=row,
             group=group,
             price_usd=price,
@@ -244,14 +244,14 @@ class _Planner:
         return planned
 
     def _match_earlier(self) -> Removed:
-        """Tell which contents are edited ones of the last imports; return what is left of those."""
-        fresh = self._held.fresh(limit=COMPARED)
-        removed = self._held.removed(limit=COMPARED)
-        # Of what was asked for twice, the copy that is gone may be what a new content was.
-        now, before = self._held.copies() if fresh else ([], [])
+        """List contents that are edits of earlier rows; return the earlier rows that remain."""
+        fresh = self._comparison.fresh(limit=COMPARED)
+        removed = self._comparison.removed(limit=COMPARED)
+        # One of several equal rows may have been edited into the new content.
+        now, before = self._comparison.copies() if fresh else ([], [])
         facts = {each.earlier.key: each for each in removed}
         left: list[RemovedRow] = []
-        for index, manifest in enumerate(self._held.manifests):
+        for index, manifest in enumerate(self._comparison.manifests):
             rows = [each for each in (*fresh, *now) if each.manifest_index == index]
             rows.sort(key=lambda each: each.position)
             earlier = [each.earlier for each in removed if each.manifest == manifest.path]
@@ -277,18 +277,18 @@ class _Planner:
         withdrawn = sum(each.withdrawn for each in costs.values())
         rows = len(left)
         if len(removed) == COMPARED:
-            every = self._held.count_removed()
+            totals = self._comparison.count_removed()
             listed = {each.earlier.key: each for each in removed}
-            rows += every.rows - len(removed)
-            usd += every.cost_usd - sum((each.cost_usd for each in listed.values()), Decimal(0))
-            withdrawn += every.withdrawn - sum(each.withdrawn for each in listed.values())
+            rows += totals.rows - len(removed)
+            usd += totals.cost_usd - sum((each.cost_usd for each in listed.values()), Decimal(0))
+            withdrawn += totals.withdrawn - sum(each.withdrawn for each in listed.values())
         return Removed(listed=tuple(left[:LISTED]), rows=rows, usd=usd, withdrawn=withdrawn)
 
     def _list_changed(
         self, rows: Sequence[RowWithJob], earlier: Sequence[EarlierRow | None]
     ) -> None:
-        """Tell of the new contents which are edited ones, and which are one more take."""
-        stayed = {
+        """List the new contents that are edited rows or additional takes."""
+        kept_rows = {
             each.row.number for each, was in zip(rows, earlier, strict=True) if was or each.stayed
         }
         for each, was in zip(rows, earlier, strict=True):
@@ -299,7 +299,7 @@ class _Planner:
                     each, group=Group.CHANGED, reasons=diff.reasons(was, each.row), was=was
                 )
                 self._move(planned.price_usd, Group.NEW, Group.CHANGED)
-            elif was is None and each.row.number in stayed:
+            elif was is None and each.row.number in kept_rows:
                 self._list(each, group=Group.NEW, reasons=(f"take {each.row.take} is new",))
 
     def _move(self, usd: Decimal, before: Group, after: Group) -> None:

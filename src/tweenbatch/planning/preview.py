@@ -1,6 +1,6 @@
-"""What lies before a run: what its manifests ask for or, without any, all unfinished work.
+"""Preview a run: counts and prices of its manifests, or of all unfinished work without any.
 
-It counts and prices, and changes nothing; how that is told is no concern of its.
+It changes nothing, and does not know how a preview is shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from tweenbatch.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableTotals:
-    """Where all jobs of the table stand, and their money."""
+    """The states of all jobs of the table, and their money."""
 
     counts: Mapping[State, int]
     money: Money
@@ -29,34 +29,34 @@ class TableTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPreview:
-    """The work of a run that has not begun."""
+    """The work of a run before it starts."""
 
     manifests: Sequence[Manifest]
     asked: Plan | TableTotals
-    """The plan of the manifests; without any, where the table stands."""
+    """The plan of the manifests; without manifests, the totals of the table."""
     to_pay: int
     usd_to_pay: Decimal
     endpoints: frozenset[str]
-    """Those that something is to be paid for."""
+    """The endpoints that the run would submit to."""
     names: frozenset[str]
-    """A name in each folder in which a clip that is to be paid for would lie."""
+    """One file name for each folder that the run would write new clips to."""
     prices: Prices
     at_fal: int
     in_doubt: int
-    """Submissions of unknown outcome, to be looked up."""
+    """Submissions with unknown outcome, which the run looks up."""
     failed: int
     cancelled: int
     missing: Missing
-    """Clips that came home and are not where they were."""
+    """Downloaded clips whose files are missing."""
 
     @property
     def total(self) -> int:
-        """How many jobs there is something to be done for."""
+        """The number of jobs that the run works on."""
         return self.to_pay + self.to_collect + self.in_doubt
 
     @property
     def to_collect(self) -> int:
-        """How many clips are paid for and have to come home, or once more."""
+        """The number of paid clips to download, or to download again."""
         return self.at_fal + len(self.missing.clips)
 
 
@@ -66,7 +66,7 @@ def preview_of(
     settings: RunSettings,
     prices: Prices = AS_KNOWN,
 ) -> RunPreview:
-    """Hold the manifests, or all unfinished work, against the table; None: there is none yet."""
+    """Return the preview of the manifests, or of all unfinished work; None: no table yet."""
     if not manifests and store is not None:
         return _unfinished(store, settings, prices)
     return _planned(manifests, store, settings, prices)
@@ -75,7 +75,7 @@ def preview_of(
 def _planned(
     manifests: Sequence[Manifest], store: Store | None, settings: RunSettings, prices: Prices
 ) -> RunPreview:
-    # How long fal takes is nothing that a rehearsal could tell.
+    # A rehearsal says nothing about the speed of fal.
     at_once = settings.concurrency or ASSUMED_CONCURRENCY
     made = planner.make(
         manifests,

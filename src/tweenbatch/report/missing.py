@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tweenbatch.planning.missing import CHECKED, Missing, MissingClip
+from tweenbatch.planning.missing import MOST_CHECKED, Missing, MissingClip
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain
 
 MOST = 5
@@ -29,8 +29,8 @@ def lines(missing: Missing, what: str) -> list[str]:
         )
         for folder, jobs in missing.folders.items()
     ]
-    if said and missing.checked >= CHECKED:
-        said.append(f"          ({CHECKED:,} clips were looked at; verify and fetch look at all)")
+    if said and missing.checked >= MOST_CHECKED:
+        said.append(f"          ({MOST_CHECKED:,} clips were checked; verify and fetch check all)")
     return said
 
 

@@ -186,4 +186,4 @@ def test_an_edited_row_is_said_to_differ_in_what_was_edited_alone(table: Table) 
     assert told.reason == "prompt changed"
     address = signed("s9", 2)
     (told,) = planned(table, asked(2, 2, start=Frame(source=address), start_image=address)).listed
-    assert told.reason == f"start frame is another ({PLACE}/s2.png → {PLACE}/s9.png)"
+    assert told.reason == f"start frame changed ({PLACE}/s2.png → {PLACE}/s9.png)"
