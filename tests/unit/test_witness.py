@@ -120,7 +120,7 @@ def test_after_a_sync_that_failed_no_note_is_called_safe(
 
 
 def test_a_witness_that_was_never_prepared_takes_no_note(path: Path) -> None:
-    with Witness(path) as witness, pytest.raises(FileNotFoundError, match="never made"):
+    with Witness(path) as witness, pytest.raises(FileNotFoundError, match="never created"):
         witness.keep(NOTE)
 
 
