@@ -277,7 +277,7 @@ def test_a_rehearsal_is_never_refused(tweenbatch: Command) -> None:
 REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "a server": (("copy.db", "--db", "postgresql://localhost/x"), "use pg_dump"),
     "no table": (("copy.db", "--db", "sqlite:///none.db"), "no job table here yet"),
-    "no job table": (("copy.db", "--db", "sqlite:///other.db"), "this is no job table"),
+    "no job table": (("copy.db", "--db", "sqlite:///other.db"), "isn't a job table"),
     "the table itself": (("tweenbatch.db", "--force"), "belongs to the table itself"),
     "its lock": (("./tweenbatch.db.lock", "--force"), "belongs to the table itself"),
     "a folder": (("videos", "--force"), "is a folder"),

@@ -154,7 +154,7 @@ def unusable(file: Path) -> str:
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(file: Path) -> None:
     file.write_text("prompt,start_image,end_image\n" * 50)
-    assert "no SQLite database" in unusable(file)
+    assert "isn't a SQLite database" in unusable(file)
     assert file.read_text().startswith("prompt,")
 
 
@@ -193,7 +193,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
 
 def test_a_file_where_a_folder_is_needed_is_named(file: Path) -> None:
     file.touch()
-    assert "a file stands where a folder is needed" in unusable(file / "tweenbatch.db")
+    assert "part of this path is a file, not a folder" in unusable(file / "tweenbatch.db")
 
 
 def test_another_program_s_database_is_left_alone(file: Path) -> None:
