@@ -1,4 +1,4 @@
-"""Alembic's environment: runs in the transaction that the store hands over."""
+"""Alembic's environment: migrate in the transaction of the store."""
 
 from alembic import context
 

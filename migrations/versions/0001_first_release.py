@@ -1,4 +1,4 @@
-"""The job table as the first release made it."""
+"""Create the tables of the first release."""
 # ruff: noqa: E501 - a constraint stands here as it was written to the database
 
 import sqlalchemy as sa

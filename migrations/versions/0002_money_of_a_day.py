@@ -1,4 +1,4 @@
-"""The sum of a day's attempts, read from an index alone."""
+"""Add an index that alone gives the sum of a day's attempts."""
 
 from alembic import op
 

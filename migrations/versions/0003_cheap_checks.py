@@ -1,8 +1,8 @@
-"""The checks of states, spelled so that SQLite does not sort a list for every row it writes.
+"""Rewrite the checks of states so that SQLite does not sort a list for every written row.
 
-They refuse exactly what they refused before. On SQLite only their text is exchanged, in the way
-that https://www.sqlite.org/lang_altertable.html#otheralter describes for changed constraints:
-a table of a million rows is not copied.
+They refuse the same rows as before. On SQLite only their text is replaced, as
+https://www.sqlite.org/lang_altertable.html#otheralter describes for changed constraints, so a
+table of a million rows is not copied.
 """
 # ruff: noqa: E501 - a constraint stands here as it was written to the database
 

@@ -1,4 +1,4 @@
-"""What frames were found to be, so that they are looked at once."""
+"""Add the cache of frame inspections."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""How a manifest was read, so that the same file read in the same way need not be read again."""
+"""Record how a manifest was read, so that an unchanged file is not read again."""
 
 import sqlalchemy as sa
 from alembic import op

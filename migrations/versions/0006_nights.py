@@ -1,4 +1,4 @@
-"""Which night of which job file a run belongs to, so that its limit holds over all its starts."""
+"""Record the job file and night of a run, so that all runs of a night share one limit."""
 
 import sqlalchemy as sa
 from alembic import op

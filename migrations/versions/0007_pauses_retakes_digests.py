@@ -1,4 +1,4 @@
-"""Pauses that the table remembers, rows that ``retake`` made, and which runs were told of."""
+"""Add pauses, the rows of retakes, and the time of a run's digest."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Whose clip an address is, since when one can't be fetched, and what a manifest's run went by."""
+"""Add an index of clip URLs, the time of failed downloads, and the settings of runs."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Name the instant of a run's notification plainly, and let a digest find its clips by an index."""
+"""Rename ``told_at`` to ``notified_at``, and add an index for the clips of a digest."""
 
 from alembic import op
 

@@ -90,7 +90,7 @@ def test_what_was_paid_for_after_the_backup_is_taken_over_and_not_paid_again(
         fal.release()
         assert run.wait().returncode == 0
     put_back(tweenbatch.folder, "copy.db")
-    assert "is older than what was done here" in refused(tweenbatch, *RUN)
+    assert "is older than the last run here" in refused(tweenbatch, *RUN)
     assert tweenbatch.jobs() == {"pending": 3, "submitted": 1}
     trusted = tweenbatch(*TRUST, "--max-cost", "0")
     assert trusted.returncode == 0, trusted.stderr
@@ -111,7 +111,7 @@ def test_a_table_that_was_deleted_takes_over_all_that_it_had_paid_for(
         # More runs than the new table will have had when it is trusted.
         assert tweenbatch(*RUN).returncode == 0
     take_away(tweenbatch.folder)
-    assert "it has seen no run" in refused(tweenbatch, *RUN)
+    assert "it has no run" in refused(tweenbatch, *RUN)
     trusted = tweenbatch(*TRUST)
     assert trusted.returncode == 0, trusted.stderr
     assert "4 paid for and lost from the table" in trusted.stderr
@@ -277,7 +277,7 @@ def test_a_rehearsal_is_never_refused(tweenbatch: Command) -> None:
 REFUSALS: dict[str, tuple[tuple[str, ...], str]] = {
     "a server": (("copy.db", "--db", "postgresql://localhost/x"), "use pg_dump"),
     "no table": (("copy.db", "--db", "sqlite:///none.db"), "no job table here yet"),
-    "no job table": (("copy.db", "--db", "sqlite:///other.db"), "this is no job table"),
+    "no job table": (("copy.db", "--db", "sqlite:///other.db"), "isn't a job table"),
     "the table itself": (("tweenbatch.db", "--force"), "belongs to the table itself"),
     "its lock": (("./tweenbatch.db.lock", "--force"), "belongs to the table itself"),
     "a folder": (("videos", "--force"), "is a folder"),

@@ -45,7 +45,7 @@ def test_one_that_fails_keeps_the_rest_from_being_paid(tweenbatch: Command, fal:
     )
     failed = tweenbatch(*RUN, "--yes")
     assert failed.returncode == 1
-    assert "stopped by --canary: not all of those that went first succeeded" in failed.stdout
+    assert "stopped by --canary: not all canary clips succeeded" in failed.stdout
     assert tweenbatch.jobs() == {"failed": 1, "pending": 4, "succeeded": 2}
 
 

@@ -284,7 +284,7 @@ def test_the_morning_after_proposes_what_costs_nothing(tweenbatch: Forked, fal: 
     assert tweenbatch(*RUN, "--digests", "digests").returncode == 1
     [written] = (tweenbatch.folder / "digests").glob("*.json")
     told = json.loads(written.read_text())["runs"][-1]
-    assert told["why"] == "clips that are not where they were: 1"
+    assert told["why"] == "missing clips: 1"
     assert told["next"].startswith("tweenbatch fetch ")
 
 

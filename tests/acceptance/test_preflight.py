@@ -111,7 +111,7 @@ def test_plan_shows_how_frames_would_be_fitted_and_run_fits_them(
     again = tweenbatch("run", "manifest.csv", "--fit", "--yes")
     assert "Nothing to do" in again.stdout
     assert fal.ledger()["requests"]["submit"] == 1
-    left_out = "end frame was fitted before, and is not now (b.png); add --fit"
+    left_out = "end frame was fitted before and is not fitted now (b.png); add --fit"
     assert left_out in tweenbatch("plan", "manifest.csv").stdout
 
 

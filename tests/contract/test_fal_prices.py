@@ -71,7 +71,7 @@ async def test_what_has_no_duration_is_not_priced_by_the_second() -> None:
 async def test_an_endpoint_that_the_list_does_not_have_is_not_read() -> None:
     quote = judged([KLING_O1], await price_list())
     assert (quote.doubts, quote.risen) == ((), ())
-    assert quote.unread == f"it does not have {KLING_O1.id}"
+    assert quote.unread == f"it does not list {KLING_O1.id}"
 
 
 @pytest.mark.parametrize("body", [[], {"prices": {}}, {"error": "no"}, b"<html>"], ids=str)

@@ -117,7 +117,7 @@ def test_an_edited_row_is_one_new_submission_whatever_else_moved(
         made = batch.plan()
         assert (made.count(Group.CHANGED), made.count(Group.NEW)) == (1, 0)
         assert (made.count(Group.WAITING), made.removed.rows) == (ROWS - 1, 0)
-        (told,) = made.told
+        (told,) = made.listed
         assert told.was is not None
         assert told.was.name == f"clip {place}"
         put = batch.put()
@@ -162,7 +162,7 @@ def test_the_same_rows_in_any_order_and_spelling_are_nothing_new(  # noqa: PLR09
             encoding=encoding,
         )
         made = batch.plan()
-        assert (made.count(Group.WAITING), made.count(), made.told) == (ROWS, ROWS, ())
+        assert (made.count(Group.WAITING), made.count(), made.listed) == (ROWS, ROWS, ())
         assert made.removed.rows == 0
         put = batch.put()
         assert (put.new, put.known, put.withdrawn) == (0, ROWS, 0)
@@ -175,5 +175,5 @@ def test_all_rows_edited_at_once_are_all_known_again(imported: Callable[[], Batc
     write(batch.file, [[f"{prompt}, again", *rest] for prompt, *rest in rows()])
     made = batch.plan()
     assert made.count(Group.CHANGED) == ROWS
-    assert {told.reasons for told in made.told} == {("prompt changed",)}
+    assert {told.reasons for told in made.listed} == {("prompt changed",)}
     batch.store.close()

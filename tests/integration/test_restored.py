@@ -8,7 +8,7 @@ import pytest
 
 from support.jobtable import NOON
 from tweenbatch.records import HighWaterMark
-from tweenbatch.recovery.stale_table import KEPT, detect_and_mark, doubt, settled
+from tweenbatch.recovery.stale_table import KEPT, clear_mark, detect, detect_and_mark
 from tweenbatch.store import RunnerLock, Store
 
 HOUR = timedelta(hours=1)
@@ -37,9 +37,9 @@ def begin(store: Store) -> None:
 def test_a_table_that_is_as_far_as_its_place_remembers_is_not_doubted(
     store: Store, lock: RunnerLock
 ) -> None:
-    assert doubt(store, lock, now=NOON) is None
+    assert detect(store, lock, now=NOON) is None
     store.runs.remember_in(lock)
-    assert doubt(store, lock, now=NOON) is None
+    assert detect(store, lock, now=NOON) is None
 
 
 def test_runs_that_settle_nothing_do_not_make_an_older_table_look_whole(
@@ -54,13 +54,13 @@ def test_runs_that_settle_nothing_do_not_make_an_older_table_look_whole(
     assert later is not None
     assert (later.since, later.paid_until) == (NOON, SEEN.at)
     assert (first.since, first.paid_until) == (NOON, SEEN.at)
-    settled(store, lock)
-    assert doubt(store, lock, now=NOON) is None
+    clear_mark(store, lock)
+    assert detect(store, lock, now=NOON) is None
 
 
 def test_a_table_begun_anew_is_looked_up_as_far_back_as_fal_can_tell(lock: RunnerLock) -> None:
     lock.remember(SEEN)
-    found = doubt(None, lock, now=NOON + 2 * HOUR)
+    found = detect(None, lock, now=NOON + 2 * HOUR)
     assert found is not None
     assert found.since == NOON + 2 * HOUR - KEPT
 
@@ -68,11 +68,11 @@ def test_a_table_begun_anew_is_looked_up_as_far_back_as_fal_can_tell(lock: Runne
 def test_a_clock_that_was_ahead_hides_nothing(store: Store, lock: RunnerLock) -> None:
     """By the clock of the table's last run, now has not come yet."""
     lock.remember(SEEN)
-    found = doubt(store, lock, now=NOON - HOUR)
+    found = detect(store, lock, now=NOON - HOUR)
     assert found is not None
     assert found.since == NOON - HOUR
 
 
 def test_a_table_on_a_server_is_not_doubted(store: Store) -> None:
     with RunnerLock("postgresql://localhost/tweenbatch") as lock:
-        assert doubt(store, lock, now=NOON) is None
+        assert detect(store, lock, now=NOON) is None

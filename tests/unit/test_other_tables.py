@@ -7,10 +7,10 @@ from threading import Barrier
 
 import pytest
 
-from tweenbatch.planning.other_tables import slip_of
+from tweenbatch.planning.other_tables import likely_meant
 from tweenbatch.planning.table_memory import MOST_NOTES, TableMemory, UsedTable
 from tweenbatch.store import Store
-from tweenbatch.store.elsewhere import tables_in, without_password
+from tweenbatch.store.other_tables import tables_in, without_password
 
 
 def table(path: Path) -> Path:
@@ -33,7 +33,7 @@ def test_a_name_that_is_nearly_a_tables_is_a_slip(tmp_path: Path, there: str, wr
     meant = table(tmp_path / there)
     if not meant.suffix:
         (tmp_path / f"{there}.lock").touch()
-    assert slip_of(f"sqlite:///{tmp_path / written}") == f"sqlite:///{meant}"
+    assert likely_meant(f"sqlite:///{tmp_path / written}") == f"sqlite:///{meant}"
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_name_that_is_nearly_a_tables_is_a_slip(tmp_path: Path, there: str, wr
 )
 def test_a_name_of_its_own_is_none(tmp_path: Path, there: str, written: str) -> None:
     table(tmp_path / there)
-    assert slip_of(f"sqlite:///{tmp_path / written}") is None
+    assert likely_meant(f"sqlite:///{tmp_path / written}") is None
 
 
 def test_only_job_tables_count(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_only_job_tables_count(tmp_path: Path) -> None:
     ours = table(tmp_path / "ours.db")
     assert tables_in(tmp_path) == [ours]
     assert tables_in(tmp_path / "nowhere") == []
-    assert slip_of("postgresql://host/tweenbatch") is None
+    assert likely_meant("postgresql://host/tweenbatch") is None
 
 
 @pytest.mark.parametrize(

@@ -63,18 +63,18 @@ def worded(old: Row, prompt: str) -> Row:
     ("edited", "said"),
     [
         (between(2, prompt="another"), ["prompt changed"]),
-        (between(2, start=C, start_image="c.png"), ["start frame is another (a.png → c.png)"]),
+        (between(2, start=C, start_image="c.png"), ["start frame changed (a.png → c.png)"]),
         (between(2, start=C), ["start frame's bytes changed (a.png)"]),
         (between(2, end=C), ["end frame's bytes changed (b.png)"]),
         (
             between(2, end=Frame(source="/videos/fitted/b-16x9.png", sha256="d" * 64)),
             ["end frame is fitted now (b.png)"],
         ),
-        (between(2, end=None, end_image=""), ["end frame b.png is gone"]),
+        (between(2, end=None, end_image=""), ["end frame b.png was removed"]),
         (longer(between(2)), ["duration 5 → 10"]),
         (
             longer(between(2, prompt="another", end=C, end_image="c.png")),
-            ["prompt changed", "end frame is another (b.png → c.png)", "duration 5 → 10"],
+            ["prompt changed", "end frame changed (b.png → c.png)", "duration 5 → 10"],
         ),
     ],
     ids=lambda value: "; ".join(value) if isinstance(value, list) else "",
@@ -90,7 +90,7 @@ def test_another_endpoint_an_added_end_and_new_parameters_are_reasons_too() -> N
     assert list(changes.reasons(old, new)) == [
         "endpoint kling → veo",
         "end frame b.png is new",
-        "duration 5 is gone",
+        "duration 5 was removed",
         "resolution 720p is new",
     ]
 

@@ -62,12 +62,12 @@ def plan_of(*reasons: str, count: int = 1) -> list[str]:
         for number in range(2, 2 + count)
     ]
     return planned.lines(
-        Plan(manifests=(Path("/jobs/m.csv"),), here={}, elsewhere={}, told=tuple(rows))
+        Plan(manifests=(Path("/jobs/m.csv"),), here={}, elsewhere={}, listed=tuple(rows))
     )
 
 
 def test_a_name_from_a_manifest_steers_no_terminal() -> None:
-    assert all(line.isprintable() for line in plan_of("start frame is another (\x1b → \n)"))
+    assert all(line.isprintable() for line in plan_of("start frame changed (\x1b → \n)"))
 
 
 def test_of_many_changes_the_first_are_told_and_the_rest_counted() -> None:

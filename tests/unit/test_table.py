@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tweenbatch.store.thread import MOST_TOGETHER, StoreThread
+from tweenbatch.store.thread import MOST_IN_GROUP, StoreThread
 
 
 class Recorder:
@@ -91,9 +91,9 @@ async def test_a_commit_that_failed_is_heard_by_all() -> None:
 async def test_many_calls_make_more_than_one_group_and_none_is_lost() -> None:
     store = Recorder()
     table = StoreThread(store.group_commit)
-    numbers = range(2 * MOST_TOGETHER + 3)
+    numbers = range(2 * MOST_IN_GROUP + 3)
     assert await asyncio.gather(*(table(abs, -n) for n in numbers)) == list(numbers)
-    assert store.groups == [MOST_TOGETHER, MOST_TOGETHER, 3]
+    assert store.groups == [MOST_IN_GROUP, MOST_IN_GROUP, 3]
     table.close()
 
 
@@ -113,7 +113,7 @@ async def test_a_caller_that_is_cancelled_leaves_and_its_call_is_carried_out() -
 async def test_closing_carries_out_what_was_asked_for_and_takes_no_more() -> None:
     order: list[int] = []
     table = StoreThread(Recorder().group_commit)
-    calls = [partial(order.append, n) for n in range(MOST_TOGETHER + 1)]
+    calls = [partial(order.append, n) for n in range(MOST_IN_GROUP + 1)]
     asked = [asyncio.create_task(table(call)) for call in calls]
     asked.append(asyncio.create_task(table.urgent(order.append, -1)))
     await asyncio.sleep(0)

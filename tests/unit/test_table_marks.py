@@ -42,7 +42,7 @@ def pay(folder: Path, state: Path | None, *, caught_up: bool = False, clips: int
     file = folder / "tweenbatch.db"
     with RunnerLock(f"sqlite:///{file}") as lock, TableMarks(state, file) as marks:
         store = Store.open(f"sqlite:///{file}")
-        doubted = marks.beyond(store) is not None and not caught_up
+        doubted = marks.ahead_of(store) is not None and not caught_up
         store.close()
         if doubted:
             return False

@@ -16,10 +16,10 @@ from tweenbatch.recovery.witness import (
     SIZE,
     AcceptedRequest,
     Witness,
+    abandoned,
     adopt,
     discard,
-    left_behind,
-    place,
+    path_of,
     read_notes,
 )
 from tweenbatch.states import Event, State
@@ -120,7 +120,7 @@ def test_after_a_sync_that_failed_no_note_is_called_safe(
 
 
 def test_a_witness_that_was_never_prepared_takes_no_note(path: Path) -> None:
-    with Witness(path) as witness, pytest.raises(FileNotFoundError, match="never made"):
+    with Witness(path) as witness, pytest.raises(FileNotFoundError, match="never created"):
         witness.keep(NOTE)
 
 
@@ -154,7 +154,7 @@ def test_what_is_no_witness_breaks_nothing(path: Path, tmp_path: Path, kind: str
     elif kind == "pipe":
         os.mkfifo(path)
     assert read_notes(path) == []
-    assert left_behind(path, shared=False) == []
+    assert abandoned(path, shared=False) == []
     if kind != "missing":
         with pytest.raises(OSError), Witness(path) as witness:  # noqa: PT011 - of any kind
             witness.prepare(notes=1)
@@ -174,16 +174,16 @@ def test_two_names_of_a_table_lead_to_one_witness(tmp_path: Path) -> None:
     table = tmp_path / "tweenbatch.db"
     table.touch()
     (tmp_path / "link.db").symlink_to(table)
-    assert place(tmp_path / "link.db", tmp_path / "videos", 1) == place(table, tmp_path, 2)
+    assert path_of(tmp_path / "link.db", tmp_path / "videos", 1) == path_of(table, tmp_path, 2)
 
 
 def test_the_witness_of_a_run_that_lives_is_left_to_it(tmp_path: Path) -> None:
-    first, second = (place(None, tmp_path, run_id) for run_id in (1, 2))
+    first, second = (path_of(None, tmp_path, run_id) for run_id in (1, 2))
     with Witness(first) as witness:
         witness.prepare(notes=1)
         witness.keep(NOTE)
-        assert left_behind(second, shared=True) == []
-    assert left_behind(second, shared=True) == [first]
+        assert abandoned(second, shared=True) == []
+    assert abandoned(second, shared=True) == [first]
 
 
 # Adoption

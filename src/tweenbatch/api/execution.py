@@ -127,7 +127,7 @@ def _import(prepared: Prepared, store: Store) -> dict[Path, int]:
 
 def _still_missing(store: Store, jobs: Collection[int]) -> int:
     """Count those of these jobs whose clips are not where they should be."""
-    return missing.look(store.views.kept_clips(jobs), most=None).count
+    return missing.find(store.views.kept_clips(jobs), most=None).count
 
 
 def _put_away(inbox: Inbox, imported: Mapping[Path, int], store: Store, say: Say) -> None:

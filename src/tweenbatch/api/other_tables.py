@@ -14,7 +14,7 @@ from tweenbatch.records.manifest import Manifest
 from tweenbatch.report import other_tables as messages
 from tweenbatch.settings import RunSettings
 from tweenbatch.store import Store
-from tweenbatch.store.elsewhere import without_password
+from tweenbatch.store.other_tables import without_password
 
 
 def others(

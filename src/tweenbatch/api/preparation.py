@@ -17,7 +17,7 @@ from tweenbatch.fal import Fal
 from tweenbatch.files import output, space
 from tweenbatch.frames.cache import FramesWatcher
 from tweenbatch.planning import key_check, quote
-from tweenbatch.planning.preview import RunPreview, look
+from tweenbatch.planning.preview import RunPreview, preview_of
 from tweenbatch.planning.quote import Quote
 from tweenbatch.printable import printable_line
 from tweenbatch.recovery import stale_table
@@ -105,7 +105,7 @@ def prepare(
         yield Prepared(
             request=replace(request, manifests=asked, settings=settings),
             read=read,
-            batch=look(read.manifests, store, settings),
+            batch=preview_of(read.manifests, store, settings),
             store=store,
             lock=lock,
             marks=marks,
@@ -152,7 +152,7 @@ def _at_todays_price(prepared: Prepared, connect: Callable[[], Fal]) -> Checked:
     unchanged = Checked(batch=batch, quote=asked, notes=tuple(notes))
     if batch.manifests and not (asked.risen or asked.doubts):
         return unchanged
-    now = look(batch.manifests, prepared.store, settings, asked.prices)
+    now = preview_of(batch.manifests, prepared.store, settings, asked.prices)
     if now.usd_to_pay == batch.usd_to_pay and not asked.doubts:
         return replace(unchanged, batch=now)
     risen = confirmation.risen(asked)

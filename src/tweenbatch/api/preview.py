@@ -70,7 +70,7 @@ def preview(
     found = Preview(
         manifests=tuple(read),
         plan=made,
-        missing=missing.look(made.kept, output=output.absolute()),
+        missing=missing.find(made.kept, output=output.absolute()),
         room=space.room(
             output,
             made.clips_to_pay,

@@ -33,5 +33,5 @@ def table_status(store: Store) -> TableStatus:
         money=store.views.money(),
         attention=tuple(store.views.attention()),
         paused_since=store.runs.paused_since(),
-        missing=missing.look(store.views.kept_clips()),
+        missing=missing.find(store.views.kept_clips()),
     )

@@ -27,7 +27,7 @@ def meant(db: str, *, new_table: bool, yes: bool) -> str:
 
     Raises ``UsageError`` where a name looks mistyped and nobody says so on a terminal.
     """
-    found = None if new_table else other_tables.slip_of(db)
+    found = None if new_table else other_tables.likely_meant(db)
     if found is None:
         return db
     text = messages.slip(db, found)
@@ -43,5 +43,5 @@ def meant(db: str, *, new_table: bool, yes: bool) -> str:
 
 def slip(db: str) -> str | None:
     """Say that a table which was named is not there, where another of all but its name is."""
-    found = other_tables.slip_of(db) if "db" in given_options() else None
+    found = other_tables.likely_meant(db) if "db" in given_options() else None
     return None if found is None else messages.slip(db, found)

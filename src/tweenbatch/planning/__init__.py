@@ -1,1 +1,4 @@
-"""Rows held against the table: new, changed, removed, their price and time. Spends nothing."""
+"""Compare manifests with the table: new, changed and removed rows, their price and time.
+
+It does not know how plans are shown, and it never submits anything.
+"""

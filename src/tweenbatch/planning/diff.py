@@ -1,9 +1,8 @@
-"""Which row of a manifest was which row of its last import, and what of it is another now.
+"""Match the rows of a manifest with those of its last import, and describe the changes.
 
-Rows are matched by what they have in common, the surest sign first, so that rows that were moved,
-inserted or renamed are not taken for edited ones. It knows rows and nothing of the table, of
-prices or of what becomes of a row; every step but one is a look into a dictionary, and that one
-is bounded, for there may be a million rows.
+Rows are matched by common traits, the most reliable first, so that moved, inserted or renamed rows
+do not count as edited. It does not know the table or prices. There may be a million rows: every
+step except one is a dictionary lookup, and that one is bounded.
 """
 
 from collections import defaultdict, deque
@@ -19,17 +18,17 @@ from tweenbatch.records.plain import plain_frame, plain_prompt
 from tweenbatch.records.signatures import unsigned
 
 SIMILAR = 0.5
-"""Of the words of two prompts, the part that they share when one is an edit of the other."""
+"""Two prompts count as edits of each other if they share at least this part of their words."""
 
 MOST_COMPARISONS = 50_000
-"""How many prompts are compared word by word; what is left after that is matched by place."""
+"""Limit of prompt comparisons; rows left after that are matched by number."""
 
 LONGEST_NAME = 48
-"""Of a frame's path or address so much is shown, from its end."""
+"""Messages show this many characters from the end of a frame's path or URL."""
 
 
-class _Asked(Protocol):
-    """What a row and an earlier row have in common."""
+class _AnyRow(Protocol):
+    """The common fields of a row and an earlier row."""
 
     @property
     def number(self) -> int: ...
@@ -47,67 +46,67 @@ class _Asked(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Open:
-    """A row without a counterpart so far; ``index`` is its place among the rows of its time."""
+    """A row that is not matched yet; ``index`` is its index among the rows of its import."""
 
-    asked: _Asked
+    row: _AnyRow
     index: int
 
     @property
     def key(self) -> str:
-        """What the row asks for."""
-        return self.asked.key
+        """The key of its content."""
+        return self.row.key
 
 
 Trait = Callable[[_Open], Hashable | None]
-"""What two rows share if they are one and the same; None where a row has no such thing."""
+"""A trait by which rows are matched; None if the row lacks it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Matched:
-    """For each row the earlier one that it was, if any, and the earlier rows that are left."""
+    """The earlier row of each row, if any, and the earlier rows without a match."""
 
     was: Sequence[EarlierRow | None]
     left: Sequence[EarlierRow]
 
 
 def match(earlier: Sequence[EarlierRow], rows: Sequence[Row]) -> Matched:
-    """Find for each row what it was in the last import."""
+    """Find the earlier row of each row."""
     was: list[EarlierRow | None] = [None] * len(rows)
-    now = [_Open(asked=row, index=index) for index, row in enumerate(rows)]
-    before = [_Open(asked=old, index=index) for index, old in enumerate(earlier)]
+    now = [_Open(row=row, index=index) for index, row in enumerate(rows)]
+    before = [_Open(row=old, index=index) for index, old in enumerate(earlier)]
     for step in _UNCHANGED:
-        now, before = _take(step, now, before, was, earlier)
-    # What repeats a content was edited out of nothing: it would take the place of a row that was.
+        now, before = _match_step(step, now, before, was, earlier)
+    # A repeated content was not edited from another row; it must not use up a match.
     explained = {old.key for old in earlier}
     fresh = {each.key: each for each in reversed(now) if each.key not in explained}
     now = list(reversed(fresh.values()))
     for step in _EDITED:
-        now, before = _take(step, now, before, was, earlier)
+        now, before = _match_step(step, now, before, was, earlier)
     return Matched(was=was, left=[earlier[each.index] for each in before])
 
 
-def _take(
+def _match_step(
     step: "_Step",
     now: list[_Open],
     before: list[_Open],
     was: list[EarlierRow | None],
     earlier: Sequence[EarlierRow],
 ) -> tuple[list[_Open], list[_Open]]:
-    """Note the pairs of one step in ``was`` and return those that are left on both sides."""
+    """Record the matches of one step in ``was``; return the unmatched rows of both sides."""
     if not now or not before:
         return now, before
     pairs = {new.index: old.index for new, old in step(now, before)}
     for index, old_index in pairs.items():
         was[index] = earlier[old_index]
-    taken = set(pairs.values())
+    matched = set(pairs.values())
     return (
         [each for each in now if each.index not in pairs],
-        [each for each in before if each.index not in taken],
+        [each for each in before if each.index not in matched],
     )
 
 
 def reasons(old: EarlierRow, row: Row) -> tuple[str, ...]:
-    """Say in what the content of a row differs from what it asked for before."""
+    """Describe how the content of a row differs from its last import."""
     return tuple(_reasons(old, row))
 
 
@@ -117,16 +116,16 @@ def _reasons(old: EarlierRow, row: Row) -> Iterator[str]:
         yield f"endpoint {before.endpoint} → {now.endpoint}"
     if plain_prompt(before.prompt) != plain_prompt(now.prompt):
         yield "prompt changed"
-    if said := _frame_reason(before.start, old.start_image, now.start, row.start_image):
-        yield f"start {said}"
-    if said := _frame_reason(before.end, old.end_image, now.end, row.end_image):
-        yield f"end {said}"
+    if reason := _frame_reason(before.start, old.start_image, now.start, row.start_image):
+        yield f"start {reason}"
+    if reason := _frame_reason(before.end, old.end_image, now.end, row.end_image):
+        yield f"end {reason}"
     for name in sorted({*before.parameters, *now.parameters}):
         was, is_now = before.parameters.get(name), now.parameters.get(name)
         if was is None:
             yield f"{name} {is_now} is new"
         elif is_now is None:
-            yield f"{name} {was} is gone"
+            yield f"{name} {was} was removed"
         elif was != is_now:
             yield f"{name} {was} → {is_now}"
 
@@ -137,25 +136,25 @@ def _frame_reason(
     if before is None or now is None:
         if before is now:
             return None
-        return f"frame {_end(written)} is new" if now else f"frame {_end(was_written)} is gone"
+        return f"frame {_end(written)} is new" if now else f"frame {_end(was_written)} was removed"
     if plain_frame(before) == plain_frame(now):
         return None
     if was_written == written:
         return _other_bytes(before, now, written)
-    return f"frame is another ({_end(unsigned(was_written))} → {_end(unsigned(written))})"
+    return f"frame changed ({_end(unsigned(was_written))} → {_end(unsigned(written))})"
 
 
 def _other_bytes(before: Frame, now: Frame, written: str) -> str:
     was_fitted, is_fitted = _is_fitted(before), _is_fitted(now)
     if was_fitted and not is_fitted:
-        return f"frame was fitted before, and is not now ({_end(written)}); add --fit"
+        return f"frame was fitted before and is not fitted now ({_end(written)}); add --fit"
     if is_fitted and not was_fitted:
         return f"frame is fitted now ({_end(written)})"
     return f"frame's bytes changed ({_end(written)})"
 
 
 def _is_fitted(frame: Frame) -> bool:
-    """Tell whether it is a prepared copy."""
+    """Return whether the frame is a fitted copy."""
     return Path(frame.source).parent.name == FITTED
 
 
@@ -168,7 +167,7 @@ _Step = Callable[[Iterable[_Open], Iterable[_Open]], Pairs]
 
 
 def _sharing(trait: Trait) -> _Step:
-    """Pair rows that share a trait, in their order where several do."""
+    """Pair rows that share a trait; several are paired in their order."""
 
     def pair(now: Iterable[_Open], before: Iterable[_Open]) -> Pairs:
         waiting: dict[Hashable, deque[_Open]] = defaultdict(deque)
@@ -183,8 +182,8 @@ def _sharing(trait: Trait) -> _Step:
     return pair
 
 
-def _alike(trait: Trait) -> _Step:
-    """Pair rows that share a trait and whose prompts are alike, the most alike first."""
+def _similar(trait: Trait) -> _Step:
+    """Pair rows that share a trait and have similar prompts, the most similar first."""
 
     def pair(now: Iterable[_Open], before: Iterable[_Open]) -> Pairs:
         left = MOST_COMPARISONS
@@ -195,7 +194,7 @@ def _alike(trait: Trait) -> _Step:
             if left_after < 0:
                 continue
             left = left_after
-            yield from _most_alike(new_ones, old_ones)
+            yield from _most_similar(new_ones, old_ones)
 
     return pair
 
@@ -207,11 +206,11 @@ def _grouped(items: Iterable[_Open], trait: Trait) -> dict[Hashable, list[_Open]
     return groups
 
 
-def _most_alike(now: Sequence[_Open], before: Sequence[_Open]) -> Pairs:
+def _most_similar(now: Sequence[_Open], before: Sequence[_Open]) -> Pairs:
     new_words = [_words(each) for each in now]
     old_words = [_words(each) for each in before]
     scored = [
-        (-_likeness(ours, theirs), mine, other)
+        (-_similarity(ours, theirs), mine, other)
         for mine, ours in enumerate(new_words)
         for other, theirs in enumerate(old_words)
     ]
@@ -226,54 +225,54 @@ def _most_alike(now: Sequence[_Open], before: Sequence[_Open]) -> Pairs:
 
 
 def _words(item: _Open) -> frozenset[str]:
-    return frozenset(item.asked.spec.prompt.casefold().split())
+    return frozenset(item.row.spec.prompt.casefold().split())
 
 
-def _likeness(ours: frozenset[str], theirs: frozenset[str]) -> float:
-    """Return how much of two sets of words is in both: Dice's coefficient."""
+def _similarity(ours: frozenset[str], theirs: frozenset[str]) -> float:
+    """Return the similarity of two sets of words: Dice's coefficient."""
     return 2 * len(ours & theirs) / ((len(ours) + len(theirs)) or 1)
 
 
 def _frames(item: _Open) -> tuple[str, str | None, int]:
-    spec = item.asked.spec
+    spec = item.row.spec
     return plain_frame(spec.start), plain_frame(spec.end) if spec.end else None, spec.take
 
 
 def _written(item: _Open) -> tuple[str, str, int]:
-    return unsigned(item.asked.start_image), unsigned(item.asked.end_image), item.asked.spec.take
+    return unsigned(item.row.start_image), unsigned(item.row.end_image), item.row.spec.take
 
 
 def _start(item: _Open) -> tuple[str, str, int]:
-    spec = item.asked.spec
+    spec = item.row.spec
     return plain_frame(spec.start), spec.prompt, spec.take
 
 
 def _finish(item: _Open) -> tuple[str, str, int] | None:
-    spec = item.asked.spec
+    spec = item.row.spec
     return (plain_frame(spec.end), spec.prompt, spec.take) if spec.end else None
 
 
 def _name(item: _Open) -> tuple[str, int] | None:
-    return (item.asked.name, item.asked.spec.take) if item.asked.name else None
+    return (item.row.name, item.row.spec.take) if item.row.name else None
 
 
-def _place(item: _Open) -> tuple[int, int] | None:
-    # Two names are two rows, wherever they stand.
-    return None if item.asked.name else (item.asked.number, item.asked.spec.take)
+def _number(item: _Open) -> tuple[int, int] | None:
+    # Rows with names are matched by name only.
+    return None if item.row.name else (item.row.number, item.row.spec.take)
 
 
 _UNCHANGED = (
-    _sharing(lambda item: (item.key, item.asked.number, item.asked.name)),
+    _sharing(lambda item: (item.key, item.row.number, item.row.name)),
     _sharing(lambda item: item.key),
 )
 _EDITED = (
     _sharing(_name),
-    _sharing(lambda item: (_frames(item), item.asked.spec.prompt)),
-    _sharing(lambda item: (_written(item), item.asked.spec.prompt)),
-    _alike(_frames),
-    _alike(_written),
+    _sharing(lambda item: (_frames(item), item.row.spec.prompt)),
+    _sharing(lambda item: (_written(item), item.row.spec.prompt)),
+    _similar(_frames),
+    _similar(_written),
     _sharing(_start),
     _sharing(_finish),
-    _sharing(_place),
+    _sharing(_number),
 )
-"""The signs that a row is one of those before: the surest first."""
+"""The steps of matching, the most reliable first."""

@@ -1,6 +1,6 @@
-"""Whether a key may do what a run needs, asked for nothing before anything is spent.
+"""Check the permissions of a key, at no cost and before anything is spent.
 
-Keys of fal have permissions: one may submit, and so pay, that may not read what it paid for.
+Some fal keys may submit, and so pay, but may not read the results.
 """
 
 from collections.abc import Callable
@@ -11,14 +11,14 @@ from tweenbatch.errors import KeyRefused
 from tweenbatch.fal import Fal
 
 LIST_PERMISSION = "models:requests:read"
-"""What a key needs for the list of past requests; fal's default preset has it."""
+"""The permission for the list of past requests; fal's default preset includes it."""
 
 
 async def check(connect: Callable[[], Fal], endpoint: str, *, now: datetime) -> str | None:
-    """Return what a person should know of the key, if there is something.
+    """Return a warning about the key, if any.
 
-    Raises ``KeyRefused`` for one that fal does not know, or that may not read requests. What can't
-    be asked just now is no reason to stop.
+    Raises ``KeyRefused`` if fal does not know the key, or if it may not read requests. A check that
+    fails for another reason does not stop the run.
     """
     async with connect() as fal:
         refusal = await fal.refuses_to_tell(endpoint)
@@ -29,16 +29,15 @@ async def check(connect: Callable[[], Fal], endpoint: str, *, now: datetime) -> 
             )
         if refusal is not None:
             raise KeyRefused(
-                f"this key may not read requests ({refusal}): what it pays for could not be "
-                "collected. Give it the permission to read requests beside the one to submit, or "
-                "make a key with the preset API at https://fal.ai/dashboard/keys. Nothing was "
-                "submitted"
+                f"this key may not read requests ({refusal}), so its paid clips could not be "
+                "downloaded. Add the permission to read requests, or make a key with the preset "
+                "API at https://fal.ai/dashboard/keys. Nothing was submitted"
             )
         refusal = await fal.refuses_to_list(endpoint, since=now)
     if refusal is None:
         return None
     return (
-        f"this key may not read the list of past requests ({refusal}): a submission whose answer "
-        "is lost can't be looked up, and stays uncertain with its price until a person settles "
-        f"it. The permission {LIST_PERMISSION} changes that"
+        f"this key may not read the list of past requests ({refusal}): if the answer to a "
+        "submission is lost, it can't be looked up and stays uncertain, with its price reserved, "
+        f"until a person resolves it. Add the permission {LIST_PERMISSION} to avoid that"
     )

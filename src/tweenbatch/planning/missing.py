@@ -1,7 +1,7 @@
-"""Clips that came home once and do not lie where the table says: gone, emptied, cut or replaced.
+"""Find downloaded clips whose files are missing, empty, truncated or replaced.
 
-``look`` takes one look at each file's size, and one at each folder; ``changed`` reads all of each
-file. Neither changes anything.
+``find`` checks the size of each file and the existence of each folder; ``changed`` reads whole
+files. Neither changes anything.
 """
 
 import os
@@ -14,14 +14,14 @@ from tweenbatch.clips.checker import Checker
 from tweenbatch.clips.presence import UNREADABLE, content_of, state_of
 from tweenbatch.records import KeptClip
 
-LOOKED_AT = 10_000
-"""So many clips are looked at where many others wait for the answer: 30 ms on a disk of this
-machine. ``verify`` and ``fetch`` look at all of them."""
+MOST_CHECKED = 10_000
+"""Limit of the quick check, which takes about 30 ms on a local disk. ``verify`` and ``fetch`` check
+all clips."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MissingClip:
-    """A clip that is not as it was recorded, and what is wrong with it."""
+    """A clip that differs from its record, and the difference."""
 
     job_id: int
     name: str
@@ -31,66 +31,66 @@ class MissingClip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Missing:
-    """What a look found."""
+    """The result of a check."""
 
     clips: tuple[MissingClip, ...] = ()
-    """A run brings these back."""
+    """A run downloads these again."""
     folders: Mapping[Path, tuple[int, ...]] = field(default_factory=dict)
-    """Folders that are not there, with the jobs whose clips they held: perhaps on a disk that is
-    not there either. Only a person has those fetched again."""
-    looked_at: int = 0
+    """Missing folders with the jobs of their clips. Their disk may be unmounted, so only a person
+    may download these clips again."""
+    checked: int = 0
 
     @property
     def count(self) -> int:
-        """How many clips are not where they were."""
+        """The number of missing clips."""
         return len(self.clips) + sum(map(len, self.folders.values()))
 
     @property
     def job_ids(self) -> list[int]:
-        """The jobs of all of them."""
+        """The jobs of all missing clips."""
         left = [job_id for ids in self.folders.values() for job_id in ids]
         return [*(each.job_id for each in self.clips), *left]
 
 
-def look(
-    kept: Iterable[KeptClip], *, output: Path | None = None, most: int | None = LOOKED_AT
+def find(
+    kept: Iterable[KeptClip], *, output: Path | None = None, most: int | None = MOST_CHECKED
 ) -> Missing:
-    """Return which of these clips are not where they were.
+    """Return the clips whose files are missing or have another size.
 
-    ``output`` is the folder into which clips come now: what lay below it is brought back even
-    where it is gone whole, and what lies there under its name is found.
+    ``output`` is the current output folder. Its clips are downloaded again even if the whole folder
+    is missing. A clip that was moved there under its name is found.
     """
     clips: dict[int, MissingClip] = {}
     folders: dict[Path, list[int]] = {}
-    there: dict[str, bool] = {}
-    looked_at = 0
+    exists: dict[str, bool] = {}
+    checked = 0
     for each in islice(kept, most):
-        looked_at += 1
-        folder = os.path.dirname(each.path)  # noqa: PTH120 - of thousands; a Path takes ten times as long
-        if folder not in there:
-            there[folder] = os.path.isdir(folder)  # noqa: PTH112
-        why = state_of(each.path, each.bytes) if there[folder] else "is not there"
+        checked += 1
+        folder = os.path.dirname(each.path)  # noqa: PTH120 - a Path takes ten times as long
+        if folder not in exists:
+            exists[folder] = os.path.isdir(folder)  # noqa: PTH112
+        why = state_of(each.path, each.bytes) if exists[folder] else "is not there"
         if why is None:
             continue
         path = Path(each.path)
         moved_to = _moved_to(each, path, output)
         if moved_to is not None:
-            why = f"lies in {moved_to.parent} now"
-        reached = there[folder] and not why.startswith(UNREADABLE)
-        of_output = output is not None and not there[folder] and path.is_relative_to(output)
-        if reached or of_output or moved_to is not None:
+            why = f"was moved to {moved_to.parent}"
+        reachable = exists[folder] and not why.startswith(UNREADABLE)
+        of_output = output is not None and not exists[folder] and path.is_relative_to(output)
+        if reachable or of_output or moved_to is not None:
             clips[each.job_id] = MissingClip(job_id=each.job_id, name=each.name, path=path, why=why)
         else:
             folders.setdefault(path.parent, []).append(each.job_id)
     return Missing(
         clips=tuple(clips.values()),
         folders={folder: tuple(ids) for folder, ids in folders.items()},
-        looked_at=looked_at,
+        checked=checked,
     )
 
 
 def changed(kept: Iterable[KeptClip]) -> Iterator[MissingClip | None]:
-    """Yield for each clip what is wrong with its content, or None; raises ``CheckUnavailable``."""
+    """Yield the defect of each clip's content, or None; raises ``CheckUnavailable``."""
     with Checker() as checker:
         for each in kept:
             path = Path(each.path)
@@ -101,8 +101,8 @@ def changed(kept: Iterable[KeptClip]) -> Iterator[MissingClip | None]:
 
 
 def _moved_to(each: KeptClip, path: Path, output: Path | None) -> Path | None:
-    """Return where a clip lies below the output that was recorded elsewhere."""
+    """Return the path below ``output`` of a clip that was recorded elsewhere."""
     if output is None:
         return None
-    place = (output / each.name).with_name(path.name)
-    return place if place != path and state_of(place, each.bytes) is None else None
+    moved = (output / each.name).with_name(path.name)
+    return moved if moved != path and state_of(moved, each.bytes) is None else None

@@ -1,19 +1,20 @@
-"""What a run would do: rows held against the table, and the price of the difference.
+"""Plan a run: compare rows with the table and price the difference.
 
-Reads only. The same plan is shown by ``plan`` and asked about by ``run``.
+It only reads. ``plan`` shows this plan, and ``run`` asks to confirm it.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from operator import itemgetter
 from pathlib import Path
 
 from tweenbatch.errors import Problem
 from tweenbatch.models import AS_KNOWN, Prices
-from tweenbatch.planning import diff as changes
-from tweenbatch.planning import estimate as pace
-from tweenbatch.planning.missing import LOOKED_AT
+from tweenbatch.planning import diff
+from tweenbatch.planning.estimate import estimate
+from tweenbatch.planning.missing import MOST_CHECKED
 from tweenbatch.records import EarlierFailures, EarlierRow
 from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.records.manifest import JobKind, Manifest
@@ -47,10 +48,10 @@ _TO_PAY_STATES = frozenset(state for state, group in _BY_STATE.items() if group 
 
 
 LISTED = 10_000
-"""Of rows with something to say so many are listed; all are counted."""
+"""Limit of listed rows; all rows are counted."""
 
 COMPARED = 50_000
-"""So many new contents are held against as many that are gone, to tell which was edited."""
+"""Limit of new and of removed contents that are matched to find edited rows."""
 
 
 def make(
@@ -61,13 +62,13 @@ def make(
     concurrency: int | None = None,
     old_failures: EarlierFailures | None = None,
 ) -> Plan:
-    """Hold the manifests against the table; None stands for a table that does not exist yet.
+    """Compare the manifests with the table; None means that it does not exist yet.
 
-    ``prices`` are those that hold for what has still to be paid; with ``concurrency``, clips at
-    fal at one time, the plan says how long the run takes.
+    ``prices`` apply to clips that are not paid for yet. With ``concurrency``, the number of
+    simultaneous requests, the plan estimates the time of the run.
     """
     made = (
-        store.manifests.compare(manifests, lambda held: _Planner(held, prices).plan())
+        store.manifests.compare(manifests, lambda comparison: _Planner(comparison, prices).plan())
         if store
         else _all_new(manifests, prices)
     )
@@ -79,7 +80,7 @@ def make(
         return made
     return replace(
         made,
-        estimate=pace.estimate(
+        estimate=estimate(
             made.clips_to_pay,
             endpoints=made.endpoints_to_pay,
             latest=store.views.latest_clips() if store else (),
@@ -117,18 +118,18 @@ def _with_old_failures(made: Plan, store: Store, prices: Prices, which: EarlierF
 
 
 def _all_new(manifests: Sequence[Manifest], prices: Prices) -> Plan:
-    """Plan for a table that does not exist yet: each content is new, and counted once."""
+    """Plan for a table that does not exist yet: every content is new, and counts once."""
     seen: set[bytes] = set()
     kinds: Counter[JobKind] = Counter()
     folders: dict[str, str] = {}
     for manifest in manifests:
         for some in manifest.rows.columns():
-            # Rows by the thousand share the object, and to hash one takes its time.
+            # Thousands of rows share one kind, and hashing it is slow.
             shared = {id(kind): kind for kind in some["kind"]}
             of_shared: Counter[int] = Counter()
             keys = plain_keys(some)
             for key, kind, output in zip(keys, some["kind"], some["output"], strict=True):
-                # Half of the digest, packed: a set of a million texts would not be small.
+                # Half of the digest as bytes: a set of a million texts would need much memory.
                 content = bytes.fromhex(key[:32])
                 if content in seen:
                     continue
@@ -160,51 +161,51 @@ def _warnings(manifests: Iterable[Manifest]) -> tuple[tuple[Path, Problem], ...]
 
 
 class _Planner:
-    """Makes the plan of one comparison."""
+    """Builds the plan of one comparison."""
 
-    def __init__(self, held: Comparison, prices: Prices) -> None:
-        self._held = held
+    def __init__(self, comparison: Comparison, prices: Prices) -> None:
+        self._comparison = comparison
         self._prices = prices
         self._here: dict[Group, Clips] = {}
         self._elsewhere: dict[Group, Clips] = {}
-        self._told: list[tuple[int, PlannedRow]] = []
+        self._listed: list[tuple[int, PlannedRow]] = []
 
     def plan(self) -> Plan:
-        """Return what the comparison comes to."""
-        contents = self._held.contents(_MADE_STATES)
+        """Return the plan."""
+        contents = self._comparison.contents(_MADE_STATES)
         endpoints = self._count(contents)
         if any(each.state is State.FAILED for each in contents):
-            for standing in self._held.failed(limit=LISTED):
-                self._tell(standing, reasons=(f"failed before ({standing.error_type})",))
+            for row_with_job in self._comparison.failed(limit=LISTED):
+                self._list(row_with_job, reasons=(f"failed before ({row_with_job.error_type})",))
         if self._elsewhere:
-            for standing, path in self._held.abroad(_MADE_STATES, limit=LISTED):
-                self._tell(standing, elsewhere=path)
-        earlier = self._held.earlier_jobs()
-        asked = sum(each.clips for each in contents if each.asked)
-        fresh = bool(earlier) and not all(each.asked for each in contents)
+            for row_with_job, path in self._comparison.paid_elsewhere(_MADE_STATES, limit=LISTED):
+                self._list(row_with_job, elsewhere=path)
+        earlier = self._comparison.earlier_jobs()
+        asked_before = sum(each.clips for each in contents if each.asked_before)
+        fresh = bool(earlier) and not all(each.asked_before for each in contents)
         removed = Removed()
-        if fresh or asked != earlier:
-            removed = self._look_back()
+        if fresh or asked_before != earlier:
+            removed = self._match_earlier()
         made = Plan(
-            manifests=tuple(each.path for each in self._held.manifests),
+            manifests=tuple(each.path for each in self._comparison.manifests),
             here=self._here,
             elsewhere=self._elsewhere,
-            told=tuple(row for _, row in sorted(self._told, key=lambda told: told[0])),
+            listed=tuple(row for _, row in sorted(self._listed, key=itemgetter(0))),
             removed=removed,
             endpoints_to_pay=endpoints,
-            names_to_pay=self._held.folders(_TO_PAY_STATES),
-            kept=tuple(self._held.kept(limit=LOOKED_AT)),
-            warnings=_warnings(self._held.manifests),
-            renewed=self._held.renewed,
+            names_to_pay=self._comparison.folders(_TO_PAY_STATES),
+            kept=tuple(self._comparison.kept(limit=MOST_CHECKED)),
+            warnings=_warnings(self._comparison.manifests),
+            renewed=self._comparison.renewed,
         )
         return replace(
             made,
-            repeated=self._held.rows() - made.count(),
-            untold=max(made.count(Group.FAILED) - LISTED, 0),
+            repeated=self._comparison.rows() - made.count(),
+            not_listed=max(made.count(Group.FAILED) - LISTED, 0),
         )
 
     def _count(self, contents: Iterable[ContentGroup]) -> frozenset[str]:
-        """Count all contents; return the endpoints of those that are to be paid."""
+        """Count all contents; return the endpoints of those to pay."""
         endpoints = set()
         for each in contents:
             group = _group(each.state, withdrawn=each.withdrawn)
@@ -212,26 +213,26 @@ class _Planner:
             if group in TO_PAY:
                 usd = each.clips * _price(each.kind, self._prices)
                 endpoints.add(each.kind.endpoint)
-            where = self._elsewhere if each.abroad else self._here
+            where = self._elsewhere if each.paid_elsewhere else self._here
             where[group] = where.get(group, Clips()) + Clips(clips=each.clips, usd=usd)
         return frozenset(endpoints)
 
-    def _tell(
+    def _list(
         self,
-        standing: RowWithJob,
+        row_with_job: RowWithJob,
         *,
         group: Group | None = None,
         reasons: tuple[str, ...] = (),
         was: EarlierRow | None = None,
         elsewhere: Path | None = None,
     ) -> PlannedRow:
-        row = standing.row
-        group = group or _group(standing.state, withdrawn=standing.error_type == WITHDRAWN)
-        price = standing.job_price_usd
+        row = row_with_job.row
+        group = group or _group(row_with_job.state, withdrawn=row_with_job.error_type == WITHDRAWN)
+        price = row_with_job.job_price_usd
         if price is None or group in TO_PAY:
             price = _price(row.kind, self._prices)
-        told = PlannedRow(
-            manifest=self._held.manifests[standing.place].path,
+        planned = PlannedRow(
+            manifest=self._comparison.manifests[row_with_job.manifest_index].path,
             row=row,
             group=group,
             price_usd=price,
@@ -239,25 +240,25 @@ class _Planner:
             was=was,
             elsewhere=elsewhere,
         )
-        self._told.append((standing.position, told))
-        return told
+        self._listed.append((row_with_job.position, planned))
+        return planned
 
-    def _look_back(self) -> Removed:
-        """Tell which contents are edited ones of the last imports; return what is left of those."""
-        fresh = self._held.fresh(limit=COMPARED)
-        gone = self._held.gone(limit=COMPARED)
-        # Of what was asked for twice, the copy that is gone may be what a new content was.
-        now, before = self._held.copies() if fresh else ([], [])
-        facts = {each.earlier.key: each for each in gone}
+    def _match_earlier(self) -> Removed:
+        """List contents that are edits of earlier rows; return the earlier rows that remain."""
+        fresh = self._comparison.fresh(limit=COMPARED)
+        removed = self._comparison.removed(limit=COMPARED)
+        # One of several equal rows may have been edited into the new content.
+        now, before = self._comparison.copies() if fresh else ([], [])
+        facts = {each.earlier.key: each for each in removed}
         left: list[RemovedRow] = []
-        for place, manifest in enumerate(self._held.manifests):
-            rows = [each for each in (*fresh, *now) if each.place == place]
+        for index, manifest in enumerate(self._comparison.manifests):
+            rows = [each for each in (*fresh, *now) if each.manifest_index == index]
             rows.sort(key=lambda each: each.position)
-            earlier = [each.earlier for each in gone if each.manifest == manifest.path]
+            earlier = [each.earlier for each in removed if each.manifest == manifest.path]
             earlier += [old for path, old in before if path == manifest.path]
             earlier.sort(key=lambda old: (old.number, old.take))
-            matched = changes.match(earlier, [each.row for each in rows])
-            self._tell_changed(rows, matched.was)
+            matched = diff.match(earlier, [each.row for each in rows])
+            self._list_changed(rows, matched.was)
             left += [
                 RemovedRow(
                     manifest=manifest.path,
@@ -268,38 +269,38 @@ class _Planner:
                 for old in matched.left
                 if old.key in facts
             ]
-        return self._removed(gone, left)
+        return self._removed_of(removed, left)
 
-    def _removed(self, gone: Sequence[RemovedJob], left: Sequence[RemovedRow]) -> Removed:
+    def _removed_of(self, removed: Sequence[RemovedJob], left: Sequence[RemovedRow]) -> Removed:
         costs = {each.earlier.key: each for each in left}
         usd = sum((each.cost_usd for each in costs.values()), Decimal(0))
         withdrawn = sum(each.withdrawn for each in costs.values())
         rows = len(left)
-        if len(gone) == COMPARED:
-            every = self._held.all_gone()
-            listed = {each.earlier.key: each for each in gone}
-            rows += every.rows - len(gone)
-            usd += every.cost_usd - sum((each.cost_usd for each in listed.values()), Decimal(0))
-            withdrawn += every.withdrawn - sum(each.withdrawn for each in listed.values())
+        if len(removed) == COMPARED:
+            totals = self._comparison.count_removed()
+            listed = {each.earlier.key: each for each in removed}
+            rows += totals.rows - len(removed)
+            usd += totals.cost_usd - sum((each.cost_usd for each in listed.values()), Decimal(0))
+            withdrawn += totals.withdrawn - sum(each.withdrawn for each in listed.values())
         return Removed(listed=tuple(left[:LISTED]), rows=rows, usd=usd, withdrawn=withdrawn)
 
-    def _tell_changed(
+    def _list_changed(
         self, rows: Sequence[RowWithJob], earlier: Sequence[EarlierRow | None]
     ) -> None:
-        """Tell of the new contents which are edited ones, and which are one more take."""
-        stayed = {
+        """List the new contents that are edited rows or additional takes."""
+        kept_rows = {
             each.row.number for each, was in zip(rows, earlier, strict=True) if was or each.stayed
         }
         for each, was in zip(rows, earlier, strict=True):
             if each.state is not None and each.error_type != WITHDRAWN:
                 continue
             if was is not None and was.key != each.row.key:
-                told = self._tell(
-                    each, group=Group.CHANGED, reasons=changes.reasons(was, each.row), was=was
+                planned = self._list(
+                    each, group=Group.CHANGED, reasons=diff.reasons(was, each.row), was=was
                 )
-                self._move(told.price_usd, Group.NEW, Group.CHANGED)
-            elif was is None and each.row.number in stayed:
-                self._tell(each, group=Group.NEW, reasons=(f"take {each.row.take} is new",))
+                self._move(planned.price_usd, Group.NEW, Group.CHANGED)
+            elif was is None and each.row.number in kept_rows:
+                self._list(each, group=Group.NEW, reasons=(f"take {each.row.take} is new",))
 
     def _move(self, usd: Decimal, before: Group, after: Group) -> None:
         """Count a clip in another group."""

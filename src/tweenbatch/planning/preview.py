@@ -1,6 +1,6 @@
-"""What lies before a run: what its manifests ask for or, without any, all unfinished work.
+"""Preview a run: counts and prices of its manifests, or of all unfinished work without any.
 
-It counts and prices, and changes nothing; how that is told is no concern of its.
+It changes nothing, and does not know how a preview is shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from tweenbatch.models import AS_KNOWN, Prices
-from tweenbatch.planning import estimate as pace
-from tweenbatch.planning import missing
-from tweenbatch.planning import planner as plan
+from tweenbatch.planning import missing, planner
+from tweenbatch.planning.estimate import assumed
 from tweenbatch.planning.missing import Missing
 from tweenbatch.records import Money
 from tweenbatch.records.manifest import Manifest
@@ -22,7 +21,7 @@ from tweenbatch.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableTotals:
-    """Where all jobs of the table stand, and their money."""
+    """The states of all jobs of the table, and their money."""
 
     counts: Mapping[State, int]
     money: Money
@@ -30,44 +29,44 @@ class TableTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPreview:
-    """The work of a run that has not begun."""
+    """The work of a run before it starts."""
 
     manifests: Sequence[Manifest]
     asked: Plan | TableTotals
-    """The plan of the manifests; without any, where the table stands."""
+    """The plan of the manifests; without manifests, the totals of the table."""
     to_pay: int
     usd_to_pay: Decimal
     endpoints: frozenset[str]
-    """Those that something is to be paid for."""
+    """The endpoints that the run would submit to."""
     names: frozenset[str]
-    """A name in each folder in which a clip that is to be paid for would lie."""
+    """One file name for each folder that the run would write new clips to."""
     prices: Prices
     at_fal: int
     in_doubt: int
-    """Submissions of unknown outcome, to be looked up."""
+    """Submissions with unknown outcome, which the run looks up."""
     failed: int
     cancelled: int
     missing: Missing
-    """Clips that came home and are not where they were."""
+    """Downloaded clips whose files are missing."""
 
     @property
     def total(self) -> int:
-        """How many jobs there is something to be done for."""
+        """The number of jobs that the run works on."""
         return self.to_pay + self.to_collect + self.in_doubt
 
     @property
     def to_collect(self) -> int:
-        """How many clips are paid for and have to come home, or once more."""
+        """The number of paid clips to download, or to download again."""
         return self.at_fal + len(self.missing.clips)
 
 
-def look(
+def preview_of(
     manifests: Sequence[Manifest],
     store: Store | None,
     settings: RunSettings,
     prices: Prices = AS_KNOWN,
 ) -> RunPreview:
-    """Hold the manifests, or all unfinished work, against the table; None: there is none yet."""
+    """Return the preview of the manifests, or of all unfinished work; None: no table yet."""
     if not manifests and store is not None:
         return _unfinished(store, settings, prices)
     return _planned(manifests, store, settings, prices)
@@ -76,9 +75,9 @@ def look(
 def _planned(
     manifests: Sequence[Manifest], store: Store | None, settings: RunSettings, prices: Prices
 ) -> RunPreview:
-    # How long fal takes is nothing that a rehearsal could tell.
+    # A rehearsal says nothing about the speed of fal.
     at_once = settings.concurrency or ASSUMED_CONCURRENCY
-    made = plan.make(
+    made = planner.make(
         manifests,
         store,
         prices=prices,
@@ -86,7 +85,7 @@ def _planned(
         old_failures=settings.old_failures,
     )
     if settings.concurrency is None:
-        made = replace(made, estimate=pace.assumed(made.estimate))
+        made = replace(made, estimate=assumed(made.estimate))
     return RunPreview(
         manifests=manifests,
         asked=made,
@@ -99,7 +98,7 @@ def _planned(
         in_doubt=made.count(Group.UNCERTAIN),
         failed=made.count(Group.FAILED),
         cancelled=made.count(Group.CANCELLED),
-        missing=missing.look(made.kept, output=settings.output),
+        missing=missing.find(made.kept, output=settings.output),
     )
 
 
@@ -125,5 +124,5 @@ def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> RunPrevi
         in_doubt=counts[State.UNCERTAIN] + counts[State.SUBMITTING],
         failed=counts[State.FAILED],
         cancelled=counts[State.CANCELLED],
-        missing=missing.look(store.views.kept_clips(), output=settings.output),
+        missing=missing.find(store.views.kept_clips(), output=settings.output),
     )

@@ -1,4 +1,4 @@
-"""What fal says before anything is spent: whether it knows the key, and what it asks today."""
+"""Ask fal for the current prices, and check the key, before anything is spent."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -22,21 +22,21 @@ from tweenbatch.models import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """The prices that hold for a run."""
+    """The prices of a run."""
 
     prices: Prices = AS_KNOWN
     risen: tuple[Rise, ...] = ()
     doubts: tuple[PriceDoubt, ...] = ()
-    """Entries that can't be compared with what is known here: unreadable is not unchanged."""
+    """Entries that can't be compared with the known prices; they may be higher."""
     unread: str | None = None
-    """Why fal's price list is not known; then the prices are those known before."""
+    """Why fal's price list could not be read; then the known prices apply."""
 
 
 async def ask(connect: Callable[[], Fal], endpoints: Collection[str]) -> Quote:
-    """Return what these endpoints cost now; raise ``KeyRefused`` where the key is no good.
+    """Return the current prices of these endpoints; raise ``KeyRefused`` for an unknown key.
 
-    A price list that can't be read is no reason to stop: fal may not show it to every key. Raises
-    ``UsageError`` for an endpoint that is not known here.
+    An unreadable price list does not stop the run, because fal may not show it to every key. Raises
+    ``UsageError`` for an unknown endpoint.
     """
     models = [find(name) for name in sorted(endpoints)]
     async with connect() as fal:
@@ -53,7 +53,7 @@ async def ask(connect: Callable[[], Fal], endpoints: Collection[str]) -> Quote:
 
 
 def judged(models: Collection[Endpoint], entries: Mapping[str, ListedPrice]) -> Quote:
-    """Return what the entries of fal's list mean for these endpoints."""
+    """Compare the entries of fal's list with the known prices of these endpoints."""
     listed: dict[str, Price] = {}
     doubts = []
     in_other_units = set()
@@ -78,7 +78,7 @@ def judged(models: Collection[Endpoint], entries: Mapping[str, ListedPrice]) -> 
         prices=Prices(listed=listed, in_other_units=frozenset(in_other_units)),
         risen=risen,
         doubts=tuple(doubts),
-        unread=f"it does not have {', '.join(missing)}" if missing else None,
+        unread=f"it does not list {', '.join(missing)}" if missing else None,
     )
 
 

@@ -1,6 +1,6 @@
-"""Which table each manifest was run with last: a note in the folder of this account's state.
+"""Remember which tables each manifest was run with, in the user's state folder.
 
-It only helps to find tables. Without a home, or with one that can't be written to, there is none.
+These notes only help to find tables. Without a writable state folder there are none.
 """
 
 import fcntl
@@ -29,8 +29,8 @@ _PAUSE_SECONDS = 0.02
 class UsedTable:
     """A manifest and a table that it was run with.
 
-    ``table`` is a URL without a password. ``paid_usd`` is what the whole table had paid or
-    reserved after its last run, in US dollars; None: that did not come to its end.
+    ``table`` is a URL without a password. ``paid_usd`` is the amount that the whole table had paid
+    or reserved after its last run, in US dollars; None: that run did not finish.
     """
 
     manifest: str
@@ -41,7 +41,7 @@ class UsedTable:
 
 
 class TableMemory:
-    """The notes; ``folder`` is None where there is no place for them."""
+    """The notes; without a ``folder`` none are kept."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -55,21 +55,21 @@ class TableMemory:
         ]
 
     def add(self, notes: Sequence[UsedTable]) -> None:
-        """Keep notes; of one manifest and table the latest counts."""
+        """Keep notes; a new one replaces that of the same manifest and table."""
         new = {(each.manifest, each.table) for each in notes}
 
-        def added(there: Sequence[UsedTable]) -> list[UsedTable]:
-            kept = [each for each in there if (each.manifest, each.table) not in new]
+        def added(earlier: Sequence[UsedTable]) -> list[UsedTable]:
+            kept = [each for each in earlier if (each.manifest, each.table) not in new]
             return [*kept, *notes][-MOST_NOTES:]
 
         if notes:
             self._change(added)
 
     def note_paid(self, table: str, paid_usd: str | None) -> None:
-        """Keep what a table has paid; None: a run of it may pay from now on."""
+        """Record the amount that a table has paid; None: its run has not finished."""
         self._change(
-            lambda there: [
-                replace(each, paid_usd=paid_usd) if each.table == table else each for each in there
+            lambda notes: [
+                replace(each, paid_usd=paid_usd) if each.table == table else each for each in notes
             ]
         )
 
@@ -81,7 +81,7 @@ class TableMemory:
             with _alone(self._folder / "tables.lock"):
                 self._write(change(self._notes()))
         except OSError as error:
-            log.info("which table was used can't be noted: %s", error)
+            log.info("can't record which table was used: %s", error)
 
     def _notes(self) -> list[UsedTable]:
         if self._folder is None:
@@ -111,7 +111,7 @@ def _note(line: str) -> UsedTable | None:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Keep other runs out for a moment; a lock that can't be had is gone without."""
+    """Keep other runs out for a moment; without a lock, continue anyway."""
     file = atomic.open_regular(path, os.O_RDWR, create=True)
     try:
         for _ in range(_TRIES):

@@ -1,6 +1,7 @@
-"""The values that travel between the rooms: frozen, checked, and without behaviour of their own.
+"""Frozen, checked values that the other packages exchange.
 
-Money is ``Decimal`` US dollars; instants are aware and in UTC.
+It does not know where they come from or what is done with them. Money is ``Decimal`` US dollars;
+instants are aware and in UTC.
 """
 
 from tweenbatch.records.content import (

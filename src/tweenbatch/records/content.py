@@ -1,4 +1,4 @@
-"""What a clip is made from: frames, prompt and parameters, and the key of that content."""
+"""The content of a clip (frames, prompt, parameters) and the key that identifies it."""
 
 import hashlib
 import json
@@ -11,16 +11,16 @@ _encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def canonical_json(value: Any) -> str:
-    """Return the one JSON text that equal values share."""
+    """Return a JSON text that is identical for equal values."""
     return _encoder.encode(value)
 
 
 quoted = json.encoder.encode_basestring
-"""Return the canonical JSON of a text: what ``canonical_json`` comes to, several times faster."""
+"""Return the canonical JSON of a text: the same as ``canonical_json``, several times faster."""
 
 
 def identity(source: str, sha256: str | None) -> str:
-    """Return what makes two frames the same: their bytes, or their address."""
+    """Return the identity of a frame: the digest of its bytes, or its URL."""
     return source if sha256 is None else f"sha256:{sha256}"
 
 
@@ -36,13 +36,13 @@ class Frame:
 
     @property
     def identity(self) -> str:
-        """What makes two frames the same: their bytes, or their address."""
+        """The digest of its bytes, or its URL."""
         return identity(self.source, self.sha256)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileState:
-    """What tells a file from another that lies at the same path later, without reading either."""
+    """Facts that show whether a file was changed or replaced, without reading it."""
 
     bytes: int
     mtime_ns: int
@@ -52,10 +52,10 @@ class FileState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedFrame:
-    """What an image file was found to be.
+    """The cached inspection of an image file.
 
-    ``facts`` are plain values; they hold for the file in this state and for those who know the
-    ``inspector_version``, the way of looking that found them.
+    ``facts`` are plain values. They are valid for the file in this state and for the
+    ``inspector_version`` that found them.
     """
 
     path: str
@@ -67,7 +67,7 @@ class CachedFrame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
-    """One transition to be paid for once; its ``key`` is its content."""
+    """One transition, paid for once; its ``key`` identifies its content."""
 
     endpoint: str
     prompt: str
@@ -78,23 +78,23 @@ class JobSpec:
 
     @property
     def key(self) -> str:
-        """sha256 of endpoint, prompt, the frames' identities, parameters and take."""
+        """SHA-256 of endpoint, prompt, frame identities, parameters and take."""
         end = self.end.identity if self.end else None
         common = common_part(self.endpoint, self.parameters)
         return content_key(common, self.prompt, self.start.identity, end, self.take)
 
 
-# A key digests the canonical JSON of a content. That is put together by hand, for a manifest may
-# have a million rows, and what many of them have in common in the middle is made once.
+# A key is the digest of a content's canonical JSON. A manifest may have a million rows, so the JSON
+# is assembled by hand and the part that many rows share is built once.
 
 
 def common_part(endpoint: str, parameters: Mapping[str, str]) -> str:
-    """Return what the keys of all jobs with this endpoint and these parameters have in common."""
+    """Return the part of the JSON that all jobs with this endpoint and parameters share."""
     return f',"endpoint":{quoted(endpoint)},"parameters":{canonical_json(dict(parameters))},'
 
 
 def content_key(common: str, prompt: str, start: str, end: str | None, take: int) -> str:
-    """Return the key of a content; the frames are given by their identities."""
+    """Return the key of a content; ``start`` and ``end`` are frame identities."""
     content = (
         f'{{"end":{"null" if end is None else quoted(end)}{common}"prompt":{quoted(prompt)},'
         f'"start":{quoted(start)},"take":{take}}}'

@@ -1,13 +1,13 @@
-"""Whether a number stands twice among up to millions of them."""
+"""Find out whether any of up to millions of numbers is repeated."""
 
 from array import array
 
 FEW = 20_000
-"""To sort so many takes no longer than to import numpy; a set of them is small."""
+"""Up to this many numbers, a set is faster than importing numpy."""
 
 
 def any_repeated(numbers: "array[int]") -> bool:
-    """Tell whether two of the numbers are the same."""
+    """Return whether any two of the numbers are equal."""
     if len(numbers) <= FEW:
         return len(set(numbers)) < len(numbers)
     import numpy as np

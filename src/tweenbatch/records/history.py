@@ -1,4 +1,4 @@
-"""Requests as fal lists them and as the table owns them, and how far the table has come."""
+"""Past requests at fal and in the table, and the table's high-water mark."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +9,10 @@ from tweenbatch.records.time import refuse_naive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastRequest:
-    """A request as fal's history lists it once it has ended.
+    """An ended request from fal's history.
 
-    ``input`` and ``output`` are None where fal did not keep, or did not show, the payload.
-    Instants are by fal's clock.
+    ``input`` and ``output`` are None if fal did not keep or show the payload.
+    Instants are from fal's clock.
     """
 
     request_id: str
@@ -28,10 +28,10 @@ class PastRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnRequest:
-    """A request that an attempt of the table owns; instants are by this machine's clock.
+    """A request of an attempt in the table; instants are from this machine's clock.
 
-    Later submissions have a higher ``attempt_id``, whatever the clock did. ``finished_at`` is
-    set once the clip is on disk: the request has ended at fal before that.
+    Later submissions have a higher ``attempt_id``, even if the clock was changed. ``finished_at``
+    is set once the clip is on disk: the request ended at fal before that.
     """
 
     attempt_id: int
@@ -44,9 +44,9 @@ class OwnRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HighWaterMark:
-    """How far a job table has come: in one and the same table neither number ever falls.
+    """The highest ids of a job table; in the same table neither ever decreases.
 
-    ``run_id`` and ``attempt_id`` are its highest, ``at`` is the last sign of life of that run.
+    ``at`` is the last heartbeat of the run ``run_id``.
     """
 
     run_id: int
@@ -57,7 +57,7 @@ class HighWaterMark:
         refuse_naive(at=self.at)
 
     def is_ahead_of(self, other: "HighWaterMark | None") -> bool:
-        """Tell whether there was work here that the other knows nothing of."""
+        """Return whether this mark includes work that the other lacks."""
         if other is None:
             return True
         return self.run_id > other.run_id or self.attempt_id > other.attempt_id

@@ -1,4 +1,4 @@
-"""What an import finds in the table and changes there."""
+"""Values of an import: known jobs, earlier rows, and the counts of its changes."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -7,12 +7,12 @@ from tweenbatch.records.content import JobSpec
 from tweenbatch.states import State
 
 WITHDRAWN = "withdrawn"
-"""Error type of a job that was cancelled because its last row went away."""
+"""Error type of a job that was cancelled because its last row was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownJob:
-    """What the table already knows of a key."""
+    """The job that the table already has for a key."""
 
     state: State
     price_usd: Decimal
@@ -22,7 +22,7 @@ class KnownJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRow:
-    """A row as the last import of the same file saw it."""
+    """A row of the last import of the same file, with its job."""
 
     number: int
     name: str
@@ -37,9 +37,9 @@ class EarlierRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What an import did, counted in jobs; ``known`` includes those ``requeued``.
+    """The counts of jobs that an import changed; ``known`` includes ``requeued``.
 
-    A withdrawn job was waiting and no row of any manifest asks for it any more.
+    A withdrawn job was waiting, and no row of any manifest asks for it any more.
     """
 
     manifest_id: int
@@ -51,8 +51,8 @@ class Imported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierFailures:
-    """Which jobs that failed in earlier runs are to be tried again."""
+    """Which failed jobs of earlier runs to retry."""
 
     errors: frozenset[str]
     most_attempts: int
-    """None that has been submitted so often in all."""
+    """Skip jobs that were already submitted this many times."""

@@ -23,7 +23,7 @@ class Billed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An accepted submission as fal names it."""
+    """The id and the URLs that fal gave to an accepted submission."""
 
     request_id: str
     status_url: str
@@ -33,7 +33,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intent:
-    """What is about to be submitted; recorded before the first byte of the POST."""
+    """A planned submission, recorded before the first byte of the POST."""
 
     arguments: Mapping[str, Any]
     price_usd: Decimal
@@ -47,9 +47,9 @@ class Intent:
 
 
 class KeptClip(NamedTuple):
-    """A clip as the table recorded it when it came home; whether it still lies there is not told.
+    """A downloaded clip as the table recorded it; its file may be missing by now.
 
-    There may be many: a flat tuple. ``name`` is that of its job.
+    ``name`` is the job's. It is a flat tuple because there may be many.
     """
 
     job_id: int
@@ -62,12 +62,12 @@ class KeptClip(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as the table holds it, with the lease under which it is worked on.
+    """A job of the table, with the fence of its lease.
 
-    ``attempt`` is the number of the latest attempt (0: none yet), ``tries`` how many of
-    them ended in a failure that counts against the retry policy. ``attempt_id``, ``sent_at``,
-    ``key_fingerprint`` and ``billed`` are of the latest attempt; so are ``kept``, its clip where
-    that came home once, and ``unfetched_since``, when the clip could not be fetched first.
+    ``attempt`` is the number of the latest attempt (0: none yet). ``tries`` counts the attempts
+    whose failure counts against the retry policy. ``attempt_id``, ``sent_at``,
+    ``key_fingerprint`` and ``billed`` belong to the latest attempt. So do ``kept``, its clip if it
+    was ever downloaded, and ``unfetched_since``, the time of the first failed download.
     """
 
     id: int
@@ -96,7 +96,7 @@ class Job:
 
 
 class Phase(StrEnum):
-    """How far fal is with a request."""
+    """The stage of a request at fal."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -105,7 +105,7 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteStatus:
-    """One look at a request: its phase, the model's log lines, and an error if it ended in one."""
+    """The status of a request: its phase, the model's log lines, and its error, if any."""
 
     phase: Phase
     position: int | None = None
@@ -117,7 +117,7 @@ class RemoteStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteVideo:
-    """A generated clip at fal; ``bytes`` is what fal says of its size, if it does."""
+    """A generated clip at fal; ``bytes`` is its size according to fal, if given."""
 
     url: str
     bytes: int | None
@@ -126,7 +126,7 @@ class RemoteVideo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
-    """A clip on disk, whole and checked."""
+    """A complete and checked clip on disk."""
 
     path: Path
     url: str
@@ -141,7 +141,7 @@ class Artifact:
 class Failure:
     """Why an attempt, or a job, ended without a clip.
 
-    ``retryable`` is None where fal did not say. ``message`` is text from outside: it is
+    ``retryable`` is None if fal gave no answer. ``message`` is text from outside: it is
     shown, never parsed.
     """
 
@@ -154,11 +154,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a stage found out: the event, and the facts that go with it.
+    """The result of a stage: an event and its facts.
 
-    ``not_before`` says when the job may be taken up again. ``counts`` is False where the
-    attempt is given back: it says nothing about the job. ``charged_usd`` is what fal billed by its
-    own words; it counts where that is more than was reserved.
+    ``not_before`` is the earliest time to resume the job. ``counts`` is False if the attempt does
+    not count against the retry policy. ``charged_usd`` is the price that fal reported; it replaces
+    the reserved price if it is higher.
     """
 
     event: Event

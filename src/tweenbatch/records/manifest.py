@@ -1,6 +1,6 @@
-"""A manifest and its rows as values: one by one, or column by column.
+"""A manifest and its rows, one by one or column by column.
 
-There may be a million of them: nothing here is made for each that need not be.
+A manifest may have a million rows, so as little as possible is created per row.
 """
 
 import json
@@ -15,7 +15,7 @@ from tweenbatch.records.content import Frame, JobSpec
 
 
 class ContentColumns(NamedTuple):
-    """What rows ask for, column by column: all that ``content_key`` wants but the take."""
+    """The contents of rows, column by column: the arguments of ``content_key`` except the take."""
 
     commons: Sequence[str]
     prompts: Sequence[str]
@@ -25,9 +25,9 @@ class ContentColumns(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
-    """What jobs have in common that differ only in prompt, frames and take.
+    """The common part of jobs that differ only in prompt, frames and take.
 
-    Rows by the thousand share one. The price is that of one clip.
+    Thousands of rows share one kind. The price is for one clip.
     """
 
     endpoint: str
@@ -36,13 +36,13 @@ class JobKind:
 
 
 class Row(NamedTuple):
-    """One row of a manifest, checked, and the job that it asks for.
+    """One checked row of a manifest and its job.
 
-    ``number`` is what a spreadsheet shows (the header is row 1). ``start_image`` and
-    ``end_image`` stand as the person wrote them; sources and digests are those of the frames that
-    were found there. ``extra`` are the columns that mean nothing to the endpoint and are carried
-    through. ``output`` is the name that the clip is to have, folders and all; empty where nobody
-    asked for one. It is a flat tuple because there may be a million of them.
+    ``number`` is the row number of a spreadsheet (the header is row 1). ``start_image`` and
+    ``end_image`` are the texts of the manifest; sources and digests belong to the frames found
+    there. ``extra`` holds the columns that the endpoint does not use; they are copied to the
+    export. ``output`` is the requested name of the clip with its folders, or empty. It is a flat
+    tuple because there may be a million rows.
     """
 
     number: int
@@ -64,7 +64,7 @@ class Row(NamedTuple):
 
     @property
     def extra(self) -> Mapping[str, str]:
-        """The columns that are carried through, in the order of the file."""
+        """The columns that are copied to the export, in the order of the file."""
         columns: dict[str, str] = json.loads(self.extra_json)
         return columns
 
@@ -83,7 +83,7 @@ class Row(NamedTuple):
 
 
 Columns = Mapping[str, Sequence[Any]]
-"""Rows that follow each other, column by column: one for each field of ``Row``."""
+"""Consecutive rows, column by column: one column per field of ``Row``."""
 
 
 def rows_of(columns: Columns) -> Iterator[Row]:
@@ -92,26 +92,26 @@ def rows_of(columns: Columns) -> Iterator[Row]:
 
 
 class Rows(Protocol):
-    """Rows that may be read again and again, and need not be in memory."""
+    """Rows that can be read repeatedly without being in memory."""
 
     def __len__(self) -> int:
-        """How many there are, each take counted."""
+        """Count the rows, each take separately."""
 
     def __iter__(self) -> Iterator[Row]:
-        """Read them one by one."""
+        """Yield the rows one by one."""
 
     def columns(self) -> Iterator[Columns]:
-        """Read some at a time: of a million that is much quicker."""
+        """Yield the rows in batches, which is much faster for a million rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """A file of rows, read and checked; ``warnings`` is what somebody should know of it.
+    """A manifest file, read and checked, with its warnings.
 
-    ``mapped`` names its columns that stand for one of another name, with that, and
-    ``own_columns`` a person's own. ``fitted`` names the frames that prepared copies stand for,
-    with what was done to each. ``reading`` is a digest of all that made these rows of the bytes of
-    the file; None where the same bytes may make others another time.
+    ``mapped`` maps columns of the file to the standard columns they were matched with;
+    ``own_columns`` are the user's additional columns. ``fitted`` lists the frames replaced by
+    fitted copies, with the changes to each. ``reading`` is a digest of everything that turned the
+    file's bytes into these rows. It is None if the same bytes may give other rows later.
     """
 
     path: Path
@@ -119,7 +119,7 @@ class Manifest:
     rows: Rows
     reading: str | None = None
     same_as: "LastImport | None" = None
-    """The last import of the table, where that has these very rows; then ``rows`` is empty."""
+    """The last import of the table, if it has exactly these rows; then ``rows`` is empty."""
     warnings: tuple[Problem, ...] = ()
     mapped: Mapping[str, str] = field(default_factory=dict)
     own_columns: tuple[str, ...] = ()
@@ -127,13 +127,13 @@ class Manifest:
 
     @property
     def row_count(self) -> int:
-        """How many rows there are, each take counted."""
+        """The number of rows; each take counts."""
         return len(self.rows) if self.same_as is None else self.same_as.row_count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastImport:
-    """The file that was imported last: since then no row of the table is another."""
+    """The most recent import: no row of the table has changed since then."""
 
     path: Path
     sha256: str

@@ -1,4 +1,4 @@
-"""Sums and limits of money, in US dollars."""
+"""Sums and limits in US dollars."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from tweenbatch.records.time import refuse_naive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeriodLimit:
-    """What all runs of a table together may commit between two instants, in US dollars."""
+    """The limit of all runs of a table together within a period, in US dollars."""
 
     option: str
-    """The option that asks for it."""
+    """The option that sets the limit."""
     usd: Decimal
     begins: datetime
     ends: datetime
@@ -24,10 +24,10 @@ class PeriodLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Money:
-    """Where the money of the table stands, in US dollars.
+    """The money of a table, in US dollars.
 
-    ``spent`` counts what fal billed or may have billed; ``reserved`` what is in the air;
-    ``uncertain`` what was sent without a known outcome.
+    ``spent`` is the price of everything that fal billed or may have billed. ``reserved`` is the
+    price of requests in progress, ``uncertain`` of submissions with unknown outcome.
     """
 
     spent: Decimal
@@ -37,7 +37,7 @@ class Money:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingGroup:
-    """Jobs alike that wait to be submitted; ``price_usd`` is that of each, in US dollars."""
+    """Waiting jobs of one endpoint, parameters and price; ``price_usd`` is per job."""
 
     endpoint: str
     parameters: Mapping[str, str]

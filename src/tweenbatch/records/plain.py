@@ -1,7 +1,8 @@
-"""A content without what makes no other clip: signatures of addresses, kinds of line ends.
+"""Recognise contents that differ only in URL signatures or line endings: their clip is the same.
 
-The key of a content is of all that is sent, and is kept. Contents whose *plain* keys are equal
-ask for one and the same clip; the plain key of a content that is plain is its key.
+The key of a content covers everything that is sent. Its *plain* key ignores URL signatures and
+the kind of line endings. Contents with equal plain keys share one clip. A content without
+signatures or CR has equal keys.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,12 @@ from tweenbatch.records.signatures import unsigned
 
 
 def plain_prompt(prompt: str) -> str:
-    """Return a prompt whose lines end with LF."""
+    """Return the prompt with LF line endings."""
     return prompt.replace("\r\n", "\n").replace("\r", "\n") if "\r" in prompt else prompt
 
 
 def plain_frame(frame: Frame) -> str:
-    """Return the identity of a frame, an address without what signs it."""
+    """Return the identity of a frame; a URL loses its signature."""
     return _plain_identity(frame.source, frame.sha256)
 
 
@@ -27,9 +28,9 @@ def _plain_identity(source: str, sha256: str | None) -> str:
 
 
 def plain_key(common: str, content: Any) -> str:
-    """Return what contents share that ask for one clip; ``common`` is their ``common_part``.
+    """Return the plain key of a content; ``common`` is its ``common_part``.
 
-    A content is a ``Row``, or a row of a table with columns of these names.
+    ``content`` is a ``Row``, or a database row with the same columns.
     """
     end = content.end_source
     return content_key(
@@ -42,7 +43,7 @@ def plain_key(common: str, content: Any) -> str:
 
 
 def may_differ(columns: Columns) -> bool:
-    """Tell at a glance whether the plain key of any of these rows may be another than its key."""
+    """Return quickly whether any row may have a plain key that differs from its key."""
     starts, ends = columns["start_source"], columns["end_source"]
     return (
         "?" in "".join(starts)
@@ -52,11 +53,11 @@ def may_differ(columns: Columns) -> bool:
 
 
 def plain_keys(columns: Columns) -> Sequence[str]:
-    """Return the plain keys of rows."""
+    """Return the plain keys of the rows."""
     if not may_differ(columns):
         keys: Sequence[str] = columns["key"]
         return keys
-    # Rows by the thousand share the object.
+    # Thousands of rows share one kind.
     kinds = {id(kind): kind for kind in columns["kind"]}
     commons = {each: common_part(kind.endpoint, kind.parameters) for each, kind in kinds.items()}
     return [plain_key(commons[id(row.kind)], row) for row in rows_of(columns)]

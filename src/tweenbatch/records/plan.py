@@ -1,4 +1,4 @@
-"""What a run would do, row by row and in sums; prices are US dollars."""
+"""The plan of a run: rows, counts and prices in US dollars."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tweenbatch.records.manifest import Row
 
 
 class Group(StrEnum):
-    """Where a row stands before the run."""
+    """The status of a row before the run."""
 
     NEW = "new"
     CHANGED = "changed"
@@ -26,15 +26,15 @@ class Group(StrEnum):
 
 
 TO_PAY = frozenset({Group.NEW, Group.CHANGED, Group.WAITING})
-"""What the run will submit, and pay for."""
+"""The groups that the run will submit and pay for."""
 
 MADE = frozenset({Group.DONE, Group.AT_FAL})
-"""What is paid for."""
+"""The groups that are paid for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """How long a batch may take, in seconds; ``clips_seen`` is 0 where nothing is known yet."""
+    """The estimated time of a run, in seconds; ``clips_seen`` is 0 without earlier clips."""
 
     low_seconds: float
     high_seconds: float
@@ -42,12 +42,12 @@ class Estimate:
     clips_seen: int
     concurrency: int
     assumed: bool = False
-    """Whether so many at a time is a guess: the account's limit is found by running."""
+    """Whether ``concurrency`` is a guess: only running shows the account's limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clips:
-    """How many clips, for how many US dollars."""
+    """A number of clips and their price in US dollars."""
 
     clips: int = 0
     usd: Decimal = Decimal(0)
@@ -58,11 +58,10 @@ class Clips:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRow:
-    """A row about which there is something to say.
+    """A row that the plan lists, with the reasons.
 
-    ``reasons`` say why a row runs again, or why one that is new is there; ``was`` is what the
-    same row asked for in the last import. ``elsewhere`` names another manifest, for which the
-    clip was paid, where this one never asked for it.
+    ``reasons`` explain why an edited row runs again, or why a row is new. ``was`` is the same row
+    in the last import. ``elsewhere`` is another manifest that already paid for the clip.
     """
 
     manifest: Path
@@ -75,15 +74,15 @@ class PlannedRow:
 
     @property
     def reason(self) -> str:
-        """All reasons in one line."""
+        """All reasons on one line."""
         return "; ".join(self.reasons)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedRow:
-    """A row that went away, with what its clip cost or may have cost in US dollars.
+    """A removed row, with the cost or possible cost of its clip in US dollars.
 
-    A run withdraws it where it waits and nobody else asks for it.
+    A run withdraws its job if it is waiting and no other row asks for it.
     """
 
     manifest: Path
@@ -94,7 +93,7 @@ class RemovedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removed:
-    """The rows that went away: all counted, the first ones listed; each content's cost once."""
+    """Removed rows: all counted, the first ones listed. The cost of each content counts once."""
 
     listed: tuple[RemovedRow, ...] = ()
     rows: int = 0
@@ -104,42 +103,42 @@ class Removed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the manifests ask for, each content once, and how that stands before the run."""
+    """The contents of the manifests, each once, with their status before the run."""
 
     manifests: tuple[Path, ...]
     here: Mapping[Group, Clips]
-    """The contents that are not ``elsewhere``."""
+    """The contents that are not in ``elsewhere``."""
     elsewhere: Mapping[Group, Clips]
-    """Those that are made, or paid for, but were never asked for by their own file."""
-    told: tuple[PlannedRow, ...] = ()
-    """Rows with something to say, in the order of the files."""
-    untold: int = 0
-    """How many more there are than are listed."""
+    """Contents already paid for by another manifest, and new in their own."""
+    listed: tuple[PlannedRow, ...] = ()
+    """Rows with a reason or with a payment elsewhere, in the order of the files."""
+    not_listed: int = 0
+    """The number of such rows beyond those listed."""
     removed: Removed = Removed()
     repeated: int = 0
-    """Rows that ask for the content of another row; they share its clip."""
+    """Rows with the content of another row; they share its clip."""
     endpoints_to_pay: frozenset[str] = frozenset()
-    """Which endpoints the run would submit to."""
+    """The endpoints that the run would submit to."""
     names_to_pay: frozenset[str] = frozenset()
-    """A name in each folder in which a clip of the run would lie."""
+    """One file name for each folder that the run would write clips to."""
     retakes: Clips = Clips()
-    """Further takes that a person asked for, and that wait to be paid for."""
+    """Additional takes that a person requested and that are not submitted yet."""
     again: Clips = Clips()
-    """Old failures that are tried again."""
+    """Earlier failures that the run retries."""
     renewed: int = 0
-    """Rows that differ from known clips only in signatures of addresses, or in line ends."""
+    """Rows that differ from known clips only in URL signatures or line endings."""
     warnings: tuple[tuple[Path, Problem], ...] = ()
     kept: tuple[KeptClip, ...] = ()
-    """The first clips that came home: whether they still lie there is for ``missing`` to tell."""
+    """The first downloaded clips; ``missing`` checks whether their files still exist."""
     estimate: Estimate | None = None
-    """How long the run takes; None where nobody asked, or nothing is to be submitted."""
+    """The estimated time of the run; None if not requested or nothing is submitted."""
 
     def count(self, *groups: Group) -> int:
-        """Return the number of clips in these groups, of all groups without any."""
+        """Return the number of clips in these groups; without groups, in all."""
         return sum(self._of(group).clips for group in groups or Group)
 
     def usd(self, *groups: Group) -> Decimal:
-        """Return the price of these groups in US dollars."""
+        """Return the price of the clips in these groups, in US dollars."""
         return sum((self._of(group).usd for group in groups), Decimal(0))
 
     def _of(self, group: Group) -> Clips:
@@ -147,10 +146,10 @@ class Plan:
 
     @property
     def clips_to_pay(self) -> int:
-        """How many clips the run would submit."""
+        """The number of clips that the run would submit."""
         return self.count(*TO_PAY) + self.retakes.clips + self.again.clips
 
     @property
     def usd_to_pay(self) -> Decimal:
-        """What the run would spend if every clip succeeds at once, in US dollars."""
+        """The cost of the run if every clip succeeds on the first attempt, in US dollars."""
         return self.usd(*TO_PAY) + self.retakes.usd + self.again.usd

@@ -1,4 +1,4 @@
-"""How a run ended, why, and with which exit code."""
+"""The result of a run: why it ended, and its exit code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,47 +9,47 @@ from tweenbatch.states import UNFINISHED, State
 
 OUT_OF_TIME = "--max-duration or --stop-at"
 PAUSED = "tweenbatch pause"
-CANARY_FAILED = "--canary: not all of those that went first succeeded"
-NOT_AGREED = "--canary: nobody agreed to the rest"
+CANARY_FAILED = "--canary: not all canary clips succeeded"
+NOT_AGREED = "--canary: the remaining clips were not confirmed"
 
-MISSING = "clips that are not where they were"
-"""What a run notes where it could not bring them back."""
+MISSING = "missing clips"
+"""The note of a run that could not download them again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
-    """Why a run came to its end; nothing set: there was nothing left to do."""
+    """Why a run ended; all fields empty: it finished its work."""
 
     interrupted: bool = False
     trouble: str | None = None
-    """What stopped the submissions, in the words of the account, the service or the disk."""
+    """The message of the account, service or disk problem that stopped the submissions."""
     same_failure: str | None = None
-    """One row after another failed alike, in the words of the last."""
+    """The message of the last of several equal failures in a row."""
     limit: str | None = None
-    """The option, or the command, that stopped the submissions."""
+    """The option or command that stopped the submissions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
-    """How a run ended and how the jobs that it was asked for stand now."""
+    """The end of a run and the current states of its jobs."""
 
     ended: RunEnd
     counts: Mapping[State, int]
     rejected: tuple[str, ...] = ()
     """Manifests that could not be read."""
     missing: int = 0
-    """Clips that came home once and are not where they were."""
+    """The number of downloaded clips whose files are missing or damaged."""
     spent_usd: Decimal
-    """What fal billed, or may have billed, during this run."""
+    """The amount that fal billed or may have billed during this run."""
 
     @property
     def unfinished(self) -> int:
-        """How many of the jobs are not at their end."""
+        """The number of unfinished jobs."""
         return sum(self.counts[state] for state in UNFINISHED)
 
     @property
     def exit_code(self) -> ExitCode:
-        """The most urgent of what there is to say."""
+        """The exit code of the most urgent result."""
         if self.ended.interrupted:
             return ExitCode.INTERRUPTED
         if self.ended.trouble is not None and self.unfinished:
@@ -65,7 +65,7 @@ class RunResult:
 
     @property
     def note(self) -> str:
-        """Why it ended as it did, for whoever looks back."""
+        """The reason for the end, as `runs` shows it."""
         ended = self.ended
         notes = [ended.trouble or ended.same_failure or ended.limit or ""]
         if self.rejected:

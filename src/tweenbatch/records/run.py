@@ -1,4 +1,4 @@
-"""A run, its night, and what happened while it was going."""
+"""A run, its night, and what happened during the run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tweenbatch.states import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Night:
-    """All runs of one job file on one local date; a limit for a run is one for all of them."""
+    """All runs of one job file on one local date; they share one limit."""
 
     job: str
     date: date
@@ -19,7 +19,7 @@ class Night:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecoveryCounts:
-    """What a dead run left behind: jobs set free, and submissions of unknown outcome."""
+    """Counts of what dead runs left: released jobs and submissions with unknown outcome."""
 
     freed: int
     uncertain: int
@@ -27,10 +27,10 @@ class RecoveryCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run as the table remembers it; ``finished_at`` is None while it goes on, or died unseen.
+    """A run in the table; ``finished_at`` is None while it is running, or if it died unnoticed.
 
-    ``committed_usd`` is what it paid or reserved, less what fal did not bill. ``asked`` names its
-    manifests. ``notified_at`` is when everybody was told of it who was to be.
+    ``committed_usd`` is the amount it paid or reserved, without attempts that fal did not bill.
+    ``asked`` names its manifests. ``notified_at`` is the time when its digest was sent.
     """
 
     id: int
@@ -50,14 +50,14 @@ class Run:
 
     @property
     def ended_at(self) -> datetime:
-        """When it ended, or was heard of last."""
+        """The end of the run, or its last heartbeat."""
         died = self.exit_code is None
         return self.heartbeat_at if died or self.finished_at is None else self.finished_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureGroup:
-    """Jobs that were given up for one cause, with the words and the name of one of them."""
+    """Failed jobs with the same error type, with the message and name of one of them."""
 
     error_type: str
     jobs: int
@@ -67,7 +67,7 @@ class FailureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowClip:
-    """A clip, and how long fal and the way home took for it, in seconds."""
+    """A clip with the time of its generation and download, in seconds."""
 
     name: str
     seconds: float
@@ -75,10 +75,10 @@ class SlowClip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunActivity:
-    """What came about in the time of a run; ``money`` is that of its own submissions.
+    """The results during a run; ``money`` covers its own submissions.
 
-    Clips and failures are all of the table in that time: of submissions of earlier runs too.
-    ``counts`` is how the whole table stands now, and ``uncertain_usd`` what of it is uncertain.
+    Clips and failures are all those of the table during that time, including submissions of
+    earlier runs. ``counts`` and ``uncertain_usd`` describe the whole table now.
     """
 
     submitted: int

@@ -1,7 +1,7 @@
-"""What of a picture's address only signs it: two addresses that differ in that name one picture.
+"""Remove the signature from an image URL: URLs that differ only in it name the same image.
 
-Storage services sign an address anew whenever it is exported. A parameter counts as signing
-where everything that its scheme needs is there; any other may choose another picture.
+Storage services sign a URL anew for each export. A parameter counts as part of a signature only
+if all required parameters of its scheme are present. Any other may select another image.
 """
 
 import re
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 @dataclass(frozen=True, slots=True)
 class _Scheme:
-    """The parameters that prove a scheme, and those that may come with it; in lower case."""
+    """The required and the optional parameters of a signing scheme, in lower case."""
 
     needs: frozenset[str]
     allows: frozenset[str]
@@ -24,9 +24,9 @@ def _scheme(needs: str, allows: str = "") -> _Scheme:
     return _Scheme(frozenset(needs.split()), frozenset(allows.split()))
 
 
-# Listed one by one: x-oss-process and versionId, for example, choose what is delivered.
+# Listed one by one: x-oss-process and versionId, for example, select the delivered content.
 _SCHEMES = (
-    # S3 and the many that speak as it does: Signature Version 4 and 2.
+    # S3 and compatible services: Signature Version 4 and 2.
     _scheme(
         "x-amz-credential x-amz-signature",
         "x-amz-algorithm x-amz-date x-amz-expires x-amz-signedheaders x-amz-security-token"
@@ -75,44 +75,44 @@ _SIGNERS = frozenset({"signature", "sig", "sign", "hmac", "token", "verify", "md
 _ENDS = frozenset(
     {"expires", "exp", "expire", "expiry", "expiration", "expires_at", "expirationtimestamp"}
 )
-"""Anybody's scheme: something that signs beside something that says until when."""
+"""An unknown service's scheme: a signature together with an expiry time."""
 
 _TIMED = re.compile(r"\d{10}[-_].")
 _AKAMAI = re.compile(r"(^|.*~)exp=\d+~.*hmac=")
 _BY_VALUE: Mapping[str, tuple[re.Pattern[str], ...]] = MappingProxyType(
     {
-        # Supabase has a JSON Web Token; Cloudflare and Fastly a time and a digest.
+        # Supabase uses a JSON Web Token; Cloudflare and Fastly a time and a digest.
         "token": (re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*$"), _TIMED, _AKAMAI),
         "verify": (_TIMED,),
         **dict.fromkeys(("hdnts", "hdnea", "__token__", "__cld_token__"), (_AKAMAI,)),
     }
 )
-"""Parameters whose value alone shows that it signs."""
+"""Parameters whose value alone identifies a signature."""
 
 _FIREBASE = re.compile(r"https://[^/]+/v0/b/[^/]+/o/[^/]+$")
 
 
-def unsigned(address: str) -> str:
-    """Return an address without what signs it; one that nothing signs comes back as it is."""
-    place, mark, rest = address.partition("?")
-    if not mark or "#" in place:
-        return address
+def unsigned(url: str) -> str:
+    """Return the URL without its signature; an unsigned URL is returned unchanged."""
+    base, mark, rest = url.partition("?")
+    if not mark or "#" in base:
+        return url
     query, hash_mark, fragment = rest.partition("#")
     members = query.split("&")
     names = tuple([member.partition("=")[0] for member in members])
     signing = _signing(names)
     if not _BY_VALUE.keys().isdisjoint(names):
-        signing |= frozenset(_signing_by_value(place, names, members))
+        signing |= frozenset(_signing_by_value(base, names, members))
     if not signing:
-        return address
+        return url
     pairs = zip(names, members, strict=True)
-    left = "&".join([member for name, member in pairs if member and name not in signing])
-    return f"{place}{left and '?'}{left}{hash_mark}{fragment}"
+    kept = "&".join([member for name, member in pairs if member and name not in signing])
+    return f"{base}{kept and '?'}{kept}{hash_mark}{fragment}"
 
 
 @lru_cache(maxsize=1_000)
 def _signing(names: tuple[str, ...]) -> frozenset[str]:
-    """Return those of an address's parameters that sign it, as their names tell."""
+    """Return the parameters that their names identify as parts of a signature."""
     lower = {name.lower() for name in names}
     signing: set[str] = set()
     for scheme in _SCHEMES:
@@ -123,10 +123,10 @@ def _signing(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(name for name in names if name.lower() in signing)
 
 
-def _signing_by_value(place: str, names: Sequence[str], members: Sequence[str]) -> Iterator[str]:
+def _signing_by_value(base: str, names: Sequence[str], members: Sequence[str]) -> Iterator[str]:
     for name, member in zip(names, members, strict=True):
         value = unquote(member.partition("=")[2])
         if any(pattern.match(value) for pattern in _BY_VALUE.get(name, ())):
             yield name
-    if "alt" in names and _FIREBASE.match(place):
+    if "alt" in names and _FIREBASE.match(base):
         yield "token"

@@ -1,4 +1,4 @@
-"""Instants in records carry a time zone."""
+"""Require a time zone for every instant in a record."""
 
 from datetime import datetime
 

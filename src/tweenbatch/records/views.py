@@ -1,4 +1,4 @@
-"""Jobs as people see them: selections, histories, and lines of the export."""
+"""Views of jobs for people: selections, histories and lines of the export."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ from tweenbatch.states import State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobNeedingAttention:
-    """A job that a person should look at.
+    """A job that a person should check.
 
-    It failed, nobody knows whether it was accepted, or it is paid for and can't be had for now.
+    It failed, its outcome is unknown, or its paid clip can't be downloaded for now.
     """
 
     job_id: int
@@ -30,7 +30,7 @@ class JobNeedingAttention:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which jobs a person means: all that every given part speaks of."""
+    """Filters for jobs, combined with AND."""
 
     states: frozenset[State]
     ids: frozenset[int] = frozenset()
@@ -39,18 +39,18 @@ class Selection:
     error: str | None = None
     tag: str | None = None
     name: str | None = None
-    """A pattern with ``*`` and ``?`` for the names of clips, whatever their case."""
+    """A pattern with ``*`` and ``?`` for clip names; upper and lower case are equal."""
 
     @property
     def is_narrowed(self) -> bool:
-        """Tell whether it speaks of more than states."""
+        """Whether there is a filter besides the states."""
         parts = (self.ids, self.manifests, self.row, self.error, self.tag, self.name)
         return any(part not in (None, frozenset()) for part in parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedBy:
-    """A row that asks for a job."""
+    """A row of a manifest that asks for a job."""
 
     manifest: str
     row: int
@@ -59,7 +59,7 @@ class AskedBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One submission of a job, as far as it came, and the file that came of it."""
+    """One submission of a job with its outcome and its clip, if any."""
 
     number: int
     run_id: int
@@ -84,7 +84,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobHistory:
-    """All that the table knows of a job: who asks for it, and what became of it when."""
+    """A job with all its rows and attempts."""
 
     job: Job
     error: str | None
@@ -95,11 +95,11 @@ class JobHistory:
 
 
 class ExportRow(NamedTuple):
-    """One line of the export, in the order of its columns: a flat tuple, for there may be millions.
+    """One line of the export, in the order of its columns.
 
-    ``cost_usd`` is what all attempts of the job cost or may have cost; rows that ask for
-    the same content share one job, and each shows it. ``extra`` holds the row's own columns,
-    as the manifest spells them.
+    It is a flat tuple because there may be millions. ``cost_usd`` is the cost or possible cost of
+    all attempts of the job; rows with the same content share one job, and each shows its cost.
+    ``extra`` holds the row's own columns under the names of the manifest.
     """
 
     manifest: str
@@ -131,7 +131,7 @@ class ExportRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipDuration:
-    """How long fal and the way home took for one clip, in seconds since it was accepted."""
+    """The time from acceptance to the downloaded clip, in seconds."""
 
     endpoint: str
     seconds: float

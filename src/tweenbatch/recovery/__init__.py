@@ -1,1 +1,4 @@
-"""What was paid for and the table does not know: found and written down. It submits nothing."""
+"""Find paid requests that the table lacks, and record them.
+
+It does not know how to submit anything.
+"""

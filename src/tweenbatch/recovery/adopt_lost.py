@@ -1,6 +1,6 @@
-"""What was paid for and the table does not know, found in fal's list and taken over as paid work.
+"""Adopt paid requests from fal's list that the table lost.
 
-It reads, and never buys; which request is whose is judged in ``stages.match_history``.
+It reads and never buys. ``stages.match_history`` decides which request belongs to which job.
 """
 
 import asyncio
@@ -51,13 +51,13 @@ EVER = datetime.min.replace(tzinfo=UTC)
 
 MOST_PAGES = 20
 MOST_FRAMES = 100
-LOOK_SECONDS = 60.0
-"""So much a run looks up before it pays, where nothing speaks against its table."""
+LOOKUP_SECONDS = 60.0
+"""Limits of the lookup before a run pays, if its table does not seem to be stale."""
 
 
 @dataclass(slots=True, kw_only=True)
 class LostRequestRecovery:
-    """Gives waiting jobs the requests that they were paid for with; it reads, and never buys."""
+    """Gives waiting jobs the requests that already paid for them; never buys."""
 
     store: Store
     table: StoreThread
@@ -67,19 +67,21 @@ class LostRequestRecovery:
     moved: Callable[[Job, State], None]
     rng: random.Random | None = None
     absent_after: timedelta | None = None
-    """How long after its sending a person takes a request to have ended, if one has said it."""
+    """When a request has certainly ended, counted from its submission; set by a person."""
+    pay_again: bool = False
+    """A person agreed to pay also for jobs that an unreadable request may have paid for."""
     _contents: dict[str, str] = field(default_factory=dict)
     _run_id: int | None = None
 
-    async def look(self, found: StaleTable | None) -> str | None:
-        """Adopt what an older table lost; return why nothing must be submitted yet, if so.
+    async def run(self, stale: StaleTable | None) -> str | None:
+        """Adopt what a stale table lost; return why nothing may be submitted yet, if so.
 
-        Without a doubt it looks back as far as fal's list goes.
+        Without a ``stale`` table it reads the whole list of fal.
         """
         now = self._now()
-        # What was at work at fal then had been sent before.
-        since = min(found.since, now) - LONGEST_LIFE if found else now - KEPT
-        adopted = strangers = 0
+        # Requests in progress at that time were submitted earlier.
+        since = min(stale.since, now) - LONGEST_LIFE if stale else now - KEPT
+        adopted = unmatched = unread = 0
         pause = timedelta(0)
         try:
             for endpoint in sorted(
@@ -96,21 +98,30 @@ class LostRequestRecovery:
                     )
                 free = await self._free(endpoint, listed, since)
                 jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
-                await self._see(await self._to_see(jobs, free), most=None)
-                taken = len(await self._adopt(jobs, free))
-                adopted += taken
-                strangers += len(free) - taken
+                await self._read_frames(await self._unread_frames(jobs, free), most=None)
+                given = await self._adopt(jobs, free)
+                left = [request for request in free if request not in given]
+                jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(left))
+                unread += len(await self._unread_frames(jobs, left))
+                adopted += len(given)
+                unmatched += len(left)
         except (Answered, Unreachable, Unintelligible) as error:
-            return self._unread(error)
+            return self._refusal(error)
         finally:
-            await self._close_run(adopted)
-        self._tell(adopted, strangers, since)
-        left = await self.table(self.store.views.pending)
-        if found is not None and left and self._now() < found.paid_until + pause:
+            await self._end_run(adopted)
+        self._report(adopted, unmatched, since)
+        if unread and not self.pay_again:
             return (
-                "fal lists only what has ended, so that the last that was paid for may be missing: "
-                f"run again with --trust-table after {when(found.paid_until + pause)}; nothing is "
-                "submitted before (--absent-after shortens that, if you know that nothing runs)"
+                f"{_frames_are(unread)} not readable at fal, so some requests in its list may have "
+                "paid for waiting jobs; nothing is submitted. Run again with --trust-table later, "
+                "or add --pay-again to pay for these jobs all the same"
+            )
+        waiting = await self.table(self.store.views.pending)
+        if stale is not None and waiting and self._now() < stale.paid_until + pause:
+            return (
+                "fal's list omits running requests, so recent payments may be missing. Run again "
+                f"with --trust-table after {when(stale.paid_until + pause)}; nothing is submitted "
+                "until then (--absent-after shortens that, if you know that no request is running)"
             )
         return None
 
@@ -123,15 +134,14 @@ class LostRequestRecovery:
         ended = {each.request_id for each in own if each.finished_at is not None}
         return bool(ended) and ended.isdisjoint(item.request_id for item in listed)
 
-    async def look_up(
+    async def adopt_before_paying(
         self, known_until: datetime | None, endpoints: Collection[str] | None = None
     ) -> datetime | None:
-        """Adopt clips that were paid for, before others like them are; it takes a bounded time.
+        """Adopt paid clips of waiting jobs before these are paid for; it takes a bounded time.
 
-        ``known_until`` is the table's last sign of life, ``endpoints`` are those that something
-        waits for, where that is known. Returns when the last of the clips was sent, where that
-        was in a life of this table that it knows nothing of, and something else that was sent
-        then may still run.
+        ``known_until`` is the last heartbeat of the table; ``endpoints`` are those of waiting jobs,
+        if known. If the adopted clips show that this table lost submissions, and other lost ones
+        may still be running, it returns the time of the last one.
         """
         since = self._now() - KEPT
         adopted: list[PastRequest] = []
@@ -139,17 +149,17 @@ class LostRequestRecovery:
             endpoints = {each.endpoint for each in await self.table(self.store.views.pending)}
         try:
             for endpoint in sorted(endpoints):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    jobs, made = await self._like_those_that_wait(endpoint, since, known_until)
+                async with asyncio.timeout(LOOKUP_SECONDS):
+                    jobs, made = await self._like_pending(endpoint, since, known_until)
                 adopted += await self._adopt(jobs, made)
         except (Answered, Unreachable, Unintelligible, TimeoutError) as error:
-            self.notice(_unasked(error))
+            self.notice(_not_read(error))
         finally:
-            await self._close_run(len(adopted))
+            await self._end_run(len(adopted))
         if adopted:
             self.notice(
-                f"{len(adopted)} clip(s) of these were paid for already, as fal's list shows, and "
-                "this table did not know it; they are collected, not paid again (--pay-again pays)"
+                f"fal's list shows that {_clips_were(len(adopted))} already paid for, unknown to "
+                "this table: downloaded, not paid again (--pay-again pays again)"
             )
         ours = [each for each in adopted if is_like_ours(each, surely=known_until is None)]
         unknown = [e.sent_at for e in ours if known_until is None or e.sent_at > known_until]
@@ -158,57 +168,56 @@ class LostRequestRecovery:
         left = await self.table(self.store.views.pending)
         return newest if left and newest > recent else None
 
-    async def _like_those_that_wait(
+    async def _like_pending(
         self, endpoint: str, since: datetime, known_until: datetime | None
     ) -> tuple[list[Job], list[PastRequest]]:
-        """Return jobs that wait and clips that nobody owns, as far as they may belong together."""
+        """Return waiting jobs, and clips without an owner that may belong to them."""
         history = History(fal=self.fal, clock=self.clock, rng=self.rng)
         listed, whole = await history.latest(endpoint, since, pages=MOST_PAGES)
         oldest = min((item.sent_at for item in listed), default=since)
         if not whole and (known_until is None or known_until - MARGIN < oldest):
             self.notice(
-                f"fal lists more of {endpoint} than is looked up before a run: clips that another "
-                f"table paid for before {when(oldest)} are not recognised and paid again"
+                f"fal's list of {endpoint} is too long to read before a run: clips that another "
+                f"table paid for before {when(oldest)} are not recognised, and are paid again"
             )
         free = [item for item in await self._free(endpoint, listed, since) if not failed(item)]
         jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
         free = may_be_wanted(free, list(_frames(jobs)))
-        unseen = await self._see(await self._to_see(jobs, free), most=MOST_FRAMES)
+        unseen = await self._read_frames(await self._unread_frames(jobs, free), most=MOST_FRAMES)
         if unseen:
             self.notice(
-                f"{unseen} frame(s) in fal's list can't be read, so that requests with the prompt "
-                "of a clip that is wanted now could not be compared: if they were paid for it, it "
-                "is paid again"
+                f"{_frames_are(unseen)} unreadable in fal's list, so some requests with the same "
+                "prompt could not be compared: a clip that they paid for is paid again"
             )
         return jobs, free
 
     def _now(self) -> datetime:
-        """Return the time by fal's clock, or else by ours; of two that differ the earlier."""
+        """Return the earlier of the times of fal's clock, if known, and of our clock."""
         ours = self.clock.now()
         return min(self.fal.now() or ours, ours)
 
-    def _tell(self, adopted: int, strangers: int, since: datetime) -> None:
+    def _report(self, adopted: int, unmatched: int, since: datetime) -> None:
         self.notice(
-            f"fal's list since {when(since)}: {adopted} paid for and lost from the table; they "
-            "are collected, not paid again"
+            f"fal's list since {when(since)}: {adopted} paid and missing from the table; "
+            "downloaded, not paid again"
         )
-        if strangers:
+        if unmatched:
             self.notice(
-                f"{strangers} more in that list belong to no job of this table; if they are of a "
-                "manifest that it lost, run that one with --trust-table too"
+                f"{unmatched} more in that list match no job of this table; if the table lost "
+                "their manifest, run that manifest with --trust-table too"
             )
 
-    def _unread(self, error: FalError) -> str:
+    def _refusal(self, error: FalError) -> str:
         return (
-            f"fal's list of past requests, or a frame in it, can't be read ({error}), so that "
-            "nobody knows what was paid for; nothing is submitted. Run again with --trust-table"
+            f"fal's list of past requests, or a frame in it, can't be read ({error}), so the paid "
+            "requests are unknown; nothing is submitted. Run again with --trust-table"
         )
 
     async def _free(
         self, endpoint: str, listed: Sequence[PastRequest], since: datetime
     ) -> list[PastRequest]:
-        """Return those requests that neither an attempt owns nor one of unknown outcome claims."""
-        taken = await self.table(self.store.jobs.owned, [item.request_id for item in listed])
+        """Return the requests that no attempt owns and no uncertain submission claims."""
+        owned = await self.table(self.store.jobs.owned, [item.request_id for item in listed])
         doubts = [
             job
             for job in await self.table(self.store.jobs.uncertain)
@@ -224,24 +233,24 @@ class LostRequestRecovery:
                 ahead=self.clock.now() - now,
             )
             judged = judge(doubts, evidence).values()
-            taken |= {each.found.request_id for each in judged if each.found is not None}
-        return [item for item in listed if item.request_id not in taken]
+            owned |= {each.found.request_id for each in judged if each.found is not None}
+        return [item for item in listed if item.request_id not in owned]
 
-    async def _to_see(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> set[str]:
-        """Return the addresses of frames whose bytes decide, and are not known by now."""
+    async def _unread_frames(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> set[str]:
+        """Return the URLs of frames whose bytes are needed and not known yet."""
         await self._remember_uploads(jobs)
         urls = frames_to_see(jobs, free, find(jobs[0].spec.endpoint)) if jobs else set()
         return {url for url in urls if url not in self._contents and serves_files(url)}
 
     async def _adopt(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> list[PastRequest]:
-        """Give the jobs their requests; return those that were given."""
+        """Give the jobs their requests; return the adopted requests."""
         if not jobs:
             return []
         found = recognise(jobs, free, find(jobs[0].spec.endpoint), self._contents)
         return [request for job, request in found if await self._take_over(job, request)]
 
     async def _take_over(self, job: Job, past: PastRequest) -> bool:
-        """Write one down; False where the job, or the request, has found another owner."""
+        """Record one request; False if the job or the request has another owner by now."""
         intent = Intent(
             arguments=past.input,
             price_usd=job.price_usd,
@@ -267,7 +276,7 @@ class LostRequestRecovery:
         return True
 
     async def _run(self, now: datetime) -> int:
-        """Return the run that stands for those which paid: no limit of this one is touched."""
+        """Return a run that stands for the lost ones, so that this run's limit is not used up."""
         if self._run_id is None:
             self._run_id = await self.table(
                 self.store.runs.begin,
@@ -279,7 +288,7 @@ class LostRequestRecovery:
             )
         return self._run_id
 
-    async def _close_run(self, adopted: int) -> None:
+    async def _end_run(self, adopted: int) -> None:
         if self._run_id is not None:
             note = f"stands for lost runs: {adopted} adopted"
             await self.table(
@@ -289,7 +298,7 @@ class LostRequestRecovery:
     # The bytes of frames
 
     async def _remember_uploads(self, jobs: Sequence[Job]) -> None:
-        """Take from the table where the jobs' frames were uploaded, however long ago."""
+        """Read from the table where the jobs' frames were uploaded, at any time."""
         for sha256 in {frame.sha256 for frame in _frames(jobs)} - {None}:
             assert sha256 is not None
             url = await self.table(
@@ -298,39 +307,34 @@ class LostRequestRecovery:
             if url is not None:
                 self._contents[url] = sha256
 
-    async def _see(self, urls: Collection[str], *, most: int | None) -> int:
-        """Read frames that fal serves, so many at most; return how many stay unseen.
+    async def _read_frames(self, urls: Collection[str], *, most: int | None) -> int:
+        """Read at most this many frames from fal; return the number of unread ones.
 
-        Without a limit it raises ``Unreachable`` where one can't be had now.
+        Without a limit it raises ``Unreachable`` if one can't be read now.
         """
-        room = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
+        slots = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
-        async def see(url: str) -> str | Unreachable | None:
-            async with room:
+        async def read(url: str) -> str | Unreachable | None:
+            async with slots:
                 try:
                     return await reading(lambda: self._sha256(url), clock=self.clock, rng=self.rng)
                 except Unreachable as error:
                     return error
 
         chosen = sorted(urls)[:most]
-        seen = await asyncio.gather(*map(see, chosen))
-        gone = 0
-        for url, found in zip(chosen, seen, strict=True):
-            if isinstance(found, str):
-                self._contents[url] = found
-            elif found is None or most is not None:
-                gone += 1
+        digests = await asyncio.gather(*map(read, chosen))
+        unread = 0
+        for url, digest in zip(chosen, digests, strict=True):
+            if isinstance(digest, str):
+                self._contents[url] = digest
+            elif digest is None or most is not None:
+                unread += 1
             else:
-                raise found
-        if gone and most is None:
-            self.notice(
-                f"{gone} frame(s) in fal's list are gone there: nobody can "
-                "tell any more whose they were"
-            )
-        return len(urls) - len(chosen) + gone
+                raise digest
+        return len(urls) - len(chosen) + unread
 
     async def _sha256(self, url: str) -> str | None:
-        """Return the digest of a file's bytes; None for one that is gone, or no frame."""
+        """Return the digest of a file's bytes; None if it was deleted or is not a frame."""
         digest, size = hashlib.sha256(), 0
         try:
             async with self.fal.download(url) as download:
@@ -347,7 +351,7 @@ class LostRequestRecovery:
 
 
 def _prompts(requests: Sequence[PastRequest]) -> list[str]:
-    """Return the prompts of the requests whose input fal shows, each once."""
+    """Return the different prompts of the requests whose input fal shows."""
     inputs = (item.input for item in requests if isinstance(item.input, dict))
     texts = (each.get("prompt") for each in inputs)
     return list(dict.fromkeys(text for text in texts if isinstance(text, str)))
@@ -361,12 +365,20 @@ def _frames(jobs: Iterable[Job]) -> Iterator[Frame]:
             yield job.spec.end
 
 
-def _unasked(error: Exception) -> str:
-    """Say that nobody has looked, what that may cost and what to do."""
-    why = str(error) or f"it took more than {LOOK_SECONDS:g} s"
+def _clips_were(count: int) -> str:
+    return "1 clip was" if count == 1 else f"{count} clips were"
+
+
+def _frames_are(count: int) -> str:
+    return "1 frame is" if count == 1 else f"{count} frames are"
+
+
+def _not_read(error: Exception) -> str:
+    """Return the message that the list was not read, with the possible cost."""
+    why = str(error) or f"it took more than {LOOKUP_SECONDS:g} s"
     if isinstance(error, Answered) and error.http_status == HTTPStatus.FORBIDDEN:
         why += ": the key lacks the permission models:requests:read"
     return (
-        f"fal's list of past requests can't be read ({why}): a clip that was paid for and is not "
-        "in this table would be paid for again, and a lost reply can't be looked up"
+        f"fal's list of past requests can't be read ({why}): clips that were paid for and are "
+        "missing from this table are paid again, and lost replies can't be looked up"
     )

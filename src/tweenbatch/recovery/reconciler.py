@@ -1,6 +1,6 @@
-"""Settles submissions of unknown outcome: when to read fal's history, and writing it down.
+"""Resolve submissions with unknown outcome: read fal's history and record what it proves.
 
-What a list proves is judged in ``stages.reconcile``. One list serves all of them.
+``stages.reconcile`` judges the list. One list of an endpoint serves all its submissions.
 """
 
 import asyncio
@@ -34,19 +34,18 @@ from tweenbatch.store.thread import StoreThread
 
 log = logging.getLogger(__name__)
 
-FIRST_LOOK_SECONDS = 3.0
-LOOK_CAP_SECONDS = BETWEEN_LISTINGS.total_seconds()
+FIRST_PAUSE_SECONDS = 3.0
+LONGEST_PAUSE_SECONDS = BETWEEN_LISTINGS.total_seconds()
 LISTS_TO_PAUSE = 4.0
-"""A pause is at least so many times as long as it took to read the list."""
-
+"""A pause lasts at least this many times as long as reading the list."""
 
 WRONG_BY = timedelta(days=1)
-"""A clock that was set to another zone, or to noon for midnight, is not wrong by more."""
+"""The largest error of a clock with a wrong time zone, or with noon and midnight confused."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Reconciler:
-    """Looks early after a loss and then less often, for as long as the run goes on."""
+    """Reads the list soon after a lost reply and then less often, until the run ends."""
 
     store: Store
     table: StoreThread
@@ -54,42 +53,42 @@ class Reconciler:
     clock: Clock
     notice: Callable[[str], None]
     moved: Callable[[Job, State], None]
-    looked: Callable[[], None]
-    """Called after each look: there may be something to take up, or nothing to wait for."""
+    on_read: Callable[[], None]
+    """Called after each reading: jobs may be ready, or there is nothing left to wait for."""
     rng: random.Random | None = None
     absent_after: timedelta | None = None
-    """How long after its sending a person takes a request to have ended, if one has said it."""
+    """When a request has certainly ended, counted from its submission; set by a person."""
     doubted: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when an outcome became unknown."""
-    looks: int = 0
+    """Set when an outcome becomes unknown."""
+    reads: int = 0
     settled: bool = False
-    """Whether jobs were settled: there is something to take up, or money to spend again."""
+    """Whether jobs were resolved: there may be work to resume, or money to spend again."""
     doubt: str = ""
-    """Why submissions were still uncertain after the last look; "" where none was."""
+    """Why submissions were still uncertain after the last reading, or ""."""
     _hopeful: bool = True
     _agreement: Agreement = field(default_factory=Agreement)
 
     @property
     def hopeful(self) -> bool:
-        """Whether a later look may settle more."""
+        """Whether a later reading may resolve more."""
         return self._hopeful or self.doubted.is_set()
 
     async def run(self) -> None:
-        """Look again and again; never ends by itself."""
+        """Read the list repeatedly; never returns."""
         in_a_row = 0
         while True:
             self.doubted.clear()
             began = self.clock.monotonic()
-            in_doubt = await self._look()
-            took = self.clock.monotonic() - began
-            self.looks += 1
-            self.looked()
-            pause = exponential(in_a_row, base=FIRST_LOOK_SECONDS, cap=LOOK_CAP_SECONDS)
+            in_doubt = await self._settle_all()
+            reading_seconds = self.clock.monotonic() - began
+            self.reads += 1
+            self.on_read()
+            pause = exponential(in_a_row, base=FIRST_PAUSE_SECONDS, cap=LONGEST_PAUSE_SECONDS)
             in_a_row += 1
             if await self._doubted_within(pause if in_doubt else None):
                 self._hopeful = True
                 in_a_row = 0
-                await self.clock.sleep(max(FIRST_LOOK_SECONDS, LISTS_TO_PAUSE * took))
+                await self.clock.sleep(max(FIRST_PAUSE_SECONDS, LISTS_TO_PAUSE * reading_seconds))
 
     async def _doubted_within(self, seconds: float | None) -> bool:
         try:
@@ -99,8 +98,8 @@ class Reconciler:
             return False
         return True
 
-    async def _look(self) -> bool:
-        """Read one list for each endpoint and settle what it proves; tell whether doubt is left."""
+    async def _settle_all(self) -> bool:
+        """Read one list per endpoint, record its proofs; return whether uncertain jobs remain."""
         doubts = sorted(
             await self.table(self.store.jobs.uncertain), key=lambda job: job.spec.endpoint
         )
@@ -129,7 +128,7 @@ class Reconciler:
         return [(job, judged[job.id]) for job in jobs]
 
     def _unread(self, error: FalError) -> Judgement:
-        """Return what can be said without the list: nothing, and perhaps not later either."""
+        """Return the judgement without a list: too early, or unproven for good."""
         reason = f"fal's list of past requests can't be read ({error})"
         log.warning("history not read: %s", error)
         if not isinstance(error, Answered) or is_worth_repeating(error):
@@ -152,17 +151,17 @@ class Reconciler:
         )
 
     def _since(self, sent_at: datetime) -> datetime:
-        """Return since when to read the list, should our clock have dated the submission."""
+        """Return the start of the list to read, if our clock dated the submission."""
         now = self.fal.now()
         if now is None:
             return sent_at
         if sent_at > now:
-            # Our clock was ahead, nobody knows how far.
+            # Our clock was ahead by an unknown amount.
             return now - WRONG_BY
         return sent_at - max(timedelta(0), self.clock.now() - now)
 
     def _outcome(self, job: Job, judgement: Judgement) -> Outcome | None:
-        """Return what is to be written down, if the judgement says enough."""
+        """Return the outcome to record, if the judgement is conclusive."""
         assert job.attempt_id is not None
         agreed = self._agreement.is_reached(
             job.attempt_id, judgement.verdict, at=self.clock.monotonic()
@@ -172,14 +171,14 @@ class Reconciler:
             return Outcome(event=Event.ACCEPTED, request=job.request or found)
         if agreed:
             failure = Failure(
-                type="proven_absent", message="fal never had the submission", billed=Billed.NO
+                type="proven_absent", message="fal never received the submission", billed=Billed.NO
             )
             return Outcome(event=Event.PROVEN_ABSENT, failure=failure)
         log.info("still uncertain job=%d: %s", job.id, judgement.reason or judgement.verdict)
         return None
 
     async def _settle(self, job: Job, outcome: Outcome) -> bool:
-        """Write it down; False where the job, or the request, has found another owner."""
+        """Record an outcome; False if the job or the request has another owner by now."""
         try:
             after = await self.table(self.store.jobs.settle, job, outcome, now=self.clock.now())
         except (LeaseLost, ImpossibleTransition) as error:
@@ -189,8 +188,8 @@ class Reconciler:
         self.settled = True
         if outcome.request is not None:
             log.warning("adopted job=%d request=%s", job.id, outcome.request.request_id)
-            self.notice(f"{job.output_name}: fal had accepted it; it is collected, not paid again")
+            self.notice(f"{job.output_name}: fal had accepted it; it is downloaded, not paid again")
         else:
             log.warning("proven absent job=%d", job.id)
-            self.notice(f"{job.output_name}: fal never had it; it goes back into the queue")
+            self.notice(f"{job.output_name}: fal never received it; it goes back into the queue")
         return True

@@ -1,10 +1,10 @@
-"""What tables have paid for, marked outside of their folders: the high-water marks.
+"""Keep high-water marks of tables outside their folders.
 
-A folder that is put back whole takes the lock's note back with it, and a copied folder has one
-of its own. So each table also leaves a mark in the state folder of whoever runs it: under what
-its copies have in common, their first run, and there one for each place.
+Restoring a whole folder also restores its lock file, and a copied folder has its own. So each
+table also keeps a mark in the user's state folder, grouped by the first run, which a table shares
+with its copies, and with one file per path.
 
-Where no mark can be kept, none is: fal's list of past requests is asked in any case.
+Marks are optional: fal's list of past requests is read in any case.
 """
 
 import fcntl
@@ -26,7 +26,7 @@ from tweenbatch.store import Store
 log = logging.getLogger(__name__)
 
 MARK_BYTES = 64 * 1024
-"""No mark of ours is longer."""
+"""The size limit of a mark."""
 
 SUFFIX = ".mark"
 ALONE = "alone"
@@ -35,7 +35,7 @@ ALONE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paid:
-    """The last submission: when, in which run, which is known by its beginning, and its number."""
+    """The last submission: its time, its number, and its run, identified by its start."""
 
     run_id: int
     began: datetime
@@ -43,23 +43,23 @@ class Paid:
     at: datetime
 
     def is_unknown_to(self, store: Store) -> bool:
-        """Tell whether the table lacks it."""
-        run, reach = store.runs.find(self.run_id), store.runs.high_water_mark()
-        if run is None or reach is None or run.started_at != self.began:
+        """Return whether the table lacks it."""
+        run, reached = store.runs.find(self.run_id), store.runs.high_water_mark()
+        if run is None or reached is None or run.started_at != self.began:
             return True
-        return self.attempt_id > reach.attempt_id
+        return self.attempt_id > reached.attempt_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What is known of the table at a place."""
+    """The mark of the table at one path."""
 
     place: str
     paid: Paid | None = None
     known: frozenset[str] = frozenset()
-    """Places of copies whose payments were looked up once: from there on they are other tables."""
+    """Paths of copies whose payments were adopted once; they are separate tables since then."""
     is_at_work: bool = False
-    """A run goes on there."""
+    """Whether a run is using that table."""
 
     def text(self) -> str:
         """Return the mark as JSON."""
@@ -73,10 +73,10 @@ class Mark:
 
 
 class TableMarks:
-    """The marks of one table and its copies; it never raises for a folder that can't be used.
+    """The marks of one table and its copies; an unusable folder never raises.
 
-    ``folder`` is where the marks of all tables lie; None: nowhere. ``table`` is its file; None: it
-    is on a server, of whose copies nothing is known.
+    ``folder`` holds the marks of all tables; None: no marks. ``table`` is the table's file; None:
+    it is on a server, whose copies are unknown.
     """
 
     def __init__(self, folder: Path | None, table: Path | None) -> None:
@@ -94,11 +94,11 @@ class TableMarks:
             os.close(self._file)
             self._file = None
 
-    def beyond(self, store: Store) -> Mark | None:
-        """Return the mark of what was, or may be, paid for and the table lacks, if there is one."""
+    def ahead_of(self, store: Store) -> Mark | None:
+        """Return a mark of payments that the table lacks or may lack, if any."""
         marks = self._marks(store)
         known = marks[self.place].known if self.place in marks else frozenset()
-        beyond = [
+        ahead = [
             mark
             for mark in marks.values()
             if mark.place not in known
@@ -107,20 +107,20 @@ class TableMarks:
                 or (mark.paid is not None and mark.paid.is_unknown_to(store))
             )
         ]
-        # What is wrong with this very place says more.
-        return next((each for each in beyond if each.place == self.place), next(iter(beyond), None))
+        # The mark of this path is the most relevant.
+        return next((each for each in ahead if each.place == self.place), next(iter(ahead), None))
 
     @contextmanager
     def alone(self, store: Store) -> Iterator[None]:
-        """Keep copies of the table from looking, and saying that they work, at the same moment."""
+        """Prevent copies of the table from checking and starting at the same moment."""
         held = None
         try:
-            folder = self._made(store)
+            folder = self._make_folder(store)
             if folder is not None:
                 held = _opened(folder / ALONE)
                 _wait_for(held)
         except OSError as error:
-            log.warning("copies of the table are not kept from looking: %s", error)
+            log.warning("copies of the table are not locked out: %s", error)
         try:
             yield
         finally:
@@ -128,9 +128,9 @@ class TableMarks:
                 os.close(held)
 
     def follow(self, store: Store, *, caught_up: bool = False) -> None:
-        """Say that the table is at work; ``caught_up``: it has all that its copies paid for."""
-        reach = store.runs.high_water_mark()
-        run = None if reach is None else store.runs.find(reach.run_id)
+        """Mark the table as in use; ``caught_up``: it has everything that its copies paid for."""
+        reached = store.runs.high_water_mark()
+        run = None if reached is None else store.runs.find(reached.run_id)
         if run is None:
             return
         self._run = run.id, run.started_at
@@ -139,7 +139,7 @@ class TableMarks:
         if caught_up:
             self._own = Mark(place=self.place, known=frozenset(marks) - {self.place})
         try:
-            folder = self._made(store)
+            folder = self._make_folder(store)
             if folder is None:
                 return
             if self._file is None:
@@ -148,10 +148,10 @@ class TableMarks:
             self._write()
             os.fsync(self._file)
         except OSError as error:
-            log.warning("no mark of what is paid for is kept: %s", error)
+            log.warning("the mark of payments is not kept: %s", error)
 
     def advance(self, at: datetime, *, attempt_id: int | None = None) -> None:
-        """Note a submission; a power cut may take the note, and nothing but this."""
+        """Record a submission; only a power failure can lose this record."""
         if attempt_id is None or self._run is None or self._file is None:
             return
         run_id, began = self._run
@@ -160,17 +160,17 @@ class TableMarks:
         try:
             self._write()
         except OSError as error:
-            log.warning("the mark stays behind: %s", error)
+            log.warning("the mark was not updated: %s", error)
 
     def _write(self) -> None:
-        """Write the mark over the old one: at no moment is it not there."""
+        """Overwrite the mark in place, so that it always exists."""
         assert self._file is not None
         data = self._own.text().encode()
         os.pwrite(self._file, data, 0)
         os.ftruncate(self._file, len(data))
 
     def _marks(self, store: Store) -> dict[str, Mark]:
-        """Return the marks of the table and its copies, by their places."""
+        """Return the marks of the table and its copies, by path."""
         folder = self._folder_of(store)
         try:
             paths = [] if folder is None else sorted(folder.glob(f"*{SUFFIX}"))
@@ -184,7 +184,7 @@ class TableMarks:
         origin = store.runs.origin
         return None if self._folder is None or origin is None else self._folder / origin
 
-    def _made(self, store: Store) -> Path | None:
+    def _make_folder(self, store: Store) -> Path | None:
         folder = self._folder_of(store)
         if folder is not None:
             atomic.make_private_folder(folder)
@@ -219,7 +219,7 @@ def _paid(facts: Any) -> Paid | None:
 
 
 def _is_free(file: int) -> bool:
-    """Tell whether no run holds a mark."""
+    """Return whether no run holds the mark."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -232,7 +232,7 @@ def _opened(path: Path) -> int:
 
 
 def _wait_for(file: int) -> None:
-    """Lock a file that nobody holds for longer than a moment; go on without after that."""
+    """Lock a file that others hold only briefly; continue without the lock after a timeout."""
     given_up_at = time.monotonic() + ALONE_SECONDS
     while time.monotonic() < given_up_at:
         with suppress(BlockingIOError):

@@ -1,7 +1,7 @@
-"""The last resort for a request id: a file that takes it where the job table can't.
+"""The witness: a fallback file for request ids that the job table can't record.
 
-Its blocks are on the disk before the first submission, so that a note needs none of a disk
-that is full. It holds what finds a paid request again, and neither prompts nor keys.
+Its disk blocks are allocated before the first submission, so that it works on a full disk. It
+holds what is needed to find a paid request, but no prompts and no API keys.
 """
 
 import fcntl
@@ -26,10 +26,10 @@ log = logging.getLogger(__name__)
 
 SIZE = 64 * 1024
 NOTE_BYTES = 1024
-"""More than a note takes; there is room for one from each slot."""
+"""More than the size of a note; the file has space for one note per slot."""
 
 MAX_BYTES = 4 * 1024 * 1024
-"""No witness of ours is larger."""
+"""The size limit of a witness."""
 
 SUFFIX = ".witness"
 
@@ -39,7 +39,7 @@ class AcceptedRequest:
     """A submission that fal accepted."""
 
     key: str
-    """Of the job, as in ``JobSpec.key``."""
+    """The key of the job, as in ``JobSpec.key``."""
     attempt: int
     endpoint: str
     request: Request
@@ -51,40 +51,40 @@ class AcceptedRequest:
         return json.dumps(facts, separators=(",", ":"))
 
 
-def place(table: Path | None, output: Path, run_id: int) -> Path:
-    """Return where a run's witness lies: beside its table, or with its clips.
+def path_of(table: Path | None, output: Path, run_id: int) -> Path:
+    """Return the path of a run's witness: beside its table, or in the output folder.
 
-    ``table`` is None for a table on a server, which many runs may share.
+    ``table`` is None for a table on a server, which several runs may share.
     """
     if table is None:
         return output / f"tweenbatch-{run_id}{SUFFIX}"
-    # Two names of one table must lead to one witness.
+    # A table with two names must have one witness.
     file = table.resolve()
     return file.with_name(f"{file.name}{SUFFIX}")
 
 
-def left_behind(own: Path, *, shared: bool) -> list[Path]:
-    """Return the witnesses of runs that are over; ``shared``: other runs' lie beside ours."""
+def abandoned(own: Path, *, shared: bool) -> list[Path]:
+    """Return the witnesses of ended runs; ``shared``: other runs keep theirs beside ours."""
     found = sorted(own.parent.glob(f"tweenbatch-*{SUFFIX}")) if shared else [own]
     return [path for path in found if _is_abandoned(path)]
 
 
 def read_notes(path: Path) -> list[AcceptedRequest]:
-    """Return what a witness says; what is damaged in it says nothing."""
+    """Return the notes of a witness; damaged ones are skipped."""
     try:
         with atomic.opened(path) as file:
-            said = file.read(MAX_BYTES)
+            text = file.read(MAX_BYTES)
     except OSError as error:
-        log.warning("witness not heard: %s", error)
+        log.warning("witness not read: %s", error)
         return []
-    notes = [_note(line) for line in said.replace(b"\0", b"\n").split(b"\n") if line]
+    notes = [_note(line) for line in text.replace(b"\0", b"\n").split(b"\n") if line]
     return [note for note in notes if note is not None]
 
 
 def adopt(notes: Iterable[AcceptedRequest], store: Store, *, now: datetime) -> list[Job]:
-    """Give uncertain jobs the requests that the notes say are theirs; return these jobs.
+    """Give uncertain jobs the requests of their notes; return these jobs.
 
-    A note that is not about the latest attempt of an uncertain job means nothing any more.
+    Only notes about the latest attempt of an uncertain job count.
     """
     doubts = {(job.key, job.attempt, job.spec.endpoint): job for job in store.jobs.uncertain()}
     adopted: list[Job] = []
@@ -96,23 +96,23 @@ def adopt(notes: Iterable[AcceptedRequest], store: Store, *, now: datetime) -> l
         try:
             adopted.append(store.jobs.settle(job, outcome, now=now))
         except (LeaseLost, ImpossibleTransition) as error:
-            log.warning("note not taken job=%d: %s", job.id, error)
+            log.warning("note not adopted job=%d: %s", job.id, error)
     return adopted
 
 
 def discard(path: Path, notes: Iterable[AcceptedRequest], store: Store) -> None:
-    """Remove a witness that was heard, unless a run that may still live owns one of its jobs."""
-    known = store.manifests.lookup(note.key for note in notes)
-    if any(job.state is State.SUBMITTING for job in known.values()):
+    """Delete a witness after reading, unless a run that may be alive owns one of its jobs."""
+    jobs = store.manifests.lookup(note.key for note in notes)
+    if any(job.state is State.SUBMITTING for job in jobs.values()):
         return
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        log.warning("heard witness stays: %s", error)
+        log.warning("witness not deleted: %s", error)
 
 
 class Witness:
-    """A run's own witness: ``prepare`` it before the first submission; it goes if it is empty."""
+    """A run's own witness: ``prepare`` it before the first submission; deleted if empty."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -138,24 +138,24 @@ class Witness:
             try:
                 self.path.unlink(missing_ok=True)
             except OSError as trouble:
-                log.warning("empty witness stays: %s", trouble)
+                log.warning("empty witness not deleted: %s", trouble)
 
     def prepare(self, *, notes: int) -> None:
-        """Put the file and its blocks on the disk, for so many notes; raises ``OSError``."""
+        """Create the file with disk blocks for this many notes; raises ``OSError``."""
         self._file = atomic.open_regular(self.path, os.O_RDWR, create=True)
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Zeros that were really written: blocks that are only promised may not be there then.
+        # Written zeros: blocks that are only reserved may be missing on a full disk.
         _write(self._file, bytes(max(SIZE, notes * NOTE_BYTES)), at=0)
         os.fsync(self._file)
         atomic.sync_folder(self.path.parent)
 
     def keep(self, note: AcceptedRequest) -> None:
-        """Write a note down and see it on the disk; raises ``OSError``."""
-        # A line of its own, whatever became of the one before.
+        """Write a note and sync it to the disk; raises ``OSError``."""
+        # The first line break ends a damaged note.
         line = f"\n{note.line()}\n".encode()
         with self._lock:
             if self._file is None:
-                raise FileNotFoundError(f"{self.path} was never made")
+                raise FileNotFoundError(f"{self.path} was never created")
             at, self._end = self._end, self._end + len(line)
             try:
                 _write(self._file, line, at=at)
@@ -163,7 +163,7 @@ class Witness:
             except OSError as error:
                 self._broken = self._broken or error
             if self._broken is not None:
-                # After a sync that failed, one that does not proves nothing.
+                # After a failed sync, a later success proves nothing.
                 raise self._broken
 
 
@@ -175,13 +175,13 @@ def _write(file: int, data: bytes, *, at: int) -> None:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Tell whether there is a witness that no living run holds."""
+    """Return whether the witness exists and no running run holds it."""
     try:
         file = atomic.open_regular(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     except OSError as error:
-        log.warning("witness not heard: %s", error)
+        log.warning("witness not read: %s", error)
         return False
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -211,5 +211,5 @@ def _note(line: bytes) -> AcceptedRequest | None:
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a text was expected, not {type(value).__name__}")
+        raise TypeError(f"expected text, not {type(value).__name__}")
     return value

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tweenbatch.planning.missing import LOOKED_AT, Missing, MissingClip
+from tweenbatch.planning.missing import MOST_CHECKED, Missing, MissingClip
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain
 
 MOST = 5
@@ -29,15 +29,15 @@ def lines(missing: Missing, what: str) -> list[str]:
         )
         for folder, jobs in missing.folders.items()
     ]
-    if said and missing.looked_at >= LOOKED_AT:
-        said.append(f"          ({LOOKED_AT:,} clips were looked at; verify and fetch look at all)")
+    if said and missing.checked >= MOST_CHECKED:
+        said.append(f"          ({MOST_CHECKED:,} clips were checked; verify and fetch check all)")
     return said
 
 
 def shape(missing: Missing) -> dict[str, Any]:
     """Return the shape of it in JSON."""
     return {
-        "looked_at": missing.looked_at,
+        "looked_at": missing.checked,
         "clips": listed(missing.clips),
         "folders": [
             {"path": str(folder), "jobs": list(jobs)} for folder, jobs in missing.folders.items()

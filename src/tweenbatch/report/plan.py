@@ -131,7 +131,7 @@ def _counted(counted: Clips, label: str) -> str:
 
 def _paid_elsewhere(plan: Plan) -> str:
     there = sum(plan.elsewhere.values(), Clips())
-    paths = list(dict.fromkeys(str(row.elsewhere) for row in plan.told if row.elsewhere))
+    paths = list(dict.fromkeys(str(row.elsewhere) for row in plan.listed if row.elsewhere))
     names = ", ".join(paths[:MOST_NAMES]) + (", …" if len(paths) > MOST_NAMES else "")
     return plain(f"{_counted(there, 'paid for another manifest')}  {names}", width=SENTENCE_WIDTH)
 
@@ -143,13 +143,13 @@ def _no_longer(removed: Removed) -> str:
 
 
 def _reason_lines(plan: Plan) -> list[str]:
-    with_reason = [row for row in plan.told if row.reasons]
+    with_reason = [row for row in plan.listed if row.reasons]
     several = len(plan.manifests) > 1
     lines = [
         plain(f"          {_place(row, several=several)}: {row.reason}", width=SENTENCE_WIDTH)
         for row in with_reason[:MOST_REASONS]
     ]
-    more = len(with_reason) - MOST_REASONS + plan.untold
+    more = len(with_reason) - MOST_REASONS + plan.not_listed
     if more > 0:
         lines.append(f"          … and {more} more: plan --json")
     return lines
@@ -194,10 +194,10 @@ def shape(made: Plan) -> dict[str, Any]:
         "repeated": made.repeated,
         "renewed": made.renewed,
         "removed_rows": made.removed.rows,
-        "not_listed": made.untold,
+        "not_listed": made.not_listed,
         "changed": [
             {"manifest": str(row.manifest), "row": row.row.number, "reason": row.reason}
-            for row in made.told
+            for row in made.listed
             if row.group is Group.CHANGED
         ],
         "removed": [
@@ -220,7 +220,7 @@ def shape(made: Plan) -> dict[str, Any]:
                 "earlier_row": row.was.number if row.was else None,
                 "price": float(row.price_usd),
             }
-            for row in made.told
+            for row in made.listed
             if row.reasons
         ],
         "elsewhere": [
@@ -230,7 +230,7 @@ def shape(made: Plan) -> dict[str, Any]:
                 "paid_for": str(row.elsewhere),
                 "price": float(row.price_usd),
             }
-            for row in made.told
+            for row in made.listed
             if row.elsewhere is not None
         ],
         "estimate": None if made.estimate is None else _estimate(made.estimate),

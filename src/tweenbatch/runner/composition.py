@@ -130,7 +130,7 @@ def runner_of(
             clock=clock,
             notice=watcher.notice,
             moved=watcher.moved,
-            looked=state.wake.set,
+            on_read=state.wake.set,
             doubted=state.doubted,
             absent_after=settings.absent_after,
             rng=rng,

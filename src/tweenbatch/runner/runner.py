@@ -335,7 +335,7 @@ class Runner:
         if now < until and (self.reconciler.hopeful or (next_try is not None and next_try < until)):
             return until
         # What an earlier run left is looked for once, however short the time.
-        return None if self.reconciler.looks else now + timedelta(seconds=IDLE_SECONDS)
+        return None if self.reconciler.reads else now + timedelta(seconds=IDLE_SECONDS)
 
     async def _unpaid_due(self, now: datetime, room: int) -> datetime | None:
         """Return when the next submission may go, were there a slot."""

@@ -126,7 +126,7 @@ async def run(
                         doubt=doubt,
                         known_until=before.at if before else None,
                         endpoints=endpoints,
-                        settled=partial(stale_table.settled, store, lock, marks),
+                        settled=partial(stale_table.clear_mark, store, lock, marks),
                     )
                     ended = await runner.run()
     try:

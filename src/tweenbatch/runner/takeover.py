@@ -25,7 +25,7 @@ def settle_dead_runs(
             "are not to be relied on: keep it on a disk of this machine, or use PostgreSQL"
         )
     recovered = store.runs.recover(run_id, now=now)
-    place = witness.place(store.file, settings.output, run_id)
+    place = witness.path_of(store.file, settings.output, run_id)
     doubted = recovered.uncertain - _adopt_from_witnesses(place, store, watcher, now=now)
     if doubted > 0:
         watcher.notice(
@@ -38,7 +38,7 @@ def settle_dead_runs(
 def _adopt_from_witnesses(own: Path, store: Store, watcher: RunWatcher, *, now: datetime) -> int:
     """Take over what runs that died could tell a witness only; return how many requests."""
     adopted = 0
-    for path in witness.left_behind(own, shared=store.file is None):
+    for path in witness.abandoned(own, shared=store.file is None):
         notes = witness.read_notes(path)
         for job in witness.adopt(notes, store, now=now):
             adopted += 1
@@ -78,16 +78,17 @@ async def look_back(
         notice=state.watcher.notice,
         moved=state.watcher.moved,
         absent_after=settings.absent_after,
+        pay_again=settings.pay_again,
     )
     try:
         if settings.trust_table:
-            obstacle = await lost.look(doubt)
+            obstacle = await lost.run(doubt)
             if obstacle is not None:
                 state.refuse_to_submit(obstacle)
             else:
                 await state.table(settled)
         elif not settings.pay_again:
-            paid_at = await lost.look_up(known_until, endpoints)
+            paid_at = await lost.adopt_before_paying(known_until, endpoints)
             if paid_at is not None:
                 await state.table(state.store.runs.mark_incomplete, paid_at)
                 state.refuse_to_submit(

@@ -1,6 +1,7 @@
-"""The job table: the only room that knows SQL, SQLAlchemy and Alembic.
+"""The job table, in SQLite or PostgreSQL; the only package that uses SQL.
 
-Importing the package costs nothing; ``Store`` brings SQLAlchemy with it.
+It does not know fal, manifests' files or how a run works. Importing this package is cheap; only
+``Store`` imports SQLAlchemy.
 """
 
 from typing import TYPE_CHECKING, Any

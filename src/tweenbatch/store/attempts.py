@@ -1,8 +1,7 @@
-"""What becomes of an attempt: a pure table beside the one of ``states``.
+"""The outcomes of an attempt and their billing: a pure table like the one in ``states``.
 
-An attempt is bought, so the question is always the same: was it billed? ``None`` means
-that it is still open. Together the answers split the money of the table: billed yes or
-unknown is spent, open is reserved or uncertain, billed no is given back.
+``None`` means that billing is still open. The answers split the money of the table: billed yes or
+unknown is spent, open is reserved or uncertain, billed no is released.
 """
 
 from collections.abc import Mapping
@@ -14,14 +13,14 @@ from tweenbatch.states import Event, ImpossibleTransition
 
 
 class AttemptOutcome(StrEnum):
-    """Where an attempt stands."""
+    """The status of an attempt."""
 
     OPEN = "open"
-    """The intent is on disk; the POST may be under way."""
+    """The intent is on disk; the POST may be in progress."""
     UNKNOWN = "unknown"
-    """It was sent, or may have been, and nobody knows whether fal has it."""
+    """It was sent, or may have been; whether fal received it is unknown."""
     ACCEPTED = "accepted"
-    """fal gave it an id."""
+    """fal gave it a request id."""
     GENERATED = "generated"
     """The clip exists at fal."""
     SUCCEEDED = "succeeded"
@@ -29,11 +28,11 @@ class AttemptOutcome(StrEnum):
     FAILED = "failed"
     """It ended without a clip."""
     NOT_SENT = "not_sent"
-    """Proven on the spot: fal did not take it."""
+    """Proven at once: fal did not accept it."""
     ABSENT = "absent"
-    """Proven later: fal never had it."""
+    """Proven later: fal never received it."""
     CANCELLED = "cancelled"
-    """A person did not want it any more."""
+    """A person cancelled it."""
 
 
 AFTER: Mapping[Event, AttemptOutcome] = MappingProxyType(
@@ -57,12 +56,12 @@ AFTER: Mapping[Event, AttemptOutcome] = MappingProxyType(
 IDENTIFIED: frozenset[AttemptOutcome] = frozenset(
     {AttemptOutcome.ACCEPTED, AttemptOutcome.GENERATED, AttemptOutcome.SUCCEEDED}
 )
-"""fal's request id is known."""
+"""Outcomes with a known request id."""
 
 GENERATED: frozenset[AttemptOutcome] = frozenset(
     {AttemptOutcome.GENERATED, AttemptOutcome.SUCCEEDED}
 )
-"""There is a clip, so it was billed."""
+"""Outcomes with a clip, so it was billed."""
 
 NEVER_BILLED: frozenset[AttemptOutcome] = frozenset(
     {AttemptOutcome.NOT_SENT, AttemptOutcome.ABSENT}
@@ -77,18 +76,18 @@ CONCLUDED: frozenset[AttemptOutcome] = frozenset(
         AttemptOutcome.CANCELLED,
     }
 )
-"""Nothing more will happen to it; whether it was billed is answered."""
+"""Final outcomes, whose billing is decided."""
 
 
 def billed_after(event: Event, failure: Failure | None, before: Billed | None) -> Billed | None:
-    """Return whether the attempt was billed, now that the event has happened to it.
+    """Return whether the attempt was billed, after the event.
 
-    A clip that was seen stays billed whatever follows. Proof that fal never had an attempt
-    whose clip was seen is a contradiction and raises ``ImpossibleTransition``.
+    An attempt whose clip exists stays billed. A proof that fal never received such an attempt is a
+    contradiction and raises ``ImpossibleTransition``.
     """
     if before is Billed.YES:
         if AFTER[event] in NEVER_BILLED:
-            raise ImpossibleTransition(f"{event} can't happen to an attempt whose clip was seen")
+            raise ImpossibleTransition(f"{event} can't happen to an attempt that has a clip")
         return Billed.YES
     if AFTER[event] in GENERATED:
         return Billed.YES

@@ -1,4 +1,4 @@
-"""The copy of a table that a person keeps: what may be copied, and where to."""
+"""Copy a table into a backup file."""
 
 import sqlite3
 from contextlib import closing
@@ -12,12 +12,12 @@ from tweenbatch.store.schema import VERSION_TABLE
 from tweenbatch.store.sqlitefile import keep_copy
 
 OF_THE_TABLE = ("", "-wal", "-shm", "-journal", ".lock", ".witness")
-"""How the names of the files go on that a table consists of, or needs beside it."""
+"""Suffixes of the files that belong to a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
-    """A copy that was made."""
+    """A finished copy."""
 
     path: Path
     bytes: int
@@ -25,17 +25,17 @@ class Backup:
 
 
 def back_up(url: str, copy: Path, *, replace: bool) -> Backup:
-    """Copy the table into one file, also while a run works on it.
+    """Copy the table into one file, even while a run uses it.
 
-    Raises ``UsageError`` for a place that can't be meant, ``TableUnusable`` for a table that
-    can't be copied.
+    Raises ``UsageError`` for an unsuitable path and ``TableUnusable`` for a table that can't be
+    copied.
     """
     parsed = parse_url(url)
     table = table_path(parsed)
     if table is None:
         where = "is on a server" if parsed.get_backend_name() == "postgresql" else "has no file"
         raise TableUnusable(
-            f"{display(parsed)} {where}, and only a file can be copied; for PostgreSQL use pg_dump"
+            f"{display(parsed)} {where}, and only a file can be copied; use pg_dump for PostgreSQL"
         )
     if not is_there(table):
         raise no_table_yet(str(table))
@@ -44,9 +44,9 @@ def back_up(url: str, copy: Path, *, replace: bool) -> Backup:
     if copy.resolve() in {file.with_name(f"{file.name}{end}") for end in OF_THE_TABLE}:
         raise UsageError(f"{copy} belongs to the table itself; choose another name for the copy")
     if copy.is_dir():
-        raise UsageError(f"{copy} is a folder; say how the copy in it is to be called")
+        raise UsageError(f"{copy} is a folder; add a file name for the copy")
     if copy.exists() and not replace:
-        raise UsageError(f"{copy} exists; choose another name, or replace it with --force")
+        raise UsageError(f"{copy} already exists; choose another name, or replace it with --force")
     keep_copy(file, copy)
     with closing(sqlite3.connect(f"{copy.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         jobs: int = connection.execute("SELECT count(*) FROM jobs").fetchone()[0]
@@ -59,6 +59,6 @@ def _refuse_stranger(file: Path) -> None:
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             found = {name for (name,) in names}
     except sqlite3.Error as error:
-        raise TableUnusable(f"{file}: it can't be read ({error}); nothing was copied") from error
+        raise TableUnusable(f"{file} can't be read ({error}); nothing was copied") from error
     if not {VERSION_TABLE, "jobs"} <= found:
-        raise TableUnusable(f"{file}: this is no job table; nothing was copied")
+        raise TableUnusable(f"{file} isn't a job table; nothing was copied")

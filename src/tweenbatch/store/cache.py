@@ -1,6 +1,6 @@
-"""What need not be found out twice: frames that were inspected, and uploads.
+"""The cache of frame inspections and uploads.
 
-Every method is one whole transaction.
+Each method is one transaction.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,29 +12,29 @@ from tweenbatch.records import CachedFrame
 from tweenbatch.store import reading
 from tweenbatch.store.part import TablePart
 from tweenbatch.store.staging import chunks
-from tweenbatch.store.statements import frames, views
+from tweenbatch.store.statements import cache
 
 
 class Cache(TablePart):
-    """What need not be found out twice: frames that were inspected, and uploads."""
+    """The cache of frame inspections and uploads."""
 
     def remembered_frames(self, paths: Iterable[str]) -> dict[str, CachedFrame]:
-        """Return what the files at these paths were found to be, where anybody has looked."""
+        """Return the cached inspections of the files at these paths."""
 
-        def look(connection: Connection) -> dict[str, CachedFrame]:
+        def read(connection: Connection) -> dict[str, CachedFrame]:
             return {
                 row.path: reading.cached_frame_of(row)
-                for chunk in chunks(wanted)
-                for row in connection.execute(frames.seen(chunk))
+                for chunk in chunks(paths_once)
+                for row in connection.execute(cache.cached_frames(chunk))
             }
 
-        wanted = list(dict.fromkeys(paths))
-        return self._database.read(look) if wanted else {}
+        paths_once = list(dict.fromkeys(paths))
+        return self._database.read(read) if paths_once else {}
 
     def remember_frames(self, found: Iterable[CachedFrame]) -> None:
-        """Keep what files were found to be; of each path the latest counts."""
-        statement = frames.remember(sqlite_dialect=self._database.is_sqlite)
-        # In one order: two programs that keep the same paths must not wait for each other.
+        """Record inspections of files; the last one of each path counts."""
+        statement = cache.cache_frame(sqlite_dialect=self._database.is_sqlite)
+        # A fixed order prevents a deadlock of two programs that write the same paths.
         values = [
             {
                 "path": frame.path,
@@ -57,8 +57,8 @@ class Cache(TablePart):
             self._database.write(keep)
 
     def upload_url(self, sha256: str, key_fingerprint: str, *, since: datetime) -> str | None:
-        """Return where these bytes were uploaded with that key, if that was not before."""
-        query = views.upload_url(sha256, key_fingerprint, since=since)
+        """Return the URL of these bytes, if they were uploaded with that key since then."""
+        query = cache.upload_url(sha256, key_fingerprint, since=since)
         return self._database.read(lambda connection: connection.execute(query).scalar())
 
     def remember_upload(
@@ -70,8 +70,8 @@ class Cache(TablePart):
         bytes: int,  # noqa: A002 - as in the table
         now: datetime,
     ) -> None:
-        """Keep the address of uploaded bytes."""
-        statement = views.remember_upload(
+        """Record the URL of uploaded bytes."""
+        statement = cache.remember_upload(
             sqlite_dialect=self._database.is_sqlite,
             sha256=sha256,
             key_fingerprint=key_fingerprint,
@@ -86,8 +86,8 @@ class Cache(TablePart):
         self._database.write(keep)
 
     def forget_uploads(self, urls: Collection[str]) -> None:
-        """Forget what was uploaded to these addresses: the next who needs it uploads it afresh."""
-        statement = views.forget_uploads(urls)
+        """Delete the records of these URLs, so that the files are uploaded again."""
+        statement = cache.forget_uploads(urls)
 
         def forget(connection: Connection) -> None:
             connection.execute(statement)

@@ -1,4 +1,4 @@
-"""Staged manifests, held against the table: what stands where, as records."""
+"""Compare staged manifests with the table and return the results as records."""
 
 import json
 from collections.abc import Collection, Sequence
@@ -13,23 +13,24 @@ from tweenbatch.records import EarlierRow, KeptClip
 from tweenbatch.records.manifest import JobKind, Manifest, Row
 from tweenbatch.states import State
 from tweenbatch.store import reading
+from tweenbatch.store.row_shapes import StagedWithJobShape
 from tweenbatch.store.staging import chunks
 from tweenbatch.store.statements import compared, imports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentGroup:
-    """How many contents stand alike; ``price_usd`` is what their jobs cost in all, if any.
+    """Count of contents in the same situation; ``price_usd`` is the total cost of their jobs.
 
-    ``withdrawn``: their jobs were cancelled because no row asked for them any more. ``asked``: the
-    last import of their file asked for them too. ``abroad``: they are made, or being made, for
-    another manifest.
+    ``withdrawn``: their jobs were cancelled because their last row was removed.
+    ``asked_before``: the last import of their file also asked for them.
+    ``paid_elsewhere``: their clips are made, or being made, for another manifest.
     """
 
     state: State | None
     withdrawn: bool
-    asked: bool
-    abroad: bool
+    asked_before: bool
+    paid_elsewhere: bool
     kind: JobKind
     clips: int
     price_usd: Decimal | None
@@ -37,21 +38,21 @@ class ContentGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowWithJob:
-    """A row beside what the table knows of its content; ``place`` is that of its manifest."""
+    """A row with the job of its content, if it has one."""
 
     position: int
-    place: int
+    manifest_index: int
     row: Row
     state: State | None
     error_type: str | None
     job_price_usd: Decimal | None
     stayed: bool = False
-    """Whether the last import of the file had an earlier take of the row."""
+    """Whether the last import of the file contained an earlier take of this row."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovedJob:
-    """An earlier row whose content is gone, with what that cost in US dollars."""
+    """An earlier row whose content was removed, with its cost in US dollars."""
 
     manifest: Path
     earlier: EarlierRow
@@ -60,8 +61,8 @@ class RemovedJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AllGone:
-    """All of them, counted; each content's cost once."""
+class RemovedTotals:
+    """Totals of all removed rows; the cost of each content counts once."""
 
     rows: int
     cost_usd: Decimal
@@ -69,7 +70,7 @@ class AllGone:
 
 
 class Comparison:
-    """Manifests and the table, looked at in one consistent view of it."""
+    """The comparison of manifests with one consistent view of the table."""
 
     def __init__(
         self, connection: Connection, manifests: Sequence[Manifest], *, renewed: int
@@ -77,21 +78,21 @@ class Comparison:
         self._connection = connection
         self.manifests = manifests
         self.renewed = renewed
-        """Rows whose content there is a job for, with other signatures or line ends."""
+        """Rows that match an existing job except for signatures or line ends."""
 
     def rows(self) -> int:
-        """Return how many rows there are."""
+        """Count the rows."""
         count: int = self._connection.execute(compared.count_staged()).scalar_one()
         return count
 
     def contents(self, made: Collection[State]) -> list[ContentGroup]:
-        """Return the contents by their standing; ``made`` are the states that can be abroad."""
+        """Return the contents by situation; ``made`` are the states of paid clips."""
         return [
             ContentGroup(
                 state=each.state,
                 withdrawn=bool(each.withdrawn),
-                asked=bool(each.asked),
-                abroad=bool(each.abroad),
+                asked_before=bool(each.asked),
+                paid_elsewhere=bool(each.paid_elsewhere),
                 kind=JobKind(
                     endpoint=each.endpoint,
                     parameters=json.loads(each.parameters),
@@ -104,21 +105,23 @@ class Comparison:
         ]
 
     def kept(self, *, limit: int) -> list[KeptClip]:
-        """Return which clips came home of so many contents, the first ones."""
+        """Return the downloaded clips of the first ``limit`` contents."""
         return [KeptClip(*each) for each in self._connection.execute(compared.kept(limit=limit))]
 
     def folders(self, states: Collection[State]) -> frozenset[str]:
-        """Return a name in each folder that contents without a job, or in such a state, need."""
+        """Return one file name per folder for contents without a job or in one of these states."""
         names = self._connection.execute(compared.folders(states)).scalars()
         return frozenset({name.rpartition("/")[0]: name for name in names}.values())
 
     def failed(self, *, limit: int) -> list[RowWithJob]:
         """Return the first rows whose contents failed."""
-        return self._standing(compared.failed(limit=limit))
+        return self._rows_with_jobs(compared.failed(limit=limit))
 
-    def abroad(self, made: Collection[State], *, limit: int) -> list[tuple[RowWithJob, Path]]:
-        """Return the first rows whose contents are abroad, and the manifest that came last."""
-        found = self._standing(compared.abroad(made, limit=limit))
+    def paid_elsewhere(
+        self, made: Collection[State], *, limit: int
+    ) -> list[tuple[RowWithJob, Path]]:
+        """Return the first rows paid for another manifest, each with the newest such manifest."""
+        found = self._rows_with_jobs(compared.paid_elsewhere(made, limit=limit))
         paths = {
             each.key: Path(each.path)
             for keys in chunks(one.row.key for one in found)
@@ -127,15 +130,15 @@ class Comparison:
         return [(each, paths[each.row.key]) for each in found if each.row.key in paths]
 
     def earlier_jobs(self) -> int:
-        """Count the contents that the last imports of the files asked for, in each file anew."""
+        """Count the contents in the last imports of the files, separately for each file."""
         return int(self._connection.execute(compared.count_earlier_jobs()).scalar_one())
 
     def fresh(self, *, limit: int) -> list[RowWithJob]:
-        """Return the first contents that the last imports of their files did not ask for."""
-        return self._standing(compared.fresh(limit=limit))
+        """Return the first contents that are new since the last imports of their files."""
+        return self._rows_with_jobs(compared.fresh(limit=limit))
 
-    def gone(self, *, limit: int) -> list[RemovedJob]:
-        """Return the first earlier rows whose contents are gone."""
+    def removed(self, *, limit: int) -> list[RemovedJob]:
+        """Return the first earlier rows whose contents were removed."""
         return [
             RemovedJob(
                 manifest=Path(each.manifest),
@@ -143,22 +146,24 @@ class Comparison:
                 cost_usd=each.cost_usd,
                 withdrawn=bool(each.withdrawn),
             )
-            for each in self._connection.execute(compared.gone(limit=limit))
+            for each in self._connection.execute(compared.removed(limit=limit))
         ]
 
-    def all_gone(self) -> AllGone:
-        """Count the earlier rows whose contents are gone."""
-        each = self._connection.execute(compared.count_gone()).one()
-        return AllGone(
+    def count_removed(self) -> RemovedTotals:
+        """Count the earlier rows whose contents were removed."""
+        each = self._connection.execute(compared.count_removed()).one()
+        return RemovedTotals(
             rows=int(each.rows),
             cost_usd=each.cost_usd,
             withdrawn=int(each.withdrawn),
         )
 
     def copies(self) -> tuple[list[RowWithJob], list[tuple[Path, EarlierRow]]]:
-        """Return the rows, now and before, of what the last imports asked for more than once."""
+        """Return current and earlier rows of contents that a last import contained repeatedly."""
         ids = list(self._connection.execute(compared.copies()).scalars())
-        now = [each for some in chunks(ids) for each in self._standing(compared.rows_of(some))]
+        now = [
+            each for some in chunks(ids) for each in self._rows_with_jobs(compared.rows_of(some))
+        ]
         before = [
             (Path(each.manifest), reading.earlier_row_of(each))
             for some in chunks(ids)
@@ -166,14 +171,14 @@ class Comparison:
         ]
         return now, before
 
-    def _standing(self, query: Select[Any]) -> list[RowWithJob]:
-        return [_standing_of(each) for each in self._connection.execute(query)]
+    def _rows_with_jobs(self, query: Select[Any]) -> list[RowWithJob]:
+        return [_row_with_job(each) for each in self._connection.execute(query)]
 
 
-def _standing_of(each: Any) -> RowWithJob:
+def _row_with_job(each: StagedWithJobShape) -> RowWithJob:
     return RowWithJob(
         position=each.position,
-        place=each.place,
+        manifest_index=each.place,
         row=reading.row_of(each),
         state=each.state,
         error_type=each.error_type,

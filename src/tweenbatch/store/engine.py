@@ -1,7 +1,7 @@
-"""One database as two verbs: ``read`` and ``write`` run a piece of work in a whole transaction.
+"""A database with two operations: ``read`` and ``write`` run a function in one transaction.
 
-Owns the dialect's manners (locking, durability), repeats what was busy, and lets many pieces of
-work share a transaction. Knows no table.
+It handles locking and durability of each dialect, retries when the database is busy, and lets
+several functions share a transaction. It does not know the tables.
 """
 
 import json
@@ -23,36 +23,36 @@ from tweenbatch.errors import TableBusy, TableUnusable
 from tweenbatch.files import atomic
 from tweenbatch.store import filesystem, refusals
 
-# One encoder for a million rows: json.dumps makes a new one for each.
+# One encoder for a million rows: json.dumps would create one per row.
 _to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 CallResult = tuple[Any, Exception | None]
-"""What a call returned, or what it raised."""
+"""The result of a call, or its exception."""
 
 BUSY_SECONDS = 30
 TRIES = 5
 FIRST_WAL_SAFE = (3, 51, 3)
-"""From here on two connections can't corrupt a WAL file by writing and checkpointing at once."""
+"""The first version whose WAL survives a simultaneous write and checkpoint."""
 
 ADVISORY_LOCK = 0x7477_6565_6E62
-"""The key of our lock among the server's advisory locks: "tweenb"."""
+"""The key of our advisory lock on a server: "tweenb"."""
 
 
 def parse_url(text: str) -> URL:
-    """Return the URL of a database that we know; raise ``TableUnusable`` for another."""
+    """Return the URL of a supported database; raise ``TableUnusable`` for another."""
     try:
         url = make_url(text)
-        # SQLite's own URIs (file:…?mode=ro) would hide which file is meant.
+        # SQLite's own URIs (file:…?mode=ro) would hide the file name.
         known = url.get_backend_name() == "postgresql" or (
             url.get_backend_name() == "sqlite" and not url.query
         )
     except (ArgumentError, NoSuchModuleError, ValueError):
         known = False
     if not known:
-        # A text that is no URL may still hold a password: it is not repeated.
+        # An invalid URL may contain a password, so it is not shown.
         raise TableUnusable(
             "the database URL can't be read: expected sqlite:///FILE or postgresql://HOST/DATABASE"
         )
@@ -60,23 +60,23 @@ def parse_url(text: str) -> URL:
 
 
 def table_path(url: URL) -> Path | None:
-    """Return the file that holds the table; None for a server or a table in memory."""
+    """Return the file of the table; None for a server or a table in memory."""
     if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
         return None
     return Path(str(url.database))
 
 
 def display(url: URL) -> str:
-    """Return how a message names the table: its file, or its URL without the password."""
+    """Return the name of the table for messages: its file, or its URL without the password."""
     path = table_path(url)
     return str(path) if path else url.render_as_string(hide_password=True)
 
 
 def is_there(path: Path) -> bool:
-    """Tell whether there is a file; a folder, or a place that may not be seen, is an error.
+    """Return whether the file exists; raise for a folder or an inaccessible path.
 
-    A table may be a link to one that is there, but none is made where a link leads. SQLite's own
-    files beside it are regular ones: it would wait for ever at a pipe.
+    A table may be a symbolic link to an existing one, but none is created through a link. SQLite's
+    own files beside it must be regular files: SQLite would wait forever for a pipe.
     """
     try:
         if path.is_dir():
@@ -95,32 +95,32 @@ def is_there(path: Path) -> bool:
 
 
 def prepare_file(path: Path) -> None:
-    """Create an empty file for its owner alone, and the folders above it, unless it exists."""
+    """Create an empty file, readable only by its owner, and its folders, unless it exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(atomic.open_regular(path, os.O_RDONLY, create=True))
     except atomic.NotRegular as error:
         raise TableUnusable(f"{path} can't be used: {error.strerror}") from error
     except FileExistsError as error:
-        raise TableUnusable(f"{path}: a file stands where a folder is needed") from error
+        raise TableUnusable(f"{path}: part of this path is a file, not a folder") from error
     except OSError as error:
         raise TableUnusable(
-            f"{path} can't be made ({error.strerror}); let {path.parent} be written to, or choose "
-            "another place"
+            f"{path} can't be created ({error.strerror}); make {path.parent} writable, or choose "
+            "another table with --db"
         ) from error
 
 
 PAGE_BYTES = 8_192
-"""Of a new SQLite file: twice what is usual, for keys that come in no order. A long import takes a
-sixth less by it; with twice as much again it would save little, and each commit write more."""
+"""The page size of a new SQLite file: twice the default, because keys arrive in random order. It
+shortens a long import by a sixth. Larger pages gain little, and each commit would write more."""
 
 CACHE_KIBIBYTES = 65_536
 IMPORT_CACHE_KIBIBYTES = 114_688
-"""Room for the keys of a million jobs, which come in no order; it is taken as it is needed."""
+"""Enough for the random keys of a million jobs; memory is used only as needed."""
 
 
 def close_afterwards(connection: Connection) -> bool:
-    """Have a connection closed once its work is done; False: the database would go with it."""
+    """Close the connection after its work; False if that would delete the database."""
     if isinstance(connection.engine.pool, StaticPool):
         return False
     connection.detach()
@@ -128,30 +128,30 @@ def close_afterwards(connection: Connection) -> bool:
 
 
 def make_room(connection: Connection) -> None:
-    """Let the connection keep in memory what an import looks at again and again."""
+    """Enlarge the connection's cache for an import."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(f"PRAGMA cache_size = -{IMPORT_CACHE_KIBIBYTES}")
 
 
 _ALONE = "BEGIN IMMEDIATE"
-"""How a transaction begins in a SQLite file beside which none may write."""
+"""Begins a SQLite transaction that excludes all other writers."""
 
 
 class _Group(threading.local):
-    """The transaction that a thread's calls share, if they do, and what is to be done after it."""
+    """The shared transaction of a thread's calls, and the actions after its commit."""
 
     connection: Connection | None = None
     afterwards: list[Callable[[], None]]
 
 
 class _GroupBroken(Exception):
-    """A group was rolled back before its commit: it says nothing of the single calls."""
+    """A group was rolled back before its commit; the single calls may still succeed."""
 
 
 class Database:
-    """A database, opened; ``name`` is what messages call it.
+    """An open database; ``name`` is its name in messages.
 
-    ``busy_seconds`` is how long each try to write waits for another program to let go.
+    ``busy_seconds`` is how long each attempt to write waits for another program.
     """
 
     def __init__(self, url: URL, *, busy_seconds: float = BUSY_SECONDS) -> None:
@@ -172,54 +172,54 @@ class Database:
         self._engine.dispose()
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Return what the work makes of one consistent view of the database."""
+        """Return the result of the work on one consistent view of the database."""
         return self._joined(work) if self._group.connection else self._whole("BEGIN", work)
 
     def write(self, work: Callable[[Connection], T]) -> T:
-        """Return what the work returns once it is committed; it may run more than once.
+        """Return the result of the work after its commit; the work may run more than once.
 
-        Only a failure that proves that nothing was committed repeats the work. In a group it is
-        not committed when this returns: the group's callers hear nothing before it is.
+        It is repeated only after a failure that proves that nothing was committed. In a group the
+        commit comes later; the group returns its results only after it.
         """
         return self._joined(work) if self._group.connection else self._whole(_ALONE, work)
 
-    def after_commit(self, then: Callable[[], None]) -> None:
-        """Do something once what was written so far is committed: now, or with the group."""
+    def after_commit(self, action: Callable[[], None]) -> None:
+        """Run an action after the commit: now, or after the group's commit."""
         if self._group.connection:
-            self._group.afterwards.append(then)
+            self._group.afterwards.append(action)
         else:
-            then()
+            action()
 
-    def together(self, calls: Sequence[Callable[[], Any]]) -> list[CallResult]:
-        """Carry calls out that read and write here, in one transaction; return how each ended.
+    def group_commit(self, calls: Sequence[Callable[[], Any]]) -> list[CallResult]:
+        """Run calls that read and write here in one transaction; return the result of each.
 
-        Where one of them raises, each is carried out once more, alone: what raises changes
-        nothing and disturbs no other. A commit that fails fails them all.
+        If one raises, each is run again alone, so that a failed call changes nothing and does not
+        affect the others. A failed commit fails all calls.
         """
         if len(calls) == 1:
-            return [_told(calls[0])]
+            return [_run_call(calls[0])]
         try:
-            told = self._whole(_ALONE, partial(self._as_group, calls))
+            results = self._whole(_ALONE, partial(self._as_group, calls))
         except _GroupBroken as broken:
             log.info("group_broken calls=%d: %s", len(calls), broken)
-            return [_told(call) for call in calls]
-        for then in self._group.afterwards:
-            then()
-        return told
+            return [_run_call(call) for call in calls]
+        for action in self._group.afterwards:
+            action()
+        return results
 
     def _as_group(
         self, calls: Sequence[Callable[[], Any]], connection: Connection
     ) -> list[CallResult]:
         group = self._group
-        # Anew at each try: what was noted in one that was rolled back never happened.
+        # A new list per try: actions of a transaction that was rolled back must not run.
         group.connection, group.afterwards = connection, []
         try:
-            return [_told(call) for call in calls]
+            return [_run_call(call) for call in calls]
         finally:
             group.connection = None
 
     def _joined(self, work: Callable[[Connection], T]) -> T:
-        """Do the work in the group's transaction."""
+        """Run the work in the group's transaction."""
         connection = self._group.connection
         assert connection is not None
         try:
@@ -230,9 +230,9 @@ class Database:
             raise _GroupBroken(error) from error
 
     def one_at_a_time(self, connection: Connection) -> None:
-        """Let no other process pass here until the transaction ends.
+        """Block other processes at this point until the transaction ends.
 
-        SQLite has let only one in already: ``BEGIN IMMEDIATE``.
+        On SQLite, ``BEGIN IMMEDIATE`` already does that.
         """
         if not self.is_sqlite:
             connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
@@ -249,14 +249,14 @@ class Database:
                     raise refusals.reason(error, self.name) from error
                 if not remaining:
                     raise TableBusy(
-                        f"{self.name} is locked by another program; try again when it is done"
+                        f"{self.name} is locked by another program; try again after it ends"
                     ) from error
                 log.info("table_busy tries_left=%d", remaining)
                 time.sleep(0.05 * 2 ** (TRIES - remaining))
         raise AssertionError("unreachable")
 
 
-def _told(call: Callable[[], Any]) -> CallResult:
+def _run_call(call: Callable[[], Any]) -> CallResult:
     try:
         return call(), None
     except _GroupBroken:
@@ -270,7 +270,7 @@ def _told(call: Callable[[], Any]) -> CallResult:
 def _engine(url: URL, *, busy_seconds: float) -> Engine:
     options: dict[str, Any] = {"json_serializer": _to_json}
     if url.get_backend_name() == "sqlite":
-        # The store works in a thread of its own, not in the one that opened it.
+        # The store runs in its own thread, not in the one that opened it.
         options["connect_args"] = {"check_same_thread": False, "timeout": busy_seconds}
         path = table_path(url)
         if path is None:
@@ -279,22 +279,22 @@ def _engine(url: URL, *, busy_seconds: float) -> Engine:
         mode = journal_mode(sqlite3.sqlite_version_info, filesystem.network_type(path))
         event.listen(engine, "connect", partial(_prepare_sqlite, mode))
         return engine
-    # Whatever the server's default: what is read after waiting for a lock must be read anew.
+    # Not the server's default: a read after waiting for a lock must see new data.
     engine = create_engine(url, pool_pre_ping=True, isolation_level="READ COMMITTED", **options)
     event.listen(engine, "connect", _prepare_postgres)
     return engine
 
 
 def journal_mode(version: tuple[int, ...], network: str | None) -> str:
-    """Return how SQLite is to keep its journal; ``network`` as from ``network_type``.
+    """Return the journal mode for SQLite; ``network`` is from ``network_type``.
 
-    A WAL is shared memory, which machines that share a disk do not have.
+    A WAL needs shared memory, which machines with a shared disk do not have.
     """
     return "WAL" if version >= FIRST_WAL_SAFE and network is None else "TRUNCATE"
 
 
 def _prepare_sqlite(mode: str, connection: sqlite3.Connection, _record: object) -> None:
-    # Ours: the driver's would come too late and be a deferred one.
+    # We begin transactions ourselves: the driver's would be late and deferred.
     connection.isolation_level = None
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA foreign_keys = ON")
@@ -304,7 +304,7 @@ def _prepare_sqlite(mode: str, connection: sqlite3.Connection, _record: object) 
 
 
 def _prepare_postgres(connection: Any, _record: object) -> None:
-    # A server that answers before a commit is on disk could forget an intent that was acted on.
+    # A server that answers before its commit is on disk could lose an intent already submitted.
     with connection.cursor() as cursor:
         cursor.execute("SHOW synchronous_commit")
         if cursor.fetchone()[0] == "off":

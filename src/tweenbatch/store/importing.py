@@ -1,4 +1,4 @@
-"""A manifest becomes jobs: a job is its content, so only new content makes a new one."""
+"""Import a manifest: only new content creates new jobs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,9 +17,9 @@ from tweenbatch.store.statements import alike, imports, staged
 def import_manifest(
     connection: Connection, manifest: Manifest, *, sqlite_dialect: bool, now: datetime
 ) -> Imported:
-    """Replace the rows of the file and make the jobs that are missing, in this transaction.
+    """Replace the rows of the file and create the missing jobs, in this transaction.
 
-    Raises ``TableBusy`` where the rows were to be those of the last import, and another came after.
+    Raises ``TableBusy`` if the rows should equal the last import, but another import came later.
     """
     if manifest.same_as is not None:
         return _import_again(connection, manifest, sqlite_dialect=sqlite_dialect, now=now)
@@ -53,9 +53,9 @@ def import_manifest(
 
 
 def last_import(connection: Connection) -> LastImport | None:
-    """Return the import that came last, where its rows can be had without reading its file."""
+    """Return the latest import, if its rows can be reused without reading its file."""
     found = connection.execute(imports.last_imports()).all()
-    # Two at the same moment are those of one run: which came last is not known.
+    # Equal times come from one run; the order of its imports is unknown.
     if not found or found[0].imported_at in [each.imported_at for each in found[1:]]:
         return None
     if found[0].reading is None:
@@ -73,7 +73,7 @@ def _import_again(
 ) -> Imported:
     if last_import(connection) != manifest.same_as:
         raise TableBusy(
-            f"another manifest was imported while {manifest.path} was looked at; run again"
+            f"another manifest was imported while {manifest.path} was being read; run again"
         )
     keep = imports.keep_manifest(manifest, sqlite_dialect=sqlite_dialect, now=now)
     manifest_id: int = connection.execute(keep).scalar_one()
@@ -84,7 +84,7 @@ def _import_again(
 def _add_jobs(
     connection: Connection, new: int, found: Staged, *, sqlite_dialect: bool, now: datetime
 ) -> None:
-    """Give every new content a job, with a name that no other has in any case."""
+    """Create a job for each new content, with a unique name regardless of case."""
     added = 0
     for suffix in staged.SUFFIXES:
         if added == new:
@@ -98,7 +98,7 @@ def _add_jobs(
 
 
 def _rename(connection: Connection, *, now: datetime) -> None:
-    """Call jobs that were never submitted as the newest row asks."""
+    """Rename jobs that were never submitted to the names of the newest rows."""
     if not connection.execute(staged.give_back_names(now=now)).rowcount:
         return
     for page in _nameless(connection):
@@ -106,11 +106,11 @@ def _rename(connection: Connection, *, now: datetime) -> None:
         for suffix in staged.SUFFIXES:
             names = {key: _with_suffix(job, suffix) for key, job in left.items()}
             folded = {name.lower() for name in names.values()}
-            taken = set(connection.execute(imports.taken_names(folded)).scalars())
+            used = set(connection.execute(imports.taken_names(folded)).scalars())
             given = []
             for key, name in names.items():
-                if name.lower() not in taken:
-                    taken.add(name.lower())
+                if name.lower() not in used:
+                    used.add(name.lower())
                     given.append({"job_id": left.pop(key).id, "new_name": name, "now": now})
             if given:
                 connection.execute(imports.rename(), given)
@@ -128,11 +128,11 @@ def _with_suffix(job: Any, suffix: int) -> str:
 
 
 def _replace_rows(connection: Connection, manifest_id: int, count: int, *, now: datetime) -> int:
-    """Put the staged rows in the place of the earlier ones; return how many jobs were withdrawn."""
-    there = connection.execute(imports.count_rows_of(manifest_id)).scalar_one()
-    if there == count == connection.execute(staged.same_rows(manifest_id)).scalar_one():
+    """Replace the earlier rows by the staged ones; return the number of withdrawn jobs."""
+    earlier = connection.execute(imports.count_rows_of(manifest_id)).scalar_one()
+    if earlier == count == connection.execute(staged.same_rows(manifest_id)).scalar_one():
         return 0
     connection.execute(imports.forget_rows(manifest_id))
     connection.execute(staged.add_rows(manifest_id))
-    # Rows that were never there can't have left a job behind.
-    return connection.execute(imports.withdraw_unasked(now=now)).rowcount if there else 0
+    # Without earlier rows, no job can have lost its last row.
+    return connection.execute(imports.withdraw_unasked(now=now)).rowcount if earlier else 0

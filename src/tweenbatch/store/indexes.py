@@ -1,4 +1,4 @@
-"""The indexes beside those of keys; no statement names them."""
+"""Additional indexes; no statement names them."""
 
 from sqlalchemy import Index, MetaData, text
 
@@ -9,7 +9,7 @@ Index("ix_runs_night", runs.c.job, runs.c.night)
 Index("ix_jobs_state", jobs.c.state)
 Index("ix_rows_job", rows.c.job_id, rows.c.manifest_id)
 Index("ix_attempts_money", attempts.c.billed, attempts.c.outcome, attempts.c.price_micro)
-# A day's sum is part of every intent: it is read from the index alone.
+# Every intent needs the sum of a day, which is read from this index alone.
 Index("ix_attempts_started", attempts.c.started_at, attempts.c.billed, attempts.c.price_micro)
 # A digest reads the clips of one night.
 Index("ix_artifacts_created", artifacts.c.created_at)
@@ -20,14 +20,14 @@ _PARTIAL = {
         "not_before IS NOT NULL AND finished_at IS NULL"
     ),
     Index("ix_jobs_leased", jobs.c.leased_by): "leased_by IS NOT NULL",
-    # Whose clip an address is, is asked for each clip.
+    # Every clip needs the owner of its URL.
     Index("ix_attempts_video_url", attempts.c.video_url): "video_url IS NOT NULL",
 }
-"""Indexes of some rows only."""
+"""Partial indexes with their conditions."""
 
 
 def described(dialect: str) -> MetaData:
-    """Return the tables with their indexes, as a database of that name has them."""
+    """Return the tables with their indexes for a dialect."""
     for index, rows_of in _PARTIAL.items():
         index.dialect_options[dialect]["where"] = text(rows_of)
     return metadata

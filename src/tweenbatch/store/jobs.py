@@ -1,6 +1,6 @@
-"""Jobs at work: claimed, submitted, settled, given back. Every write is checked by its fence.
+"""Change jobs: claim, submit, resolve, release. The fence guards every write.
 
-Every method is one whole transaction.
+Each method is one transaction.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,24 +14,24 @@ from tweenbatch.states import Event, ImpossibleTransition, State, advance
 from tweenbatch.store import reading, retaking, transitions
 from tweenbatch.store.engine import Database
 from tweenbatch.store.part import TablePart
-from tweenbatch.store.places import Places
+from tweenbatch.store.progress import ProgressListeners
 from tweenbatch.store.staging import chunks
 from tweenbatch.store.statements import claims, work
 from tweenbatch.store.transitions import LEASE
 
 TAKEN_UP_IN_ORDER = (State.READY, State.SUBMITTED, State.UNCERTAIN, State.PENDING)
-"""Which of several states a claim serves first: what is paid for goes before what is not.
+"""The order of states in a claim: paid work comes first.
 
-A submission in the air is missing: it belongs to whoever sent it.
+``SUBMITTING`` is missing: such a submission belongs to the run that sent it.
 """
 
 
 class JobTable(TablePart):
-    """Jobs at work: claimed, submitted, settled, given back; each write checks the fence."""
+    """Changes of jobs: claim, submit, resolve, release. The fence guards every write."""
 
-    def __init__(self, database: Database, places: Places) -> None:
+    def __init__(self, database: Database, listeners: ProgressListeners) -> None:
         super().__init__(database)
-        self._places = places
+        self._listeners = listeners
 
     def claim(
         self,
@@ -44,11 +44,10 @@ class JobTable(TablePart):
         only: Collection[int] | None = None,
         closed: Collection[str] = (),
     ) -> list[Job]:
-        """Lease jobs that are due: what is paid for first, then the most urgent.
+        """Lease due jobs: paid ones first, then by priority.
 
-        A waiting job that no manifest row asks for, and a submission in the air, are never
-        taken. With ``manifests``, only jobs that their rows ask for; with ``only``, none but these.
-        None of an endpoint that is ``closed`` is taken.
+        It skips submissions in progress, waiting jobs without a manifest row, and endpoints that
+        are ``closed``. ``manifests`` limits it to jobs of their rows, ``only`` to these jobs.
         """
 
         def take(connection: Connection) -> list[Job]:
@@ -75,14 +74,14 @@ class JobTable(TablePart):
         return self._database.write(take)
 
     def canaries(self, manifests: Collection[int] | None, count: int) -> list[int]:
-        """Return so many of the jobs that wait to be paid for: the first, the last, and between."""
+        """Choose this many waiting jobs, evenly spread: the first, the last and some between."""
 
         def choose(connection: Connection) -> list[int]:
             waiting = connection.execute(*claims.waiting_in_order(manifests)).scalars().all()
             last = len(waiting) - 1
             steps = max(count - 1, 1)
-            places = {round(last * n / steps) for n in range(count)} if waiting else set()
-            return [waiting[place] for place in sorted(places)]
+            indexes = {round(last * n / steps) for n in range(count)} if waiting else set()
+            return [waiting[index] for index in sorted(indexes)]
 
         return self._database.read(choose)
 
@@ -96,22 +95,22 @@ class JobTable(TablePart):
         sent_at: datetime | None = None,
         periods: Sequence[PeriodLimit] = (),
     ) -> Job:
-        """Write an intent down and reserve its price; what it returns may be submitted, once.
+        """Record an intent and reserve its price; the returned job may be submitted once.
 
-        ``sent_at`` is ``now`` by fal's clock, if that is known. Raises ``BudgetReached`` or
+        ``sent_at`` is the current time of fal's clock, if known. Raises ``BudgetReached`` or
         ``LeaseLost``; then nothing has changed.
         """
 
         def begin(connection: Connection) -> Job:
             if periods:
-                # Before any row is locked: an import takes the same two in the same order.
+                # Before any row lock: an import takes both locks in the same order.
                 self._database.one_at_a_time(connection)
             return transitions.begin_attempt(
                 connection, job, intent, run_id=run_id, now=now, sent_at=sent_at, periods=periods
             )
 
         begun = self._database.write(begin)
-        self._places.note(now, attempt_id=begun.attempt_id)
+        self._listeners.notify(now, attempt_id=begun.attempt_id)
         return begun
 
     def adopt(
@@ -124,7 +123,7 @@ class JobTable(TablePart):
         sent_at: datetime,
         now: datetime,
     ) -> Job:
-        """Give a waiting job a request that fal has accepted before, and return it ``submitted``.
+        """Give a waiting job a request that fal already accepted; it becomes ``submitted``.
 
         Its price is reserved in that run. Raises ``LeaseLost`` or ``ImpossibleTransition``; then
         nothing has changed.
@@ -136,15 +135,15 @@ class JobTable(TablePart):
         )
 
     def earlier_request(self, job: Job) -> Job | None:
-        """Return a waiting job with the last request that it had at fal; None: it had none."""
+        """Return a waiting job with its last request at fal, or None."""
         query = work.latest_request(job.id)
         found = self._database.read(lambda connection: connection.execute(query).first())
         return None if found is None else reading.with_request(job, found)
 
     def take_back(self, earlier: Job, *, run_id: int, now: datetime) -> Job:
-        """Bring a job of ``earlier_request`` back to that request and return it ``submitted``.
+        """Return a job of ``earlier_request`` to that request; it becomes ``submitted``.
 
-        A price that was given back is reserved in this run. Raises ``BudgetReached`` or
+        A released price is reserved again, in this run. Raises ``BudgetReached`` or
         ``LeaseLost``; then nothing has changed.
         """
         return self._database.write(
@@ -152,21 +151,21 @@ class JobTable(TablePart):
         )
 
     def note_trouble(self, job: Job, failure: Failure, *, now: datetime) -> None:
-        """Note why the result of a ``submitted`` job can't be read; raises ``LeaseLost``."""
+        """Record why the result of a ``submitted`` job can't be read; raises ``LeaseLost``."""
 
         def note(connection: Connection) -> None:
             if connection.execute(work.note_trouble(job, failure, now=now)).rowcount != 1:
-                raise LeaseLost(f"job {job.id} is no longer ours under fence {job.fence}")
+                raise LeaseLost(f"this run no longer holds job {job.id} under fence {job.fence}")
 
         self._database.write(note)
 
     def clip_at(self, url: str, *, besides: int | None) -> str | None:
-        """Return the name of a clip whose address this is, but for that of one attempt."""
+        """Return the name of another attempt's clip with this URL, if any."""
         query = work.clip_at(url, besides=besides)
         return self._database.read(lambda connection: connection.execute(query).scalar())
 
     def transition(self, job: Job, outcome: Outcome, *, run_id: int, now: datetime) -> Job:
-        """Write down what happened to a job and return it as it stands now.
+        """Record the outcome of a job's stage and return the job.
 
         Raises ``LeaseLost`` or ``ImpossibleTransition``; then nothing has changed.
         """
@@ -175,10 +174,10 @@ class JobTable(TablePart):
         )
 
     def settle(self, job: Job, outcome: Outcome, *, now: datetime) -> Job:
-        """Write down what was found out about an uncertain or a failed job, whoever holds it.
+        """Record the resolution of an uncertain or failed job, regardless of its lease.
 
-        The run that held it, if one did, loses it. Raises ``LeaseLost`` where the job is no
-        longer as it was read, and ``ImpossibleTransition``; then nothing has changed.
+        A run that held the job loses it. Raises ``LeaseLost`` if the job has changed since it was
+        read, or ``ImpossibleTransition``; then nothing has changed.
         """
         return self._database.write(
             lambda connection: transitions.settle(connection, job, outcome, now=now)
@@ -189,12 +188,12 @@ class JobTable(TablePart):
         return [reading.job_of(row) for row in self._all(work.jobs_in(State.UNCERTAIN))]
 
     def requests_since(self, endpoint: str, since: datetime) -> list[OwnRequest]:
-        """Return what the endpoint accepted from this table in submissions since then."""
+        """Return the accepted requests of this table at the endpoint since then."""
         query = work.requests_since(endpoint, since)
-        return [OwnRequest(**row._mapping) for row in self._all(query)]  # noqa: SLF001 - SQLAlchemy's documented name
+        return [reading.record_of(OwnRequest, row) for row in self._all(query)]
 
     def owned(self, request_ids: Collection[str]) -> set[str]:
-        """Return those of these requests that an attempt of the table owns."""
+        """Return the requests among these that belong to an attempt of the table."""
 
         def look(connection: Connection) -> set[str]:
             return {
@@ -206,7 +205,7 @@ class JobTable(TablePart):
         return self._database.read(look)
 
     def waiting(self, endpoint: str, prompts: Collection[str]) -> list[Job]:
-        """Return the jobs with one of these prompts that wait to be paid for."""
+        """Return the waiting jobs with one of these prompts."""
 
         def look(connection: Connection) -> list[Job]:
             return [
@@ -218,33 +217,33 @@ class JobTable(TablePart):
         return self._database.read(look)
 
     def release(self, job: Job, *, now: datetime, not_before: datetime | None = None) -> None:
-        """Give a lease back and say when the job is due again; raises ``LeaseLost``."""
+        """Release a lease and set when the job is due again; raises ``LeaseLost``."""
         if job.state is State.SUBMITTING:
-            raise ImpossibleTransition("a submission in the air can't be given back")
+            raise ImpossibleTransition("a submission in progress can't be released")
 
         self._database.write(
             lambda connection: transitions.release(connection, job, now=now, not_before=not_before)
         )
 
     def lay_aside(self, job: Job, *, now: datetime, not_before: datetime) -> None:
-        """Give back a job whose clip can't be fetched now; raises ``LeaseLost``.
+        """Release a job whose clip can't be downloaded now; raises ``LeaseLost``.
 
-        When that happened first is remembered, whatever else becomes of the job.
+        The time of the first such failure is kept.
         """
 
-        def put(connection: Connection) -> None:
+        def release(connection: Connection) -> None:
             transitions.release(connection, job, now=now, not_before=not_before)
             connection.execute(work.note_unfetched(job, now=now))
 
-        self._database.write(put)
+        self._database.write(release)
 
     def miss(self, job_ids: Collection[int], *, now: datetime) -> set[int]:
-        """Have clips fetched once more that are paid for and not here; return whose they are.
+        """Queue missing paid clips for download again, at no cost; return their jobs.
 
-        Of a job that succeeded, or failed after its clip was made. Nothing is reserved or paid.
+        The jobs succeeded, or failed after their clip was made.
         """
 
-        def look_for(connection: Connection) -> set[int]:
+        def miss(connection: Connection) -> set[int]:
             missed: set[int] = set()
             for chunk in chunks(job_ids):
                 for source in (State.SUCCEEDED, State.FAILED):
@@ -255,28 +254,28 @@ class JobTable(TablePart):
                     missed |= ids
             return missed
 
-        return self._database.write(look_for)
+        return self._database.write(miss)
 
     def next_due(
         self, states: Collection[State], *, now: datetime, manifests: Collection[int] | None = None
     ) -> datetime | None:
-        """Return when the next job that rests until then may be taken up; None: none rests."""
+        """Return when the next delayed job is due, or None."""
 
         def look(connection: Connection) -> datetime | None:
-            found = [
+            instants = [
                 connection.execute(
                     *claims.earliest_due(state, now=now, manifests=manifests)
                 ).scalar()
                 for state in states
             ]
-            return min((instant for instant in found if instant is not None), default=None)
+            return min((instant for instant in instants if instant is not None), default=None)
 
         return self._database.read(look)
 
     def requeue(self, job_ids: Collection[int], *, now: datetime) -> int:
-        """Bring failed and cancelled jobs back at a person's wish; return how many."""
+        """Put failed and cancelled jobs back into the queue; return their number."""
 
-        def bring_back(connection: Connection) -> int:
+        def requeue(connection: Connection) -> int:
             return sum(
                 connection.execute(
                     work.requeue_jobs(chunk, source, advance(source, Event.REQUEUED), now=now)
@@ -285,12 +284,12 @@ class JobTable(TablePart):
                 for source in (State.FAILED, State.CANCELLED)
             )
 
-        return self._database.write(bring_back)
+        return self._database.write(requeue)
 
     def cancel(self, job_ids: Collection[int], *, now: datetime) -> set[int]:
-        """Drop those of these jobs that still wait to be paid for, and return which they were.
+        """Cancel the waiting jobs among these and return them.
 
-        A run that was making one of them ready loses it.
+        A run that is preparing one of them loses it.
         """
 
         def drop(connection: Connection) -> set[int]:
@@ -303,7 +302,7 @@ class JobTable(TablePart):
         return self._database.write(drop)
 
     def retake(self, job_ids: Collection[int], *, now: datetime) -> list[Job]:
-        """Add another take of each of these jobs that succeeded and that a row asks for."""
+        """Add another take of each successful job among these that still has a row."""
 
         def add(connection: Connection) -> list[Job]:
             self._database.one_at_a_time(connection)
@@ -313,7 +312,7 @@ class JobTable(TablePart):
         return self._database.write(add)
 
     def get(self, job_ids: Collection[int]) -> list[Job]:
-        """Return those of these jobs that there are, the most urgent first."""
+        """Return the existing jobs among these, by priority."""
 
         def look(connection: Connection) -> list[Job]:
             return [

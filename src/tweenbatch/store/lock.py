@@ -1,7 +1,7 @@
-"""One runner at a time owns a SQLite table: a lock that dies with its process.
+"""Lock a SQLite table for one run; the lock ends with its process.
 
-Its file also remembers how far the table had come at this place, so that an older one that is
-put there later, or a new one, is known for what it is.
+Its file also stores the table's high-water mark, so that an older or a new table at the same path
+is detected.
 """
 
 import fcntl
@@ -27,24 +27,24 @@ NOTE_BYTES = 1_000
 SQLITE_HEADER = b"SQLite format 3\0"
 
 _OURS = re.compile(rb"\d+ \S+ \S+\n|\s*(\0|\Z)")
-"""How a lock begins: with its holder, with nothing, or with what a power cut may leave."""
+"""The beginning of a lock file: its holder, nothing, or the remains of a power failure."""
 
 
 class RunnerLock:
-    """Held while a runner works on the table; ``TableBusy`` names the run that has it.
+    """Held while a run uses the table; ``TableBusy`` names the run that has it.
 
-    The file ``<table>.lock`` beside the table stays behind and holds nobody up by itself: the
-    kernel lets go when the process ends, however it ends. A server's table needs no lock.
+    The file ``<table>.lock`` remains after a run but blocks nobody: the kernel releases the lock
+    when the process ends. A table on a server needs no lock.
 
-    ``seen`` is how far a run of this place had brought the table; None: nobody knows.
+    ``seen`` is the high-water mark of the table at this path; None if unknown.
 
-    Raises ``TableUnusable`` for a table in memory: the next run would pay for everything anew.
+    Raises ``TableUnusable`` for a table in memory: the next run would pay for everything again.
     """
 
     def __init__(self, url: str) -> None:
         parsed = parse_url(url)
         self.table = table_path(parsed)
-        """The file as it was named; None for a server's table."""
+        """The file as the user named it; None for a table on a server."""
         if self.table is None and parsed.get_backend_name() == "sqlite":
             raise TableUnusable(
                 f"{url}: a table in memory forgets what was paid for; name a file: sqlite:///FILE"
@@ -55,7 +55,7 @@ class RunnerLock:
 
     def __enter__(self) -> Self:
         if self.table is not None:
-            # Two names of one file must meet at one lock.
+            # A file with two names must have one lock.
             table = self.table.resolve()
             _refuse_stranger(self.table)
             self._file = _locked(lock_path(table), str(self.table))
@@ -75,23 +75,23 @@ class RunnerLock:
             os.close(self._file)
             self._file = None
 
-    def remember(self, reach: HighWaterMark) -> None:
-        """Note how far the table has come, and see it on the disk; raises ``TableUnusable``."""
+    def remember(self, mark: HighWaterMark) -> None:
+        """Record the high-water mark and sync it to the disk; raises ``TableUnusable``."""
         if self._file is None:
             return
-        self.seen = reach
+        self.seen = mark
         try:
             self._write()
             os.fsync(self._file)
         except OSError as error:
             raise TableUnusable(
-                f"{self.table}.lock can't be written ({error.strerror}); mend that, and run again"
+                f"{self.table}.lock can't be written ({error.strerror}); fix this and run again"
             ) from error
 
     def advance(self, at: datetime, *, attempt_id: int | None = None) -> None:
-        """Note that the run lives and, after an attempt was recorded, that there was one more.
+        """Record that the run lives and, with ``attempt_id``, the latest attempt.
 
-        It survives the process; a power cut may take it, and nothing but this note.
+        The record survives the process; only a power failure can lose it.
         """
         if self._file is None or self.seen is None:
             return
@@ -99,10 +99,10 @@ class RunnerLock:
         try:
             self._write()
         except OSError as error:
-            log.warning("the lock's note stays behind: %s", error)
+            log.warning("the lock file was not updated: %s", error)
 
     def _write(self) -> None:
-        """Write both lines over the old ones: at no moment is the note not there."""
+        """Overwrite both lines in place, so that they always exist."""
         assert self._file is not None
         seen = self.seen
         note = f"{seen.run_id} {seen.attempt_id} {seen.at.isoformat()}\n" if seen else ""
@@ -112,23 +112,23 @@ class RunnerLock:
 
 
 def _refuse_stranger(table: Path) -> None:
-    """Raise ``TableUnusable`` where a link leads to what is no table: no lock is put beside it."""
+    """Raise ``TableUnusable`` for a link to another kind of file; no lock is put beside it."""
     if is_there(table) and table.is_symlink():
         with atomic.opened(table.resolve()) as file:
             if file.read(len(SQLITE_HEADER)) != SQLITE_HEADER:
                 raise TableUnusable(
-                    f"{table} is a symbolic link to a file that is no job table; remove it, or "
+                    f"{table} is a symbolic link to a file that isn't a job table; remove it, or "
                     "choose another table with --db"
                 )
 
 
 def lock_path(table: Path) -> Path:
-    """Return the file beside a table that is its lock."""
+    """Return the path of a table's lock file."""
     return table.with_name(f"{table.name}.lock")
 
 
 def was_at_work(table: Path) -> bool:
-    """Tell whether this place remembers a run of a table, which may be gone by now."""
+    """Return whether the lock file records a run, even if the table was deleted."""
     try:
         with atomic.opened(lock_path(table.resolve())) as file:
             text = file.read(NOTE_BYTES).decode(errors="replace")
@@ -152,7 +152,7 @@ def _locked(path: Path, table: str) -> int:
     if not _OURS.match(os.pread(file, NOTE_BYTES, 0)):
         os.close(file)
         raise TableUnusable(
-            f"{path} is there already and is no lock of tweenbatch's; move it away, or choose "
+            f"{path} already exists and isn't a lock file of tweenbatch; move it, or choose "
             "another table with --db"
         )
     return file
@@ -163,7 +163,7 @@ def _lines(file: int) -> list[str]:
 
 
 def _seen(lines: list[str]) -> HighWaterMark | None:
-    """Return what the second line says; None where there is none that can be read."""
+    """Return the mark on the second line, or None if it is missing or unreadable."""
     match [line.split() for line in lines]:
         case [_, [run_id, attempt_id, at], *_]:
             try:
@@ -171,7 +171,7 @@ def _seen(lines: list[str]) -> HighWaterMark | None:
                     run_id=int(run_id), attempt_id=int(attempt_id), at=datetime.fromisoformat(at)
                 )
             except ValueError as error:
-                log.warning("the lock's note can't be read: %s", error)
+                log.warning("the mark in the lock file can't be read: %s", error)
     return None
 
 
@@ -181,4 +181,4 @@ def _who(holder: list[str], table: str) -> str:
             run = f"another run (pid {pid} on {host}, since {since})"
         case _:
             run = "another run"
-    return f"{run} owns {table}; wait for it or stop it"
+    return f"{run} is using {table}; wait for it or stop it"

@@ -1,6 +1,6 @@
-"""Manifests and their rows: imported, compared, moved, and with which settings they ran.
+"""Import, compare and move manifests, and keep the settings of their runs.
 
-Every method is one whole transaction.
+Each method is one transaction.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class ManifestTable(TablePart):
-    """Manifests and their rows: imported, compared, moved, and with which settings they ran."""
+    """The manifests of a table, their rows, and the settings of their runs."""
 
     def put(self, manifest: Manifest, *, now: datetime) -> Imported:
-        """Put a manifest into the table; importing it again changes only what changed."""
+        """Import a manifest; a repeated import changes only what differs."""
 
         def put(connection: Connection) -> Imported:
             self._database.one_at_a_time(connection)
@@ -36,51 +36,51 @@ class ManifestTable(TablePart):
         return self._database.write(put)
 
     def move(self, path: Path, to: Path) -> bool:
-        """Note that a file that was imported lies elsewhere now; False: the table knows another."""
+        """Record the new path of an imported file; False if another manifest has that path."""
 
         def move(connection: Connection) -> bool:
             if connection.execute(imports.manifest_id(str(to.absolute()))).scalar() is not None:
                 return False
-            found = connection.execute(imports.manifest_id(str(path.absolute()))).scalar()
-            if found is not None:
-                connection.execute(imports.move_manifest(found, str(to.absolute())))
-                connection.execute(retakes.move(found, str(to.absolute())))
+            manifest_id = connection.execute(imports.manifest_id(str(path.absolute()))).scalar()
+            if manifest_id is not None:
+                connection.execute(imports.move_manifest(manifest_id, str(to.absolute())))
+                connection.execute(retakes.move(manifest_id, str(to.absolute())))
             return True
 
         return self._database.write(move)
 
     def last_import(self) -> LastImport | None:
-        """Return the import that came last, where its rows can be had without reading its file."""
+        """Return the latest import, if its rows can be reused without reading its file."""
         return self._database.read(importing.last_import)
 
     def run_settings(self, manifests: Iterable[Path] | None) -> list[str]:
-        """Return what the last runs of these files went by, the latest first.
+        """Return the settings of the last runs of these files, the latest first.
 
-        None stands for all unfinished work.
+        None means all unfinished work.
         """
         paths = None if manifests is None else [str(path.absolute()) for path in manifests]
         query = imports.run_settings_of(paths)
         return self._database.read(lambda connection: list(connection.execute(query).scalars()))
 
     def keep_run_settings(self, manifest_ids: Collection[int] | None, text: str) -> None:
-        """Note what a run of these manifests goes by; None stands for all unfinished work."""
+        """Record the settings of a run of these manifests; None means all unfinished work."""
 
         def keep(connection: Connection) -> None:
             connection.execute(imports.keep_run_settings(manifest_ids, text))
 
         self._database.write(keep)
 
-    def compare(self, manifests: Sequence[Manifest], look: Callable[[Comparison], T]) -> T:
-        """Return what is made of the manifests held against the table; nothing is changed."""
+    def compare(self, manifests: Sequence[Manifest], work: Callable[[Comparison], T]) -> T:
+        """Return the result of the work on a comparison with the table; nothing changes."""
 
-        def held(connection: Connection) -> T:
+        def compare(connection: Connection) -> T:
             with stage(connection, manifests, adding=False) as found:
-                return look(Comparison(connection, manifests, renewed=found.renewed))
+                return work(Comparison(connection, manifests, renewed=found.renewed))
 
-        return self._database.read(held)
+        return self._database.read(compare)
 
     def lookup(self, keys: Iterable[str]) -> dict[str, KnownJob]:
-        """Return what the table knows of these keys."""
+        """Return the existing jobs of these keys."""
 
         def look(connection: Connection) -> dict[str, KnownJob]:
             return {
@@ -90,15 +90,15 @@ class ManifestTable(TablePart):
                     output_name=job.output_name,
                     error_type=job.error_type,
                 )
-                for chunk in chunks(wanted)
+                for chunk in chunks(keys_once)
                 for job in connection.execute(imports.known_jobs(chunk))
             }
 
-        wanted = list(dict.fromkeys(keys))
+        keys_once = list(dict.fromkeys(keys))
         return self._database.read(look)
 
     def retakes_of(self, manifests: Iterable[Path]) -> list[int]:
-        """Return the manifests that hold the retakes of these files."""
+        """Return the manifests that contain the retakes of these files."""
 
         def look(connection: Connection) -> list[int]:
             return list(connection.execute(retakes.manifests_for(paths)).scalars())

@@ -1,7 +1,7 @@
-"""Bring a database to the schema that this program speaks.
+"""Create the tables or migrate them to the current schema.
 
-Where nothing is there yet, the tables are made as they are described, and only those of an
-earlier release migrated: Alembic takes as long to import as all else that a start needs.
+New tables are created directly. Only tables of an earlier release use Alembic, whose import takes
+as long as the rest of a start.
 """
 
 from importlib.resources import files
@@ -31,17 +31,17 @@ HEAD = REVISIONS[-1]
 
 
 def bring_up_to_date(database: Database, *, create: bool) -> None:
-    """Create the tables or migrate them; several processes may do so at the same moment.
+    """Create or migrate the tables; several processes may do so at the same time.
 
-    All steps are one transaction. Of a SQLite file a copy is kept beside it before the first.
-    Raises ``TableTooNew``, or ``TableUnusable`` where other tables, or none, are found.
+    All steps are one transaction. A SQLite file is copied before the first step. Raises
+    ``TableTooNew``, ``TableMissing``, or ``TableUnusable`` for tables of another program.
     """
     if database.read(lambda connection: version_of(database, connection, create=create)) == HEAD:
         return
 
     def migrate(connection: Connection) -> None:
         database.one_at_a_time(connection)
-        # Another process may have been faster while we waited.
+        # Another process may have done it while we waited.
         found = version_of(database, connection, create=create)
         if found is None:
             _create(connection)
@@ -59,8 +59,8 @@ def script_location() -> Path:
 
 
 def version_of(database: Database, connection: Connection, *, create: bool) -> str | None:
-    """Return the version of the tables that there are; None: they are to be made."""
-    # One look: between two of them another process could make our tables on a server.
+    """Return the version of the existing tables; None: they must be created."""
+    # One query: between two, another process could create our tables on a server.
     there = set(inspect(connection).get_table_names())
     number = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant
     found = connection.execute(number).scalar() if VERSION_TABLE in there else None
@@ -77,24 +77,22 @@ def version_of(database: Database, connection: Connection, *, create: bool) -> s
 
 
 def no_table_yet(name: str) -> TableMissing:
-    """Return the error for a place where no table has been made."""
-    return TableMissing(
-        f"{name}: there is no job table here yet; 'tweenbatch run MANIFEST' makes one"
-    )
+    """Return the error for a missing table."""
+    return TableMissing(f"{name}: no job table here yet; 'tweenbatch run MANIFEST' creates one")
 
 
 def _refuse_foreign_tables(database: Database, there: set[str]) -> None:
-    """A file belongs to us alone; a server's schema may hold tables of others under other names."""
+    """Refuse a file with other tables, and a server's schema with other tables of our names."""
     strangers = there - {VERSION_TABLE} if database.is_sqlite else there & set(metadata.tables)
     if strangers:
         raise TableUnusable(
-            f"{database.name} holds tables of another program ({', '.join(sorted(strangers)[:3])});"
+            f"{database.name} has tables of another program ({', '.join(sorted(strangers)[:3])});"
             " choose another database with --db"
         )
 
 
 def _create(connection: Connection) -> None:
-    """Make the tables, and the one in which Alembic looks which version they are."""
+    """Create the tables, and the one with Alembic's version number."""
     from tweenbatch.store.indexes import described
 
     described(connection.dialect.name).create_all(connection, checkfirst=False)
@@ -109,7 +107,7 @@ def _create(connection: Connection) -> None:
 
 
 def _keep_copy(database: Database, found: str) -> None:
-    """Copy a file that holds a table, now that the transaction keeps every writer out."""
+    """Copy the file of a table while the transaction excludes other writers."""
     path = table_path(database.url)
     if path is not None:
         table = path.resolve()
@@ -118,8 +116,8 @@ def _keep_copy(database: Database, found: str) -> None:
             keep_copy(table, table.with_name(f"{table.name}.before-{first}"))
         except TableUnusable as error:
             raise TableUnusable(
-                "the table has to be brought to a newer schema, and the copy that is kept of it "
-                f"before can't be made: {error}; nothing was changed"
+                "the table must be migrated to a newer schema, but the copy before it can't be "
+                f"made: {error}; nothing was changed"
             ) from error
 
 

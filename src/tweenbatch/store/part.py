@@ -1,4 +1,4 @@
-"""What all parts of the store have in common: a database, and a way to read all of its rows."""
+"""The base class of the store's parts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +9,12 @@ from tweenbatch.store.engine import Database
 
 
 class TablePart:
-    """A part of an opened table. It is used from one thread at a time."""
+    """A part of an open table, for use by one thread at a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def _all(self, query: Select[Any], told: Mapping[str, Any] | None = None) -> Sequence[Any]:
-        return self._database.read(lambda connection: connection.execute(query, told).all())
+    def _all(
+        self, query: Select[Any], parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Any]:
+        return self._database.read(lambda connection: connection.execute(query, parameters).all())

@@ -1,4 +1,4 @@
-"""What the table says, as records."""
+"""Turn rows of the table into records."""
 
 import heapq
 import json
@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
+
+from sqlalchemy import Row as SqlRow
 
 from tweenbatch.records import (
     AskedBy,
@@ -20,33 +22,52 @@ from tweenbatch.records import (
     Frame,
     Job,
     JobHistory,
-    JobNeedingAttention,
     JobSpec,
     KeptClip,
     Money,
     PendingGroup,
     RemoteVideo,
     Request,
-    Run,
     SlowClip,
 )
 from tweenbatch.records.manifest import JobKind, Row
 from tweenbatch.states import State
 from tweenbatch.store.attempts import AttemptOutcome
+from tweenbatch.store.row_shapes import (
+    AttemptShape,
+    CachedFrameShape,
+    ClipDurationShape,
+    ContentShape,
+    EarlierRowShape,
+    JobShape,
+    JobWithAttemptShape,
+    MoneyShape,
+    NamedClipDurationShape,
+    PendingGroupShape,
+    StagedShape,
+)
 
-_PARAMETERS = 10
-"""Where they stand in a line of the export: in place of the duration, behind the position."""
+T = TypeVar("T")
+
+_DURATION = 1 + ExportRow._fields.index("duration")
+"""Its index in a line of an export page, which begins with the position."""
 
 SLOWEST = 3
-"""How many of the clips that took longest are told of."""
+"""How many of the slowest clips a digest lists."""
 
 
-def job_of(row: Any, attempt: Any = None) -> Job:
-    """Return the job; what its attempt says counts only while the job is not waiting for one.
+def job_of(row: JobWithAttemptShape) -> Job:
+    """Return the job with its latest attempt and its clip."""
+    return _job(row, row, kept=_kept_clip_of(row))
 
-    Without an ``attempt`` of its own the row tells of both, and of the clip.
-    """
-    attempt = row if attempt is None else attempt
+
+def job_with_attempt(row: JobShape, attempt: AttemptShape) -> Job:
+    """Return the job with an attempt from another row, and without its clip."""
+    return _job(row, attempt, kept=None)
+
+
+def _job(row: JobShape, attempt: AttemptShape, *, kept: KeptClip | None) -> Job:
+    # A waiting job carries nothing of its last attempt.
     tried = row.state is not State.PENDING
     return Job(
         id=row.id,
@@ -67,12 +88,12 @@ def job_of(row: Any, attempt: Any = None) -> Job:
         sent_at=attempt.started_at if tried else None,
         key_fingerprint=attempt.key_fingerprint if tried else None,
         billed=attempt.billed if tried else None,
-        kept=_kept_of(row) if tried and attempt is row else None,
+        kept=kept if tried else None,
         unfetched_since=attempt.unfetched_since if tried else None,
     )
 
 
-def _kept_of(row: Any) -> KeptClip | None:
+def _kept_clip_of(row: JobWithAttemptShape) -> KeptClip | None:
     if row.clip_path is None:
         return None
     return KeptClip(
@@ -85,8 +106,8 @@ def _kept_of(row: Any) -> KeptClip | None:
     )
 
 
-def with_request(job: Job, attempt: Any) -> Job:
-    """Return a job with what one of its attempts has at fal."""
+def with_request(job: Job, attempt: AttemptShape) -> Job:
+    """Return a job with the request of one of its attempts."""
     return replace(
         job,
         request=_request_of(attempt),
@@ -99,7 +120,7 @@ def with_request(job: Job, attempt: Any) -> Job:
     )
 
 
-def spec_of(row: Any) -> JobSpec:
+def spec_of(row: ContentShape) -> JobSpec:
     """Return the content of a job."""
     return JobSpec(
         endpoint=row.endpoint,
@@ -111,7 +132,7 @@ def spec_of(row: Any) -> JobSpec:
     )
 
 
-def row_of(row: Any) -> Row:
+def row_of(row: StagedShape) -> Row:
     """Return a staged row of a manifest."""
     return Row(
         number=row.number,
@@ -133,7 +154,7 @@ def row_of(row: Any) -> Row:
     )
 
 
-def _request_of(row: Any) -> Request | None:
+def _request_of(row: AttemptShape) -> Request | None:
     if row.request_id is None:
         return None
     return Request(
@@ -144,7 +165,7 @@ def _request_of(row: Any) -> Request | None:
     )
 
 
-def _video_of(row: Any) -> RemoteVideo | None:
+def _video_of(row: AttemptShape) -> RemoteVideo | None:
     if row.video_url is None:
         return None
     return RemoteVideo(
@@ -152,7 +173,7 @@ def _video_of(row: Any) -> RemoteVideo | None:
     )
 
 
-def earlier_row_of(row: Any) -> EarlierRow:
+def earlier_row_of(row: EarlierRowShape) -> EarlierRow:
     """Return a row of the last import."""
     return EarlierRow(
         number=row.number,
@@ -167,32 +188,36 @@ def earlier_row_of(row: Any) -> EarlierRow:
     )
 
 
-def clip_duration_of(row: Any) -> ClipDuration:
-    """Return how long a clip took; a clock that was set back makes no time negative."""
+def clip_duration_of(row: ClipDurationShape) -> ClipDuration:
+    """Return the duration of a clip; it is 0 if the clock was set back meanwhile."""
     seconds = (row.finished_at - row.accepted_at).total_seconds()
     return ClipDuration(endpoint=row.endpoint, seconds=max(seconds, 0.0))
 
 
 def export_rows_of(page: Sequence[Sequence[Any]]) -> Iterator[ExportRow]:
-    """Yield lines of the export; their values stand in the order of its columns."""
-    # The own columns of all lines are read as one list, which saves a call for each.
+    """Yield lines of the export.
+
+    A page has a position, then the columns of ``ExportRow``. In place of ``duration`` it has all
+    parameters as JSON, in place of ``extra`` the row's own columns as JSON.
+    """
+    # Parsing the own columns of all lines as one list saves a call per line.
     every_own = json.loads(f"[{','.join(row[-1] for row in page)}]")
     for row, own in zip(page, every_own, strict=True):
-        duration, inputs = _inputs(row[_PARAMETERS])
-        # Behind a person's own columns stand those of the model's inputs that have no fixed place.
+        duration, inputs = _inputs(row[_DURATION])
+        # The row's own columns come first, then the model's inputs without a column here.
         extra = {**own, **inputs} if inputs else own
-        yield ExportRow._make((*row[1:_PARAMETERS], duration, *row[_PARAMETERS + 1 : -1], extra))
+        yield ExportRow._make((*row[1:_DURATION], duration, *row[_DURATION + 1 : -1], extra))
 
 
 @lru_cache
 def _inputs(parameters: str) -> tuple[str | None, dict[str, str]]:
-    """Return the duration and the other inputs of a model, which thousands of rows share."""
+    """Return the duration and the other inputs of a model; thousands of rows share them."""
     inputs = json.loads(parameters)
     return inputs.pop("duration", None), inputs
 
 
-def cached_frame_of(row: Any) -> CachedFrame:
-    """Return what an image file was found to be."""
+def cached_frame_of(row: CachedFrameShape) -> CachedFrame:
+    """Return the cached inspection of an image file."""
     return CachedFrame(
         path=row.path,
         file=FileState(
@@ -204,25 +229,27 @@ def cached_frame_of(row: Any) -> CachedFrame:
     )
 
 
-def job_needing_attention_of(row: Any) -> JobNeedingAttention:
-    """Return a job that a person should look at."""
-    return JobNeedingAttention(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
+def record_of(record: type[T], row: SqlRow[Any]) -> T:
+    """Return a record whose fields have the names of the row's columns."""
+    return record(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
 
 
-def job_history_of(job: Any, asking: Iterable[Any], tried: Iterable[Any]) -> JobHistory:
-    """Return all that is known of a job."""
+def job_history_of(
+    job: JobWithAttemptShape, rows: Iterable[SqlRow[Any]], attempts: Iterable[SqlRow[Any]]
+) -> JobHistory:
+    """Return the whole history of a job: its rows and its attempts."""
     return JobHistory(
         job=job_of(job),
         error=f"{job.error_type}: {job.error_message}" if job.error_type else None,
         created_at=job.created_at,
         finished_at=job.finished_at,
-        asked_by=tuple(AskedBy(**row._mapping) for row in asking),  # noqa: SLF001 - SQLAlchemy's documented name
-        attempts=tuple(Attempt(**row._mapping) for row in tried),  # noqa: SLF001 - the same
+        asked_by=tuple(record_of(AskedBy, row) for row in rows),
+        attempts=tuple(record_of(Attempt, row) for row in attempts),
     )
 
 
-def pending_group_of(row: Any) -> PendingGroup:
-    """Return waiting jobs alike."""
+def pending_group_of(row: PendingGroupShape) -> PendingGroup:
+    """Return waiting jobs of one endpoint, parameters and price."""
     return PendingGroup(
         endpoint=row.endpoint,
         parameters=json.loads(row.parameters),
@@ -231,35 +258,30 @@ def pending_group_of(row: Any) -> PendingGroup:
     )
 
 
-def run_of(row: Any) -> Run:
-    """Return a run."""
-    return Run(**row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-
-
-def slowest_of(clips: Iterable[Any]) -> tuple[int, tuple[SlowClip, ...]]:
-    """Return how many clips there are, and those that took longest."""
+def slowest_of(clips: Iterable[NamedClipDurationShape]) -> tuple[int, tuple[SlowClip, ...]]:
+    """Return the number of clips and the slowest of them."""
     count = 0
 
-    def each() -> Iterator[SlowClip]:
+    def durations() -> Iterator[SlowClip]:
         nonlocal count
         for row in clips:
             count += 1
             yield SlowClip(name=row.output_name, seconds=clip_duration_of(row).seconds)
 
-    slowest = heapq.nlargest(SLOWEST, each(), key=lambda clip: clip.seconds)
+    slowest = heapq.nlargest(SLOWEST, durations(), key=lambda clip: clip.seconds)
     return count, tuple(slowest)
 
 
-def money_of(sums: Any) -> Money:
-    """Split the attempts' prices; each attempt stands in one pot, or was given back."""
+def money_of(sums: Iterable[MoneyShape]) -> Money:
+    """Split the prices of attempts into spent, reserved and uncertain; unbilled ones are free."""
     spent = reserved = uncertain = Decimal(0)
-    for fate in sums:
-        if fate.billed in {Billed.YES, Billed.UNKNOWN}:
-            spent += fate.price_usd
-        elif fate.billed is Billed.NO:
+    for each in sums:
+        if each.billed in {Billed.YES, Billed.UNKNOWN}:
+            spent += each.price_usd
+        elif each.billed is Billed.NO:
             continue
-        elif fate.outcome is AttemptOutcome.UNKNOWN:
-            uncertain += fate.price_usd
+        elif each.outcome is AttemptOutcome.UNKNOWN:
+            uncertain += each.price_usd
         else:
-            reserved += fate.price_usd
+            reserved += each.price_usd
     return Money(spent=spent, reserved=reserved, uncertain=uncertain)

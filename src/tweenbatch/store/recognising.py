@@ -1,6 +1,6 @@
-"""Staged rows without a job that ask for what a job is there for, in other words or signatures.
+"""Match staged rows with jobs whose content differs only in URL signatures or line endings.
 
-An address that was signed anew, or another kind of line end in a prompt, buys no second clip.
+A newly signed URL, or other line endings in a prompt, must not buy a second clip.
 """
 
 import json
@@ -21,7 +21,7 @@ CHUNK = 5_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recognised:
-    """How many rows got the job of an equal content, and whether rows may share a key by now."""
+    """The number of rows matched with a job, and whether rows may share a key now."""
 
     rows: int = 0
     shared: bool = False
@@ -30,10 +30,10 @@ class Recognised:
 def recognise(
     connection: Connection, *, after: int, any_jobs: bool, may_be_odd: bool, adding: bool
 ) -> Recognised:
-    """Give staged rows without a job the one whose plain key is theirs.
+    """Match staged rows without a job with the job of the same plain key.
 
-    Rows without a job name one beyond ``after``. ``may_be_odd``: the plain key of a row may be
-    another than its key. Without ``adding`` no job is changed.
+    Rows without a job have a job id above ``after``. ``may_be_odd``: a row's plain key may differ
+    from its key. Without ``adding`` no job is changed.
     """
     if not connection.execute(alike.any_without_job(after)).scalar_one():
         return Recognised()
@@ -56,18 +56,18 @@ def recognise(
 
 
 def _give_jobs(connection: Connection, *, after: int, adding: bool) -> int:
-    """Let rows ask for the known jobs; return how many do."""
+    """Give rows the known jobs; return the number of rows."""
     if not connection.execute(alike.any_in(alike.known)).scalar_one():
         return 0
     rows = connection.execute(alike.give_known_jobs(after=after)).rowcount
     if adding:
-        connection.execute(alike.call_after_plain_rows())
-    connection.execute(alike.take_keys_of_jobs())
+        connection.execute(alike.give_jobs_plain_keys())
+    connection.execute(alike.give_rows_keys_of_jobs())
     return rows
 
 
 def _share_keys(connection: Connection, *, after: int) -> int:
-    """Let rows that are left, and that ask for one new clip, share a key; return how many do."""
+    """Give the remaining rows of one new clip one key; return their number."""
     if not connection.execute(alike.any_in(alike.odd)).scalar_one():
         return 0
     connection.execute(CreateIndex(alike.odd_key))
@@ -76,7 +76,7 @@ def _share_keys(connection: Connection, *, after: int) -> int:
 
 
 def _keep(connection: Connection, contents: Select[Any], table: Table) -> None:
-    """Keep those contents in a table, with their plain keys, whose key is another."""
+    """Store the contents whose plain key differs from their key."""
     facts = [column.name for column in table.c if column.name != "plain_key"]
     for page in connection.execute(contents).yield_per(CHUNK).partitions():
         plain = ((each, plain_key(_common(each.endpoint, each.parameters), each)) for each in page)

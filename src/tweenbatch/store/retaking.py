@@ -1,7 +1,7 @@
-"""Another take of a clip that is there: a new job, asked for beside the manifest's own rows.
+"""Add another take of a finished clip: a new job with its own row.
 
-What a person asked for must outlive the next import, which replaces a file's rows. So such rows
-are those of a manifest without a file, one for each that has one.
+An import replaces all rows of its file, but retakes must survive it. So their rows belong to a
+separate manifest without a file, one for each real manifest.
 """
 
 from dataclasses import replace
@@ -18,9 +18,9 @@ from tweenbatch.store.statements import imports, retakes, staged, work
 
 
 def retake(connection: Connection, job_id: int, *, now: datetime) -> int | None:
-    """Add another take of a job that succeeded, and return its id.
+    """Add another take of a successful job, and return its id.
 
-    None where it did not, or where no row asks for it any more.
+    It returns None if the job did not succeed or no row asks for it any more.
     """
     job = connection.execute(work.jobs_with_attempt(), {"job_ids": [job_id]}).first()
     row = connection.execute(retakes.newest_row(job_id)).first()
@@ -45,20 +45,21 @@ def _manifest(connection: Connection, row: Any, *, now: datetime) -> int:
 
 
 def _next_take(connection: Connection, spec: JobSpec, manifest_id: int, number: int) -> JobSpec:
-    """Return the content with the first take after it that nobody has asked for."""
+    """Return the content with the next unused take."""
     asked_for = set(connection.execute(retakes.takes_of(manifest_id, number)).scalars())
     for take in count(spec.take + 1):
-        found = replace(spec, take=take)
-        if take not in asked_for and not connection.execute(imports.known_jobs([found.key])).all():
-            return found
-    raise AssertionError("there is always another number")
+        next_spec = replace(spec, take=take)
+        keys = [next_spec.key]
+        if take not in asked_for and not connection.execute(imports.known_jobs(keys)).all():
+            return next_spec
+    raise AssertionError("unreachable")
 
 
 def _free_name(connection: Connection, job: Any, spec: JobSpec) -> str:
-    """Return the clip's name as an import would call this take of it."""
+    """Return the name that an import would give this take."""
     stem = job.output_name.removesuffix(f"-t{job.take}")
     for suffix in staged.SUFFIXES:
-        found = f"{stem}-t{spec.take}" + (f"-{spec.key[:suffix]}" if suffix else "")
-        if not connection.execute(imports.taken_names([found.lower()])).all():
+        name = f"{stem}-t{spec.take}" + (f"-{spec.key[:suffix]}" if suffix else "")
+        if not connection.execute(imports.taken_names([name.lower()])).all():
             break
-    return found
+    return name

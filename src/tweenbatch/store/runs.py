@@ -1,6 +1,6 @@
-"""Runs, their nights and pauses, and how far the table has come.
+"""Record runs, their nights and pauses, and the table's high-water mark.
 
-Every method is one whole transaction.
+Each method is one transaction.
 """
 
 import hashlib
@@ -15,18 +15,18 @@ from tweenbatch.store import reading
 from tweenbatch.store.engine import Database
 from tweenbatch.store.lock import RunnerLock
 from tweenbatch.store.part import TablePart
-from tweenbatch.store.places import Place, Places
+from tweenbatch.store.progress import ProgressListener, ProgressListeners
 from tweenbatch.store.sqlitefile import incomplete_since, mark_incomplete, refuse_damaged
-from tweenbatch.store.statements import digests, pauses, runs, views
+from tweenbatch.store.statements import digests, runs, views
 from tweenbatch.store.transitions import LEASE
 
 
 class RunTable(TablePart):
-    """Runs, their nights and pauses, and how far the table has come."""
+    """The runs of a table, their nights and pauses, and its high-water mark."""
 
-    def __init__(self, database: Database, places: Places) -> None:
+    def __init__(self, database: Database, listeners: ProgressListeners) -> None:
         super().__init__(database)
-        self._places = places
+        self._listeners = listeners
 
     def begin(
         self,
@@ -39,9 +39,9 @@ class RunTable(TablePart):
         night: Night | None = None,
         asked: str | None = None,
     ) -> int:
-        """Open a run and return its id; paid work that rests is due at once.
+        """Open a run and return its id; delayed paid work becomes due at once.
 
-        Of ``max_cost_usd`` a run has what the runs of its ``night`` before it have left.
+        Earlier runs of the same ``night`` count against ``max_cost_usd``.
         """
 
         def begin(connection: Connection) -> int:
@@ -66,19 +66,19 @@ class RunTable(TablePart):
         return self._database.write(begin)
 
     def heartbeat(self, run_id: int, *, now: datetime) -> None:
-        """Say that the run lives; its leases hold for another 60 s."""
+        """Record that the run lives; its leases hold for another 60 s."""
 
         def beat(connection: Connection) -> None:
             connection.execute(*runs.beat(run_id, now=now))
             connection.execute(*runs.extend_leases(run_id, until=now + LEASE))
 
         self._database.write(beat)
-        self._places.note(now)
+        self._listeners.notify(now)
 
     def end(self, run_id: int, *, now: datetime, exit_code: int, note: str) -> None:
-        """Close the run and give its leases back.
+        """Close the run and release its leases.
 
-        A submission still in the air keeps its lease: only ``recover`` settles it.
+        A submission in progress keeps its lease: only ``recover`` resolves it.
         """
 
         def end(connection: Connection) -> None:
@@ -86,14 +86,14 @@ class RunTable(TablePart):
             connection.execute(runs.free_leases_of(run_id, now=now))
 
         self._database.write(end)
-        self._places.note(now)
+        self._listeners.notify(now)
 
     def recover(self, run_id: int, *, now: datetime) -> RecoveryCounts:
-        """Settle what dead runs left: free their jobs, doubt their submissions in the air.
+        """Clean up after dead runs: release their jobs, mark their submissions as uncertain.
 
-        On SQLite the runner's lock proves that no other run lives; on a server only an
-        expired lease is dead. A SQLite file that a run died over is read through before:
-        raises ``TableUnusable`` where it is damaged.
+        On SQLite the run's lock proves that no other run lives; on a server only an expired lease
+        proves that. After a dead run, a SQLite file is checked first; raises ``TableUnusable`` if
+        it is damaged.
         """
         expired_only = not self._database.is_sqlite
 
@@ -103,7 +103,7 @@ class RunTable(TablePart):
                 runs.bury_runs(run_id, now=now, silent_since=silent_since)
             ).rowcount
             if buried and self._database.is_sqlite:
-                # Refused, the dead run stays open: the next one looks again.
+                # If this raises, the dead run stays open, and the next run checks again.
                 refuse_damaged(connection, self._database.name)
             doubted = connection.execute(
                 runs.doubt_dead_submissions(run_id, now=now, expired_only=expired_only)
@@ -119,33 +119,36 @@ class RunTable(TablePart):
 
     def latest(self, *, limit: int) -> list[Run]:
         """Return the latest runs, the newest first."""
-        return [reading.run_of(row) for row in self._all(digests.latest(limit=limit))]
+        return [reading.record_of(Run, row) for row in self._all(digests.latest(limit=limit))]
 
     def find(self, run_id: int) -> Run | None:
-        """Return a run, if there is one of that number."""
-        return next((reading.run_of(row) for row in self._all(digests.one(run_id))), None)
+        """Return the run with this number, if any."""
+        found = self._all(digests.one(run_id))
+        return reading.record_of(Run, found[0]) if found else None
 
     def latest_of_job(self, job: str) -> Run | None:
-        """Return the latest run of a job file, if there was one."""
-        return next((reading.run_of(row) for row in self._all(digests.latest_of(job))), None)
+        """Return the latest run of a job file, if any."""
+        return next(
+            (reading.record_of(Run, row) for row in self._all(digests.latest_of(job))), None
+        )
 
     def unnotified(self, job: str) -> list[Run]:
-        """Return the runs of a job file that are over and of which nobody was told, in order."""
-        return [reading.run_of(row) for row in self._all(digests.untold(job))]
+        """Return the ended runs of a job file whose digest was not sent, in order."""
+        return [reading.record_of(Run, row) for row in self._all(digests.unnotified(job))]
 
     def mark_notified(self, run_id: int, *, now: datetime) -> None:
-        """Note that everybody was told of the run who was to be."""
+        """Record that the digest of the run was sent."""
 
         def note(connection: Connection) -> None:
-            connection.execute(digests.tell(run_id, now=now))
+            connection.execute(digests.mark_notified(run_id, now=now))
 
         self._database.write(note)
 
     def activity(self, run: Run) -> RunActivity:
-        """Return what came about in the time of a run."""
+        """Return the results during a run."""
         begins, ends = run.started_at, run.ended_at
 
-        def look(connection: Connection) -> RunActivity:
+        def read(connection: Connection) -> RunActivity:
             made, slowest = reading.slowest_of(connection.execute(digests.clips(begins, ends)))
             sums = connection.execute(digests.money_of(run.id)).all()
             counts = connection.execute(views.state_counts(None))
@@ -167,63 +170,63 @@ class RunTable(TablePart):
                 uncertain_usd=reading.money_of(connection.execute(views.money_by_fate())).uncertain,
             )
 
-        return self._database.read(look)
+        return self._database.read(read)
 
     def paused_since(self) -> datetime | None:
-        """Return since when a person wants nothing new to be paid for; None: it is wanted."""
+        """Return since when new submissions are paused; None if they are not."""
         return self._database.read(
-            lambda connection: connection.execute(pauses.open_since()).scalar()
+            lambda connection: connection.execute(runs.paused_since()).scalar()
         )
 
     def pause(self, *, now: datetime) -> datetime:
-        """Let nothing new be paid for; return since when that holds."""
+        """Pause new submissions; return since when they are paused."""
 
         def begin(connection: Connection) -> datetime:
             self._database.one_at_a_time(connection)
-            since = connection.execute(pauses.open_since()).scalar()
+            since = connection.execute(runs.paused_since()).scalar()
             if since is None:
-                connection.execute(pauses.begin(now=now))
+                connection.execute(runs.begin_pause(now=now))
             return since or now
 
         return self._database.write(begin)
 
     def lift_pause(self, *, now: datetime) -> bool:
-        """Let submissions go again; return whether there was a pause."""
+        """Resume submissions; return whether they were paused."""
         return self._database.write(
-            lambda connection: connection.execute(pauses.lift(now=now)).rowcount > 0
+            lambda connection: connection.execute(runs.lift_pause(now=now)).rowcount > 0
         )
 
     def high_water_mark(self) -> HighWaterMark | None:
-        """Return how far the table has come; None: no run has been here."""
-        found = self._all(runs.reach())
-        return HighWaterMark(**found[0]._mapping) if found else None  # noqa: SLF001 - SQLAlchemy's documented name
+        """Return the high-water mark of the table; None before the first run."""
+        found = self._all(runs.high_water_mark())
+        return reading.record_of(HighWaterMark, found[0]) if found else None
 
     @property
     def incomplete_since(self) -> datetime | None:
-        """Since when the table may lack what was paid for; None: nothing is known to be missing."""
+        """Since when the table may lack payments; None if it is complete."""
         return self._database.read(incomplete_since) if self._database.is_sqlite else None
 
-    def mark_incomplete(self, until: datetime | None) -> None:
-        """Note in the table itself since when it may lack what was paid for; None: all is there."""
+    def mark_incomplete(self, since: datetime | None) -> None:
+        """Record in the table since when it may lack payments; None: it is complete."""
         if self._database.is_sqlite:
-            self._database.write(lambda connection: mark_incomplete(connection, until))
+            self._database.write(lambda connection: mark_incomplete(connection, since))
 
     @property
     def origin(self) -> str | None:
-        """Return what the table shares with its copies and with no other; None before a run."""
+        """Return an id that the table shares only with its copies; None before the first run."""
         found = self._all(digests.first())
         if not found:
             return None
-        first = reading.run_of(found[0])
-        told = f"{first.host} {first.pid} {first.started_at.isoformat()}"
-        return hashlib.sha256(told.encode()).hexdigest()[:32]
+        first = reading.record_of(Run, found[0])
+        text = f"{first.host} {first.pid} {first.started_at.isoformat()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    def remember_in(self, lock: RunnerLock, *others: Place) -> None:
-        """Let the place of the table remember how far it has come, now and from now on.
+    def remember_in(self, lock: RunnerLock, *others: ProgressListener) -> None:
+        """Record the high-water mark in the lock file, now and from now on.
 
-        The ``others`` are told from now on. Raises ``TableUnusable``.
+        The ``others`` are notified from now on. Raises ``TableUnusable``.
         """
-        reach = self.high_water_mark()
-        if reach is not None:
-            lock.remember(reach)
-            self._places.watch(lock, *others)
+        mark = self.high_water_mark()
+        if mark is not None:
+            lock.remember(mark)
+            self._listeners.watch(lock, *others)

@@ -1,4 +1,4 @@
-"""The tables, and the rows that they refuse: checks come from ``states`` and ``attempts``."""
+"""The tables with their checks, which come from ``states`` and ``attempts``."""
 
 from collections.abc import Container
 from enum import StrEnum
@@ -41,14 +41,14 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only for a column declared INTEGER.
+# SQLite numbers rows only in a column declared INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _one_of(column: str, words: type[W], chosen: Container[W] | None = None) -> str:
-    """Return ``column`` is one of the words, in the order of the enum.
+    """Return the condition that the column is one of these words.
 
-    SQLite sorts the list of an ``IN`` anew for every row that it checks.
+    It does not use ``IN``, whose list SQLite sorts for every row that it checks.
     """
     tests = [f"{column} = '{word}'" for word in words if chosen is None or word in chosen]
     return f"({' OR '.join(tests)})"
@@ -63,9 +63,9 @@ manifests = Table(
     Column("imported_at", Instant, nullable=False),
     Column("row_count", Integer, nullable=False),
     Column("reading", String(64)),
-    # The manifest whose clips were made once more: then the rows come from no file.
+    # The manifest of these retakes; such rows come from no file.
     Column("retakes_of", Id),
-    # What the last run of the file went by, as JSON.
+    # The settings of the file's last run, as JSON.
     Column("run_settings", Text),
 )
 
@@ -142,7 +142,7 @@ jobs = Table(
     CheckConstraint(
         f"leased_by IS NULL OR NOT {_one_of('state', State, FINAL)}", name="final_is_free"
     ),
-    # A submission in the air belongs to a run: without an owner nobody would ever settle it.
+    # A submission in progress belongs to a run, which is needed to resolve it.
     CheckConstraint(
         f"leased_by IS NOT NULL OR state <> '{State.SUBMITTING}'", name="submitting_is_leased"
     ),
@@ -219,7 +219,7 @@ attempts = Table(
     ),
     CheckConstraint(
         f"NOT {_one_of('outcome', AttemptOutcome, attempt_states.GENERATED)}"
-        # A check that comes out as NULL would let the row pass.
+        # A check that is NULL would accept the row.
         f" OR (video_url IS NOT NULL AND billed IS NOT NULL AND billed = '{Billed.YES}')",
         name="generated_is_billed",
     ),
@@ -266,7 +266,7 @@ frames = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("ctime_ns", BigInteger, nullable=False),
-    # Some file systems number their files beyond what a BIGINT holds.
+    # Some file systems have inode numbers beyond a BIGINT.
     Column("inode", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
     Column("facts", JSON, nullable=False),

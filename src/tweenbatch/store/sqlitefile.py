@@ -1,7 +1,7 @@
-"""A SQLite table as one file: its copies and what tells them apart, its check after a crash.
+"""Copy a SQLite table, mark copies as such, and check a table after a crash.
 
-A copy says of itself since when it may lack what was paid for, where SQLite keeps a number for
-the program (``user_version``): as minutes since 1970; 0: it lacks nothing.
+SQLite's ``user_version`` stores since when a copy may lack payments, as minutes since 1970; 0: it
+is complete.
 """
 
 import logging
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def keep_copy(table: Path, copy: Path) -> None:
-    """Copy a table, also while others write to it; raises ``TableUnusable``.
+    """Copy a table, even while others write to it; raises ``TableUnusable``.
 
-    SQLite itself reads it, so that what still lies in a journal is copied too. The copy
-    appears whole or not at all, for its owner alone, and in the place of an older one.
+    SQLite itself reads the table, so the copy includes the journal. The copy appears complete or
+    not at all, is readable only by its owner, and replaces an older one.
     """
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -37,37 +37,37 @@ def keep_copy(table: Path, copy: Path) -> None:
             closing(sqlite3.connect(table)) as source,
             closing(sqlite3.connect(part)) as target,
         ):
-            # All pages in one step: whatever is written meanwhile belongs to the time after.
-            source.backup(target, progress=_impatience(), sleep=0.05)
-            # One file: without it, the copy of a table with a write-ahead log opens another.
+            # All pages in one step: later writes are not part of the copy.
+            source.backup(target, progress=_busy_timeout(), sleep=0.05)
+            # Without this, opening the copy would create more files.
             target.execute("PRAGMA journal_mode = DELETE")
             if not target.execute("PRAGMA user_version").fetchone()[0]:
                 target.execute(f"PRAGMA user_version = {_minutes(SystemClock().now())}")
     except (OSError, sqlite3.Error, TableUnusable) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise TableUnusable(
-            f"{table} can't be copied to {copy} ({reason}); make room for it"
+            f"{table} can't be copied to {copy} ({reason}); free some space or choose another disk"
         ) from error
     log.info("table copied copy=%s", copy)
 
 
 def incomplete_since(connection: Connection) -> datetime | None:
-    """Return since when the table may lack what was paid for, as it says itself."""
+    """Return since when the table may lack payments, or None."""
     minutes = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     return datetime.fromtimestamp(minutes * 60, UTC) if minutes else None
 
 
-def mark_incomplete(connection: Connection, until: datetime | None) -> None:
-    """Let the table say so."""
-    minutes = 0 if until is None else _minutes(until)
+def mark_incomplete(connection: Connection, since: datetime | None) -> None:
+    """Record since when the table may lack payments."""
+    minutes = 0 if since is None else _minutes(since)
     connection.exec_driver_sql(f"PRAGMA user_version = {minutes}")
 
 
 def refuse_damaged(connection: Connection, name: str) -> None:
-    """Read the whole table and raise ``TableUnusable`` where its pages or rows are broken."""
-    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-    if found != "ok":
-        what = " ".join(str(found).split())
+    """Check the whole table and raise ``TableUnusable`` if it is damaged."""
+    result = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if result != "ok":
+        what = " ".join(str(result).split())
         raise TableUnusable(f"{name}: {DAMAGED}. Nothing was submitted. SQLite says: {what}")
 
 
@@ -75,12 +75,12 @@ def _minutes(instant: datetime) -> int:
     return int(instant.timestamp()) // 60
 
 
-def _impatience() -> Callable[[int, int, int], None]:
-    """Return what ends a copy that another program does not let begin."""
+def _busy_timeout() -> Callable[[int, int, int], None]:
+    """Return a callback that ends a copy if another program keeps the table locked."""
     given_up_at = time.monotonic() + BUSY_SECONDS
 
-    def look(status: int, _left: int, _pages: int) -> None:
+    def check(status: int, _left: int, _pages: int) -> None:
         if status in SQLITE_BUSY and time.monotonic() > given_up_at:
             raise TableUnusable("it is locked by another program")
 
-    return look
+    return check

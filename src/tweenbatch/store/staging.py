@@ -1,7 +1,7 @@
-"""Manifests on their way into the table: a scratch table that one transaction holds against it.
+"""Stage manifests in a scratch table, to compare them with the job table or import them.
 
-However many rows there are, they stream through here once; what follows is set algebra, which
-the database does itself. The scratch table ends with its transaction.
+All rows pass through here once; then the database works on whole sets. The scratch table ends with
+its transaction.
 """
 
 from array import array
@@ -40,45 +40,45 @@ from tweenbatch.store.types import in_micro
 T = TypeVar("T")
 
 CHUNK = 5_000
-"""How many rows travel in one statement."""
+"""Rows per statement."""
 
 
 def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """Cut into lists of at most ``size``."""
+    """Split into lists of at most ``size`` items."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
 
 
 OUT_OF_REACH = 1 << 62
-"""Beyond the ids of all jobs that anybody adds meanwhile."""
+"""Above the ids of all jobs that other programs may add meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staged:
-    """What is known of the rows in ``staged`` as a whole.
+    """Facts about all staged rows.
 
-    Contents without a job name one beyond ``after``.
+    Contents without a job have a job id above ``after``.
     """
 
     after: int
     repeats: bool
-    """Whether two rows may ask for one content."""
+    """Whether two rows may have the same content."""
     renewed: int = 0
-    """Rows that ask for what there is a job for, with other signatures or line ends."""
+    """Rows that match an existing job except for signatures or line endings."""
 
 
 @contextmanager
 def stage(
     connection: Connection, manifests: Sequence[Manifest], *, adding: bool
 ) -> Iterator[Staged]:
-    """Keep the rows of the manifests in ``staged`` for the time of the context.
+    """Keep the rows of the manifests in ``staged`` within the context.
 
-    Positions count on from one manifest to the next. Where new jobs are to be added, their ids
-    count on from those that there are.
+    Positions continue from one manifest to the next. With ``adding``, the ids of new jobs continue
+    after the existing ones.
     """
     connection.execute(CreateTable(staged))
-    # To empty a large table costs more than to throw it away with its connection.
+    # Closing the connection is faster than emptying a large table.
     thrown_away = engine.close_afterwards(connection)
     if adding and thrown_away:
         engine.make_room(connection)
@@ -108,7 +108,7 @@ def stage(
     if compared or repeats:
         connection.execute(CreateIndex(staged_key, if_not_exists=True))
     if connection.dialect.name == "postgresql":
-        # SQLite's plans depend on no statistics of a table that has an index.
+        # SQLite's plans for a table with an index need no statistics.
         connection.exec_driver_sql("ANALYZE staged")
     if repeats:
         for statement in (*mark_repeats(), share_new_jobs()):
@@ -119,7 +119,7 @@ def stage(
 
 
 class _Kinds(dict[JobKind, tuple[str, str, int]]):
-    """The kinds of the rows so far, as the table has them."""
+    """The kinds of the rows so far, as column values."""
 
     def __missing__(self, kind: JobKind) -> tuple[str, str, int]:
         parameters = canonical_json(dict(kind.parameters))
@@ -128,62 +128,62 @@ class _Kinds(dict[JobKind, tuple[str, str, int]]):
 
 
 class _Stage:
-    """Fills the scratch table, each row as cheaply as can be."""
+    """Fills the scratch table with as little work per row as possible."""
 
     def __init__(self, connection: Connection, after: int, *, look_up: bool) -> None:
         self._connection = connection
         self.after = after
         compiled = fill(look_up=look_up).compile(dialect=connection.dialect)
         self._statement = str(compiled)
-        self._by_place = compiled.positiontup
-        """The columns that the statement wants in their order; None: it wants them by name."""
+        self._by_position = compiled.positiontup
+        """The order of the statement's parameters; None if they are named."""
         self._position = 0
         self._digests = array("Q")
         self._kinds = _Kinds()
         self.may_be_odd = False
-        """Whether the plain key of a row may be another than its key."""
+        """Whether the plain key of a row may differ from its key."""
 
     def add(self, manifest: Manifest, *, place: int, manifest_id: int) -> None:
-        """Append the rows of a manifest; ``manifest_id`` is 0 where the table has none of it."""
-        for of in manifest.rows.columns():
-            count = len(of["key"])
-            self.may_be_odd = self.may_be_odd or may_differ(of)
-            columns = self._columns(of, count) | {
+        """Append the rows of a manifest; ``manifest_id`` is 0 for a manifest not in the table."""
+        for batch in manifest.rows.columns():
+            count = len(batch["key"])
+            self.may_be_odd = self.may_be_odd or may_differ(batch)
+            columns = self._columns(batch, count) | {
                 "place": repeat(place, count),
                 "manifest_id": repeat(manifest_id, count),
             }
-            names = self._by_place or FILLED
+            names = self._by_position or FILLED
             values: list[Any] = list(zip(*(columns[name] for name in names), strict=True))
-            if not self._by_place:
+            if not self._by_position:
                 values = [dict(zip(names, each, strict=True)) for each in values]
             self._connection.exec_driver_sql(self._statement, values)
             self._position += count
-            # Of each key the first eight of its 32 bytes.
-            self._digests.extend(array("Q", bytes.fromhex("".join(of["key"])))[::4])
+            # The first eight of the 32 bytes of each key.
+            self._digests.extend(array("Q", bytes.fromhex("".join(batch["key"])))[::4])
 
     @property
     def may_repeat(self) -> bool:
-        """Whether two rows may ask for one content: the beginnings of two keys are the same."""
+        """Whether two rows may have the same content: two keys have the same beginning."""
         return any_repeated(self._digests)
 
-    def _columns(self, of: Columns, count: int) -> dict[str, Iterable[Any]]:
-        """Return the columns of the table, but for those of the manifest."""
+    def _columns(self, batch: Columns, count: int) -> dict[str, Iterable[Any]]:
+        """Return the columns of the table except those of the manifest."""
         positions = range(self._position, self._position + count)
-        # Rows by the thousand share the object, and to hash one takes its time.
-        shared = {id(kind): kind for kind in of["kind"]}
+        # Thousands of rows share one kind, and hashing it is slow.
+        shared = {id(kind): kind for kind in batch["kind"]}
         kept = {each: self._kinds[kind] for each, kind in shared.items()}
-        kinds = zip(*(kept[id(kind)] for kind in of["kind"]), strict=True)
-        named = zip(of["output"], of["name"], of["number"], of["take"], strict=True)
+        kinds = zip(*(kept[id(kind)] for kind in batch["kind"]), strict=True)
+        named = zip(batch["output"], batch["name"], batch["number"], batch["take"], strict=True)
         return {
-            **of,
+            **batch,
             **dict(zip(OF_KINDS, kinds, strict=True)),
             "position": positions,
             "job_id": range(self.after + 1 + positions.start, self.after + 1 + positions.stop),
             "wanted_name": [output or _plain_name(*plain) for output, *plain in named],
-            "tags": [canonical_json(tags) if tags else "[]" for tags in of["tags"]],
-            "extra": of["extra_json"],
-            # The driver of SQLite takes its time over None, of which there may be many.
-            **{name: [text or "" for text in of[name]] for name in NULLABLE},
+            "tags": [canonical_json(tags) if tags else "[]" for tags in batch["tags"]],
+            "extra": batch["extra_json"],
+            # SQLite's driver is slow with None, and there may be many.
+            **{name: [text or "" for text in batch[name]] for name in NULLABLE},
         }
 
 

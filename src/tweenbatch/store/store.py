@@ -1,6 +1,6 @@
-"""The job table as the rest of the program sees it, in parts by what they are about.
+"""The job table for the rest of the program, in five parts.
 
-Methods that many wait for at the same time may share one transaction: ``Store.group_commit``.
+Calls that wait at the same time may share one transaction: ``Store.group_commit``.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,28 +22,28 @@ from tweenbatch.store.engine import (
 from tweenbatch.store.jobs import JobTable
 from tweenbatch.store.manifests import ManifestTable
 from tweenbatch.store.migrate import bring_up_to_date, no_table_yet
-from tweenbatch.store.places import Places
+from tweenbatch.store.progress import ProgressListeners
 from tweenbatch.store.runs import RunTable
 from tweenbatch.store.views import Views
 
 
 class Store:
-    """A job table, opened. It is used from one thread at a time."""
+    """An open job table, for use by one thread at a time."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        places = Places(database)
-        self.runs = RunTable(database, places)
-        self.jobs = JobTable(database, places)
+        listeners = ProgressListeners(database)
+        self.runs = RunTable(database, listeners)
+        self.jobs = JobTable(database, listeners)
         self.manifests = ManifestTable(database)
         self.views = Views(database)
         self.cache = Cache(database)
 
     @classmethod
     def open(cls, url: str, *, create: bool = True, busy_seconds: float = BUSY_SECONDS) -> "Store":
-        """Open the table and bring it up to date; without ``create`` it must exist already.
+        """Open the table and migrate it; without ``create`` it must exist already.
 
-        ``busy_seconds`` is how long each try to write waits for another program. Raises
+        ``busy_seconds`` is how long each attempt to write waits for another program. Raises
         ``TableUnusable`` or ``TableTooNew``.
         """
         parsed = parse_url(url)
@@ -62,7 +62,7 @@ class Store:
 
     @classmethod
     def find(cls, url: str) -> "Store | None":
-        """Open the table like ``open``, and make none; None: there is none yet."""
+        """Open an existing table like ``open``; None if there is none yet."""
         try:
             return cls.open(url, create=False)
         except TableMissing:
@@ -70,13 +70,13 @@ class Store:
 
     @property
     def file(self) -> Path | None:
-        """Return the file that holds the table, whatever it is called; None on a server."""
+        """The resolved file of the table; None on a server."""
         path = table_path(self._database.url)
         return None if path is None else path.resolve()
 
     @property
     def network(self) -> str | None:
-        """Return the type of the network file system that holds the file; None: no such thing."""
+        """The type of the file's network file system; None on a local disk."""
         return filesystem.network_type(self.file)
 
     def close(self) -> None:
@@ -84,9 +84,9 @@ class Store:
         self._database.close()
 
     def group_commit(self, calls: Sequence[Callable[[], Any]]) -> list[CallResult]:
-        """Carry calls of this store's methods out in one transaction; return how each ended.
+        """Run calls of this store's methods in one transaction; return the result of each.
 
-        Each is as whole as it would be alone: one that raises changes nothing. They are all
-        committed when this returns; a later one sees what an earlier one wrote.
+        A call that raises changes nothing, and later calls see what earlier ones wrote. All are
+        committed when this returns.
         """
-        return self._database.together(calls)
+        return self._database.group_commit(calls)

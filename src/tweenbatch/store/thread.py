@@ -1,6 +1,6 @@
-"""The job table as the event loop sees it: every call goes to one thread, in one of two lines.
+"""Run the store's methods in a thread, away from the event loop.
 
-Calls that wait at the same time share one commit. What a table is, is not known here.
+Calls that wait at the same time share one commit. It does not know the store's methods.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST_TOGETHER = 64
-"""Calls in one transaction: more save next to nothing, and the first would wait for the last."""
+MOST_IN_GROUP = 64
+"""Calls per transaction: more would save little, and the first waits for the last."""
 
-Together = Callable[[Sequence[Callable[[], Any]]], Sequence[tuple[Any, Exception | None]]]
-"""Carries calls out; returns what each returned or raised once all of it is committed."""
+GroupCommit = Callable[[Sequence[Callable[[], Any]]], Sequence[tuple[Any, Exception | None]]]
+"""Runs calls; after their commit returns the result or exception of each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +30,13 @@ class _Call:
 
 
 class StoreThread:
-    """Runs the store's methods away from the event loop; awaiting one means it is committed.
+    """Runs the store's methods in a thread; an awaited call is committed.
 
-    ``together`` is the store's own: what waits while one group is written is the next group.
+    ``group_commit`` is the store's. Calls that wait while a group is written form the next group.
     """
 
-    def __init__(self, together: Together) -> None:
-        self._together = together
+    def __init__(self, group_commit: GroupCommit) -> None:
+        self._group_commit = group_commit
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="table")
         self._urgent: deque[_Call] = deque()
         self._waiting: deque[_Call] = deque()
@@ -44,17 +44,16 @@ class StoreThread:
         self._closed = False
 
     async def __call__(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a method of the store and return what it returns.
+        """Call a method of the store and return its result.
 
-        A caller that is cancelled meanwhile leaves at once; the call itself is carried out.
+        A cancelled caller returns at once; the call itself still runs.
         """
         return await self._ended(self._waiting, partial(method, *args, **kwargs))
 
     async def urgent(self, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The same, before all that wait and did not ask for this.
+        """The same, ahead of all other waiting calls.
 
-        For few calls, each of which is followed by others: were there always one, nobody else
-        would come to their turn.
+        Use it for few calls: constant urgent calls would block all others.
         """
         return await self._ended(self._urgent, partial(method, *args, **kwargs))
 
@@ -65,13 +64,13 @@ class StoreThread:
         line.append(call)
         if not self._at_work:
             self._at_work = True
-            # Those that are made in the same turn of the loop go together.
+            # Calls of the same iteration of the loop form one group.
             asyncio.get_running_loop().call_soon(self._next_group)
         result: T = await asyncio.shield(call.ended)
         return result
 
     def close(self) -> None:
-        """Wait until every call that was made is carried out."""
+        """Wait until all calls have run."""
         self._closed = True
         while self._urgent or self._waiting:
             self._next_group()
@@ -79,18 +78,18 @@ class StoreThread:
 
     def _next_group(self) -> None:
         line = self._urgent or self._waiting
-        group = [line.popleft() for _ in range(min(MOST_TOGETHER, len(line)))]
+        group = [line.popleft() for _ in range(min(MOST_IN_GROUP, len(line)))]
         self._at_work = bool(group)
         if group:
             loop = asyncio.get_running_loop()
             calls = [call.carry_out for call in group]
-            written = loop.run_in_executor(self._thread, self._together, calls)
-            written.add_done_callback(partial(self._tell, group))
+            written = loop.run_in_executor(self._thread, self._group_commit, calls)
+            written.add_done_callback(partial(self._finish, group))
 
-    def _tell(self, group: Sequence[_Call], written: asyncio.Future[Any]) -> None:
+    def _finish(self, group: Sequence[_Call], written: asyncio.Future[Any]) -> None:
         broken = written.exception()
-        told = [(None, broken)] * len(group) if broken else written.result()
-        for call, (result, error) in zip(group, told, strict=True):
+        results = [(None, broken)] * len(group) if broken else written.result()
+        for call, (result, error) in zip(group, results, strict=True):
             if error is None:
                 call.ended.set_result(result)
             else:

@@ -1,4 +1,4 @@
-"""Moving one job: its row, its attempt and its money, in one transaction."""
+"""Change one job with its attempt and its money, in one transaction."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from tweenbatch.errors import BudgetReached, LeaseLost
 from tweenbatch.records import Billed, Failure, Intent, Job, Outcome, PeriodLimit, Request
 from tweenbatch.states import AT_FAL, FINAL, Event, ImpossibleTransition, State, advance
 from tweenbatch.store.attempts import AFTER, CONCLUDED, billed_after
-from tweenbatch.store.reading import job_of
+from tweenbatch.store.reading import job_of, job_with_attempt
 from tweenbatch.store.refusals import is_duplicate
 from tweenbatch.store.statements import runs, work
 
@@ -25,10 +25,10 @@ _NEEDED = {
     Event.GENERATED: "video",
     Event.FETCHED: "artifact",
 }
-"""The fact without which the event means nothing."""
+"""The fact that each event requires."""
 
 SETTLED_FROM_OUTSIDE = frozenset({State.UNCERTAIN, State.FAILED})
-"""What a look at fal's history, a witness or a person may settle, whoever holds the job."""
+"""States that fal's history, a witness or a person may resolve, regardless of the lease."""
 
 SETTLED_BY_A_PERSON = frozenset(
     {
@@ -37,10 +37,10 @@ SETTLED_BY_A_PERSON = frozenset(
         (State.READY, Event.GAVE_UP),
     }
 )
-"""What only a person may settle who had a request stopped, or whose clip can't be had."""
+"""Events that only a person may record: a stopped request, or a clip that can't be downloaded."""
 
 _UNLEASED = FINAL | {State.PENDING, State.UNCERTAIN}
-"""Reaching one of these, a job is given back."""
+"""A job that reaches one of these states is released."""
 
 
 def begin_attempt(
@@ -53,7 +53,7 @@ def begin_attempt(
     sent_at: datetime | None = None,
     periods: Sequence[PeriodLimit] = (),
 ) -> Job:
-    """Write the intent down and reserve its price; raises ``BudgetReached`` or ``LeaseLost``."""
+    """Record the intent and reserve its price; raises ``BudgetReached`` or ``LeaseLost``."""
     values = {
         "state": advance(job.state, Event.SUBMIT_STARTED),
         "attempt": job.attempt + 1,
@@ -66,7 +66,7 @@ def begin_attempt(
     moved = _move(connection, job, run_id=run_id, values=values)
     if connection.execute(*runs.reserve(run_id, intent.price_usd)).rowcount != 1:
         raise BudgetReached(
-            f"the next submission costs ${intent.price_usd} and would pass this run's limit",
+            f"the next submission costs ${intent.price_usd} and would exceed this run's limit",
             option="--max-cost",
         )
     for period in periods:
@@ -75,16 +75,16 @@ def begin_attempt(
     opened = work.open_attempt(
         job, intent, digest=digest, run_id=run_id, now=now if sent_at is None else sent_at
     )
-    return job_of(moved, connection.execute(*opened).one())
+    return job_with_attempt(moved, connection.execute(*opened).one())
 
 
 def _refuse_beyond(connection: Connection, period: PeriodLimit, price_usd: Decimal) -> None:
-    """Raise ``BudgetReached`` where the price would pass the period's limit."""
+    """Raise ``BudgetReached`` if the price would exceed the period's limit."""
     committed = connection.execute(runs.committed_since(period.begins)).scalar() or Decimal(0)
     if committed + price_usd > period.usd:
         raise BudgetReached(
-            f"the next submission costs ${price_usd} and ${committed} of the ${period.usd} of "
-            f"{period.option} is spent or reserved",
+            f"the next submission costs ${price_usd}, and ${committed} of the ${period.usd} of "
+            f"{period.option} is already spent or reserved",
             option=period.option,
             until=period.ends,
         )
@@ -93,14 +93,14 @@ def _refuse_beyond(connection: Connection, period: PeriodLimit, price_usd: Decim
 def record(
     connection: Connection, job: Job, outcome: Outcome, *, run_id: int, now: datetime
 ) -> Job:
-    """Write down what happened to the job; raises ``LeaseLost``, ``ImpossibleTransition``."""
+    """Record the outcome of a stage; raises ``LeaseLost`` or ``ImpossibleTransition``."""
     if outcome.event is Event.REOPENED:
-        raise ImpossibleTransition("a failed job is reopened from outside of any run")
-    values = _told(job, outcome, now=now)
+        raise ImpossibleTransition("only settle reopens a failed job, outside a run")
+    values = _job_update(job, outcome, now=now)
     moved = _move(connection, job, run_id=run_id, values=values)
     if job.state not in AT_FAL:
         return read_job(connection, job.id)
-    return job_of(moved, _record_attempt(connection, job, outcome, now=now))
+    return job_with_attempt(moved, _record_attempt(connection, job, outcome, now=now))
 
 
 def adopt(
@@ -113,12 +113,12 @@ def adopt(
     sent_at: datetime,
     now: datetime,
 ) -> Job:
-    """Take a waiting job the whole way to ``submitted``, with a request that fal has already.
+    """Move a waiting job to ``submitted`` with a request that fal already accepted.
 
-    Raises ``LeaseLost``, or ``ImpossibleTransition`` where another attempt has the request.
+    Raises ``LeaseLost``, or ``ImpossibleTransition`` if another attempt has the request.
     """
     if connection.execute(work.lease_job(job, run_id, until=now + LEASE)).rowcount != 1:
-        raise LeaseLost(f"job {job.id} is no longer {job.state}, and free, under fence {job.fence}")
+        raise LeaseLost(f"job {job.id} is no longer {job.state} and free under fence {job.fence}")
     leased = read_job(connection, job.id)
     begun = begin_attempt(connection, leased, intent, run_id=run_id, now=sent_at)
     accepted = Outcome(event=Event.ACCEPTED, request=request)
@@ -128,14 +128,14 @@ def adopt(
 
 
 def take_back(connection: Connection, earlier: Job, *, run_id: int, now: datetime) -> Job:
-    """Bring a waiting job that we hold back to the attempt whose request it is given with.
+    """Move a leased waiting job back to an earlier attempt and its request.
 
-    It takes the same way as if that had been submitted now. Raises ``BudgetReached`` where its
-    price was given back and does not fit into this run any more, or ``LeaseLost``.
+    The states are those of a new submission. Raises ``LeaseLost``, or ``BudgetReached`` if its
+    released price does not fit into this run.
     """
     assert earlier.attempt_id is not None
     attempt = connection.execute(work.read_attempt(earlier.attempt_id)).one()
-    # The attempt is the latest again, whatever was refused since then.
+    # The attempt becomes the latest again, even after later refused ones.
     number = earlier.attempt if attempt.number == earlier.attempt else earlier.attempt + 1
     moved = _move(
         connection,
@@ -162,27 +162,29 @@ def take_back(connection: Connection, earlier: Job, *, run_id: int, now: datetim
     if attempt.billed is Billed.NO:
         if connection.execute(*runs.reserve(run_id, attempt.price_micro)).rowcount != 1:
             raise BudgetReached(
-                f"a clip that fal made after all costs ${attempt.price_micro} and would pass this "
-                "run's limit",
+                f"a clip that fal made after all costs ${attempt.price_micro} and would exceed "
+                "this run's limit",
                 option="--max-cost",
             )
         values |= {"billed": None, "run_id": run_id}
     recorded = connection.execute(*work.record_attempt(earlier.attempt_id, values)).one()
-    return job_of(moved, recorded)
+    return job_with_attempt(moved, recorded)
 
 
 def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime) -> Job:
-    """Write down what was found out about a job that needs no owner for it.
+    """Record the resolution of a job, regardless of its lease.
 
     Raises ``LeaseLost`` or ``ImpossibleTransition``.
     """
     by_a_person = (job.state, outcome.event) in SETTLED_BY_A_PERSON
     may_be_settled = by_a_person or job.state in SETTLED_FROM_OUTSIDE
     if not may_be_settled or outcome.event is Event.REQUEUED:
-        raise ImpossibleTransition(f"{outcome.event} is not for a job that is {job.state}")
-    values = _told(job, outcome, now=now)
+        raise ImpossibleTransition(f"{outcome.event} is not possible for a job that is {job.state}")
+    values = _job_update(job, outcome, now=now)
     if job.state is State.FAILED and job.billed in {None, Billed.NO}:
-        raise ImpossibleTransition(f"nothing was paid for job {job.id}: there is nothing to read")
+        raise ImpossibleTransition(
+            f"nothing was paid for job {job.id}, so there is no result to read"
+        )
     if connection.execute(work.settle_job(job, values=values)).rowcount != 1:
         raise LeaseLost(f"job {job.id} is no longer {job.state} under fence {job.fence}")
     _record_attempt(connection, job, outcome, now=now)
@@ -192,31 +194,31 @@ def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime)
 def release(
     connection: Connection, job: Job, *, now: datetime, not_before: datetime | None
 ) -> None:
-    """Give a lease back; raises ``LeaseLost``."""
+    """Release a lease; raises ``LeaseLost``."""
     statement = work.release_job(job, now=now, not_before=not_before)
     if connection.execute(statement).rowcount != 1:
-        raise LeaseLost(f"job {job.id} is no longer ours under fence {job.fence}")
+        raise LeaseLost(f"this run no longer holds job {job.id} under fence {job.fence}")
 
 
-def _told(job: Job, outcome: Outcome, *, now: datetime) -> dict[str, Any]:
-    """Return what the job's row says after the outcome; raises ``ImpossibleTransition``."""
+def _job_update(job: Job, outcome: Outcome, *, now: datetime) -> dict[str, Any]:
+    """Return the job's new values after the outcome; raises ``ImpossibleTransition``."""
     target = advance(job.state, outcome.event)
-    _refuse_half_told(outcome)
+    _refuse_incomplete(outcome)
     if outcome.event is Event.UNAVAILABLE and job.kept is None:
-        raise ImpossibleTransition(f"the clip of job {job.id} never came home")
+        raise ImpossibleTransition(f"the clip of job {job.id} was never downloaded")
     return _job_values(job, outcome, target, now=now)
 
 
 def read_job(connection: Connection, job_id: int) -> Job:
-    """Return the job as it stands now."""
+    """Return the current job."""
     return job_of(connection.execute(work.jobs_with_attempt(), {"job_ids": [job_id]}).one())
 
 
-def _refuse_half_told(outcome: Outcome) -> None:
+def _refuse_incomplete(outcome: Outcome) -> None:
     if outcome.event is Event.SUBMIT_STARTED:
         raise ImpossibleTransition("only begin_attempt starts a submission: it needs an intent")
     if outcome.event is Event.MISSED:
-        raise ImpossibleTransition("what is missed is looked for outside of any run: Store.miss")
+        raise ImpossibleTransition("only JobTable.miss records missing clips, outside a run")
     fact = _NEEDED.get(outcome.event)
     if fact is not None and getattr(outcome, fact) is None:
         raise ValueError(f"{outcome.event} needs its {fact}")
@@ -253,7 +255,7 @@ def _job_values(job: Job, outcome: Outcome, target: State, *, now: datetime) -> 
 
 
 def _finished_at(job: Job, target: State, *, now: datetime) -> datetime:
-    """Return when the job ended: of a clip that was fetched once more, when it came first."""
+    """Return when the job ended; for a clip downloaded again, the first download."""
     return job.kept.kept_at if job.kept and target is State.SUCCEEDED else now
 
 
@@ -274,7 +276,8 @@ def _record_attempt(
         if outcome.request is None or not is_duplicate(error):
             raise
         raise ImpossibleTransition(
-            f"request {outcome.request.request_id} can't be job {job.id}'s: another attempt has it"
+            f"request {outcome.request.request_id} can't belong to job {job.id}: "
+            "another attempt has it"
         ) from error
     if outcome.artifact is not None:
         artifact = outcome.artifact
@@ -316,7 +319,7 @@ def _attempt_values(
             "video_bytes": outcome.video.bytes,
             "video_content_type": outcome.video.content_type,
         }
-    # A clip that is no longer there says nothing of the attempt that made it.
+    # A clip that fal no longer has says nothing about the attempt that made it.
     if outcome.failure is not None and outcome.event is not Event.UNAVAILABLE:
         values |= {
             "http_status": outcome.failure.http_status,

@@ -1,4 +1,4 @@
-"""How instants, money, words and foreign text lie in a column; what is refused on the way in."""
+"""Column types for instants, money, enum words and foreign text, with their checks."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,16 +14,16 @@ W = TypeVar("W", bound=StrEnum)
 
 
 def in_micro(amount_usd: Decimal) -> int:
-    """Return micro-dollars; raise ``ValueError`` for an amount that is finer than one."""
+    """Return micro-dollars; raise ``ValueError`` for a finer amount."""
     micro = amount_usd * MICRO
     if micro != int(micro):
-        raise ValueError(f"${amount_usd} can't be kept: the smallest amount is $0.000001")
+        raise ValueError(f"${amount_usd} can't be stored: the smallest amount is $0.000001")
     return int(micro)
 
 
 @lru_cache
 def _dollars(micro: int | Decimal | None) -> Decimal | None:
-    """Return dollars; a table knows few amounts, and thousands of rows share them."""
+    """Return dollars, cached: thousands of rows share few amounts."""
     if micro is None:
         return None
     cents, rest = divmod(int(micro), MICRO // 100)
@@ -33,13 +33,13 @@ def _dollars(micro: int | Decimal | None) -> Decimal | None:
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware datetime, kept and given back in UTC; a naive one raises ``ValueError``."""
+    """An aware datetime, stored and returned in UTC; a naive one raises ``ValueError``."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Refuse naive instants; turn the others to UTC."""
+        """Refuse naive instants; convert the others to UTC."""
         if value is None:
             return None
         if value.utcoffset() is None:
@@ -54,7 +54,7 @@ class Instant(TypeDecorator[datetime]):
 
 
 def _instant_of_text(text: str | None) -> datetime | None:
-    """Return an instant of SQLite, which forgets the zone: it is always UTC."""
+    """Return an instant of SQLite, which stores no time zone: it is always UTC."""
     return None if text is None else datetime.fromisoformat(f"{text}+00:00")
 
 
@@ -63,7 +63,7 @@ def _in_utc(value: datetime | None) -> datetime | None:
 
 
 class Dollars(TypeDecorator[Decimal]):
-    """US dollars, kept as integer micro-dollars; a finer amount raises ``ValueError``."""
+    """US dollars, stored as integer micro-dollars; a finer amount raises ``ValueError``."""
 
     impl = BigInteger
     cache_ok = True
@@ -75,12 +75,12 @@ class Dollars(TypeDecorator[Decimal]):
     def result_processor(
         self, _dialect: Dialect, _coltype: object
     ) -> Callable[[Any], Decimal | None]:
-        """Return dollars, to the cent or finer; PostgreSQL gives sums as Decimal."""
+        """Return dollars, to the cent or finer; PostgreSQL returns sums as Decimal."""
         return _dollars
 
 
 class Word(TypeDecorator[W], Generic[W]):
-    """A member of an enum, kept as its text."""
+    """A member of an enum, stored as its text."""
 
     impl = String
     cache_ok = True
@@ -94,22 +94,22 @@ class Word(TypeDecorator[W], Generic[W]):
         return None if value is None else self.words(value).value
 
     def result_processor(self, _dialect: Dialect, _coltype: object) -> Callable[[Any], W | None]:
-        """Return members: looked up, for a table may have millions."""
+        """Return members by a dictionary lookup, which is fast for millions of rows."""
         members: dict[Any, W | None] = {word.value: word for word in self.words}
         return {**members, None: None}.__getitem__
 
 
 class ForeignText(TypeDecorator[str]):
-    """Text from outside, made storable: PostgreSQL knows no NUL and UTF-8 no lone surrogate.
+    """Text from outside, made storable: PostgreSQL allows no NUL, UTF-8 no lone surrogate.
 
-    Losing a character of an error message is better than losing the write that carries it.
+    Losing a character of an error message is better than losing the whole write.
     """
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, _dialect: Dialect) -> str | None:
-        """Replace what a database can't hold."""
+        """Replace characters that a database can't store."""
         if value is None:
             return None
         return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")

@@ -1,6 +1,6 @@
-"""What people see of the table: counts, money, jobs that need a person, the export.
+"""Read the table for people: counts, money, jobs needing attention, the export.
 
-Every method is one whole transaction.
+Each method is one transaction.
 """
 
 import json
@@ -28,17 +28,17 @@ from tweenbatch.store.staging import chunks
 from tweenbatch.store.statements import views, work
 
 PAGE = 1_000
-"""How many rows of the export are read together: no more than a core's cache holds."""
+"""Rows of the export per page: they fit into a core's cache."""
 
 PACE_CLIPS = 200
-"""How many of the latest clips tell how long the next ones will take."""
+"""Estimates use this many of the latest clips."""
 
 
 class Views(TablePart):
-    """What people see of the table: counts, money, jobs that need a person, the export."""
+    """Views of a table for people: counts, money, jobs needing attention, the export."""
 
     def counts(self, manifests: Collection[int] | None = None) -> dict[State, int]:
-        """Return how many jobs are in each state, zeros included."""
+        """Return the number of jobs in each state, including zeros."""
         query = views.state_counts(manifests)
 
         def count(connection: Connection) -> dict[State, int]:
@@ -47,12 +47,12 @@ class Views(TablePart):
         return dict.fromkeys(State, 0) | self._database.read(count)
 
     def money(self) -> Money:
-        """Return where the money of the whole table stands."""
+        """Return the money of the whole table."""
         query = views.money_by_fate()
         return reading.money_of(self._all(query))
 
     def kept_clips(self, jobs: Collection[int] | None = None) -> Iterator[KeptClip]:
-        """Yield the clips of jobs that succeeded, or of these: the latest first, page by page."""
+        """Yield the clips of successful jobs, or of these: the latest first, page by page."""
         if jobs is not None:
             for chunk in chunks(jobs):
                 query = views.kept_clips().where(views.of_jobs(chunk))
@@ -64,26 +64,26 @@ class Views(TablePart):
             before = page[-1].number
 
     def pending(self, manifests: Collection[int] | None = None) -> list[PendingGroup]:
-        """Return what waits to be submitted, jobs alike together."""
+        """Return the waiting jobs, grouped by endpoint, parameters and price."""
         return [reading.pending_group_of(row) for row in self._all(views.unpaid(manifests))]
 
     def attention(self) -> list[JobNeedingAttention]:
-        """Return the jobs that a person should look at.
+        """Return the jobs that a person should check.
 
-        They are failed, uncertain, or paid for and can't be had for now.
+        They failed, are uncertain, or their paid clip can't be downloaded for now.
         """
         query = views.needing_a_person()
-        return [reading.job_needing_attention_of(row) for row in self._all(query)]
+        return [reading.record_of(JobNeedingAttention, row) for row in self._all(query)]
 
     def selected(self, selection: Selection) -> list[JobNeedingAttention]:
-        """Return the jobs that are meant."""
+        """Return the jobs that match all filters."""
         query = views.selected(selection)
-        return [reading.job_needing_attention_of(row) for row in self._all(query)]
+        return [reading.record_of(JobNeedingAttention, row) for row in self._all(query)]
 
     def to_try_again(self, manifests: Iterable[Path], which: EarlierFailures) -> list[Job]:
-        """Return the failed jobs of these files that are meant."""
+        """Return the failed jobs of these files to retry."""
 
-        def look(connection: Connection) -> list[Job]:
+        def read(connection: Connection) -> list[Job]:
             ids = connection.execute(views.failed_before(paths, which)).scalars().all()
             return [
                 reading.job_of(row)
@@ -92,31 +92,30 @@ class Views(TablePart):
             ]
 
         paths = [str(path.absolute()) for path in manifests]
-        return self._database.read(look)
+        return self._database.read(read)
 
     def history(self, job: int | str) -> JobHistory | None:
-        """Return all that is known of the job with this number or this clip's name, if any."""
+        """Return the history of the job with this number or clip name, if any."""
 
-        def tell(connection: Connection) -> JobHistory | None:
-            found = (
+        def read(connection: Connection) -> JobHistory | None:
+            job_id = (
                 connection.execute(views.with_output_name(job)).scalar()
                 if isinstance(job, str)
                 else job
             )
-            known = connection.execute(work.jobs_with_attempt(), {"job_ids": [found]}).first()
-            if known is None:
+            row = connection.execute(work.jobs_with_attempt(), {"job_ids": [job_id]}).first()
+            if row is None:
                 return None
-            asking = connection.execute(views.asking_rows(known.id)).all()
-            return reading.job_history_of(
-                known, asking, connection.execute(views.attempts_of(known.id))
-            )
+            rows = connection.execute(views.asking_rows(row.id)).all()
+            attempts = connection.execute(views.attempts_of(row.id))
+            return reading.job_history_of(row, rows, attempts)
 
-        return self._database.read(tell)
+        return self._database.read(read)
 
     def export(self) -> Iterator[ExportRow]:
-        """Yield every manifest row with what became of it, by manifest path and position.
+        """Yield every manifest row with its result, by manifest path and position.
 
-        It reads page by page: a reader that takes its time never keeps a runner waiting.
+        It reads page by page, so a slow reader never blocks a run.
         """
         for manifest_id in self._all(views.manifest_ids()):
             position = -1
@@ -125,15 +124,17 @@ class Views(TablePart):
                 position = page[-1].position
 
     def extra_columns(self) -> list[str]:
-        """Return the names that the ``extra`` of the export's rows may have.
+        """Return the possible names in ``extra`` of the export.
 
-        First those of the manifests, in their order, then those of the models' inputs.
+        The columns of the manifests come first, in their order, then the models' inputs.
         """
         names = [name for first in self._all(views.extra_of_first_rows()) for name in first.extra]
-        asked = [json.loads(each.parameters) for each in self._all(views.different_parameters())]
-        inputs = {name for each in asked for name in each} - {"duration"}
+        parameters = [
+            json.loads(each.parameters) for each in self._all(views.different_parameters())
+        ]
+        inputs = {name for each in parameters for name in each} - {"duration"}
         return list(dict.fromkeys((*names, *sorted(inputs))))
 
     def latest_clips(self, *, limit: int = PACE_CLIPS) -> list[ClipDuration]:
-        """Return how long the latest clips took."""
+        """Return the durations of the latest clips."""
         return [reading.clip_duration_of(row) for row in self._all(views.latest_clips(limit=limit))]

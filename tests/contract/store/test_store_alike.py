@@ -182,8 +182,8 @@ def test_a_retry_sends_the_newest_address(table: Table) -> None:
 
 def test_an_edited_row_is_said_to_differ_in_what_was_edited_alone(table: Table) -> None:
     table.load(asked(2, 1))
-    (told,) = planned(table, asked(2, 2, prompt="prompt 2, edited")).told
+    (told,) = planned(table, asked(2, 2, prompt="prompt 2, edited")).listed
     assert told.reason == "prompt changed"
     address = signed("s9", 2)
-    (told,) = planned(table, asked(2, 2, start=Frame(source=address), start_image=address)).told
-    assert told.reason == f"start frame is another ({PLACE}/s2.png → {PLACE}/s9.png)"
+    (told,) = planned(table, asked(2, 2, start=Frame(source=address), start_image=address)).listed
+    assert told.reason == f"start frame changed ({PLACE}/s2.png → {PLACE}/s9.png)"

@@ -29,7 +29,10 @@ with RunnerLock(sys.argv[1]):
 
 def test_the_second_runner_is_told_who_has_the_table(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'rehearsal' / 'tweenbatch.db'}"
-    who = rf"another run \(pid {os.getpid()} on {socket.gethostname()}, since 20.*Z\) owns .*\.db;"
+    who = (
+        rf"another run \(pid {os.getpid()} on {socket.gethostname()}, since 20.*Z\) "
+        r"is using .*\.db;"
+    )
     with RunnerLock(url), pytest.raises(TableBusy, match=who), RunnerLock(url):
         pass
 
@@ -73,7 +76,10 @@ def test_a_server_s_table_is_not_locked() -> None:
 def test_a_place_where_no_lock_can_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     where = tmp_path / "file" / "tweenbatch.db"
-    with pytest.raises(TableUnusable, match="a folder is needed"), RunnerLock(f"sqlite:///{where}"):
+    with (
+        pytest.raises(TableUnusable, match="is a file, not a folder"),
+        RunnerLock(f"sqlite:///{where}"),
+    ):
         pass
 
 

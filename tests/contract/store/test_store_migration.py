@@ -236,7 +236,7 @@ def test_without_room_for_the_copy_nothing_is_changed(old_file: Path) -> None:
     """
     said = run_python(script, f"sqlite:///{old_file}")
     assert "can't be made" in said
-    assert "make room for it; nothing was changed" in said
+    assert "free some space or choose another disk; nothing was changed" in said
     assert said.count("\n") == 1
     assert str(old_file) in said
     assert old_file.read_bytes() == before

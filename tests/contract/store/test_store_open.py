@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, event
 from support.jobtable import NOON, changed, manifest, row
 from tweenbatch.errors import TableBusy, TableMissing, TableTooNew, TableUnusable
 from tweenbatch.models import DEFAULT
-from tweenbatch.planning.preview import look
+from tweenbatch.planning.preview import preview_of
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import Store
@@ -137,7 +137,7 @@ def test_where_there_is_no_table_yet_none_is_found_and_none_is_made(
 def test_a_first_batch_is_all_new_and_makes_no_table(url: str, tmp_path: Path) -> None:
     settings = RunSettings(db=url, output=tmp_path / "videos")
     new = changed(row(), endpoint=DEFAULT.id)
-    assert look([manifest(new)], Store.find(url), settings).to_pay == 1
+    assert preview_of([manifest(new)], Store.find(url), settings).to_pay == 1
     assert Store.find(url) is None
     with pytest.raises(TableMissing):
         Store.open(url, create=False)
@@ -154,7 +154,7 @@ def unusable(file: Path) -> str:
 
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(file: Path) -> None:
     file.write_text("prompt,start_image,end_image\n" * 50)
-    assert "no SQLite database" in unusable(file)
+    assert "isn't a SQLite database" in unusable(file)
     assert file.read_text().startswith("prompt,")
 
 
@@ -193,7 +193,7 @@ def test_a_folder_that_may_not_be_written_to_is_named(tmp_path: Path) -> None:
 
 def test_a_file_where_a_folder_is_needed_is_named(file: Path) -> None:
     file.touch()
-    assert "a file stands where a folder is needed" in unusable(file / "tweenbatch.db")
+    assert "part of this path is a file, not a folder" in unusable(file / "tweenbatch.db")
 
 
 def test_another_program_s_database_is_left_alone(file: Path) -> None:

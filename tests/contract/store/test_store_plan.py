@@ -20,7 +20,7 @@ def planned(table: Table, *manifests: Manifest, concurrency: int | None = None) 
 
 
 def only(table: Table, *rows: Row) -> PlannedRow:
-    (found,) = planned(table, manifest(*rows)).told
+    (found,) = planned(table, manifest(*rows)).listed
     return found
 
 
@@ -43,7 +43,7 @@ def test_a_clip_whose_rows_are_gone_is_there_and_nobody_elses(table: Table) -> N
     table.put_in(State.SUCCEEDED)
     table.load(row(3), path=OTHER)
     made = planned(table, manifest(row(2)))
-    assert (made.count(Group.DONE), made.told) == (1, ())
+    assert (made.count(Group.DONE), made.listed) == (1, ())
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_clip_that_an_earlier_wording_of_the_row_paid_for_is_there(table: Tabl
     table.put_in(State.SUCCEEDED)
     table.load(row(2, prompt="edited"))
     made = planned(table, manifest(row(2)))
-    assert (made.here, made.told) == ({Group.DONE: Clips(clips=1, usd=PRICE)}, ())
+    assert (made.here, made.listed) == ({Group.DONE: Clips(clips=1, usd=PRICE)}, ())
 
 
 def test_an_edited_row_is_changed_and_says_why(table: Table) -> None:
@@ -147,7 +147,7 @@ def test_the_takes_of_a_new_row_are_simply_new(table: Table) -> None:
     table.load(row(2))
     takes = [row(3, take=take) for take in (1, 2)]
     made = planned(table, manifest(row(2), *takes))
-    assert (made.count(Group.NEW), made.told) == (2, ())
+    assert (made.count(Group.NEW), made.listed) == (2, ())
 
 
 def test_a_failed_row_says_of_what(table: Table) -> None:

@@ -95,6 +95,6 @@ def test_a_clip_that_was_seen_can_never_be_proven_absent(table: Table) -> None:
     table.walk(*PATHS[State.READY], Event.GAVE_UP, Event.REOPENED)
     job = table.step(table.claim_one(State.SUBMITTED), Event.OUTCOME_UNKNOWN)
     assert table.store.views.money().spent == PRICE
-    with pytest.raises(ImpossibleTransition, match="clip was seen"):
+    with pytest.raises(ImpossibleTransition, match="has a clip"):
         table.step(table.claim_one(State.UNCERTAIN), Event.PROVEN_ABSENT)
     assert table.store.views.counts()[job.state] == 1

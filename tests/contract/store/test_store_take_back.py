@@ -133,5 +133,5 @@ def test_a_person_may_give_up_what_is_paid_for_whoever_holds_it(
 
 def test_a_submission_in_the_air_is_settled_by_nobody(table: Table) -> None:
     table.load(row())
-    with pytest.raises(ValueError, match="is not for a job that is submitting"):
+    with pytest.raises(ValueError, match="is not possible for a job that is submitting"):
         table.store.jobs.settle(table.walk(*SENT), table.outcome(Event.GAVE_UP), now=table.now)

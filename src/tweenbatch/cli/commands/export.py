@@ -60,7 +60,7 @@ def command(
         else:
             count = results.write_file(rows, Path(target), write)
             click.echo(printable_line(f"{count} rows written to {target}"), err=True)
-        gone = missing.look(store.views.kept_clips())
+        gone = missing.find(store.views.kept_clips())
         for line in missed.lines(gone, "`tweenbatch fetch` brings them back"):
             click.echo(printable_line(line), err=True)
     except FileNotFoundError as error:

@@ -88,7 +88,7 @@ def _wanted(store: Store, selection: Selection, output: Path) -> list[int]:
     """Return the jobs whose clips came home and are not there, or were given up as lost."""
     if not selection.is_narrowed:
         lost = [each.job_id for each in store.views.attention() if standing.is_lost(each)]
-        return [*missing.look(store.views.kept_clips(), output=output, most=None).job_ids, *lost]
+        return [*missing.find(store.views.kept_clips(), output=output, most=None).job_ids, *lost]
     named = {each.job_id: each.state for each in chosen(store, selection)}
     done = [job_id for job_id, state in named.items() if state is State.SUCCEEDED]
     wrong = [
@@ -126,7 +126,7 @@ def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -
 def _not_here(store: Store, missed: Collection[int]) -> list[int]:
     """Return those of these jobs whose clips have not come."""
     left = [job.id for job in store.jobs.get(missed) if job.state is not State.SUCCEEDED]
-    return sorted({*left, *missing.look(store.views.kept_clips(missed), most=None).job_ids})
+    return sorted({*left, *missing.find(store.views.kept_clips(missed), most=None).job_ids})
 
 
 def _exit_code(result: RunResult, *, still: Collection[object]) -> ExitCode:

@@ -1,1 +1,4 @@
-"""Every statement that the store sends, each a named function; nothing here executes one."""
+"""The SQL statements of the store, one function each.
+
+It does not know how or when they are executed.
+"""

@@ -1,7 +1,7 @@
-"""Statements that give rows the jobs of contents that differ in nothing that makes another clip.
+"""Statements that match rows with jobs of the same plain key.
 
-The table holds keys, and no plain ones: which parameters of an address sign it may be learned
-later. So plain keys are made anew, for those contents alone where they may be other than the key.
+The table stores no plain keys, because later releases may recognise more URL signatures. They are
+computed again each time, but only for contents whose plain key may differ from their key.
 """
 
 from datetime import datetime
@@ -45,7 +45,7 @@ odd = Table(
     Column("plain_key", String(64), nullable=False),
     prefixes=["TEMPORARY"],
 )
-"""The staged rows without a job whose plain key is not their key."""
+"""The staged rows without a job whose plain key differs from their key."""
 
 odd_key = Index("ix_odd_key", odd.c.plain_key, odd.c.position)
 
@@ -57,7 +57,7 @@ known = Table(
     Column("job_id", BigInteger, primary_key=True, autoincrement=False),
     prefixes=["TEMPORARY"],
 )
-"""The jobs that such rows may ask for; of several the one of the lowest rank is meant."""
+"""The jobs that such rows may get; of several, the one with the lowest rank."""
 
 _RANKS = {
     State.SUCCEEDED: 0,
@@ -66,10 +66,10 @@ _RANKS = {
     State.PENDING: 3,
     State.FAILED: 4,
 }
-"""What is paid for goes before what is not."""
+"""Paid jobs come first."""
 
 NOTHING_AT_FAL = (State.PENDING, State.FAILED, State.CANCELLED)
-"""Jobs in these states have no submission whose outcome is still to be found by its key."""
+"""Jobs in these states have no open submission that is found by its key."""
 
 _OF_CONTENTS = (
     *("key", "endpoint", "prompt", "start_source", "start_sha256", "end_source", "end_sha256"),
@@ -78,7 +78,7 @@ _OF_CONTENTS = (
 
 
 def _may_be_odd(table: FromClause) -> ColumnElement[bool]:
-    """Whether a content has an address with parameters, or a line that ends with CR."""
+    """Whether a content has a URL with parameters, or a line ending with CR."""
     of = table.c
     return or_(
         and_(of.start_sha256.is_(None), of.start_source.contains("?")),
@@ -92,41 +92,41 @@ def _plain_prompt(prompt: ColumnElement[str]) -> ColumnElement[str]:
 
 
 def _contents(table: FromClause, *facts: ColumnElement[Any]) -> Select[Any]:
-    # The text of the parameters: it is shared by many, and read once.
+    # Parameters as text: many contents share one, which is parsed once.
     parameters = cast(table.c.parameters, Text).label("parameters")
     return select(*facts, *(table.c[name] for name in _OF_CONTENTS), parameters)
 
 
 def any_without_job(after: int) -> Select[bool]:
-    """Tell whether a staged row has no job."""
+    """Check whether any staged row has no job."""
     return select(exists().where(staged.c.job_id > after))
 
 
 def any_odd_job() -> Select[bool]:
-    """Tell whether a job's plain key may be another than its key."""
+    """Check whether any job may have a plain key that differs from its key."""
     return select(exists().where(_may_be_odd(jobs)))
 
 
 def rows_that_may_be_odd(*, after: int) -> Select[Any]:
-    """Read the contents of the staged rows without a job whose plain key may be another."""
+    """Read staged rows without a job whose plain key may differ from their key."""
     return _contents(staged, staged.c.position).where(staged.c.job_id > after, _may_be_odd(staged))
 
 
 def jobs_that_may_be_odd(*, after: int) -> Select[Any]:
-    """Read the contents of such jobs, where a row without a job has the same prompt."""
-    asked = select(_plain_prompt(staged.c.prompt)).where(staged.c.job_id > after)
+    """Read such jobs if a row without a job has the same prompt."""
+    prompts = select(_plain_prompt(staged.c.prompt)).where(staged.c.job_id > after)
     rank = case(_RANKS, value=jobs.c.state, else_=len(_RANKS)).label("rank")
     return _contents(jobs, jobs.c.id.label("job_id"), rank).where(
-        _may_be_odd(jobs), _plain_prompt(jobs.c.prompt).in_(asked)
+        _may_be_odd(jobs), _plain_prompt(jobs.c.prompt).in_(prompts)
     )
 
 
 def add_plain_jobs() -> Insert:
-    """Add the jobs to ``known`` whose key is the plain key of an odd row."""
+    """Add jobs to ``known`` whose key is the plain key of an odd row."""
     rank = case(_RANKS, value=jobs.c.state, else_=len(_RANKS))
-    asked = select(odd.c.plain_key)
-    found = select(jobs.c.key, rank, jobs.c.id).where(jobs.c.key.in_(asked))
-    return insert(known).from_select(["plain_key", "rank", "job_id"], found)
+    plain_keys = select(odd.c.plain_key)
+    matches = select(jobs.c.key, rank, jobs.c.id).where(jobs.c.key.in_(plain_keys))
+    return insert(known).from_select(["plain_key", "rank", "job_id"], matches)
 
 
 def _plain_key() -> ColumnElement[str]:
@@ -135,7 +135,7 @@ def _plain_key() -> ColumnElement[str]:
 
 
 def give_known_jobs(*, after: int) -> Update:
-    """Let staged rows without a job ask for the known one of their plain key."""
+    """Give staged rows without a job the known job of their plain key."""
     best = (
         select(known.c.job_id)
         .where(known.c.plain_key == _plain_key())
@@ -152,13 +152,13 @@ def give_known_jobs(*, after: int) -> Update:
 
 
 _GIVEN = and_(jobs.c.id == staged.c.job_id, jobs.c.key != staged.c.key)
-"""A row and the job that it was given: all others have the key of their row."""
+"""A row and its matched job; all other jobs have the key of their row."""
 
 
-def call_after_plain_rows() -> Update:
-    """Give jobs the key of the plain row that asks for them, unless something is at fal for them.
+def give_jobs_plain_keys() -> Update:
+    """Give jobs the key of their plain row, unless they have an open submission.
 
-    Such a job takes the row's address as well, and would be found by no other key any more.
+    Such a job also gets the row's URL, so its old key would no longer match its content.
     """
     plain = staged.c.position.not_in(select(odd.c.position))
     return (
@@ -166,15 +166,15 @@ def call_after_plain_rows() -> Update:
     )
 
 
-def take_keys_of_jobs() -> Update:
-    """Let rows that were given a job have its key."""
+def give_rows_keys_of_jobs() -> Update:
+    """Give matched rows the key of their job."""
     return update(staged).where(_GIVEN).values(key=jobs.c.key)
 
 
 def take_newest_addresses(*, now: datetime) -> Update:
-    """Bring the addresses of jobs that do not wait up to date: a retry or a retake sends them.
+    """Update the URLs of matched jobs: a retry or a retake sends them.
 
-    That of a plain row only where ``call_after_plain_rows`` did its part.
+    The URL of a plain row is used only if ``give_jobs_plain_keys`` changed the key too.
     """
     of_row, of_job = staged.c, jobs.c
     differs = or_(
@@ -190,7 +190,7 @@ def take_newest_addresses(*, now: datetime) -> Update:
 
 
 def share_keys(*, after: int) -> Update:
-    """Let rows of one plain key have one key: the plain one if a row has it, or the first's."""
+    """Give rows of one plain key one key: the plain one if a row has it, or the first row's."""
     twin, other, first = staged.alias(), odd.alias(), odd.alias()
     plain_twin = select(twin.c.key).where(twin.c.key == odd.c.plain_key).correlate(odd).exists()
     earlier = (
@@ -215,5 +215,5 @@ def share_keys(*, after: int) -> Update:
 
 
 def any_in(table: Table) -> Select[bool]:
-    """Tell whether there is anything in a table."""
+    """Check whether the table has any rows."""
     return select(select(table.c.plain_key).exists())

@@ -1,4 +1,4 @@
-"""Statements about which jobs may be taken up, and when; each is put together once."""
+"""Statements that find and lease due jobs; each is built once."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from tweenbatch.states import State
 from tweenbatch.store.schema import jobs, rows
-from tweenbatch.store.statements.prepared import Prepared
+from tweenbatch.store.statements.base import Prepared
 
 
 def claim(
@@ -34,22 +34,22 @@ def claim(
     only: Collection[int] | None,
     closed: Collection[str],
 ) -> Prepared[Update]:
-    """Lease jobs that are due, the most urgent first; gives their ids, in no order.
+    """Lease due jobs by priority; returns their ids, unordered.
 
-    SQLite has no row locks and drops the lock clause: there the whole transaction is alone.
+    SQLite ignores the lock clause: its transaction excludes all other writers.
     """
     named = _named(manifests=manifests, only=only, closed=closed or None)
     statement = _claim(
         state,
         of_manifests="manifests" in named,
-        of_few="only" in named,
-        not_of_all="closed" in named,
+        of_ids="only" in named,
+        skip_closed="closed" in named,
     )
     return statement, {"run": run_id, "most": limit, "now": now, "until": until, **named}
 
 
 @cache
-def _claim(state: State, *, of_manifests: bool, of_few: bool, not_of_all: bool) -> Update:
+def _claim(state: State, *, of_manifests: bool, of_ids: bool, skip_closed: bool) -> Update:
     run: BindParameter[int] = bindparam("run")
     now: BindParameter[datetime] = bindparam("now")
     due = (
@@ -58,14 +58,14 @@ def _claim(state: State, *, of_manifests: bool, of_few: bool, not_of_all: bool) 
             jobs.c.state == state,
             jobs.c.finished_at.is_(None),
             or_(jobs.c.not_before.is_(None), jobs.c.not_before <= now),
-            # A lease of our own that ran out (the clock jumped, the machine slept) is still held.
+            # Our own expired lease (the clock jumped, the machine slept) is still ours.
             or_(
                 jobs.c.leased_by.is_(None),
                 and_(jobs.c.lease_until <= now, jobs.c.leased_by != run),
             ),
             *asked_for(state, of_manifests=of_manifests),
-            *([jobs.c.id.in_(bindparam("only", expanding=True))] if of_few else []),
-            *([jobs.c.endpoint.not_in(bindparam("closed", expanding=True))] if not_of_all else []),
+            *([jobs.c.id.in_(bindparam("only", expanding=True))] if of_ids else []),
+            *([jobs.c.endpoint.not_in(bindparam("closed", expanding=True))] if skip_closed else []),
         )
         .order_by(jobs.c.priority.desc(), jobs.c.id)
         .limit(bindparam("most"))
@@ -83,7 +83,7 @@ def _claim(state: State, *, of_manifests: bool, of_few: bool, not_of_all: bool) 
 
 
 def waiting_in_order(manifests: Collection[int] | None) -> Prepared[Select[int]]:
-    """Read the jobs that wait to be paid for and that a row asks for, in order of their import."""
+    """Read the waiting jobs that have a row, in order of their import."""
     named = _named(manifests=manifests)
     return _waiting_in_order(of_manifests="manifests" in named), named
 
@@ -104,7 +104,7 @@ def _waiting_in_order(*, of_manifests: bool) -> Select[int]:
 def earliest_due(
     state: State, *, now: datetime, manifests: Collection[int] | None
 ) -> Prepared[Select[datetime]]:
-    """Find when the next free job of that state falls due, if that lies ahead."""
+    """Find when the next delayed free job of that state is due."""
     named = _named(manifests=manifests)
     return _earliest_due(state, of_manifests="manifests" in named), {"now": now, **named}
 
@@ -127,9 +127,9 @@ def _earliest_due(state: State, *, of_manifests: bool) -> Select[datetime]:
 
 
 def asked_for(state: State, *, of_manifests: bool = False) -> list[ColumnElement[bool]]:
-    """Return the condition that a row still asks for the job: only new work needs it.
+    """Return the condition that a row still asks for the job; only waiting jobs need it.
 
-    ``of_manifests``: a row of those that the statement is told as ``manifests``.
+    ``of_manifests``: the row must belong to the parameter ``manifests``.
     """
     asks = exists().where(rows.c.job_id == jobs.c.id)
     if of_manifests:
@@ -138,5 +138,5 @@ def asked_for(state: State, *, of_manifests: bool = False) -> list[ColumnElement
 
 
 def _named(**collections: Collection[int] | Collection[str] | None) -> dict[str, Any]:
-    """Return those of the collections that there are, as a statement is told them."""
+    """Return the given collections as parameters."""
     return {name: sorted(ids) for name, ids in collections.items() if ids is not None}

@@ -1,4 +1,4 @@
-"""Statements that say how the staged rows stand against the table; they change nothing."""
+"""Statements that compare the staged rows with the table; they change nothing."""
 
 from collections.abc import Collection
 from typing import Any
@@ -24,7 +24,7 @@ from tweenbatch.store.statements.staged import staged
 from tweenbatch.store.statements.views import billed_or_maybe, kept_clips
 
 _CONTENTS = staged.outerjoin(jobs, jobs.c.id == staged.c.job_id)
-"""Beside a row its job, if it has one; each content once where the row is the first."""
+"""Each row with its job, if any. The first row of each content represents that content."""
 
 _ASKED_HERE = exists().where(rows.c.job_id == jobs.c.id, rows.c.manifest_id == staged.c.manifest_id)
 """Whether the last import of the same file asked for the job."""
@@ -39,24 +39,24 @@ def count_staged() -> Select[int]:
     return select(func.count()).select_from(staged)
 
 
-def _abroad(made: Collection[State]) -> ColumnElement[bool]:
+def _paid_elsewhere(made: Collection[State]) -> ColumnElement[bool]:
     return and_(jobs.c.state.in_(made), ~_ASKED_HERE, _ASKED_AT_ALL)
 
 
 def contents(made: Collection[State]) -> Select[Any]:
-    """Count the contents that stand alike, with the price of their jobs.
+    """Count the contents in the same situation, with the price of their jobs.
 
-    They are ``abroad`` where their job is in one of the states ``made`` and was not asked for by
-    the last import of their file, but by that of another.
+    A content is ``paid_elsewhere`` if its job is in one of the states ``made`` and only the last
+    import of another file asked for it.
     """
     withdrawn = and_(jobs.c.state == State.CANCELLED, jobs.c.error_type == WITHDRAWN)
     alike = (
         jobs.c.state,
         case((withdrawn, 1), else_=0).label("withdrawn"),
         case((_ASKED_HERE, 1), else_=0).label("asked"),
-        case((_abroad(made), 1), else_=0).label("abroad"),
+        case((_paid_elsewhere(made), 1), else_=0).label("paid_elsewhere"),
         staged.c.endpoint,
-        # Its text: JSON as such can't be compared.
+        # As text: a database can't compare JSON values.
         cast(staged.c.parameters, Text).label("parameters"),
         staged.c.price_micro,
     )
@@ -65,13 +65,13 @@ def contents(made: Collection[State]) -> Select[Any]:
 
 
 def kept(*, limit: int) -> Select[Any]:
-    """Read which clips came home of the first contents that have a job."""
+    """Read the downloaded clips of the first contents that have a job."""
     first = select(staged.c.job_id).where(staged.c.first, staged.c.job_id.is_not(None))
     return kept_clips().where(jobs.c.id.in_(first.order_by(staged.c.position).limit(limit)))
 
 
 def folders(open_states: Collection[State]) -> Select[str]:
-    """Read the names with folders of the contents that have no job, or one in such a state."""
+    """Read the names, with folders, of contents without a job or with one in these states."""
     unpaid = or_(jobs.c.id.is_(None), jobs.c.state.in_(open_states))
     return (
         select(staged.c.wanted_name)
@@ -99,15 +99,15 @@ def failed(*, limit: int) -> Select[Any]:
     return _firsts().where(jobs.c.state == State.FAILED).limit(limit)
 
 
-def abroad(made: Collection[State], *, limit: int) -> Select[Any]:
-    """Read the first rows of contents that are ``abroad``."""
-    return _firsts().where(_abroad(made)).limit(limit)
+def paid_elsewhere(made: Collection[State], *, limit: int) -> Select[Any]:
+    """Read the first rows of contents that are ``paid_elsewhere``."""
+    return _firsts().where(_paid_elsewhere(made)).limit(limit)
 
 
 def fresh(*, limit: int) -> Select[Any]:
-    """Read contents that the last import of their file did not ask for.
+    """Read contents that are new since the last import of their file.
 
-    ``stayed`` tells whether it asked for an earlier take of the same row.
+    ``stayed`` is true if that import contained an earlier take of the same row.
     """
     take = staged.alias()
     stayed = exists().where(
@@ -127,7 +127,7 @@ def fresh(*, limit: int) -> Select[Any]:
 
 
 def count_earlier_jobs() -> Select[int]:
-    """Count the jobs that the last imports of the files asked for, in each file anew."""
+    """Count the jobs in the last imports of the files, separately for each file."""
     each = (
         select(func.count(distinct(rows.c.job_id)).label("jobs"))
         .where(rows.c.manifest_id.in_(_FILES))
@@ -138,7 +138,7 @@ def count_earlier_jobs() -> Select[int]:
 
 
 def copies() -> Select[int]:
-    """Read jobs that the last import of one of the files asked for more than once."""
+    """Read jobs that the last import of one file contains more than once."""
     return (
         select(rows.c.job_id)
         .where(rows.c.manifest_id.in_(_FILES))
@@ -183,11 +183,11 @@ def earlier_rows_of(job_ids: Collection[int]) -> Select[Any]:
     return _earlier().where(jobs.c.id.in_(job_ids), manifests.c.id.in_(_FILES))
 
 
-_GONE = and_(
+_REMOVED = and_(
     manifests.c.id.in_(_FILES),
     ~exists().where(staged.c.manifest_id == rows.c.manifest_id, staged.c.key == jobs.c.key),
 )
-"""Of earlier rows: their content stands in their file no more."""
+"""An earlier row whose file no longer contains its content."""
 
 
 def _cost() -> Any:
@@ -200,7 +200,7 @@ def _cost() -> Any:
 
 
 def _withdrawn() -> ColumnElement[bool]:
-    """Whether an import cancels the job because nobody asks for it any more."""
+    """Whether an import cancels the job because no row asks for it any more."""
     elsewhere = rows.alias()
     return and_(
         jobs.c.state == State.PENDING,
@@ -209,14 +209,14 @@ def _withdrawn() -> ColumnElement[bool]:
     )
 
 
-def gone(*, limit: int) -> Select[Any]:
-    """Read earlier rows whose content is gone, with what it cost and whether it is withdrawn."""
+def removed(*, limit: int) -> Select[Any]:
+    """Read earlier rows whose content was removed, with its cost and withdrawal."""
     facts = _cost().label("cost_usd"), case((_withdrawn(), 1), else_=0).label("withdrawn")
-    return _earlier(*facts).where(_GONE).limit(limit)
+    return _earlier(*facts).where(_REMOVED).limit(limit)
 
 
-def count_gone() -> Select[Any]:
-    """Count the earlier rows whose content is gone, and sum up what their jobs cost."""
+def count_removed() -> Select[Any]:
+    """Count the earlier rows whose content was removed, and sum the cost of their jobs."""
     each = (
         select(
             jobs.c.id,
@@ -225,7 +225,7 @@ def count_gone() -> Select[Any]:
             case((_withdrawn(), 1), else_=0).label("withdrawn"),
         )
         .select_from(_EARLIER)
-        .where(_GONE)
+        .where(_REMOVED)
         .group_by(jobs.c.id)
         .subquery()
     )

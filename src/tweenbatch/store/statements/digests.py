@@ -1,4 +1,4 @@
-"""Statements that look back at runs: which there were, and what each of them did."""
+"""Statements about past runs and their results."""
 
 from datetime import datetime
 from typing import Any
@@ -29,8 +29,8 @@ def latest_of(job: str) -> Select[Any]:
     return _runs().where(runs.c.job == job).order_by(runs.c.night.desc(), runs.c.id.desc()).limit(1)
 
 
-def untold(job: str) -> Select[Any]:
-    """Read the runs of a job file that are over and of which nobody was told, in order."""
+def unnotified(job: str) -> Select[Any]:
+    """Read the ended runs of a job file whose digest was not sent, in order."""
     return (
         _runs()
         .where(runs.c.job == job, runs.c.finished_at.is_not(None), runs.c.notified_at.is_(None))
@@ -38,8 +38,8 @@ def untold(job: str) -> Select[Any]:
     )
 
 
-def tell(run_id: int, *, now: datetime) -> Update:
-    """Note that everybody was told."""
+def mark_notified(run_id: int, *, now: datetime) -> Update:
+    """Record that the digest was sent."""
     return update(runs).where(runs.c.id == run_id).values(notified_at=now)
 
 
@@ -63,7 +63,7 @@ def _runs() -> Select[Any]:
 
 
 def money_of(run_id: int) -> Select[Any]:
-    """Sum the prices of what a run submitted, by what is known of their billing."""
+    """Sum the prices of a run's attempts by outcome and billing."""
     return (
         select(
             attempts.c.billed,
@@ -77,7 +77,7 @@ def money_of(run_id: int) -> Select[Any]:
 
 
 def clips(begins: datetime, ends: datetime) -> Select[Any]:
-    """Read the clips that came home in that time, with when fal had each accepted."""
+    """Read the clips downloaded in that time, with the time of acceptance."""
     return (
         select(
             jobs.c.output_name,
@@ -103,7 +103,7 @@ def _between(column: Column[datetime], begins: datetime, ends: datetime) -> Colu
 
 
 def failed(begins: datetime, ends: datetime) -> Select[Any]:
-    """Count what was given up in that time by its cause, with the words of one of each."""
+    """Count the failures of that time by error type, with one message of each."""
     return (
         select(
             jobs.c.error_type,

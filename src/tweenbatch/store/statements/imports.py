@@ -1,4 +1,4 @@
-"""Statements that put a manifest into the table."""
+"""Statements that import a manifest."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -23,16 +23,16 @@ from tweenbatch.records.manifest import Manifest
 from tweenbatch.states import State
 from tweenbatch.store.schema import jobs, manifests, rows
 from tweenbatch.store.statements import work
-from tweenbatch.store.statements.upsert import upsert
+from tweenbatch.store.statements.base import upsert
 
-UNFINISHED_LOOKED_AT = 10_000
-"""Of unfinished jobs so many tell which manifests they are of."""
+MOST_UNFINISHED = 10_000
+"""The manifests of unfinished work are found from this many jobs."""
 
 WITHDRAWN_MESSAGE = "no manifest asks for it any more"
 
 
 def keep_manifest(manifest: Manifest, *, sqlite_dialect: bool, now: datetime) -> Insert:
-    """Record an import of a file, new or known; gives the manifest's id."""
+    """Record the import of a new or known file; returns the manifest's id."""
     path = str(manifest.path.absolute())
     facts = {
         "sha256": manifest.sha256,
@@ -49,26 +49,26 @@ def keep_manifest(manifest: Manifest, *, sqlite_dialect: bool, now: datetime) ->
 
 
 def last_imports() -> Select[Any]:
-    """Read the import that came last, and the one before it."""
+    """Read the last two imports, the latest first."""
     columns = manifests.c.path, manifests.c.sha256, manifests.c.reading, manifests.c.row_count
     latest = select(*columns, manifests.c.imported_at).where(manifests.c.retakes_of.is_(None))
     return latest.order_by(manifests.c.imported_at.desc()).limit(2)
 
 
 def manifest_id(path: str) -> Select[int]:
-    """Read the id of a file that was imported before."""
+    """Read the id of an imported file."""
     return select(manifests.c.id).where(manifests.c.path == path)
 
 
 def move_manifest(manifest_id: int, path: str) -> Update:
-    """Let an imported file lie elsewhere."""
+    """Change the path of an imported file."""
     return update(manifests).where(manifests.c.id == manifest_id).values(path=path)
 
 
 def run_settings_of(paths: Collection[str] | None) -> Select[str]:
-    """Read what the last runs of these files went by, the latest first; None: of unfinished work.
+    """Read the settings of these files' last runs, the latest first; None: unfinished work.
 
-    Of very much unfinished work a part tells.
+    If there are many unfinished jobs, only some of them count.
     """
     query = select(manifests.c.run_settings).where(manifests.c.run_settings.is_not(None))
     if paths is not None:
@@ -79,12 +79,12 @@ def run_settings_of(paths: Collection[str] | None) -> Select[str]:
 
 
 def _of_unfinished_work() -> Select[int]:
-    left = select(jobs.c.id).where(jobs.c.finished_at.is_(None)).limit(UNFINISHED_LOOKED_AT)
-    return select(rows.c.manifest_id).where(rows.c.job_id.in_(left))
+    unfinished = select(jobs.c.id).where(jobs.c.finished_at.is_(None)).limit(MOST_UNFINISHED)
+    return select(rows.c.manifest_id).where(rows.c.job_id.in_(unfinished))
 
 
 def keep_run_settings(manifest_ids: Collection[int] | None, text: str) -> Update:
-    """Note what a run of these manifests goes by; None: one of all unfinished work."""
+    """Record the settings of a run of these manifests; None: all unfinished work."""
     of_run = _of_unfinished_work() if manifest_ids is None else manifest_ids
     return update(manifests).where(manifests.c.id.in_(of_run)).values(run_settings=text)
 
@@ -100,7 +100,7 @@ def forget_rows(manifest_id: int) -> Delete:
 
 
 def known_jobs(keys: Collection[str]) -> Select[Any]:
-    """Read what the table knows of these keys."""
+    """Read the jobs of these keys."""
     return select(
         jobs.c.id,
         jobs.c.key,
@@ -115,7 +115,7 @@ def known_jobs(keys: Collection[str]) -> Select[Any]:
 
 
 def asking_for(keys: Collection[str]) -> Select[Any]:
-    """Read for each of these keys the manifest that asks for it and came last, and the count."""
+    """Read for each of these keys its newest manifest and the number of its manifests."""
     asking = (
         select(
             jobs.c.key,
@@ -133,12 +133,12 @@ def asking_for(keys: Collection[str]) -> Select[Any]:
 
 
 def taken_names(folded: Collection[str]) -> Select[str]:
-    """Find which of these names a job already has."""
+    """Read which of these names are taken."""
     return select(jobs.c.output_folded).where(jobs.c.output_folded.in_(folded))
 
 
 def rename() -> Update:
-    """Give waiting jobs other names."""
+    """Rename waiting jobs."""
     return (
         update(jobs)
         .where(jobs.c.id == bindparam("job_id"))
@@ -151,7 +151,7 @@ def rename() -> Update:
 
 
 def withdraw_unasked(*, now: datetime) -> Update:
-    """Cancel waiting jobs, not under a lease, that no row of any manifest asks for."""
+    """Cancel waiting jobs without a lease and without a row in any manifest."""
     return (
         update(jobs)
         .where(
@@ -165,5 +165,5 @@ def withdraw_unasked(*, now: datetime) -> Update:
 
 
 def count_jobs_of(manifest_id: int) -> Select[int]:
-    """Count the different jobs that the manifest's rows ask for."""
+    """Count the different jobs of the manifest's rows."""
     return select(func.count(distinct(rows.c.job_id))).where(rows.c.manifest_id == manifest_id)

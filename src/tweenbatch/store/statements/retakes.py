@@ -1,4 +1,4 @@
-"""Statements about takes that a person asks for, beside the rows of a manifest."""
+"""Statements about retakes, whose rows belong to a manifest without a file."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -13,7 +13,7 @@ from tweenbatch.store.statements.staged import highest_job
 
 
 def newest_row(job_id: int) -> Select[Any]:
-    """Read the latest row that asks for a job, and its file: one of a retake is its original's."""
+    """Read the latest row of a job and its file; a retake's file is the original's."""
     original = manifests.alias("original")
     file = func.coalesce(manifests.c.retakes_of, manifests.c.id)
     return (
@@ -30,18 +30,18 @@ def newest_row(job_id: int) -> Select[Any]:
 
 
 def manifest_for(original: int) -> Select[int]:
-    """Find the manifest that holds the retakes of a file."""
+    """Find the manifest with the retakes of a file."""
     return select(manifests.c.id).where(manifests.c.retakes_of == original)
 
 
 def manifests_for(paths: Collection[str]) -> Select[int]:
-    """Find those that hold the retakes of the files at these paths."""
+    """Find the manifests with the retakes of the files at these paths."""
     files = select(manifests.c.id).where(manifests.c.path.in_(paths))
     return select(manifests.c.id).where(manifests.c.retakes_of.in_(files))
 
 
 def move(original: int, path: str) -> Update:
-    """Call the manifest for the retakes of a file after where that lies now."""
+    """Rename the manifest of a file's retakes after the file's new path."""
     return update(manifests).where(manifests.c.retakes_of == original).values(path=_path(path))
 
 
@@ -50,7 +50,7 @@ def _path(of_file: str) -> str:
 
 
 def add_manifest(original: int, path: str, *, now: datetime) -> Insert:
-    """Make the manifest for the retakes of the file at that path; gives its id."""
+    """Create the manifest for the retakes of a file; returns its id."""
     return (
         insert(manifests)
         .values(path=_path(path), sha256="", imported_at=now, row_count=0, retakes_of=original)
@@ -59,12 +59,12 @@ def add_manifest(original: int, path: str, *, now: datetime) -> Insert:
 
 
 def takes_of(manifest_id: int, number: int) -> Select[int]:
-    """Read which takes of a row are asked for."""
+    """Read the takes of a row."""
     return select(rows.c.take).where(rows.c.manifest_id == manifest_id, rows.c.number == number)
 
 
 def add_job(job: Any, spec: JobSpec, *, name: str, now: datetime) -> Insert:
-    """Make a job like another one, with a take of its own; gives its id."""
+    """Create a job like another one with its own take; returns its id."""
     end = spec.end
     return (
         insert(jobs)
@@ -92,7 +92,7 @@ def add_job(job: Any, spec: JobSpec, *, name: str, now: datetime) -> Insert:
 
 
 def add_row(row: Any, manifest_id: int, *, job_id: int, take: int) -> Insert:
-    """Let a row ask for the take."""
+    """Add a row for the take."""
     position = select(func.count()).where(rows.c.manifest_id == manifest_id).scalar_subquery()
     return insert(rows).values(
         manifest_id=manifest_id,

@@ -1,7 +1,8 @@
-"""Statements about runs: their beginning and end, their heartbeat, their money, their dead."""
+"""Statements about runs: start, end, heartbeat, money, pauses, and cleaning up dead runs."""
 
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -25,12 +26,14 @@ from sqlalchemy import (
 from tweenbatch.records import Billed, Night
 from tweenbatch.states import FINAL, IDENTIFIED, Event, State, advance
 from tweenbatch.store.attempts import AFTER, AttemptOutcome
-from tweenbatch.store.schema import attempts, jobs, runs
-from tweenbatch.store.statements.prepared import Prepared
+from tweenbatch.store.schema import attempts, jobs, pauses, runs
+from tweenbatch.store.statements.base import Prepared
 from tweenbatch.store.types import Dollars
 
 RUNNER_DIED = "runner_died"
-RUNNER_DIED_MESSAGE = "the run ended after the submission may have left and before its answer came"
+RUNNER_DIED_MESSAGE = (
+    "the run ended after the submission may have been sent and before its answer arrived"
+)
 
 
 def start_run(
@@ -43,7 +46,7 @@ def start_run(
     night: Night | None,
     asked: str | None,
 ) -> Insert:
-    """Open a run; gives its id."""
+    """Open a run; returns its id."""
     return (
         insert(runs)
         .values(
@@ -63,14 +66,14 @@ def start_run(
 
 
 def committed_in(night: Night) -> Select[Decimal | None]:
-    """Sum what the runs of a night have committed."""
+    """Sum the committed amounts of a night's runs."""
     return select(type_coerce(func.sum(runs.c.committed_micro), Dollars)).where(
         runs.c.job == night.job, runs.c.night == night.date
     )
 
 
-def reach() -> Select[Any]:
-    """Read the last run with its last sign of life, and the last attempt."""
+def high_water_mark() -> Select[Any]:
+    """Read the last run with its heartbeat, and the last attempt."""
     last_attempt = select(func.coalesce(func.max(attempts.c.id), 0)).scalar_subquery()
     return (
         select(
@@ -89,12 +92,12 @@ _EXTEND = update(jobs).where(jobs.c.leased_by == bindparam("of_run"))
 
 
 def beat(run_id: int, *, now: datetime) -> Prepared[Update]:
-    """Say that the run lives."""
+    """Record that the run lives."""
     return _BEAT, {"of_run": run_id, "heartbeat_at": now}
 
 
 def extend_leases(run_id: int, *, until: datetime) -> Prepared[Update]:
-    """Prolong every lease of the run."""
+    """Extend every lease of the run."""
     return _EXTEND, {"of_run": run_id, "lease_until": until}
 
 
@@ -108,7 +111,7 @@ def finish_run(run_id: int, *, now: datetime, exit_code: int, note: str) -> Upda
 
 
 def free_leases_of(run_id: int, *, now: datetime) -> Update:
-    """Give back what the run holds, but for submissions in the air."""
+    """Release the run's jobs except submissions in progress."""
     return _freed(now=now).where(jobs.c.leased_by == run_id)
 
 
@@ -123,12 +126,12 @@ def bury_runs(run_id: int, *, now: datetime, silent_since: datetime | None) -> U
 
 
 def free_dead_leases(run_id: int, *, now: datetime, expired_only: bool) -> Update:
-    """Free what dead runs held, but for submissions in the air."""
+    """Release the jobs of dead runs except submissions in progress."""
     return _freed(now=now).where(_dead(run_id, now=now, expired_only=expired_only))
 
 
 def wake_paid_work(*, now: datetime) -> Update:
-    """Let what is paid for, and was laid aside by an earlier run, be taken up at once."""
+    """Make delayed paid jobs due at once."""
     return (
         update(jobs)
         .where(
@@ -142,9 +145,9 @@ def wake_paid_work(*, now: datetime) -> Update:
 
 
 def doubt_dead_submissions(run_id: int, *, now: datetime, expired_only: bool) -> Update:
-    """Turn dead runs' submissions in the air into uncertain ones; gives job id and attempt.
+    """Mark submissions of dead runs as uncertain; returns job ids and attempts.
 
-    The fence moves on, so that a write of the dead run, should it come, is refused.
+    The fence increases, so that a late write of the dead run is refused.
     """
     return (
         update(jobs)
@@ -167,7 +170,7 @@ def doubt_dead_submissions(run_id: int, *, now: datetime, expired_only: bool) ->
 
 
 def doubt_attempt(job_id: int, number: int) -> Update:
-    """Record that nobody knows what became of the attempt."""
+    """Record that the outcome of the attempt is unknown."""
     return (
         update(attempts)
         .where(
@@ -195,23 +198,23 @@ _RESERVE = (
 
 
 _NOT_FREE = or_(attempts.c.billed.is_(None), attempts.c.billed != Billed.NO)
-"""An attempt that is not known to be unbilled."""
+"""An attempt that was or may have been billed."""
 
 
 def reserve(run_id: int, price_usd: Decimal) -> Prepared[Update]:
-    """Commit an amount under the run's limit; touches no row where it would pass it."""
+    """Commit an amount within the run's limit; changes no row if it would exceed it."""
     return _RESERVE, {"of_run": run_id, "price": price_usd}
 
 
 def committed_since(since: datetime) -> Select[Decimal | None]:
-    """Sum the prices of all attempts begun since then that are not known to be unbilled."""
+    """Sum the prices of all attempts since then that were or may have been billed."""
     return select(type_coerce(func.sum(attempts.c.price_micro), Dollars)).where(
         attempts.c.started_at >= since, _NOT_FREE
     )
 
 
 def charge_more(run_id: int, more_usd: Decimal) -> Update:
-    """Add what fal billed beyond what was reserved; at the run's limit it stays there."""
+    """Add the amount that fal billed beyond the reserved price, up to the run's limit."""
     return (
         update(runs)
         .where(runs.c.id == run_id)
@@ -220,9 +223,9 @@ def charge_more(run_id: int, more_usd: Decimal) -> Update:
 
 
 def give_back(run_id: int, price_usd: Decimal) -> Update:
-    """Take an amount out of what the run has committed, once its attempt says that it is free.
+    """Release the price of an unbilled attempt from the run's committed amount.
 
-    A run that stands at its limit may have been billed beyond it: its attempts are counted anew.
+    A run at its limit may have been billed more, so its attempts are summed again.
     """
     counted = (
         select(func.coalesce(func.sum(attempts.c.price_micro), 0))
@@ -262,3 +265,19 @@ def _dead(run_id: int, *, now: datetime, expired_only: bool) -> ColumnElement[bo
         jobs.c.leased_by != run_id,
         or_(jobs.c.lease_until <= now, false() if expired_only else true()),
     )
+
+
+@cache
+def paused_since() -> Select[datetime]:
+    """Read since when there is an open pause."""
+    return select(pauses.c.since).where(pauses.c.lifted_at.is_(None)).order_by(pauses.c.id).limit(1)
+
+
+def begin_pause(*, now: datetime) -> Insert:
+    """Open a pause."""
+    return insert(pauses).values(since=now)
+
+
+def lift_pause(*, now: datetime) -> Update:
+    """Close every open pause."""
+    return update(pauses).where(pauses.c.lifted_at.is_(None)).values(lifted_at=now)

@@ -1,4 +1,4 @@
-"""The scratch table of rows on their way in, and the statements that hold it against the jobs."""
+"""The scratch table of staged rows, and the statements that import it."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -34,7 +34,7 @@ from sqlalchemy import (
 from tweenbatch.records.imports import WITHDRAWN
 from tweenbatch.states import Event, State, advance
 from tweenbatch.store.schema import jobs, rows
-from tweenbatch.store.statements.upsert import upsert
+from tweenbatch.store.statements.base import upsert
 from tweenbatch.store.statements.work import fresh_start
 
 _OF_ROWS = ("number", "take", "name", "start_image", "end_image", "tags", "extra")
@@ -64,41 +64,40 @@ staged = Table(
     Column("last", Boolean, nullable=False, server_default=true()),
     prefixes=["TEMPORARY"],
 )
-"""``place`` is that of the manifest among those staged, ``manifest_id`` its id in the table, 0
-where that has none of it.
+"""``place`` is the index of the manifest among those staged, ``manifest_id`` its id in the table,
+or 0 for a new one.
 
-``job_id`` is that of the content's job or, where there is none yet, the one that a new job is to
-have: higher than all that there are. ``first`` and ``last`` tell of rows that ask for one content
-which comes first and which last.
+``job_id`` is the id of the content's job or, for a new content, of its future job: higher than all
+existing ids. ``first`` and ``last`` mark the first and last of several rows with one content.
 """
 
 FILLED = tuple(staged.c.keys()[:-2])
-"""What a row brings along; the rest is found out once all are in."""
+"""Columns filled for each row; the others are set after all rows are staged."""
 
 NULLABLE = tuple(name for name in FILLED if staged.c[name].nullable)
-"""Of these, "" stands for nothing."""
+"""Columns in which "" means NULL."""
 
 staged_key = Index("ix_staged_key", staged.c.key, staged.c.position)
-"""Made once all rows are in, which is quicker, and only if a row is to be found by its key."""
+"""Created after all rows are staged, which is faster, and only if keys are looked up."""
 
 _OF_JOB = jobs.c.id == staged.c.job_id
 
 
 def fill(*, look_up: bool) -> Insert:
-    """Add a row, with a value for each column that is ``FILLED``.
+    """Add a row with a value for each column of ``FILLED``.
 
-    The id of a job that is there already goes before the one given, if it is to be looked up.
+    With ``look_up``, the id of an existing job replaces the given one.
     """
     given = {name: bindparam(name, type_=staged.c[name].type) for name in FILLED}
     values = {**given, **{name: func.nullif(given[name], text("''")) for name in NULLABLE}}
     if look_up:
-        there = select(jobs.c.id).where(jobs.c.key == given["key"]).scalar_subquery()
-        values["job_id"] = func.coalesce(there, given["job_id"])
+        existing = select(jobs.c.id).where(jobs.c.key == given["key"]).scalar_subquery()
+        values["job_id"] = func.coalesce(existing, given["job_id"])
     return insert(staged).values(values)
 
 
 def highest_job() -> Select[int]:
-    """Read the highest id that a job has."""
+    """Read the highest job id."""
     return select(func.coalesce(func.max(jobs.c.id), 0))
 
 
@@ -107,7 +106,7 @@ def _repeated() -> Select[str]:
 
 
 def stage_rows_of(manifest_id: int, *, place: int) -> Insert:
-    """Stage the rows of the last import of a file as they lie in the table."""
+    """Stage the rows of a file's last import from the table."""
     values = {
         staged.c.position: rows.c.position,
         staged.c.place: literal(place),
@@ -117,18 +116,18 @@ def stage_rows_of(manifest_id: int, *, place: int) -> Insert:
         **{staged.c[name]: rows.c[name] for name in _OF_ROWS},
         **{staged.c[name]: jobs.c[name] for name in (*OF_KINDS, *_OF_JOBS)},
     }
-    there = select(*values.values()).select_from(rows.join(jobs, jobs.c.id == rows.c.job_id))
-    ordered = there.where(rows.c.manifest_id == manifest_id).order_by(rows.c.position)
+    imported = select(*values.values()).select_from(rows.join(jobs, jobs.c.id == rows.c.job_id))
+    ordered = imported.where(rows.c.manifest_id == manifest_id).order_by(rows.c.position)
     return insert(staged).from_select(list(values), ordered)
 
 
 def any_shared() -> Select[bool]:
-    """Tell whether two rows share a job."""
+    """Check whether any two rows share a job."""
     return select(func.count(distinct(staged.c.job_id)) < func.count())
 
 
 def mark_repeats() -> tuple[Update, Update]:
-    """Tell the rows apart that ask for one content."""
+    """Mark the first and the last of the rows with one content."""
 
     def all_but(chosen: ColumnElement[int]) -> ColumnElement[bool]:
         ends = select(chosen).where(staged.c.key.in_(_repeated())).group_by(staged.c.key)
@@ -141,14 +140,14 @@ def mark_repeats() -> tuple[Update, Update]:
 
 
 def share_new_jobs() -> Update:
-    """Let rows that ask for one new content name one new job: that of the first of them."""
+    """Give rows with one new content one new job: that of the first row."""
     twin = staged.alias()
     ids = select(func.min(twin.c.job_id)).where(twin.c.key == staged.c.key).scalar_subquery()
     return update(staged).where(~staged.c.first).values(job_id=ids)
 
 
 def count_known(*, after: int) -> Select[int]:
-    """Count the rows that ask for what there is a job for."""
+    """Count the rows with an existing job."""
     return select(func.count()).select_from(staged).where(staged.c.job_id <= after)
 
 
@@ -162,7 +161,7 @@ def _new(after: int) -> tuple[ColumnElement[bool], ...]:
 
 
 SUFFIXES = (0, 8, 16, 64)
-"""A name that is taken gets so many characters of the job's key behind it."""
+"""A name that is taken gets this many characters of the job's key as a suffix."""
 
 
 def _name(suffix: int) -> ColumnElement[str]:
@@ -172,9 +171,9 @@ def _name(suffix: int) -> ColumnElement[str]:
 
 
 def add_jobs(*, sqlite_dialect: bool, after: int, suffix: int, now: datetime) -> Insert:
-    """Add the new jobs; of one that is there already, or whose name is taken, nothing happens.
+    """Add the new jobs; skip existing ones and those whose name is taken.
 
-    Their ids are given here: a server's own numbering of jobs is neither used nor moved on.
+    Their ids are set here; a server's own sequence is not used.
     """
     values: dict[Column[Any], ColumnElement[Any]] = {
         jobs.c.id: staged.c.job_id,
@@ -191,7 +190,7 @@ def add_jobs(*, sqlite_dialect: bool, after: int, suffix: int, now: datetime) ->
 
 
 def take_back_withdrawal(*, now: datetime) -> Update:
-    """Requeue jobs that were cancelled only because no row asked for them."""
+    """Requeue jobs that were cancelled only because they had no row."""
     return (
         update(jobs)
         .where(
@@ -204,7 +203,7 @@ def take_back_withdrawal(*, now: datetime) -> Update:
 
 
 def refresh_waiting_jobs(*, now: datetime, repeats_only: bool = False) -> Update:
-    """Bring priority, price and frame sources of waiting jobs up to date: the last row counts."""
+    """Update priority, price and frame sources of waiting jobs from their last row."""
     facts = (jobs.c.priority, jobs.c.price_micro, jobs.c.start_source)
     differs = or_(
         *(fact != staged.c[fact.name] for fact in facts),
@@ -222,9 +221,9 @@ def refresh_waiting_jobs(*, now: datetime, repeats_only: bool = False) -> Update
 
 
 def give_back_names(*, now: datetime) -> Update:
-    """Let jobs that were never submitted, and that are asked for by another name, lose theirs.
+    """Remove the names of jobs that were never submitted and whose rows have a new name.
 
-    They are called by their keys until they get one.
+    They are named by their keys until they get a new name.
     """
     return (
         update(jobs)
@@ -232,7 +231,7 @@ def give_back_names(*, now: datetime) -> Update:
             _OF_JOB,
             jobs.c.state == State.PENDING,
             jobs.c.attempt == 0,
-            # Whoever holds it may be about to submit it under the name that it read.
+            # The run that holds a leased job may be submitting it under its old name.
             jobs.c.leased_by.is_(None),
             jobs.c.output_name != staged.c.wanted_name,
             jobs.c.output_name.not_in([_name(suffix) for suffix in SUFFIXES]),
@@ -243,7 +242,7 @@ def give_back_names(*, now: datetime) -> Update:
 
 
 def nameless(*, after: int, limit: int) -> Select[Any]:
-    """Read jobs that are called by their keys, with the names that they are asked for by."""
+    """Read jobs that are named by their keys, with the names that their rows request."""
     return (
         select(staged.c.position, jobs.c.id, jobs.c.key, staged.c.wanted_name)
         .select_from(staged.join(jobs, _OF_JOB))
@@ -254,7 +253,7 @@ def nameless(*, after: int, limit: int) -> Select[Any]:
 
 
 def same_rows(manifest_id: int) -> Select[int]:
-    """Count the staged rows that the table holds already, exactly so."""
+    """Count the staged rows that are already in the table unchanged."""
     facts = (rows.c.take, rows.c.position, rows.c.name, rows.c.start_image, rows.c.end_image)
     own = (rows.c.tags, rows.c.extra)
     same = and_(

@@ -1,23 +1,19 @@
-"""Statements that only look: counts, money, what needs a person, the export, uploads."""
+"""Statements that only read: counts, money, jobs needing attention, the export."""
 
 import json
 import re
 from collections.abc import Collection
-from datetime import datetime
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Delete,
-    Insert,
     Select,
     Text,
     and_,
     bindparam,
     case,
     cast,
-    delete,
     exists,
     func,
     literal,
@@ -25,20 +21,19 @@ from sqlalchemy import (
     select,
 )
 
-from tweenbatch.records import Billed, EarlierFailures, Selection
+from tweenbatch.records import Billed, EarlierFailures, ExportRow, Selection
 from tweenbatch.states import IDENTIFIED, State
 from tweenbatch.store.attempts import AttemptOutcome
-from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows, uploads
+from tweenbatch.store.schema import artifacts, attempts, jobs, manifests, rows
 from tweenbatch.store.statements import retakes
-from tweenbatch.store.statements.prepared import Prepared
-from tweenbatch.store.statements.upsert import upsert
+from tweenbatch.store.statements.base import Prepared
 from tweenbatch.store.types import Word
 
 _LATEST = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
 
 
 def state_counts(manifest_ids: Collection[int] | None) -> Select[State, int]:
-    """Count jobs by state: all, or those that rows of these manifests ask for."""
+    """Count jobs by state: all, or those of these manifests."""
     query = select(jobs.c.state, func.count().label("jobs")).group_by(jobs.c.state)
     if manifest_ids is None:
         return query
@@ -47,7 +42,7 @@ def state_counts(manifest_ids: Collection[int] | None) -> Select[State, int]:
 
 
 def money_by_fate() -> Select[Any]:
-    """Sum the attempts' prices by what is known of their billing."""
+    """Sum the prices of attempts by outcome and billing."""
     return select(
         attempts.c.billed, attempts.c.outcome, func.sum(attempts.c.price_micro).label("price_usd")
     ).group_by(attempts.c.billed, attempts.c.outcome)
@@ -61,7 +56,7 @@ def needing_a_person() -> Select[Any]:
 
 
 def selected(selection: Selection) -> Select[Any]:
-    """Read the jobs that are meant, the oldest first."""
+    """Read the jobs that match all filters, the oldest first."""
     return (
         select(
             jobs.c.id.label("job_id"),
@@ -80,7 +75,7 @@ def selected(selection: Selection) -> Select[Any]:
 
 
 def failed_before(paths: Collection[str], which: EarlierFailures) -> Select[int]:
-    """Read the failed jobs that rows of these files, or retakes of them, ask for."""
+    """Read the failed jobs of these files and of their retakes."""
     return (
         select(jobs.c.id)
         .where(
@@ -94,7 +89,7 @@ def failed_before(paths: Collection[str], which: EarlierFailures) -> Select[int]
 
 
 def _of_files(paths: Collection[str]) -> ColumnElement[bool]:
-    """Whether a row is one of these files, or of a retake of one."""
+    """Whether a row belongs to one of these files or to its retakes."""
     files = select(manifests.c.id).where(manifests.c.path.in_(paths))
     retaken = rows.c.manifest_id.in_(retakes.manifests_for(paths))
     return or_(rows.c.manifest_id.in_(files), retaken)
@@ -115,7 +110,7 @@ def _meant(selection: Selection) -> list[ColumnElement[bool]]:
     if selection.row is not None:
         asking.append(rows.c.number == selection.row)
     if selection.tag is not None:
-        # A list of texts, which JSON puts in quotes that no text can have within.
+        # Tags are a JSON list; a quoted tag can't match inside another one.
         tag = json.dumps(selection.tag, ensure_ascii=False)
         asking.append(cast(rows.c.tags, Text).contains(tag, autoescape=True))
     if asking:
@@ -124,18 +119,18 @@ def _meant(selection: Selection) -> list[ColumnElement[bool]]:
 
 
 def _like(pattern: str) -> str:
-    """Return a pattern with ``*`` and ``?`` as LIKE has it."""
+    """Convert a pattern with ``*`` and ``?`` for LIKE."""
     literal = re.sub(r"([\\%_])", r"\\\1", pattern)
     return literal.replace("*", "%").replace("?", "_")
 
 
 def with_output_name(name: str) -> Select[int]:
-    """Find the job whose clip is called so, whatever the case."""
+    """Find the job with this clip name, regardless of case."""
     return select(jobs.c.id).where(jobs.c.output_folded == name.lower())
 
 
 def asking_rows(job_id: int) -> Select[Any]:
-    """Read the rows that ask for a job, in order."""
+    """Read the rows of a job, in order."""
     return (
         select(manifests.c.path.label("manifest"), rows.c.number.label("row"), rows.c.name)
         .select_from(rows.join(manifests, rows.c.manifest_id == manifests.c.id))
@@ -146,14 +141,14 @@ def asking_rows(job_id: int) -> Select[Any]:
 
 def attempts_of(job_id: int) -> Select[Any]:
     """Read the attempts of a job with their files, in order."""
-    told = (
+    of_attempt = (
         *("number", "run_id", "outcome", "billed", "started_at", "accepted_at", "finished_at"),
         *("request_id", "video_url", "http_status", "error_type", "error_message"),
     )
     of_file = ("path", "bytes", "sha256", "seconds", "width", "height")
     return (
         select(
-            *(attempts.c[name] for name in told),
+            *(attempts.c[name] for name in of_attempt),
             attempts.c.price_micro.label("price_usd"),
             *(artifacts.c[name] for name in of_file),
         )
@@ -164,7 +159,7 @@ def attempts_of(job_id: int) -> Select[Any]:
 
 
 def kept_clips() -> Select[Any]:
-    """Read the clips of jobs that succeeded: where the table says that they lie."""
+    """Read the clips of successful jobs with their recorded paths."""
     return (
         select(
             jobs.c.id.label("job_id"),
@@ -179,18 +174,18 @@ def kept_clips() -> Select[Any]:
                 jobs, and_(jobs.c.id == attempts.c.job_id, jobs.c.attempt == attempts.c.number)
             )
         )
-        # Cast, for nearly all jobs are in that state: SQLite would begin with its index.
+        # The cast keeps SQLite from using the index of the state, which nearly all jobs have.
         .where(cast(jobs.c.state, Text) == State.SUCCEEDED.value)
     )
 
 
 def of_jobs(job_ids: Collection[int]) -> ColumnElement[bool]:
-    """Whether it is one of these jobs."""
+    """Whether the job is one of these."""
     return jobs.c.id.in_(job_ids)
 
 
 def latest_kept_clips(*, before: int | None, limit: int) -> Select[Any]:
-    """Read the next of them, the latest first; ``number`` says where to go on."""
+    """Read the next page, the latest first; ``number`` is the ``before`` of the next one."""
     query = kept_clips().add_columns(artifacts.c.id.label("number"))
     if before is not None:
         query = query.where(artifacts.c.id < before)
@@ -203,18 +198,18 @@ def manifest_ids() -> Select[int]:
 
 
 def extra_of_first_rows() -> Select[Any]:
-    """Read the extra columns of each manifest's first row: all rows of a file have the same."""
+    """Read the extra columns of each manifest's first row; all rows of a file share them."""
     first = and_(rows.c.manifest_id == manifests.c.id, rows.c.position == 0)
     return select(rows.c.extra).select_from(manifests.join(rows, first)).order_by(manifests.c.path)
 
 
 def different_parameters() -> Select[Any]:
-    """Read every set of parameters that some job has, as text: PostgreSQL compares no JSON."""
+    """Read the different parameters of jobs as text: PostgreSQL can't compare JSON."""
     return select(cast(jobs.c.parameters, Text).label("parameters")).distinct()
 
 
 def billed_or_maybe(each: Any) -> ColumnElement[bool]:
-    """What counts as paid in every sum that a person sees, also where the outcome is unknown."""
+    """Whether an attempt counts as paid in sums for people; an unknown outcome does."""
     return or_(
         each.c.billed.in_([Billed.YES, Billed.UNKNOWN]),
         and_(each.c.billed.is_(None), each.c.outcome == AttemptOutcome.UNKNOWN),
@@ -222,7 +217,7 @@ def billed_or_maybe(each: Any) -> ColumnElement[bool]:
 
 
 def latest_clips(*, limit: int) -> Select[Any]:
-    """Read when the requests of the latest clips were accepted and when they ended."""
+    """Read when the requests of the latest clips were accepted and ended."""
     latest = select(artifacts.c.attempt_id).order_by(artifacts.c.id.desc()).limit(limit).subquery()
     return (
         select(attempts.c.endpoint, attempts.c.accepted_at, attempts.c.finished_at)
@@ -238,7 +233,7 @@ def export_page(manifest_id: int, after: int, *, limit: int) -> Prepared[Select[
 
 @cache
 def _export_page() -> Select[Any]:
-    # An attempt of unknown outcome counts as paid here, as in every sum that a person sees.
+    # An attempt with unknown outcome counts as paid, as in all sums for people.
     unsettled = and_(attempts.c.billed.is_(None), attempts.c.outcome == AttemptOutcome.UNKNOWN)
     each = attempts.alias("each")
     of_all = (
@@ -246,24 +241,40 @@ def _export_page() -> Select[Any]:
         .where(each.c.job_id == jobs.c.id, billed_or_maybe(each))
         .scalar_subquery()
     )
-    # Nearly every job has one attempt, which is at hand: only of more a sum has to be made.
+    # Nearly every job has one attempt, joined below; only several need a sum.
     of_one = case((billed_or_maybe(attempts), attempts.c.price_micro), else_=0)
     cost = case((jobs.c.attempt > 1, of_all), else_=of_one)
-    billed = case(
-        (unsettled, literal(Billed.UNKNOWN, Word(Billed))), else_=attempts.c.billed
-    ).label("billed")
-    # In the order of an ExportRow, in which the duration stands in place of all parameters.
+    billed = case((unsettled, literal(Billed.UNKNOWN, Word(Billed))), else_=attempts.c.billed)
+    columns: dict[str, ColumnElement[Any]] = {
+        "manifest": manifests.c.path,
+        "row": rows.c.number,
+        "name": rows.c.name,
+        "state": jobs.c.state,
+        "take": rows.c.take,
+        "endpoint": jobs.c.endpoint,
+        "prompt": jobs.c.prompt,
+        "start_image": rows.c.start_image,
+        "end_image": rows.c.end_image,
+        # All parameters, of which the duration is one.
+        "duration": cast(jobs.c.parameters, Text),
+        "request_id": attempts.c.request_id,
+        "video_path": artifacts.c.path,
+        "video_url": attempts.c.video_url,
+        "bytes": artifacts.c.bytes,
+        "sha256": artifacts.c.sha256,
+        "seconds": artifacts.c.seconds,
+        "width": artifacts.c.width,
+        "height": artifacts.c.height,
+        "attempts": jobs.c.attempt,
+        "cost_usd": cost,
+        "billed": billed,
+        "error_type": jobs.c.error_type,
+        "error_message": jobs.c.error_message,
+        "finished_at": jobs.c.finished_at,
+        "extra": cast(rows.c.extra, Text),
+    }
     return (
-        select(
-            rows.c.position,
-            *(manifests.c.path, rows.c.number, rows.c.name, jobs.c.state, rows.c.take),
-            *(jobs.c.endpoint, jobs.c.prompt, rows.c.start_image, rows.c.end_image),
-            cast(jobs.c.parameters, Text),
-            *(attempts.c.request_id, artifacts.c.path, attempts.c.video_url, artifacts.c.bytes),
-            *(artifacts.c.sha256, artifacts.c.seconds, artifacts.c.width, artifacts.c.height),
-            *(jobs.c.attempt, cost, billed, jobs.c.error_type, jobs.c.error_message),
-            *(jobs.c.finished_at, cast(rows.c.extra, Text)),
-        )
+        select(rows.c.position, *(columns[name].label(name) for name in ExportRow._fields))
         .select_from(
             manifests.join(rows, rows.c.manifest_id == manifests.c.id)
             .join(jobs, jobs.c.id == rows.c.job_id)
@@ -277,11 +288,11 @@ def _export_page() -> Select[Any]:
 
 
 def unpaid(manifest_ids: Collection[int] | None) -> Select[Any]:
-    """Count the waiting jobs that a row, or a row of these manifests, asks for: alike together."""
+    """Count the waiting jobs, of these manifests if given, by endpoint, parameters and price."""
     asked_for = exists().where(rows.c.job_id == jobs.c.id)
     if manifest_ids is not None:
         asked_for = asked_for.where(rows.c.manifest_id.in_(manifest_ids))
-    # As text, for PostgreSQL does not compare JSON.
+    # As text: PostgreSQL can't compare JSON.
     alike = (jobs.c.endpoint, cast(jobs.c.parameters, Text), jobs.c.price_micro)
     return (
         select(
@@ -293,36 +304,4 @@ def unpaid(manifest_ids: Collection[int] | None) -> Select[Any]:
         .where(jobs.c.state == State.PENDING, asked_for)
         .group_by(*alike)
         .order_by(*alike)
-    )
-
-
-def upload_url(sha256: str, key_fingerprint: str, *, since: datetime) -> Select[str]:
-    """Find where these bytes were uploaded with that key, if that was lately."""
-    return select(uploads.c.url).where(
-        uploads.c.sha256 == sha256,
-        uploads.c.key_fingerprint == key_fingerprint,
-        uploads.c.uploaded_at >= since,
-    )
-
-
-def forget_uploads(urls: Collection[str]) -> Delete:
-    """Forget uploads by their addresses."""
-    return delete(uploads).where(uploads.c.url.in_(urls))
-
-
-def remember_upload(
-    *, sqlite_dialect: bool, sha256: str, key_fingerprint: str, url: str, size: int, now: datetime
-) -> Insert:
-    """Keep the address of uploaded bytes; a newer one replaces it."""
-    values = {
-        "sha256": sha256,
-        "key_fingerprint": key_fingerprint,
-        "url": url,
-        "bytes": size,
-        "uploaded_at": now,
-    }
-    newest = {"url": url, "bytes": size, "uploaded_at": now}
-    insert = upsert(uploads, sqlite_dialect=sqlite_dialect)
-    return insert.values(**values).on_conflict_do_update(
-        index_elements=[uploads.c.sha256, uploads.c.key_fingerprint], set_=newest
     )

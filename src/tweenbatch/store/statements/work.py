@@ -1,4 +1,4 @@
-"""Statements that move jobs: compare-and-set, the attempt's own record."""
+"""Statements that change jobs by compare-and-set, and their attempts."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -23,11 +23,11 @@ from tweenbatch.records import Artifact, Billed, Failure, Intent, Job
 from tweenbatch.states import FINAL, Event, State, advance
 from tweenbatch.store.attempts import AFTER, AttemptOutcome
 from tweenbatch.store.schema import artifacts, attempts, jobs
+from tweenbatch.store.statements.base import Prepared
 from tweenbatch.store.statements.claims import asked_for
-from tweenbatch.store.statements.prepared import Prepared
 
 CANCELLED = "cancelled"
-CANCELLED_MESSAGE = "a person did not want it any more"
+CANCELLED_MESSAGE = "cancelled by a person"
 
 
 _OF_ATTEMPT = (
@@ -46,7 +46,7 @@ _OF_ATTEMPT = (
     attempts.c.video_content_type,
     attempts.c.unfetched_since,
 )
-"""What is read of an attempt beside its job."""
+"""The columns of an attempt that are read with its job."""
 
 _OF_CLIP = (
     artifacts.c.path.label("clip_path"),
@@ -54,26 +54,26 @@ _OF_CLIP = (
     artifacts.c.sha256.label("clip_sha256"),
     artifacts.c.created_at.label("clip_kept_at"),
 )
-"""What is read of the clip that came of an attempt."""
+"""The columns of an attempt's clip that are read with its job."""
 
 
 @cache
 def jobs_with_attempt() -> Select[Any]:
-    """Read the jobs of ``job_ids`` with their latest attempt, the most urgent first.
+    """Read the jobs of ``job_ids`` with their latest attempt, by priority.
 
-    The widest statement, and part of every move: it is put together once.
+    This is the widest statement and part of every change, so it is built once.
     """
     return _with_attempt().where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
 
 
 @cache
 def jobs_in(state: State) -> Select[Any]:
-    """Read all jobs of a state with their latest attempt, whoever holds them."""
+    """Read all jobs of a state with their latest attempt, regardless of leases."""
     return _with_attempt().where(jobs.c.state == state, jobs.c.finished_at.is_(None))
 
 
 def waiting(endpoint: str, prompts: Collection[str]) -> Select[Any]:
-    """Read the waiting jobs of an endpoint with one of these prompts that a row asks for."""
+    """Read the waiting jobs of an endpoint with one of these prompts and with a row."""
     return _with_attempt().where(
         jobs.c.state == State.PENDING,
         jobs.c.finished_at.is_(None),
@@ -109,18 +109,18 @@ _MOVE_HELD = _AS_KNOWN.where(jobs.c.leased_by == bindparam("held_by"))
 
 
 def move_job(job: Job, *, run_id: int, values: Mapping[str, Any]) -> Prepared[Update]:
-    """Change a job that is as we know it and leased to us, and return it; no row otherwise.
+    """Change a job if it is unchanged and leased by this run; returns the job or no row.
 
-    A job in a final state is nobody's: the table's own constraint.
+    A job in a final state has no lease; the table enforces that.
     """
-    told = {"of_job": job.id, "from_state": job.state, "under_fence": job.fence, **values}
+    parameters = {"of_job": job.id, "from_state": job.state, "under_fence": job.fence, **values}
     if job.state in FINAL:
-        return _AS_KNOWN, told
-    return _MOVE_HELD, {**told, "held_by": run_id}
+        return _AS_KNOWN, parameters
+    return _MOVE_HELD, {**parameters, "held_by": run_id}
 
 
 def settle_job(job: Job, *, values: Mapping[str, Any]) -> Update:
-    """Change a job that is as we know it, whoever held it: the fence moves on."""
+    """Change a job if it is unchanged, regardless of its lease; the fence increases."""
     free = {"leased_by": None, "lease_until": None, "fence": jobs.c.fence + 1}
     return update(jobs).where(*_unchanged(job)).values(**{**values, **free})
 
@@ -130,7 +130,7 @@ def _unchanged(job: Job) -> tuple[ColumnElement[bool], ...]:
 
 
 def lease_job(job: Job, run_id: int, *, until: datetime) -> Update:
-    """Lease a job that is as we know it and that nobody holds."""
+    """Lease a job if it is unchanged and free."""
     return (
         update(jobs)
         .where(*_unchanged(job), jobs.c.leased_by.is_(None))
@@ -139,7 +139,7 @@ def lease_job(job: Job, run_id: int, *, until: datetime) -> Update:
 
 
 def release_job(job: Job, *, now: datetime, not_before: datetime | None) -> Update:
-    """Give a lease back."""
+    """Release a lease."""
     return (
         update(jobs)
         .where(*_unchanged(job), jobs.c.leased_by.is_not(None))
@@ -150,7 +150,7 @@ def release_job(job: Job, *, now: datetime, not_before: datetime | None) -> Upda
 def requeue_jobs(
     job_ids: Collection[int], source: State, target: State, *, now: datetime
 ) -> Update:
-    """Bring jobs of one final state back, as if they had never failed."""
+    """Requeue jobs of one final state, as if they had never failed."""
     return (
         update(jobs)
         .where(jobs.c.id.in_(job_ids), jobs.c.state == source)
@@ -159,7 +159,7 @@ def requeue_jobs(
 
 
 def miss_jobs(job_ids: Collection[int], source: State, *, now: datetime) -> Update:
-    """Have paid clips of jobs at one end fetched once more; gives the ids of those jobs."""
+    """Queue paid clips of jobs in a final state for download again; returns the job ids."""
     at_fal = exists().where(
         attempts.c.job_id == jobs.c.id,
         attempts.c.number == jobs.c.attempt,
@@ -183,7 +183,7 @@ def miss_jobs(job_ids: Collection[int], source: State, *, now: datetime) -> Upda
 
 
 def miss_attempts(job_ids: Collection[int]) -> Update:
-    """Say of the latest attempts of these jobs that their clips have yet to come home."""
+    """Record that the clips of these jobs' latest attempts must be downloaded."""
     latest = and_(attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt)
     ids = select(attempts.c.id).join(jobs, latest).where(jobs.c.id.in_(job_ids))
     return (
@@ -194,7 +194,7 @@ def miss_attempts(job_ids: Collection[int]) -> Update:
 
 
 def note_unfetched(job: Job, *, now: datetime) -> Update:
-    """Note since when the clip of the job's latest attempt can't be fetched."""
+    """Record since when the clip of the latest attempt can't be downloaded."""
     return (
         update(attempts)
         .where(
@@ -207,7 +207,7 @@ def note_unfetched(job: Job, *, now: datetime) -> Update:
 
 
 def cancel_waiting(job_ids: Collection[int], *, now: datetime) -> Update:
-    """Drop jobs that wait to be paid for, whoever prepares them; gives the ids of those dropped."""
+    """Cancel waiting jobs, regardless of leases; returns the ids of the cancelled jobs."""
     return (
         update(jobs)
         .where(jobs.c.id.in_(job_ids), jobs.c.state == State.PENDING, jobs.c.finished_at.is_(None))
@@ -219,7 +219,7 @@ def cancel_waiting(job_ids: Collection[int], *, now: datetime) -> Update:
 
 
 def cancelled(error_type: str, message: str, *, now: datetime) -> dict[str, Any]:
-    """Return what a waiting job becomes that is not wanted any more, and why."""
+    """Return the new values of a cancelled waiting job."""
     return {
         "state": advance(State.PENDING, Event.CANCELLED),
         "fence": jobs.c.fence + 1,
@@ -232,7 +232,7 @@ def cancelled(error_type: str, message: str, *, now: datetime) -> dict[str, Any]
 
 
 def fresh_start(now: datetime) -> dict[str, Any]:
-    """Return what a job forgets when a person brings it back."""
+    """Return the reset values of a requeued job."""
     return {
         "tries": 0,
         "fence": jobs.c.fence + 1,
@@ -256,7 +256,7 @@ _SAME_ARTIFACT = update(artifacts).where(artifacts.c.attempt_id == bindparam("of
 def open_attempt(
     job: Job, intent: Intent, *, digest: str, run_id: int, now: datetime
 ) -> Prepared[Insert]:
-    """Record an intent, and return it."""
+    """Record an intent; returns the attempt."""
     return _ATTEMPT, {
         "job_id": job.id,
         "number": job.attempt + 1,
@@ -273,12 +273,12 @@ def open_attempt(
 
 
 def latest_attempt(job: Job) -> Prepared[Select[Any]]:
-    """Read what has become of the job's latest attempt so far, and who paid for it."""
+    """Read the billing, price and run of the job's latest attempt."""
     return _ATTEMPT_SO_FAR, {"of_job": job.id, "of_number": job.attempt}
 
 
 def latest_request(job_id: int) -> Select[Any]:
-    """Read the latest of a job's attempts that fal gave an id."""
+    """Read the latest attempt of a job with a request id."""
     return (
         select(*_OF_ATTEMPT)
         .where(attempts.c.job_id == job_id, attempts.c.request_id.is_not(None))
@@ -288,14 +288,14 @@ def latest_request(job_id: int) -> Select[Any]:
 
 
 def read_attempt(attempt_id: int) -> Select[Any]:
-    """Read what has become of an attempt, its number, and who paid for it."""
+    """Read the billing, price, run and number of an attempt."""
     return select(
         attempts.c.number, attempts.c.run_id, attempts.c.price_micro, attempts.c.billed
     ).where(attempts.c.id == attempt_id)
 
 
 def note_trouble(job: Job, failure: Failure, *, now: datetime) -> Update:
-    """Write down what keeps a job that we hold from going on."""
+    """Record the problem that delays a leased job."""
     return (
         update(jobs)
         .where(*_unchanged(job), jobs.c.leased_by.is_not(None))
@@ -304,7 +304,7 @@ def note_trouble(job: Job, failure: Failure, *, now: datetime) -> Update:
 
 
 def clip_at(url: str, *, besides: int | None) -> Select[str]:
-    """Find whose clip has this address, but for that of one attempt."""
+    """Find another attempt's clip with this URL."""
     return (
         select(jobs.c.output_name)
         .select_from(attempts.join(jobs, attempts.c.job_id == jobs.c.id))
@@ -314,12 +314,12 @@ def clip_at(url: str, *, besides: int | None) -> Select[str]:
 
 
 def owned(request_ids: Collection[str]) -> Select[str]:
-    """Read which of these requests an attempt owns."""
+    """Read which of these requests belong to an attempt."""
     return select(attempts.c.request_id).where(attempts.c.request_id.in_(request_ids))
 
 
 def requests_since(endpoint: str, since: datetime) -> Select[Any]:
-    """Read what an endpoint accepted from us in submissions since then."""
+    """Read our accepted requests at an endpoint since then."""
     return select(
         attempts.c.id.label("attempt_id"),
         attempts.c.request_id,
@@ -337,14 +337,14 @@ def requests_since(endpoint: str, since: datetime) -> Select[Any]:
 
 
 def record_attempt(attempt_id: int, values: Mapping[str, Any]) -> Prepared[Update]:
-    """Write down what became of an attempt, and return it."""
+    """Record the outcome of an attempt; returns the attempt."""
     return _RECORD, {"of_attempt": attempt_id, **values}
 
 
 def keep_artifact(
     artifact: Artifact, *, job_id: int, attempt_id: int, now: datetime
 ) -> Prepared[Insert]:
-    """Record a clip on disk."""
+    """Record a downloaded clip."""
     return _ARTIFACT, {
         "job_id": job_id,
         "attempt_id": attempt_id,
@@ -354,7 +354,7 @@ def keep_artifact(
 
 
 def replace_artifact(artifact: Artifact, *, attempt_id: int) -> Prepared[Update]:
-    """Record where a clip lies that was fetched once more; it was made when it was made."""
+    """Record the new file of a clip downloaded again; its creation time stays."""
     return _SAME_ARTIFACT, {"of_attempt": attempt_id, **_facts(artifact)}
 
 

@@ -12,15 +12,15 @@ from tweenbatch.planning import planner
 from tweenbatch.records.plan import Group
 from tweenbatch.states import State
 from tweenbatch.store import Store
-from tweenbatch.store.elsewhere import looked_into
 from tweenbatch.store.migrate import REVISIONS
+from tweenbatch.store.other_tables import open_unchanged
 
 GOLDEN = Path(__file__).with_name("golden")
 
 
-def test_a_table_of_this_release_is_looked_into(table: Table, url: str) -> None:
+def test_a_table_of_this_release_is_opened(table: Table, url: str) -> None:
     table.load(row(2), row(3))
-    with looked_into(url) as other:
+    with open_unchanged(url) as other:
         assert sum(other.views.counts().values()) == 2
         made = planner.make([manifest(row(3), row(4))], other)
     assert (made.count(Group.WAITING), made.count(Group.NEW)) == (1, 1)
@@ -32,7 +32,7 @@ def test_one_of_an_earlier_release_stays_as_it_is(tmp_path: Path, version: str) 
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript((GOLDEN / f"{version}.sqlite.sql").read_text())
     before = file.read_bytes()
-    with looked_into(f"sqlite:///{file}") as other:
+    with open_unchanged(f"sqlite:///{file}") as other:
         assert other.views.counts()[State.SUCCEEDED] == 2
         assert planner.make([manifest(row(2), row(5))], other).count(Group.DONE) == 1
     assert file.read_bytes() == before
@@ -41,24 +41,24 @@ def test_one_of_an_earlier_release_stays_as_it_is(tmp_path: Path, version: str) 
 
 def test_what_is_no_table_or_a_newer_one_is_said(tmp_path: Path) -> None:
     file = tmp_path / "tweenbatch.db"
-    with pytest.raises(TableMissing), looked_into(f"sqlite:///{file}"):
+    with pytest.raises(TableMissing), open_unchanged(f"sqlite:///{file}"):
         pass
     assert not file.exists()
     Store.open(f"sqlite:///{file}").close()
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("UPDATE tweenbatch_version SET version_num = '9999'")
         connection.commit()
-    with pytest.raises(TableTooNew), looked_into(f"sqlite:///{file}"):
+    with pytest.raises(TableTooNew), open_unchanged(f"sqlite:///{file}"):
         pass
     file.write_bytes(b"SQLite format 3\x00" + b"\xff" * 8_192)
-    with pytest.raises(TableUnusable), looked_into(f"sqlite:///{file}"):
+    with pytest.raises(TableUnusable), open_unchanged(f"sqlite:///{file}"):
         pass
 
 
 def test_a_server_that_can_t_be_reached_is_said() -> None:
     pytest.importorskip("psycopg")
     url = "postgresql://nobody@127.0.0.1:1/none"
-    with pytest.raises(TableUnusable), looked_into(url):
+    with pytest.raises(TableUnusable), open_unchanged(url):
         pass
 
 

@@ -1,4 +1,4 @@
-"""Tables that are not ours to change: found in a folder, and looked into as they are."""
+"""Find other job tables and read them without changing them."""
 
 import os
 import sqlite3
@@ -23,12 +23,12 @@ _CONNECT_SECONDS = "5"
 
 
 def file_of(url: str) -> Path | None:
-    """Return the file that a URL of a table names; None for a server, or a table in memory."""
+    """Return the file of a table's URL; None for a server or a table in memory."""
     return table_path(parse_url(url))
 
 
 def without_password(url: str) -> str:
-    """Return the URL of a table as messages and notes may have it."""
+    """Return the URL of a table without its password, for messages and notes."""
     parsed = parse_url(url)
     path = table_path(parsed)
     if path is not None:
@@ -46,7 +46,7 @@ def without_password(url: str) -> str:
 
 
 def tables_in(folder: Path) -> list[Path]:
-    """Return the files in a folder that hold job tables, in the order of their names."""
+    """Return the job tables in a folder, sorted by name."""
     try:
         with os.scandir(folder) as entries:
             names = {entry.name for entry in entries}
@@ -59,7 +59,7 @@ def tables_in(folder: Path) -> list[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Tell whether a file holds a job table; one that can't be read counts if we had locked it."""
+    """Return whether a file is a job table; an unreadable one counts if it has a lock file."""
     had_a_lock = lock_path(path).exists()
     try:
         if not path.is_file():
@@ -75,15 +75,15 @@ def _is_ours(path: Path) -> bool:
 
 
 @contextmanager
-def looked_into(url: str) -> Iterator[Store]:
-    """Open a table for a look; of one of an earlier release, which stays as it is, a copy.
+def open_unchanged(url: str) -> Iterator[Store]:
+    """Open a table for reading; a table of an earlier release is copied first.
 
     Raises ``TableMissing``, ``TableUnusable``, ``TableTooNew`` or ``TableBusy``.
     """
     parsed = parse_url(url)
     path = table_path(parsed)
     if path is not None and not path.exists():
-        raise TableMissing(f"{path} is not there")
+        raise TableMissing(f"{path} does not exist")
     if path is None:
         parsed = parsed.update_query_dict({"connect_timeout": _CONNECT_SECONDS})
     database = Database(parsed)
@@ -94,7 +94,7 @@ def looked_into(url: str) -> Iterator[Store]:
             return
     if path is None:
         raise TableUnusable(
-            f"{display(parsed)} is of an earlier release; `tweenbatch status` brings it up to date"
+            f"{display(parsed)} is from an earlier release; `tweenbatch status` migrates it"
         )
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, "tweenbatch.db")
