@@ -18,8 +18,8 @@ URL = "https://example.com/start.png"
 @pytest.mark.parametrize(
     ("wrong", "posts", "said"),
     [
-        ("answers with HTTP 404", 1, f"asked from here, {URL} answers with HTTP 404"),
-        (None, 2, "the address answers here"),
+        ("answers with HTTP 404", 1, f"checked from here, {URL} answers with HTTP 404"),
+        (None, 2, "the URL works from here"),
     ],
 )
 def test_only_an_address_that_answers_here_is_paid_for_once_more(

@@ -244,7 +244,10 @@ def test_who_wants_to_pay_again_may(without_state: Forked, fal: Server) -> None:
 UNREADABLE: dict[str, tuple[dict[str, Any], str]] = {
     "forbidden": (NO_LIST, "models:requests:read"),
     "missing": ({**NO_LIST, "status": 404}, "HTTP 404"),
-    "no list": ({"on": "history", "do": "change", "drop": ["items"]}, "no list of requests"),
+    "no list": (
+        {"on": "history", "do": "change", "drop": ["items"]},
+        "fal's list of past requests isn't a list",
+    ),
     "endless": (
         {"on": "history", "do": "change", "set": {"has_more": True, "next_cursor": "again"}},
         "",

@@ -228,7 +228,7 @@ async def test_a_file_that_is_larger_than_any_clip_is_not_taken(
     tmp_path: Path, emulator: Emulator, fal: Fal, url: str, most: int
 ) -> None:
     emulator.add_fault(on="download", do="endless", extra_bytes=5_000_000)
-    with pytest.raises(DownloadFailed, match=f"more than {most:,} bytes came"):
+    with pytest.raises(DownloadFailed, match=f"more than {most:,} bytes arrived"):
         await fetched(fal, tmp_path, ready(url), max_bytes=most)
     assert files(tmp_path) == []
 

@@ -30,7 +30,7 @@ from tweenbatch.records.result import RunResult
 from tweenbatch.runner import session
 from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement
 from tweenbatch.settings import RunSettings
-from tweenbatch.stages.dead_frames import Ask, DeadFrames
+from tweenbatch.stages.dead_frames import CheckUrls, DeadFrames
 from tweenbatch.states import State
 from tweenbatch.store import Store
 
@@ -116,7 +116,7 @@ class World:
         connect_to: str | None = None,
         agreement: PriceAgreement = AS_KNOWN,
         checks: Checker | None = None,
-        ask: Ask | None = None,
+        ask: CheckUrls | None = None,
         **settings: Any,
     ) -> RunResult:
         """Run until nothing is left to do, as ``tweenbatch run`` would with these options."""
@@ -131,7 +131,7 @@ class World:
             clock=self.clock,
             agreement=agreement,
             checker=checks or checker(),
-            dead_frames=DeadFrames(ask=ask or all_answer),
+            dead_frames=DeadFrames(check=ask or all_answer),
             rng=self._dice,
         )
 

@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from tweenbatch.stages.poll_timing import ENOUGH, MANY_LOOKS, PollTiming, RequestObservation
+from tweenbatch.stages.poll_timing import ENOUGH, MANY_POLLS, PollTiming, RequestObservation
 
 KIND = ("kling", "5")
 
@@ -137,7 +137,7 @@ def test_of_many_that_nothing_is_known_of_only_the_first_are_looked_at_often() -
 def test_one_that_takes_far_longer_than_expected_takes_few_requests_more() -> None:
     at = learned(*[10.0] * 20)
     times = looks(at, at.sight(KIND, accepted=0.0, now=0.0), ends=3600.0)
-    assert len(times) <= MANY_LOOKS + 15
+    assert len(times) <= MANY_POLLS + 15
     assert times[-1] <= 1.5 * 3600.0 + 1800.0
 
 

@@ -211,7 +211,7 @@ def test_not_absent_where_the_list_lacks_a_request_of_ours() -> None:
     lost = past("lost", {"prompt": "lost"}, ended_at=NOON + 5 * MINUTE)
     judged = verdict_of_absence(canaries(), own=[*all_ours(canaries()), ours(lost, 2)])
     assert judged.verdict is Verdict.TOO_EARLY
-    assert "not whole" in judged.reason
+    assert "incomplete" in judged.reason
 
 
 def test_a_list_that_is_behind_may_still_catch_up() -> None:

@@ -1,6 +1,7 @@
-"""fal: the only room that talks to the service, and the only importer of its client.
+"""Talk to fal over HTTP: submit, read, cancel, upload, download.
 
-It knows HTTP, hosts, keys and fal's forms; nothing of tables, runs or retries.
+Only this folder imports fal's client. It does not know the job table, runs or clips on disk, and it
+never repeats a submission.
 """
 
 from tweenbatch.fal.client import START_TIMEOUT, Fal, request_of, video_of

@@ -1,7 +1,7 @@
-"""Where fal is: its hosts, which of them may see the key, and how a loopback server stands in.
+"""fal's hosts, the ones that may receive the key, and their replacement by a loopback server.
 
-With ``connect_to`` every ``https://HOST/path`` is sent to ``{connect_to}/HOST/path``. Only the
-wire knows: whatever is kept or shown has the canonical form ``https://HOST/path``.
+With ``connect_to``, a request for ``https://HOST/path`` goes to ``{connect_to}/HOST/path``. Stored
+and displayed URLs always have the canonical form ``https://HOST/path``.
 """
 
 from collections.abc import Mapping
@@ -18,23 +18,23 @@ REST = "rest.fal.ai"
 API = "api.fal.ai"
 CDN = "v3.fal.media"
 SITE = "fal.ai"
-"""Where fal describes its models to everybody: no key is sent there."""
+"""fal's public model pages: no key is sent there."""
 
 KEY_HOSTS = frozenset({QUEUE, REST, API})
-"""The only hosts that the key is ever sent to."""
+"""The only hosts that receive the key."""
 
 _MEDIA_SUFFIX = ".fal.media"
 
 
 def is_media(host: str) -> bool:
-    """Tell whether a host serves the files that people and models put at fal."""
+    """Tell whether a host serves fal's files: uploads and results."""
     return host.endswith(_MEDIA_SUFFIX)
 
 
 def admitted(url: str | httpx.URL) -> httpx.URL:
-    """Return the URL as one that may be asked for: https, one of fal's hosts, nothing odd.
+    """Return the parsed URL if it is https, on one of fal's hosts, without port or user.
 
-    Raises ``Unintelligible`` otherwise; nothing is connected to.
+    Raises ``Unintelligible`` otherwise. Opens no connection.
     """
     try:
         parsed = httpx.URL(url)
@@ -44,11 +44,11 @@ def admitted(url: str | httpx.URL) -> httpx.URL:
     if plain and (parsed.host in KEY_HOSTS or is_media(parsed.host)):
         return parsed
     shown = parsed.copy_with(userinfo=b"", query=None, fragment=None)
-    raise Unintelligible(f"not an address of fal: {str(shown)[:200]!r}; nothing was sent there")
+    raise Unintelligible(f"not a URL of fal: {str(shown)[:200]!r}; nothing was sent to it")
 
 
 def serves_files(url: str) -> bool:
-    """Tell whether a URL is one of a file at fal: it can be had from there, for nothing."""
+    """Tell whether a URL names a file at fal, which can be downloaded free."""
     try:
         return is_media(admitted(url).host)
     except Unintelligible:
@@ -57,15 +57,15 @@ def serves_files(url: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Turns canonical URLs into those to connect to, and back."""
+    """Translates canonical URLs into URLs to connect to, and back."""
 
     base: httpx.URL | None = None
 
     @classmethod
     def parse(cls, connect_to: str | None) -> "Addresses":
-        """Return the addresses of fal itself (None) or of a server on loopback.
+        """Return the addresses of fal (``connect_to`` is None) or of a loopback server.
 
-        Raises ``UsageError`` for anything but ``http://`` and a loopback address.
+        Raises ``UsageError`` unless ``connect_to`` is ``http://`` and a loopback address.
         """
         if connect_to is None:
             return cls()
@@ -83,17 +83,17 @@ class Addresses:
 
     @property
     def on_loopback(self) -> bool:
-        """Tell whether a server on this machine stands in for fal."""
+        """Tell whether a server on this machine replaces fal."""
         return self.base is not None
 
     def wire(self, url: httpx.URL) -> httpx.URL:
-        """Return where a request for a canonical URL is really sent."""
+        """Return the URL to connect to for a canonical URL."""
         if self.base is None:
             return url
         return self.base.copy_with(raw_path=b"/" + url.raw_host + url.raw_path)
 
     def canonical(self, url: str) -> str:
-        """Return the ``https://HOST/path`` behind a URL that the stand-in gave; else the URL."""
+        """Return the ``https://HOST/path`` for a URL of the loopback server; others unchanged."""
         if self.base is None or not url.startswith("http://"):
             return url
         try:

@@ -1,7 +1,7 @@
-"""fal, as the rest of the program knows it: submit once, look, read, cancel, upload, download.
+"""The client of fal: submit once, read status and result, cancel, upload, download.
 
-Nothing is repeated here. Everything that comes back is canonical: a URL that a stand-in for
-fal gave (``connect_to``) is turned into the one of fal's own host that it means.
+It repeats no call. It returns canonical URLs: a URL of a loopback server (``connect_to``) becomes
+the URL on fal's own host.
 """
 
 import json
@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import fal_client
 import httpx
@@ -44,23 +44,22 @@ from tweenbatch.records import PastRequest, RemoteStatus, RemoteVideo, Request
 T = TypeVar("T")
 
 START_TIMEOUT = timedelta(hours=12)
-"""fal ends a request that no runner has begun with by then, whatever it was waiting or tried again
-for, and charges nothing: so nothing that was submitted waits for ever unseen. No queue that is
-worth standing in is as long."""
+"""fal ends a request that has not started within this time, without charge. This bounds how long
+a request with a lost reply can stay queued. Useful queues are shorter."""
 
 MAX_SIZE = 2**63 - 1
-"""More bytes than any file has; a table holds no larger number."""
+"""The largest integer of the job table; no file has more bytes."""
 
 LIFE_SECONDS = 30 * 24 * 3600
-"""How long files are to live, which an account may set to less: as long as fal keeps the result
-that names them, so that a later run can still fetch the clip. Unverified: whether fal's service
-heeds the headers that ask for it."""
+"""Requested lifetime of files: fal keeps the result for the same time, so that a later run can
+still fetch the clip. An account may set a shorter one. Unverified: whether fal respects the
+headers that request it."""
 
 _WITH_SUBMISSIONS = {
     # The newer name of the header that ``start_timeout`` sends.
     "X-Fal-Request-Start-Timeout": str(START_TIMEOUT // timedelta(seconds=1)),
     "X-Fal-Object-Lifecycle-Preference": json.dumps({"expiration_duration_seconds": LIFE_SECONDS}),
-    # Otherwise another model than the one that was asked and paid for may answer.
+    # Without it, fal may answer with another model than the one paid for.
     "x-app-fal-disable-fallback": "true",
 }
 _SERVED_BY = "x-fal-served-from"
@@ -69,9 +68,12 @@ _BILLED_UNITS = "x-fal-billable-units"
 _UNITS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,20})?")
 
 REQUEST_ID = "x-fal-request-id"
-"""The header in which an answer names the request that it is about."""
+"""The response header that names the request."""
 
 _ENDPOINT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
+_NAMESPACES = frozenset({"workflows", "comfy"})
+"""First parts of an endpoint that stand before its owner. fal's URLs of a request name namespace,
+owner and app, and nothing after them."""
 _ODD_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 _FINISHED_OR_UNKNOWN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 
@@ -88,7 +90,7 @@ _LEAKS = (
     AttributeError,
     RecursionError,
 )
-"""What fal's client and httpx raise on answers that they did not expect."""
+"""Exceptions that fal's client and httpx raise on unexpected answers."""
 
 
 class Fal:
@@ -106,17 +108,17 @@ class Fal:
         self._transport = transport
         self._client = Client(key, transport)
         self._downloader = Downloader(
-            addresses=addresses, context=context, deadlines=deadlines, owner=self._as_owner
+            addresses=addresses, context=context, deadlines=deadlines, file_token=self._file_token
         )
         self.served_by: dict[str, str] = {}
-        """What made a clip, by its request, where fal says that."""
+        """Which model made a clip, by request id, if fal reports it."""
         self.billed_units: dict[str, Decimal] = {}
-        """How many units were billed for a request, where fal says that (unverified)."""
+        """Billed units by request id, if fal reports them (unverified)."""
         self._time = transport.time
 
     @staticmethod
     def require_key(*, connect_to: str | None = None) -> None:
-        """Raise what ``connect`` would raise for the key or the address; connect to nothing."""
+        """Raise the errors of ``connect`` about the key or the address. Opens no connection."""
         credentials.find(None)
         Addresses.parse(connect_to)
 
@@ -128,10 +130,10 @@ class Fal:
         key: str | None = None,
         deadlines: Deadlines | None = None,
     ) -> Self:
-        """Return fal, or a server on loopback that speaks as fal does.
+        """Return a connection to fal, or to a loopback server with fal's API.
 
-        Without a ``key`` fal's own client looks for one. Raises ``MissingKey`` and, for a key
-        or an address that can't be, ``UsageError``.
+        Without a ``key``, fal's own client looks for one. Raises ``MissingKey``, or
+        ``UsageError`` for an invalid key or address.
         """
         return cls(
             key=credentials.find(key),
@@ -153,28 +155,28 @@ class Fal:
 
     @property
     def key_fingerprint(self) -> str:
-        """Return what tells accounts apart; it does not give the key away."""
+        """Return an identifier of the account that does not reveal the key."""
         return self._key_fingerprint
 
     @property
     def host(self) -> str:
-        """Return the host that submissions go to."""
+        """Return the host that receives submissions."""
         return QUEUE
 
     @property
     def untrusted(self) -> Collection[str]:
-        """Return the hosts whose certificate was not trusted when they were last asked.
+        """Return the hosts whose certificate was not trusted at the last request.
 
-        That of the list is none of them: work goes on without it.
+        The host of prices and history is left out: a run continues without it.
         """
         return self._transport.untrusted - {API}
 
     def now(self) -> datetime | None:
-        """Return the time by fal's clock; None before its first answer that tells it."""
+        """Return the time by fal's clock; None before the first answer with a date."""
         return self._time.now()
 
     async def submit(self, endpoint: str, arguments: Mapping[str, Any]) -> Request:
-        """Send one POST and return the request that fal made of it.
+        """Send one POST and return the accepted request.
 
         Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``AccountRefused``.
         """
@@ -193,20 +195,20 @@ class Fal:
             trouble = error
         else:
             return self._request(endpoint, handle)
-        raise OutcomeUnknown(f"fal's client broke off a submission ({map_exception(trouble)})")
+        raise OutcomeUnknown(f"fal's client failed during a submission ({map_exception(trouble)})")
 
     async def status(self, request: Request, *, logs: bool) -> RemoteStatus:
-        """Return how far fal is. Raises ``Unreachable``, ``Answered``, ``Unintelligible``."""
+        """Return the request's status. Raises ``Unreachable``, ``Answered``, ``Unintelligible``."""
         return remote_status(await _translated(self._handle(request).status(with_logs=logs)))
 
     async def result(self, request: Request) -> Mapping[str, Any]:
         """Return the model's output. Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
 
-        ``AnotherRequest`` is raised for any answer, good or bad, that is about another request.
+        Raises ``AnotherRequest`` if the answer, good or bad, belongs to another request.
         """
         # Not handle.get(): that polls the status first, ten times a second.
         try:
-            response = await _translated(self._client.http.get(_followed(request).response_url))
+            response = await _translated(self._client.http.get(_checked(request).response_url))
         except Answered as answer:
             _refuse_another(request, answer.headers)
             self._note_units(request, answer.headers)
@@ -217,23 +219,23 @@ class Fal:
             self.served_by[request.request_id] = clean(served_by)
         result = json_of(response.content)
         if not isinstance(result, dict):
-            raise Unintelligible("a result that is no JSON object")
+            raise Unintelligible("the result isn't a JSON object")
         canonical: dict[str, Any] = self._addresses.canonical_in(result)
         return canonical
 
     def _note_units(self, request: Request, headers: Mapping[str, str]) -> None:
-        """Keep what an answer says of its price; a number that can't be one says nothing."""
-        words = httpx.Headers(headers).get(_BILLED_UNITS, "").strip()
-        if _UNITS.fullmatch(words) and (units := Decimal(words)):
+        """Record the billed units of an answer; ignore an implausible number."""
+        text = httpx.Headers(headers).get(_BILLED_UNITS, "").strip()
+        if _UNITS.fullmatch(text) and (units := Decimal(text)):
             self.billed_units[request.request_id] = units
 
     async def history(
         self, endpoint: str, *, since: datetime, cursor: str | None = None
     ) -> tuple[list[PastRequest], str | None]:
-        """Return a page of the endpoint's ended requests that were sent since then.
+        """Return a page of the endpoint's ended requests sent since then, and the next cursor.
 
-        Beside it comes the cursor of the next page, None on the last. Raises ``Unreachable``,
-        ``Answered``, ``Unintelligible``.
+        The cursor is None on the last page. Raises ``Unreachable``, ``Answered``,
+        ``Unintelligible``.
         """
         url = history.page_url(endpoint, since=since, cursor=cursor)
         response = await _translated(self._client.http.get(url))
@@ -241,7 +243,7 @@ class Fal:
         return history.page(answer)
 
     async def price_list(self, endpoints: Collection[str]) -> dict[str, ListedPrice]:
-        """Return what fal's price list says of endpoints now.
+        """Return the current entries of fal's price list for these endpoints.
 
         Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
         """
@@ -249,15 +251,15 @@ class Fal:
         return pricing.price_list(json_of(response.content))
 
     async def refuses_key(self, endpoint: str) -> bool:
-        """Tell whether the queue does not know our key; False also where it can't be asked."""
+        """Tell whether the queue rejects our key; False if the queue can't be reached."""
         refusal = await self.refuses_to_tell(endpoint)
         return refusal is not None and refusal.http_status == HTTPStatus.UNAUTHORIZED
 
     async def refuses_to_tell(self, endpoint: str) -> Answered | None:
-        """Return how the queue refuses to tell our key of requests: 401 or 403, if it does.
+        """Return the queue's refusal (401 or 403) to report a status to our key, or None.
 
-        It is asked about a request that nobody made, which costs nothing: 404 with a good key.
-        Unverified: whether a key that may not read gets 403 there.
+        Reads the status of a random request id, which is free: a good key gets 404. Unverified:
+        whether a key without permission to read gets 403.
         """
         try:
             await self.status(request_of(endpoint, str(uuid.uuid4())), logs=False)
@@ -268,7 +270,7 @@ class Fal:
         return None
 
     async def refuses_to_list(self, endpoint: str, *, since: datetime) -> Answered | None:
-        """Return how fal refuses to show our key the list of past requests, if it does."""
+        """Return fal's refusal (401 or 403) to list past requests to our key, or None."""
         url = history.page_url(endpoint, since=since, cursor=None, limit=1)
         try:
             await _translated(self._client.http.get(url))
@@ -279,7 +281,7 @@ class Fal:
         return None
 
     async def cancel(self, request: Request) -> bool:
-        """Return whether fal accepted; False: the request has ended, or fal knows it no more."""
+        """Return whether fal accepted; False if the request has ended or fal has forgotten it."""
         try:
             await _translated(self._handle(request).cancel())
         except Answered as answer:
@@ -289,7 +291,7 @@ class Fal:
         return True
 
     async def upload(self, data: bytes, *, content_type: str, file_name: str) -> str:
-        """Return the URL under which fal now serves the bytes.
+        """Upload the bytes and return their URL at fal.
 
         Raises ``Unreachable``, ``Answered``, ``Unintelligible``.
         """
@@ -298,30 +300,30 @@ class Fal:
         except Answered as answer:
             if answer.http_status != HTTPStatus.UNAUTHORIZED:
                 raise
-            self._client.tokens.forget()  # it had run out by the server's clock
+            self._client.tokens.forget()  # the token had expired by the server's clock
             url = await self._upload(data, content_type, file_name)
         canonical = self._addresses.canonical(url) if isinstance(url, str) else ""
         if not is_media(admitted(canonical).host):
-            raise Unintelligible("an uploaded file that is on no file host of fal")
+            raise Unintelligible("the URL of an uploaded file isn't on one of fal's file hosts")
         return canonical
 
     def download(
         self, url: str, *, offset: int = 0, etag: str | None = None, total: int | None = None
     ) -> AbstractAsyncContextManager[Download]:
-        """Open a file on fal's file hosts, from ``offset`` on if the server can.
+        """Open a file on fal's file hosts, from ``offset`` on if the server can resume.
 
-        It can where the file still has that ``etag``, and ``total`` bytes, as far as they are
-        known. A file that its account has closed to others is read as its owner. Raises
-        ``UrlExpired`` or ``DownloadFailed``, also while its chunks are read.
+        It resumes only if the file still has that ``etag`` and ``total`` size, where given. A
+        private file is read with the owner's token. Raises ``UrlExpired`` or ``DownloadFailed``,
+        also while the chunks are read.
         """
         return self._downloader.open(url, offset=offset, etag=etag, total=total)
 
-    async def _as_owner(self, anew: bool) -> str:
-        """Return what says to fal's file hosts whose files are asked for; never the key.
+    async def _file_token(self, renew: bool) -> str:
+        """Return the Authorization header for the account's private files; never the key.
 
-        Unverified: whether they take the token of an upload for reading.
+        Unverified: whether the file hosts accept an upload token for reading.
         """
-        if anew:
+        if renew:
             self._client.tokens.forget()
         token = await _translated(self._client.tokens.get_token())
         return f"{token.token_type} {token.token}"
@@ -339,7 +341,7 @@ class Fal:
         )
 
     def _handle(self, request: Request) -> Handle:
-        _followed(request)
+        _checked(request)
         return Handle(
             request_id=request.request_id,
             response_url=request.response_url,
@@ -349,7 +351,7 @@ class Fal:
         )
 
     def _request(self, endpoint: str, handle: fal_client.AsyncRequestHandle) -> Request:
-        """Return the accepted request; a foreign URL gives way to the one that its id makes."""
+        """Return the accepted request; URLs outside fal's queue are rebuilt from the id."""
         request = request_of(endpoint, handle.request_id)
         given = {
             name: self._addresses.canonical(getattr(handle, name))
@@ -359,16 +361,19 @@ class Fal:
 
 
 def request_of(endpoint: str, request_id: str) -> Request:
-    """Return a request by its id; raise ``UsageError`` for what can't be the id of one."""
+    """Return the request with this id; raise ``UsageError`` for an invalid id or endpoint."""
     if not is_request_id(request_id):
-        raise UsageError(f"not the id of a request at fal: {clean(request_id, 80)!r}")
-    # It makes addresses; no client is needed for that.
-    built = Handle.from_request_id(cast("httpx.AsyncClient", None), endpoint, request_id)
+        raise UsageError(f"not a request id of fal: {clean(request_id, 80)!r}")
+    if not _ENDPOINT.fullmatch(endpoint):
+        raise UsageError(f"not an endpoint of fal: {clean(endpoint, 80)!r}")
+    parts = endpoint.split("/")
+    app = "/".join(parts[: 3 if parts[0] in _NAMESPACES else 2])
+    url = f"https://{QUEUE}/{app}/requests/{request_id}"
     return Request(
         request_id=request_id,
-        status_url=built.status_url,
-        response_url=built.response_url,
-        cancel_url=built.cancel_url,
+        status_url=f"{url}/status",
+        response_url=url,
+        cancel_url=f"{url}/cancel",
     )
 
 
@@ -376,7 +381,7 @@ def video_of(result: Mapping[str, Any]) -> RemoteVideo:
     """Return the clip that a result names; raise ``Unintelligible`` if it names none."""
     video = result.get("video")
     if not isinstance(video, Mapping) or not _is_https(video.get("url")):
-        raise Unintelligible("a result without the address of a video")
+        raise Unintelligible("the result has no video URL")
     size, kind = video.get("file_size"), video.get("content_type")
     counted = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= MAX_SIZE
     return RemoteVideo(
@@ -387,7 +392,7 @@ def video_of(result: Mapping[str, Any]) -> RemoteVideo:
 
 
 async def _translated(call: Awaitable[T]) -> T:
-    """Await a read and raise nothing but errors of ours."""
+    """Await a read; raise only our own errors."""
     trouble: Exception
     try:
         return await call
@@ -407,19 +412,17 @@ def _is_https(url: object) -> bool:
 
 
 def _refuse_another(request: Request, headers: Mapping[str, str]) -> None:
-    # Unverified: whether fal names the request so in every answer. Where it does not, none is
-    # compared; where it names something else for good, fal's list of past requests has the clip.
+    # Unverified: whether every answer has this header. Without it nothing is compared. If it always
+    # named something else, the clip would still be found in fal's list of past requests.
     named = httpx.Headers(headers).get(REQUEST_ID, "").strip()
     if named and named.lower() != request.request_id.lower():
-        raise AnotherRequest(
-            f"fal answers with request {clean(named, 80)}, which was not asked for"
-        )
+        raise AnotherRequest(f"fal answered with another request, {clean(named, 80)}")
 
 
-def _followed(request: Request) -> Request:
-    """Return a request that was read back, if it still is one of fal's queue."""
+def _checked(request: Request) -> Request:
+    """Return a stored request; raise ``Unintelligible`` unless its URLs are in fal's queue."""
     urls = (request.status_url, request.response_url, request.cancel_url)
-    # They were taken apart when they came, and are when they are sent.
+    # The prefix is enough: URLs are parsed when they are received and again when they are sent.
     on_queue = all(url.startswith(f"https://{QUEUE}/") for url in urls)
     if not on_queue or not is_request_id(request.request_id):
         raise Unintelligible(
@@ -436,9 +439,9 @@ def _on_queue(url: str) -> bool:
 
 
 def _refuse_unsendable(endpoint: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse, before anything is sent, what can't be written into a request."""
+    """Refuse an endpoint or text that an HTTP request can't carry, before anything is sent."""
     if not _ENDPOINT.fullmatch(endpoint):
-        raise UsageError(f"not the name of an endpoint: {endpoint!r}")
+        raise UsageError(f"not an endpoint of fal: {endpoint!r}")
     try:
         for text in (*arguments, *arguments.values()):
             str(text).encode("utf-8")

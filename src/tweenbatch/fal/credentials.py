@@ -1,4 +1,4 @@
-"""The key: where it is found, what it may look like, and what may be stored of it."""
+"""Find and check the key for fal; derive a fingerprint of it that may be stored."""
 
 import base64
 import hashlib
@@ -17,13 +17,13 @@ from tweenbatch.fal.errors import map_exception
 _FINGERPRINT_CHARACTERS = 16
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 _NO_KEY = (
-    "no key for fal: set FAL_KEY (https://fal.ai/dashboard/keys), or try it without one: --rehearse"
+    "no key for fal: try it free with --rehearse, or set FAL_KEY (https://fal.ai/dashboard/keys)"
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """What proves to fal who pays; never shown."""
+    """The key or login token of the account that pays; never shown."""
 
     scheme: str
     token: str = field(repr=False)
@@ -35,9 +35,9 @@ class Credentials:
 
     @property
     def fingerprint(self) -> str:
-        """Return what tells accounts apart and may be stored.
+        """Return an identifier of the account that may be stored.
 
-        A login's token changes from hour to hour: there, the subject that it names counts.
+        A login token changes every hour; its subject identifies the account instead.
         """
         named = _subject(self.token) if self.scheme == "Bearer" else None
         text = f"tweenbatch {self.scheme} {named or self.token}"
@@ -45,50 +45,51 @@ class Credentials:
 
 
 def find(key: str | None) -> Credentials:
-    """Return the given key, or what fal's own client finds: FAL_KEY, a login, and so on.
+    """Return the given key, or the one that fal's own client finds (FAL_KEY, a login, …).
 
-    Raises ``MissingKey``, or ``UsageError`` (which never shows the key) for one that no HTTP
-    header can carry.
+    Raises ``MissingKey``, or ``UsageError`` for a key that no HTTP header can carry; the message
+    never shows the key.
     """
     _refuse_foreign_hosts()
-    scheme, token = ("Key", key) if key is not None else _looked_up()
+    scheme, token = ("Key", key) if key is not None else _find_with_client()
     if not token:
         raise MissingKey(_NO_KEY)
     if not _SENDABLE.fullmatch(token):
         raise UsageError(
-            "the key for fal (FAL_KEY) has spaces, line breaks or characters that no key has; "
+            "the key for fal (FAL_KEY) has spaces, line breaks or other invalid characters; "
             "copy it again"
         )
     return Credentials(scheme=scheme, token=token)
 
 
-def _looked_up() -> tuple[str, str]:
+def _find_with_client() -> tuple[str, str]:
     trouble: Exception
     try:
-        found = fal_client.auth.fetch_auth_credentials()
+        credentials = fal_client.auth.fetch_auth_credentials()
     except fal_client.auth.MissingCredentialsError as error:
         if str(error) == fal_client.auth.MISSING_CREDENTIALS_MESSAGE:
             raise MissingKey(_NO_KEY) from None
-        trouble = error  # a login that has ended
+        trouble = error  # an expired login
     except (httpx.HTTPError, OSError, ValueError) as error:
         trouble = error
     else:
-        return found.scheme, found.token
+        return credentials.scheme, credentials.token
     raise map_exception(trouble)
 
 
 def _refuse_foreign_hosts() -> None:
-    """Refuse fal's own way of pointing its client elsewhere: the key would go along."""
+    """Refuse the variables that send fal's client to another host: it would receive the key."""
     if QUEUE != fal_client.auth.FAL_QUEUE_RUN_HOST:
         names = [n for n in ("FAL_RUN_HOST", "FAL_QUEUE_RUN_HOST") if n in os.environ]
         raise UsageError(
             f"{' and '.join(names) or 'FAL_QUEUE_RUN_HOST'} would send the key to "
-            f"{fal_client.auth.FAL_QUEUE_RUN_HOST!r} instead of {QUEUE}; unset it"
+            f"{fal_client.auth.FAL_QUEUE_RUN_HOST!r} instead of {QUEUE}; "
+            f"unset {'them' if len(names) > 1 else 'it'}"
         )
 
 
 def _subject(token: str) -> str | None:
-    """Return the ``sub`` of a JWT, unverified; None where there is none."""
+    """Return the ``sub`` claim of a JWT without verifying it; None if there is no such claim."""
     try:
         part = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -1,7 +1,7 @@
-"""A clip's bytes from fal's file hosts: raw, without the key, over few and checked redirects.
+"""Download files from fal's file hosts, without the key; each redirect is checked first.
 
-An account may close its files to all but their owner. Then they are asked for once more with the
-token for files, which says who asks and can do nothing else.
+An account can make its files private. A refused file is requested again with a file token, which
+identifies the account and permits nothing else.
 """
 
 import asyncio
@@ -23,21 +23,20 @@ from tweenbatch.fal.transport import Deadlines
 
 MAX_REDIRECTS = 3
 DOWNLOADS_AT_ONCE = 8
-"""Each over a connection of its own: who asks for more waits."""
+"""Each has its own connection; further downloads wait."""
 
 _GONE = frozenset({403, 404, 410})
-_PERHAPS_CLOSED = frozenset({401, 403, 404})
+_PERHAPS_PRIVATE = frozenset({401, 403, 404})
 
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A transfer under way.
+    """A transfer in progress.
 
-    ``offset`` is where its first byte stands in the file: 0 if the server would not resume.
-    ``content_length`` counts the bytes of this transfer, ``total`` those of the whole file, as
-    announced.
+    ``offset`` is the position of its first byte in the file: 0 if the server did not resume.
+    ``content_length`` is the announced size of this transfer, ``total`` that of the whole file.
     """
 
     status: int
@@ -49,11 +48,11 @@ class Download:
 
     @property
     def etag(self) -> str | None:
-        """Return what a later part of the same file can be asked for with."""
+        """Return the entity tag with which a later request can resume this file."""
         return self.headers.get("etag")
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes as they come; raise ``DownloadFailed`` where they break off."""
+        """Yield the bytes as they arrive; raise ``DownloadFailed`` if the transfer breaks off."""
         try:
             async for chunk in self._response.aiter_raw():
                 yield chunk
@@ -62,10 +61,9 @@ class Download:
 
 
 class Downloader:
-    """Opens downloads over connections of its own, which know no key.
+    """Opens downloads over its own connections, which never carry the key.
 
-    ``owner`` gives the value of the header that says whose files are asked for; with True it is a
-    new one.
+    ``file_token`` returns the Authorization header for private files; with True it renews it.
     """
 
     def __init__(
@@ -74,9 +72,9 @@ class Downloader:
         addresses: Addresses,
         context: ssl.SSLContext,
         deadlines: Deadlines,
-        owner: Callable[[bool], Awaitable[str]],
+        file_token: Callable[[bool], Awaitable[str]],
     ) -> None:
-        self._owner = owner
+        self._file_token = file_token
         self._addresses = addresses
         self._deadlines = deadlines
         self._clients = Pools(addresses, context, at_once=DOWNLOADS_AT_ONCE)
@@ -89,15 +87,15 @@ class Downloader:
     async def open(
         self, url: str, *, offset: int, etag: str | None, total: int | None
     ) -> AsyncIterator[Download]:
-        """Open the file at a URL, from ``offset`` on if the server proves that it is the same."""
+        """Open the file at a URL, from ``offset`` on if the server proves it is the same file."""
         try:
             async with (
                 self._clients.client() as client,
                 asyncio.timeout(self._deadlines.download_seconds) as limit,
             ):
-                response, begins = await self._from(client, url, offset, etag, total)
+                response, first_byte = await self._from(client, url, offset, etag, total)
                 async with aclosing(response):
-                    yield _download(response, begins)
+                    yield _download(response, first_byte)
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -112,45 +110,45 @@ class Downloader:
         etag: str | None,
         total: int | None,
     ) -> tuple[httpx.Response, int]:
-        """Return the open answer and where its part, should it be one, must begin."""
+        """Return the open response and the offset at which a partial one must begin."""
         if offset:
             headers = {"Range": f"bytes={offset}-"} | ({"If-Range": etag} if etag else {})
-            response = await self._get_as_owner_too(client, url, headers)
-            if _goes_on(response, offset, etag, total):
+            response = await self._get_or_get_as_owner(client, url, headers)
+            if _is_usable(response, offset, etag, total):
                 return response, offset
             await response.aclose()
-        return await self._get_as_owner_too(client, url, {}), 0
+        return await self._get_or_get_as_owner(client, url, {}), 0
 
-    async def _get_as_owner_too(
+    async def _get_or_get_as_owner(
         self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]
     ) -> httpx.Response:
-        """Return the open answer; of a file that may be closed to others, that to its owner."""
+        """Return the open response; request a file that may be private again with a token."""
         response = await self._get(client, url, headers)
-        for anew in (False, True):
-            if response.status_code not in _PERHAPS_CLOSED:
+        for renew in (False, True):
+            if response.status_code not in _PERHAPS_PRIVATE:
                 break
-            # A token that has run out by the server's clock is told from a file that is gone.
-            if anew and response.status_code != HTTPStatus.UNAUTHORIZED:
+            # Only 401 can mean an expired token; after 403 or 404 a new one would not help.
+            if renew and response.status_code != HTTPStatus.UNAUTHORIZED:
                 break
             await response.aclose()
             try:
-                authorization = await self._owner(anew)
+                authorization = await self._file_token(renew)
             except Answered as answer:
-                told = (
-                    f"the file is gone, or closed to others (HTTP {response.status_code}), and fal "
+                message = (
+                    f"the file is gone or private (HTTP {response.status_code}), and fal "
                     f"gives this key no token for it ({answer})"
                 )
                 gone = response.status_code in _GONE and not is_worth_repeating(answer)
-                raise (UrlExpired(told) if gone else DownloadFailed(told)) from answer
+                raise (UrlExpired(message) if gone else DownloadFailed(message)) from answer
             except FalError as error:
-                raise DownloadFailed(f"no token for a closed file ({error})") from error
+                raise DownloadFailed(f"no token for a private file ({error})") from error
             response = await self._get(client, url, {**headers, "Authorization": authorization})
         return response
 
     async def _get(
         self, client: httpx.AsyncClient, url: str, headers: Mapping[str, str]
     ) -> httpx.Response:
-        """Return the open answer behind all redirects."""
+        """Return the open response after all redirects."""
         for _ in range(MAX_REDIRECTS + 1):
             target = self._media(url)
             response = await self._send(client, target, headers)
@@ -166,14 +164,14 @@ class Downloader:
         except Unintelligible as error:
             raise DownloadFailed(str(error)) from None
         if not is_media(target.host):
-            raise DownloadFailed(f"{target.host} is no file host of fal; nothing was asked there")
+            raise DownloadFailed(f"{target.host} isn't a file host of fal; nothing was sent to it")
         return target
 
     def _next(self, target: httpx.URL, location: str) -> str:
         try:
             return str(target.join(self._addresses.canonical(location)))
         except httpx.InvalidURL:
-            raise DownloadFailed("redirected to an unreadable address") from None
+            raise DownloadFailed("redirected to an invalid URL") from None
 
     async def _send(
         self, client: httpx.AsyncClient, target: httpx.URL, headers: Mapping[str, str]
@@ -193,15 +191,15 @@ class Downloader:
 
 
 def _download(response: httpx.Response, offset: int) -> Download:
-    """Return the transfer of a good answer; raise ``UrlExpired`` or ``DownloadFailed``."""
+    """Return the transfer of a good response; raise ``UrlExpired`` or ``DownloadFailed``."""
     status = response.status_code
     if status in _GONE:
-        raise UrlExpired(f"the address is no longer valid (HTTP {status})")
+        raise UrlExpired(f"the URL is no longer valid (HTTP {status})")
     partial = status == HTTPStatus.PARTIAL_CONTENT
     if status != HTTPStatus.OK and not (partial and offset):
         raise DownloadFailed(f"HTTP {status}")
     if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise DownloadFailed("the file came compressed, which was not asked for")
+        raise DownloadFailed("the server sent the file compressed, which was not requested")
     length = response.headers.get("content-length", "")
     announced = int(length) if length.isascii() and length.isdigit() else None
     return Download(
@@ -209,28 +207,28 @@ def _download(response: httpx.Response, offset: int) -> Download:
         headers=dict(response.headers),
         offset=offset if partial else 0,
         content_length=announced,
-        total=_rest(response, offset) if partial else announced,
+        total=_whole_size(response, offset) if partial else announced,
         _response=response,
     )
 
 
-def _goes_on(response: httpx.Response, offset: int, etag: str | None, total: int | None) -> bool:
-    """Tell whether an answer to a Range can be used: the rest of this very file, or all of it."""
+def _is_usable(response: httpx.Response, offset: int, etag: str | None, total: int | None) -> bool:
+    """Tell whether a Range request got the rest of the same file, or a whole file."""
     if response.status_code != HTTPStatus.PARTIAL_CONTENT:
         return response.status_code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-    found = _rest(response, offset)
-    if found is None or total not in {None, found}:
+    size = _whole_size(response, offset)
+    if size is None or total not in {None, size}:
         return False
-    # A server that does not know If-Range may still say that this is another file.
+    # A server that ignores If-Range can still reveal another file by its ETag.
     return etag is None or response.headers.get("etag", etag) == etag
 
 
-def _rest(response: httpx.Response, offset: int) -> int | None:
-    """Return the size of the file where a part of it reaches from ``offset`` to its end."""
-    given = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
-    if given is None:
+def _whole_size(response: httpx.Response, offset: int) -> int | None:
+    """Return the whole file's size if this part reaches from ``offset`` to its end, else None."""
+    content_range = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())
+    if content_range is None:
         return None
-    first, last, total = map(int, given.groups())
+    first, last, total = map(int, content_range.groups())
     return total if first == offset and last == total - 1 else None
 
 

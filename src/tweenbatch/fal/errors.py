@@ -1,7 +1,7 @@
-"""What fal's error answers mean, and every foreign exception as one of ours.
+"""Read fal's error answers and translate foreign exceptions into our own.
 
-Decisions rest on the HTTP status, the error's type and the retryable header, never on text;
-text from outside is cleaned and shown. Source: fal's error reference.
+Decisions depend on the HTTP status, the error type and the retryable header, never on text. Text
+from outside is cleaned, then only displayed. Source: fal's error reference.
 """
 
 import email.utils
@@ -32,7 +32,7 @@ from tweenbatch.records import Billed, Failure, Phase, RemoteStatus
 _RUNNER = "runner_"
 
 UNTYPED = "unknown_error"
-"""The type of a failure that fal gives none."""
+"""The type of a failure to which fal gives no type."""
 
 NEVER_BILLED: frozenset[str] = frozenset(
     {
@@ -44,19 +44,19 @@ NEVER_BILLED: frozenset[str] = frozenset(
         "internal_error",
     }
 )
-"""Types that come with an HTTP status of 500 and above, which fal does not charge for."""
+"""Error types with an HTTP status of 500 or above, which fal does not charge for."""
 
 OF_THE_READ: frozenset[int] = frozenset({401, 402, 403, 404, 408, 409, 410, 425, 429})
-"""Statuses that speak of the key, the address or the moment, not of the generation."""
+"""Statuses about the key, the URL or a passing condition, not about the generation."""
 
 MESSAGE_CHARACTERS = 500
 KEPT_CHARACTERS = 4096
-"""What is kept of an answer that has been paid for and can't be read."""
+"""How much text of a paid but unreadable answer is kept."""
 MAX_DEPTH = 100
-"""JSON that is nested deeper is nobody's answer, and would exhaust whoever walks through it."""
+"""fal's answers are never nested deeper; deeper JSON could exhaust the stack."""
 _TYPE_CHARACTERS = 100
 _DETAILS_SHOWN = 3
-_TELLING = ("detail", "error", "message")
+_MESSAGE_FIELDS = ("detail", "error", "message")
 _MARKUP = re.compile(r"<[^<>]*>")
 _CONTEXT_SHOWN = 4
 
@@ -68,8 +68,8 @@ _DIRECTION_MARKS = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """An error answer in one of the forms that fal documents; ``type`` is None where untyped."""
+class ErrorAnswer:
+    """An error answer in a form that fal documents; ``type`` is None if it has none."""
 
     type: str | None
     message: str
@@ -77,7 +77,7 @@ class Said:
 
 
 def clean(text: str, limit: int = MESSAGE_CHARACTERS) -> str:
-    """Return text from outside as one line, without anything that steers a terminal."""
+    """Return text from outside as one line without terminal control characters."""
     visible = "".join(
         " " if character.isspace() else character
         for character in text[: 8 * limit]
@@ -91,10 +91,10 @@ def clean(text: str, limit: int = MESSAGE_CHARACTERS) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
-def said(headers: Mapping[str, str], body: bytes) -> Said | None:
-    """Return what an error answer says; None if it has none of fal's forms (HTML, nothing)."""
-    low = {name.lower(): value for name, value in headers.items()}
-    typed = low.get("x-fal-error-type")
+def error_answer(headers: Mapping[str, str], body: bytes) -> ErrorAnswer | None:
+    """Return the parsed error answer; None if it has none of fal's forms (HTML, empty)."""
+    lowered = {name.lower(): value for name, value in headers.items()}
+    typed = lowered.get("x-fal-error-type")
     data = json_of(body)
     if not isinstance(data, dict) or "detail" not in data:
         if typed is None:
@@ -106,62 +106,62 @@ def said(headers: Mapping[str, str], body: bytes) -> Said | None:
     kind = next(
         (k for k in (first, data.get("error_type"), typed) if isinstance(k, str) and k), None
     )
-    return Said(
+    return ErrorAnswer(
         type=clean(kind, _TYPE_CHARACTERS) if kind else None,
         message=clean("; ".join(_sentences(entries))),
-        retryable=_flag(low.get("x-fal-retryable", low.get("x-fal-needs-retry"))),
+        retryable=_flag(lowered.get("x-fal-retryable", lowered.get("x-fal-needs-retry"))),
     )
 
 
 def http_error(http_status: int, headers: Mapping[str, str], body: bytes) -> Answered:
-    """Return an HTTP error as an error of ours, with fal's own words if it has any."""
-    words = said(headers, body)
+    """Return an HTTP error as our own error, with fal's message if there is one."""
+    answer = error_answer(headers, body)
     return Answered(
         http_status=http_status,
         headers=dict(headers),
         body=body,
-        said=words.message if words else "",
+        said=answer.message if answer else "",
     )
 
 
 def failure_of(answered: Answered) -> Failure | None:
-    """Return the failed generation that a read of the result replays.
+    """Return the failure of the generation that reading the result reported.
 
-    None where the answer says nothing of the generation: then the read had trouble, and
-    the clip may well exist.
+    None if the answer is not about the generation: then only the read failed, and the clip may
+    exist.
     """
     if answered.http_status in OF_THE_READ:
         return None
-    words = said(answered.headers, answered.body)
-    if words is None or words.type is None:
+    answer = error_answer(answered.headers, answered.body)
+    if answer is None or answer.type is None:
         return None
     by_the_service = answered.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return Failure(
-        type=words.type,
-        message=words.message or words.type,
+        type=answer.type,
+        message=answer.message or answer.type,
         http_status=answered.http_status,
-        retryable=words.retryable,
+        retryable=answer.retryable,
         billed=Billed.NO if by_the_service else Billed.UNKNOWN,
     )
 
 
 def untyped_failure_of(answered: Answered) -> Failure | None:
-    """Return the failure that an answer without a type may replay, in fal's own words.
+    """Return the failure that an answer without a type may report, with fal's message.
 
-    None where its status speaks of the read. Not all endpoints follow the documented form.
+    None if its status is about the read. Not all endpoints follow the documented form.
     """
     if answered.http_status in OF_THE_READ:
         return None
-    words = clean(_words(answered.body))
+    message = clean(_message(answered.body))
     return Failure(
         type=UNTYPED,
-        message=words or f"HTTP {answered.http_status}",
+        message=message or f"HTTP {answered.http_status}",
         http_status=answered.http_status,
     )
 
 
 def failure_of_status(status: RemoteStatus) -> Failure | None:
-    """Return the failure that a status announces, if it announces one."""
+    """Return the failure that a status reports, or None."""
     if status.phase is not Phase.COMPLETED or not (status.error or status.error_type):
         return None
     kind = status.error_type or UNTYPED
@@ -174,25 +174,25 @@ def failure_of_status(status: RemoteStatus) -> Failure | None:
 
 
 def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float | None:
-    """Return how long the answer asks to wait: seconds or an HTTP date, at most ten minutes.
+    """Return the pause of ``Retry-After``: seconds or an HTTP date, at most ten minutes.
 
-    A date is measured against the answer's own ``Date``, so that a wrong clock here does no
-    harm; ``now`` serves where there is none.
+    A date is compared with the answer's own ``Date``, so that a wrong local clock does no harm;
+    without one, with ``now``.
     """
-    low = {name.lower(): value for name, value in headers.items()}
-    text = low.get("retry-after", "").strip()
+    lowered = {name.lower(): value for name, value in headers.items()}
+    text = lowered.get("retry-after", "").strip()
     if text.isascii() and text.isdigit():
         seconds = float(text[:10])
     else:
         until = _http_date(text)
         if until is None:
             return None
-        seconds = (until - (_http_date(low.get("date", "")) or now)).total_seconds()
+        seconds = (until - (_http_date(lowered.get("date", "")) or now)).total_seconds()
     return min(max(seconds, 0.0), RETRY_AFTER_CAP_SECONDS)
 
 
 def json_of(body: bytes) -> Any:
-    """Return the JSON value of a body, or None for anything that is not JSON, or too deep."""
+    """Return the JSON value of a body; None if it isn't JSON or is nested too deep."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -201,14 +201,14 @@ def json_of(body: bytes) -> Any:
 
 
 def shown(answer: Any) -> str:
-    """Return as much of a JSON value as is kept of an answer that can't be read, cleaned."""
+    """Return an unreadable answer's JSON as cleaned text, cut to the length that is kept."""
     return clean(json.dumps(answer, ensure_ascii=False), KEPT_CHARACTERS)
 
 
 def map_exception(exc: Exception) -> TweenbatchError:
-    """Return the exception of ours that a read which ended in ``exc`` should raise.
+    """Return our own exception for an exception of a read.
 
-    Nothing of ``exc`` but its text is kept: frames of the HTTP library hold the key.
+    Only its text is kept: the stack frames of the HTTP library hold the key.
     """
     text = f"{type(exc).__name__}: {clean(str(exc))}".removesuffix(": ")
     ours: TweenbatchError
@@ -238,7 +238,7 @@ def map_exception(exc: Exception) -> TweenbatchError:
 
 
 def _too_deep(value: Any) -> bool:
-    """Tell whether a JSON value is nested deeper than any answer of fal."""
+    """Tell whether a JSON value is nested deeper than ``MAX_DEPTH``."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         parts = (each.values() if isinstance(each, dict) else each for each in level)
@@ -257,12 +257,12 @@ def _flag(value: str | None) -> bool | None:
     return None
 
 
-def _words(body: bytes) -> str:
-    """Return what an error answer of any form says to a person."""
+def _message(body: bytes) -> str:
+    """Return the readable message of an error answer of any form."""
     data = json_of(body)
     if isinstance(data, dict):
-        told = next((data[name] for name in _TELLING if data.get(name)), data)
-        return "; ".join(_sentences(told if isinstance(told, list) else [told]))
+        detail = next((data[name] for name in _MESSAGE_FIELDS if data.get(name)), data)
+        return "; ".join(_sentences(detail if isinstance(detail, list) else [detail]))
     if data is not None:
         return "; ".join(_sentences(data if isinstance(data, list) else [data]))
     return _MARKUP.sub(" ", body.decode("utf-8", "replace"))

@@ -1,7 +1,7 @@
-"""One request and its answer, as a value: bounded in time and size, never an exception.
+"""Send one HTTP request and return its answer as a value, bounded in time and size.
 
-The frames of the HTTP library hold the key, so no exception of theirs is let out of here;
-what went wrong is told in the ``Reply``.
+The stack frames of the HTTP library hold the key, so none of its exceptions leaves this module;
+the ``Reply`` describes the error.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from tweenbatch.fal.errors import clean
 MAX_BODY_BYTES = 10_000_000
 
 _SENDING = ".send_request_headers.started"
-"""How httpcore's trace calls the moment before the first byte of a request leaves."""
+"""The httpcore trace event just before the first byte of a request is sent."""
 
 _TOO_MANY_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -30,16 +30,16 @@ _PROVABLY_UNSENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
     httpx.PoolTimeout,
-    httpx.ProxyError,  # raised while a tunnel is asked for, before the request itself
+    httpx.ProxyError,  # raised while opening a tunnel, before the request itself
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What came back: all of it, or as much as came before ``trouble``.
+    """The answer to a request: the whole of it, or the part received before ``trouble``.
 
-    ``status`` is None where not even the status line came; ``unsent`` is True where not a
-    byte of the request can have left, and ``untrusted`` where that is for a certificate.
+    ``status`` is None if no status line arrived. ``unsent`` means that no byte of the request can
+    have been sent; ``untrusted`` that the certificate was the reason.
     """
 
     status: int | None = None
@@ -51,25 +51,25 @@ class Reply:
 
 
 def trust() -> ssl.SSLContext:
-    """Return httpx's own TLS settings: SSL_CERT_FILE, SSL_CERT_DIR, else certifi's roots."""
+    """Return httpx's TLS settings: SSL_CERT_FILE, SSL_CERT_DIR, else certifi's roots."""
     return _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 
 @cache
 def _trust(_file: str | None, _folder: str | None) -> ssl.SSLContext:
-    """Read the certificates once: it takes as long as forty requests."""
+    """Read the certificates, once: this takes as long as forty requests."""
     try:
         return httpx.create_ssl_context()
     except OSError as error:
         raise UsageError(
-            f"the certificates that SSL_CERT_FILE or SSL_CERT_DIR names can't be read: {error}"
+            f"can't read the certificates of SSL_CERT_FILE or SSL_CERT_DIR: {error}"
         ) from None
 
 
 def http_client(
     addresses: Addresses, context: ssl.SSLContext, *, keepalive_connections: int
 ) -> httpx.AsyncClient:
-    """Return a client that follows no redirect and honours proxies, except towards loopback."""
+    """Return a client that follows no redirects and uses proxies, except for loopback."""
     try:
         return httpx.AsyncClient(
             verify=context,
@@ -80,12 +80,12 @@ def http_client(
     except (ValueError, ImportError, httpx.InvalidURL) as error:
         # Its text may hold the proxy's password.
         raise UsageError(
-            f"the proxy that HTTPS_PROXY or ALL_PROXY names can't be used ({type(error).__name__})"
+            f"can't use the proxy of HTTPS_PROXY or ALL_PROXY ({type(error).__name__})"
         ) from None
 
 
 async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, seconds: float) -> Reply:
-    """Send the request once and gather its answer within ``seconds`` by the wall clock."""
+    """Send the request once and read its answer within ``seconds`` by the wall clock."""
     status: int | None = None
     headers = httpx.Headers()
     body = bytearray()
@@ -110,13 +110,13 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, seconds
             finally:
                 await response.aclose()
     except TimeoutError:
-        trouble = f"no whole answer within {seconds:g} seconds"
+        trouble = f"no complete answer within {seconds:g} seconds"
         unsent = not sending
     except (httpx.HTTPError, OSError, ImportError) as error:
-        # OSError: httpcore lets the ssl.SSLError of a broken stream through as it is. ImportError:
-        # what is imported at the first connection needs a descriptor, too.
+        # OSError: httpcore does not wrap the ssl.SSLError of a broken stream. ImportError: the
+        # first connection imports modules, which also needs file descriptors.
         trouble, untrusted = _trouble(error)
-        # A tunnel through a proxy is asked for with headers of its own: there the type counts.
+        # A proxy tunnel has its own request headers, which set ``sending``: the type decides.
         unsent = not sending or isinstance(error, _PROVABLY_UNSENT)
     return Reply(
         status=status,
@@ -129,7 +129,7 @@ async def exchange(client: httpx.AsyncClient, request: httpx.Request, *, seconds
 
 
 def _trouble(error: BaseException) -> tuple[str, bool]:
-    """Return what went wrong, and whether a certificate was not trusted."""
+    """Describe the error; also return whether a certificate was not trusted."""
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in _TOO_MANY_FILES:
             return "too many open files: raise `ulimit -n` or lower --concurrency", False
@@ -139,7 +139,7 @@ def _trouble(error: BaseException) -> tuple[str, bool]:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and all that it came from, which libraries wrap several times."""
+    """Yield an error and all its causes; libraries wrap them several times."""
     left, seen = [error], set[int]()
     while left:
         each = left.pop()

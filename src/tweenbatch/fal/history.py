@@ -1,7 +1,7 @@
-"""fal's list of past requests: how a page is asked for, and what of its answer is believed.
+"""Request and validate one page of fal's list of past requests.
 
-Source: fal's platform API, ``/v1/models/requests/by-endpoint``. The list holds requests that
-have ended, the latest first, and it lags.
+Source: fal's platform API, ``/v1/models/requests/by-endpoint``. The list shows ended requests, the
+latest first, and it lags.
 """
 
 from collections.abc import Mapping
@@ -23,31 +23,31 @@ PAGE_ITEMS = 100
 def page_url(
     endpoint: str, *, since: datetime, cursor: str | None, limit: int = PAGE_ITEMS
 ) -> httpx.URL:
-    """Return the address of a page of the requests that were sent since then."""
-    asked = {
+    """Return the URL of a page of the requests sent since then."""
+    query = {
         "endpoint_id": endpoint,
         "start": since.astimezone(UTC).isoformat(timespec="seconds"),
         "expand": "payloads",
         "limit": str(limit),
     }
-    return httpx.URL(URL, params=asked if cursor is None else {**asked, "cursor": cursor})
+    return httpx.URL(URL, params=query if cursor is None else {**query, "cursor": cursor})
 
 
 def page(answer: Any) -> tuple[list[PastRequest], str | None]:
     """Return the requests of a page and the cursor of the next one, None on the last.
 
-    An item that is no request is left out. Which endpoint it is of is fal's to say: the name that
-    it gives may be an alias of the one that was asked for. Raises ``Unintelligible`` for an
-    answer that is no page, or that says there is more and not where.
+    Invalid items are left out. The endpoint of an item is not checked: fal may name it by an
+    alias. Raises ``Unintelligible`` if the answer isn't a page, or announces more without a
+    cursor.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
-        raise Unintelligible("a history that is no list of requests")
-    found = [item for each in answer["items"] if (item := _item(each)) is not None]
+        raise Unintelligible("fal's list of past requests isn't a list")
+    requests = [item for each in answer["items"] if (item := _item(each)) is not None]
     cursor = answer.get("next_cursor")
     more = isinstance(cursor, str) and bool(cursor)
     if answer.get("has_more") is True and not more:
-        raise Unintelligible("a history that breaks off")
-    return found, cursor if more and answer.get("has_more") is not False else None
+        raise Unintelligible("fal's list of past requests breaks off")
+    return requests, cursor if more and answer.get("has_more") is not False else None
 
 
 def _item(item: Any) -> PastRequest | None:
@@ -68,7 +68,7 @@ def _item(item: Any) -> PastRequest | None:
 
 
 def _payload(value: Any) -> Any:
-    """Return a payload as JSON, also where it comes as text."""
+    """Return a payload as a JSON value, also if fal sends it as text."""
     return json_of(value.encode("utf-8", "replace")) if isinstance(value, str) else value
 
 

@@ -1,7 +1,7 @@
-"""Connections that are kept, each in a pool of its own.
+"""Reuse HTTP connections, each in its own pool.
 
-httpcore looks at each connection of a pool for every request, and holds each idle one against all
-others: with sixteen in one pool that costs more than the request itself.
+For every request httpcore compares all connections of a pool with each other: with sixteen in one
+pool, that costs more than the request itself.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from tweenbatch.fal.exchange import http_client
 
 
 class Pools:
-    """Clients alike, for so many requests ``at_once``; who comes beyond that waits in line."""
+    """Identical clients for up to ``at_once`` requests; further requests wait."""
 
     def __init__(self, addresses: Addresses, context: ssl.SSLContext, *, at_once: int) -> None:
         self._clients = [
             http_client(addresses, context, keepalive_connections=1) for _ in range(at_once)
         ]
-        # The last one used comes first: with little to do, few connections are kept.
+        # Last in, first out: under low load only a few connections stay open.
         self._free: asyncio.LifoQueue[httpx.AsyncClient] = asyncio.LifoQueue()
         for client in self._clients:
             self._free.put_nowait(client)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Lend a client for one request, or for several that follow each other."""
+        """Lend a client for one request, or for several in sequence."""
         client = await self._free.get()
         try:
             yield client

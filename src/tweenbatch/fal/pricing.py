@@ -1,7 +1,7 @@
-"""fal's price list: how it is asked, and what of its answer is a number of US dollars.
+"""Request fal's price list and read prices in US dollars from it.
 
-What fal charges for is left in its words: what they mean for a clip is judged by the models.
-Source: fal's platform API, ``/v1/models/pricing``.
+It keeps fal's own words for the unit; ``models`` decides their meaning for a clip. Source: fal's
+platform API, ``/v1/models/pricing``.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,15 +17,15 @@ from tweenbatch.fal.errors import clean
 
 URL = f"https://{API}/v1/models/pricing"
 HIGHEST_USD = 1_000
-"""More than a unit of any clip costs: what says so is no price."""
+"""No unit of any clip costs this much; a higher number isn't a price."""
 
 _KEPT = 40
-"""Characters of one of fal's words that are shown."""
+"""Characters shown of each field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPrice:
-    """One entry of the list; ``usd`` is None where no price in US dollars can be read in it."""
+    """One entry of the list; ``usd`` is None if it has no readable price in US dollars."""
 
     unit: str
     usd: Decimal | None
@@ -34,26 +34,26 @@ class ListedPrice:
 
 
 def list_url(endpoints: Collection[str]) -> httpx.URL:
-    """Return the address of the prices of these endpoints."""
+    """Return the URL of the prices of these endpoints."""
     return httpx.URL(URL, params={"endpoint_id": sorted(endpoints)})
 
 
 def price_list(answer: Any) -> dict[str, ListedPrice]:
-    """Return what the list says of each endpoint that it names.
+    """Return the entry of each endpoint in the list.
 
-    Of entries that contradict each other none is a price. Raises ``Unintelligible`` for an
-    answer that is no price list.
+    Contradicting entries give no price. Raises ``Unintelligible`` if the answer isn't a price
+    list.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("prices"), list):
-        raise Unintelligible("a price list that is none")
-    found: dict[str, ListedPrice] = {}
+        raise Unintelligible("fal's price list isn't a list")
+    prices: dict[str, ListedPrice] = {}
     for entry in answer["prices"]:
         name = entry.get("endpoint_id") if isinstance(entry, Mapping) else None
         if isinstance(name, str):
             listed = _listed(entry)
-            before = found.get(name, listed)
-            found[name] = listed if before == listed else _contradiction(before, listed)
-    return found
+            before = prices.get(name, listed)
+            prices[name] = listed if before == listed else _contradiction(before, listed)
+    return prices
 
 
 def _listed(entry: Mapping[str, Any]) -> ListedPrice:
@@ -67,7 +67,7 @@ def _usd(amount: Any) -> Decimal | None:
     if isinstance(amount, bool):
         return None
     try:
-        # By way of its digits: a float's own value is not the price that was meant.
+        # Through its decimal text: 0.112 as a float isn't exactly 0.112.
         price = Decimal(str(amount))
     except InvalidOperation:
         return None

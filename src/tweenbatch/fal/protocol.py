@@ -1,7 +1,12 @@
-"""fal's own client, with our transport under it and its assumptions about answers removed.
+"""fal's own client over our transport, without its assumptions about answers.
 
-The only place that leans on private names of fal_client (``_client``, ``_token_manager``,
-``_cdn_client``, ``_parse_status``, ``_refresh_token``); contract tests hold each of them.
+This folder uses names that fal_client does not export. A contract test requires each of them:
+``AsyncClient``: ``_client``, ``_token_manager``, ``_cdn_client``;
+``AsyncRequestHandle``: ``_parse_status``;
+``client.AsyncCDNTokenManager``: ``_token``, ``_url``, ``_refresh_token``;
+``client``: ``AsyncCDNTokenManager``, ``CDNToken``, ``RealtimeError``, ``USER_AGENT``;
+``auth``: ``AuthCredentials``, ``FAL_QUEUE_RUN_HOST``, ``MISSING_CREDENTIALS_MESSAGE``,
+``MissingCredentialsError``, ``fetch_auth_credentials``.
 """
 
 import math
@@ -28,12 +33,12 @@ class TokenManager(AsyncCDNTokenManager):
     """Fetches tokens for uploads through our transport."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
-        # The key is in the client's headers; this manager has none to lose.
+        # The key is in the client's headers; the manager does not need it.
         super().__init__(AuthCredentials("Key", ""))
         self._http = http
 
     def forget(self) -> None:
-        """Make the next upload fetch a token of its own."""
+        """Drop the token, so that the next upload fetches a new one."""
         self._token = CDNToken("", "", "", datetime.min.replace(tzinfo=UTC))
 
     async def _refresh_token(self) -> CDNToken:
@@ -79,22 +84,22 @@ class Client(fal_client.AsyncClient):
 
 
 class Handle(fal_client.AsyncRequestHandle):
-    """A request's handle that takes statuses as they come."""
+    """A request's handle that tolerates missing fields in statuses and checks the request id."""
 
     def _parse_status(self, data: Any) -> fal_client.Status:
         if not isinstance(data, dict):
-            raise Unintelligible("a status that is no JSON object")
+            raise Unintelligible("the status isn't a JSON object")
         if data.get("status") not in ("IN_QUEUE", "IN_PROGRESS", "COMPLETED"):
-            raise Unintelligible(f"a status unknown here: {clean(repr(data.get('status')), 80)}")
-        # Unverified: whether fal names the request in each status.
+            raise Unintelligible(f"unknown status {clean(repr(data.get('status')), 80)}")
+        # Unverified: whether each status names its request.
         named = data.get("request_id")
         if isinstance(named, str) and named and named.lower() != self.request_id.lower():
-            raise AnotherRequest(f"a status of request {clean(named, 80)}, which was not asked for")
+            raise AnotherRequest(f"fal answered with another request's status, {clean(named, 80)}")
         return super()._parse_status({"queue_position": None, "logs": None, **data})
 
 
 def remote_status(status: fal_client.Status) -> RemoteStatus:
-    """Return a status of fal's client as a record; fields of an odd type are left out."""
+    """Return a status of fal's client as a record; fields of a wrong type are left out."""
     if isinstance(status, fal_client.Completed):
         metrics = status.metrics if isinstance(status.metrics, dict) else {}
         return RemoteStatus(

@@ -1,7 +1,7 @@
-"""Bounded repetition of calls that change nothing and cost nothing: reads and uploads.
+"""Repeat free calls (reads and uploads) a bounded number of times.
 
-Never put round a submission: nobody repeats those. A call that is worth repeating is one that
-got no answer, or an answer that speaks of the moment.
+Never use it for a submission: repeating one could pay twice. A call is repeated if it got no
+answer, or an answer about a passing condition.
 """
 
 import random
@@ -33,10 +33,10 @@ async def reading(
     deadline_seconds: float = DEADLINE_SECONDS,
     rng: random.Random | None = None,
 ) -> T:
-    """Return what ``call`` returns, repeating it while that may help; raise its last error.
+    """Return the value of ``call``, repeating it while that may help; raise its last error.
 
-    Pauses have full jitter and are as long as the answer asks for (``Retry-After``) if it
-    does; none begins that would end after the deadline.
+    Pauses have full jitter and are at least as long as ``Retry-After``. A pause that would end
+    after the deadline does not start.
     """
     dice = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
     started = clock.monotonic()
@@ -46,7 +46,7 @@ async def reading(
 
     def pause_seconds(state: RetryCallState) -> float:
         ceiling = exponential(state.attempt_number - 1, base=BASE_SECONDS, cap=CAP_SECONDS)
-        return max(dice.uniform(0.0, ceiling), _asked_for(state, clock))
+        return max(dice.uniform(0.0, ceiling), _retry_after_seconds(state, clock))
 
     def too_late(state: RetryCallState) -> bool:
         return clock.monotonic() - started + state.upcoming_sleep > deadline_seconds
@@ -62,10 +62,10 @@ async def reading(
 
 
 def is_worth_repeating(error: BaseException) -> bool:
-    """Tell whether an error of a read may be one of the moment.
+    """Tell whether an error of a read may pass.
 
-    A generation that failed replays its 5xx at each read; an answer of the same form that
-    goes away was trouble of the read, and the paid clip is there.
+    A failed generation answers every read with its 5xx. If the same kind of answer goes away, only
+    the read had failed, and the paid clip exists.
     """
     if isinstance(error, Unreachable):
         return True
@@ -74,7 +74,7 @@ def is_worth_repeating(error: BaseException) -> bool:
     )
 
 
-def _asked_for(state: RetryCallState, clock: Clock) -> float:
+def _retry_after_seconds(state: RetryCallState, clock: Clock) -> float:
     error = state.outcome.exception() if state.outcome else None
     if not isinstance(error, Answered):
         return 0.0

@@ -1,4 +1,4 @@
-"""fal's public description of an endpoint: an OpenAPI document, asked for without a key.
+"""Download fal's public OpenAPI document of an endpoint, without a key.
 
 Source: ``https://fal.ai/api/openapi/queue/openapi.json?endpoint_id=…``.
 """
@@ -35,4 +35,4 @@ async def schema(endpoint: str, *, connect_to: str | None = None) -> Any:
     try:
         return json.loads(reply.body)
     except (ValueError, RecursionError) as error:
-        raise Unintelligible(f"what {SITE} gave as the schema of {endpoint} is no JSON") from error
+        raise Unintelligible(f"{SITE}'s schema of {endpoint} isn't JSON") from error

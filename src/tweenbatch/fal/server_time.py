@@ -1,7 +1,7 @@
-"""What time it is at fal, as the ``Date`` of its answers tells: the clock of every proof.
+"""Track fal's clock from the ``Date`` headers of its answers; proofs of absence rely on it.
 
-Between two answers it goes on by the event loop's time, which no correction of this machine's
-clock moves. While a laptop sleeps it stands still: it is behind then, which proves less, not more.
+Between two answers it advances by the event loop's time, which does not jump with this machine's
+clock. While a laptop sleeps it stops. Then it is behind, which proves less, never more.
 """
 
 import asyncio
@@ -12,23 +12,23 @@ import httpx
 
 
 class ServerTime:
-    """Knows nothing before the first answer that has a date."""
+    """fal's clock; unset until the first answer with a date."""
 
     def __init__(self) -> None:
-        self._heard: tuple[datetime, float] | None = None
+        self._last_set: tuple[datetime, float] | None = None
 
-    def hear(self, headers: httpx.Headers) -> None:
-        """Set the clock by an answer that has just come."""
+    def update(self, headers: httpx.Headers) -> None:
+        """Set the clock by an answer that has just arrived."""
         date = _date(headers.get("date", ""))
         if date is not None:
-            self._heard = date, asyncio.get_running_loop().time()
+            self._last_set = date, asyncio.get_running_loop().time()
 
     def now(self) -> datetime | None:
-        """Return fal's time, too early by a second, or by as long as the answer took."""
-        if self._heard is None:
+        """Return fal's time; it is behind by up to a second plus the answer's travel time."""
+        if self._last_set is None:
             return None
-        date, at = self._heard
-        return date + timedelta(seconds=asyncio.get_running_loop().time() - at)
+        date, set_at = self._last_set
+        return date + timedelta(seconds=asyncio.get_running_loop().time() - set_at)
 
 
 def _date(text: str) -> datetime | None:

@@ -1,7 +1,7 @@
-"""What the answer to a submission proves: accepted, not accepted, refused, or unknown.
+"""Decide what the answer to a submission proves: accepted, not accepted, refused or unknown.
 
-Pure judgement. In doubt the outcome is unknown: a submission taken for unsent is sent again,
-and paid again.
+Pure functions. In doubt the outcome is unknown: a submission wrongly counted as unsent would be
+sent, and paid, twice.
 """
 
 import re
@@ -12,7 +12,13 @@ import httpx
 
 from tweenbatch.errors import AccountRefused, FalError, NotSent, OutcomeUnknown, Refused
 from tweenbatch.fal.addresses import QUEUE
-from tweenbatch.fal.errors import KEPT_CHARACTERS, clean, json_of, retry_after_seconds, said
+from tweenbatch.fal.errors import (
+    KEPT_CHARACTERS,
+    clean,
+    error_answer,
+    json_of,
+    retry_after_seconds,
+)
 from tweenbatch.fal.exchange import Reply
 from tweenbatch.http_statuses import REFUSES_ACCOUNT
 
@@ -26,15 +32,15 @@ _OF_A_PROXY = frozenset({407})
 
 
 def accepted(reply: Reply) -> dict[str, str]:
-    """Return ``request_id`` and the three URLs of an accepted submission, "" for one not given.
+    """Return ``request_id`` and the three URLs of an accepted submission; "" for a missing URL.
 
-    Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``AccountRefused`` for all else.
+    Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``AccountRefused`` otherwise.
     """
     if reply.unsent:
         raise NotSent(f"no connection to {QUEUE} ({reply.trouble})")
     status = reply.status
     if status is None or reply.trouble is not None:
-        raise _unknown(reply, f"no answer to the submission came through ({reply.trouble})")
+        raise _unknown(reply, f"no complete answer to the submission ({reply.trouble})")
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         raise _refusal(reply, status)
     data = json_of(reply.body)
@@ -45,53 +51,52 @@ def accepted(reply: Reply) -> dict[str, str]:
 
 
 def is_request_id(value: object) -> bool:
-    """Tell whether a value can stand in a URL as the id of a request."""
+    """Tell whether a value is a request id that is safe in a URL."""
     return isinstance(value, str) and bool(_REQUEST_ID.fullmatch(value)) and ".." not in value
 
 
 def _refusal(reply: Reply, status: int) -> FalError:
-    """Return what an answer that names no accepted request proves, if it proves anything.
+    """Return the error for an answer that does not confirm acceptance.
 
-    Only fal's own words refuse. A page of a proxy or a gateway says nothing of what fal did with
-    the submission that it passed on, and a 303 is the ordinary answer to a POST carried out.
+    Only an answer in fal's own form refuses. A page of a proxy or gateway does not show what fal
+    did with the submission, and a 303 is a normal answer to a successful POST.
     """
-    words = said(reply.headers, reply.body)
-    text = words.message if words else clean(reply.body.decode("utf-8", "replace"), _PAGE_SHOWN)
-    told = f"HTTP {status}: {text}" if text else f"HTTP {status}"
+    answer = error_answer(reply.headers, reply.body)
+    text = answer.message if answer else clean(reply.body.decode("utf-8", "replace"), _PAGE_SHOWN)
+    shown = f"HTTP {status}: {text}" if text else f"HTTP {status}"
     if _names_request(reply) or status in _AMBIGUOUS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _unknown(reply, f"fal's answer leaves open whether it accepted (HTTP {status})")
+        return _unknown(reply, f"fal may have accepted the submission (HTTP {status})")
     if status < HTTPStatus.BAD_REQUEST:
         return _unknown(
             reply,
-            f"{QUEUE} redirects to {_target(reply.headers)} (HTTP {status}), which leaves open "
-            "whether it accepted; a submission is never sent elsewhere",
+            f"{QUEUE} redirects to {_target(reply.headers)} (HTTP {status}), so fal may have "
+            "accepted the submission; it is never sent to another URL",
             stops=True,
         )
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         pause = retry_after_seconds(reply.headers, now=datetime.now(UTC))
-        return NotSent(f"fal asks to slow down ({told})", retry_after_seconds=pause, reached=True)
-    if words is None or not _in_fals_form(reply) or status in _OF_A_PROXY:
+        return NotSent(f"fal asks to slow down ({shown})", retry_after_seconds=pause, reached=True)
+    if answer is None or not _in_fals_form(reply) or status in _OF_A_PROXY:
         return _unknown(
             reply,
-            f"something between here and fal answered a submission ({told}), which leaves open "
-            "whether fal accepted it",
+            f"a proxy or gateway answered in place of fal ({shown}), so fal may have accepted "
+            "the submission",
             stops=True,
         )
     if status in REFUSES_ACCOUNT:
-        return AccountRefused(f"fal refuses this key or account ({told})", http_status=status)
-    kind = words.type
+        return AccountRefused(f"fal refuses this key or account ({shown})", http_status=status)
     return Refused(
-        f"fal refuses this submission ({told})",
+        f"fal refuses this submission ({shown})",
         http_status=status,
-        error_type=kind or f"http_{status}",
+        error_type=answer.type or f"http_{status}",
     )
 
 
 def _in_fals_form(reply: Reply) -> bool:
     data = json_of(reply.body)
     detail = data.get("detail") if isinstance(data, dict) else None
-    told = isinstance(detail, str | list | dict) and bool(detail)
-    return told or "x-fal-error-type" in reply.headers
+    has_detail = isinstance(detail, str | list | dict) and bool(detail)
+    return has_detail or "x-fal-error-type" in reply.headers
 
 
 def _names_request(reply: Reply) -> bool:
@@ -110,6 +115,6 @@ def _unknown(reply: Reply, message: str, *, stops: bool = False) -> OutcomeUnkno
 
 def _target(headers: httpx.Headers) -> str:
     try:
-        return httpx.URL(headers.get("location", "")).host or "another address of its own"
+        return httpx.URL(headers.get("location", "")).host or "another of its own URLs"
     except httpx.InvalidURL:
-        return "an unreadable address"
+        return "an invalid URL"

@@ -1,8 +1,8 @@
-"""The wire under fal's own client: one POST for one submission, and an end to every call.
+"""The transport under fal's own client: one POST per submission, and a deadline for every call.
 
-fal's client repeats whatever ends in an httpx error or an HTTP error, submissions included.
-This transport lets it see neither: it judges what came and raises errors of ours, which pass
-straight through. It knows HTTP and hosts, and nothing of jobs.
+fal's client repeats every call that ends in an httpx error or an HTTP error, even submissions. This
+transport hides both: it reads the answer and raises our own errors, which the client does not
+catch. It does not know jobs.
 """
 
 import ssl
@@ -23,16 +23,16 @@ READS_AT_ONCE = 16
 UPLOADS_AT_ONCE = 4
 
 SECRET_CHARACTERS = 16
-"""A key of fal has a UUID and 32 more characters; both are far longer than this."""
+"""Minimum length of a secret. A fal key is a UUID and 32 more characters, both longer."""
 
 _OF_THE_ENCODING = ("content-encoding", "content-length", "transfer-encoding")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadlines:
-    """How long a whole call may take by the wall clock.
+    """The longest duration of a whole call by the wall clock.
 
-    httpx's own timeouts are for each read: they never end a reply that drips.
+    httpx's timeouts apply to each read: they never end a reply that arrives byte by byte.
     """
 
     connect_seconds: float = 10.0
@@ -44,7 +44,7 @@ class Deadlines:
 
 
 class FalTransport(httpx.AsyncBaseTransport):
-    """Sends each request once, to fal only, and returns nothing but whole good answers.
+    """Sends each request once, to fal only, and returns only complete successful answers.
 
     Submissions raise ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``AccountRefused``; all
     other calls ``Unreachable``, ``Answered`` or ``Unintelligible``.
@@ -54,13 +54,13 @@ class FalTransport(httpx.AsyncBaseTransport):
         self, *, key: str, addresses: Addresses, context: ssl.SSLContext, deadlines: Deadlines
     ) -> None:
         self._key = key
-        # A word as short as "test" also stands in ids and addresses: there it is no secret.
+        # A text as short as "test" also occurs in ids and URLs, where it isn't a secret.
         secrets = (key, key.partition(":")[2])
         self._secrets = tuple(text for text in secrets if len(text) >= SECRET_CHARACTERS)
         self._addresses = addresses
         self._deadlines = deadlines
         self.time = ServerTime()
-        # A submission never meets a connection that the server may have left: no keep-alive.
+        # No keep-alive: a submission never uses a connection that the server may have closed.
         self._submitting = http_client(addresses, context, keepalive_connections=0)
         self._reading = Pools(addresses, context, at_once=READS_AT_ONCE)
         self._uploading = Pools(addresses, context, at_once=UPLOADS_AT_ONCE)
@@ -68,7 +68,7 @@ class FalTransport(httpx.AsyncBaseTransport):
         """Hosts whose certificate was not trusted at the last try."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request once and return its whole answer; raise errors of ours only."""
+        """Send the request once and return its whole answer; raise only our own errors."""
         host = self._admit(request)
         if host == QUEUE and request.method == "POST":
             reply = await self._send(self._submitting, request, self._deadlines.submit_seconds)
@@ -87,19 +87,19 @@ class FalTransport(httpx.AsyncBaseTransport):
             await each.aclose()
 
     def _admit(self, request: httpx.Request) -> str:
-        """Return the host of a request that may be sent; raise ``Unintelligible`` otherwise."""
+        """Return the host of an allowed request; raise ``Unintelligible`` otherwise."""
         host = admitted(request.url).host
         if host not in KEY_HOSTS:
-            carried = request.headers.get("Authorization", "")
+            authorization = request.headers.get("Authorization", "")
             secrets = {f"Key {self._key}", *self._secrets}
-            if host != CDN or any(secret in carried for secret in secrets):
-                raise Unintelligible(f"the key is not for {host}; nothing was sent there")
+            if host != CDN or any(secret in authorization for secret in secrets):
+                raise Unintelligible(f"{host} must not receive the key; nothing was sent to it")
         return host
 
     async def _send(
         self, client: httpx.AsyncClient, request: httpx.Request, seconds: float
     ) -> Reply:
-        """Return the answer without the key, should the server have echoed it."""
+        """Send the request and return its answer, with any echo of the key removed."""
         url = self._addresses.wire(request.url)
         headers = request.headers.copy()
         headers["Host"] = url.netloc.decode("ascii")
@@ -118,7 +118,7 @@ class FalTransport(httpx.AsyncBaseTransport):
         elif reply.status is not None:
             self.untrusted.discard(request.url.host)
         if request.url.host in KEY_HOSTS:
-            self.time.hear(reply.headers)
+            self.time.update(reply.headers)
         failed = reply.status is None or reply.status >= HTTPStatus.BAD_REQUEST
         secrets = (self._key, *self._secrets) if failed else self._secrets
         kept = [
@@ -142,6 +142,6 @@ def _good(reply: Reply, request: httpx.Request) -> httpx.Response:
         raise http_error(reply.status, reply.headers, reply.body)
     if reply.status >= HTTPStatus.MULTIPLE_CHOICES:
         raise Unintelligible(
-            f"{request.url.host} redirects (HTTP {reply.status}), which is not followed"
+            f"{request.url.host} redirects (HTTP {reply.status}); redirects are not followed"
         )
     return httpx.Response(reply.status, headers=reply.headers, content=reply.body, request=request)

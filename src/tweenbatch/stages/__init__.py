@@ -1,5 +1,4 @@
-"""What is done to a job, one stage a module.
+"""The stages of a job: each takes a job and returns an ``Outcome``.
 
-A stage takes a job and returns an ``Outcome``. It never touches the table and never calls
-the next stage.
+They do not know the job table, the runner or the next stage.
 """

@@ -1,6 +1,6 @@
-"""A person's wish that fal stop: asked once, and believed only when the request has ended so.
+"""Ask fal to cancel a request; report success only once its status confirms it.
 
-What goes on all the same is paid, and is collected as any other.
+A request that continues all the same is paid, and its clip is downloaded like any other.
 """
 
 import asyncio
@@ -17,27 +17,27 @@ from tweenbatch.fal.retrying import reading
 from tweenbatch.records import Failure, Job, Phase
 from tweenbatch.stages.policy import CLIENT_CANCELLED
 
-AT_ONE_TIME = 8
-LOOKS = 5
-LOOK_SECONDS = 1.0
-"""What waits in fal's queue is stopped at once; nothing else is worth a longer wait."""
+CANCELS_AT_ONCE = 8
+POLLS = 5
+POLL_SECONDS = 1.0
+"""fal stops a queued request at once; waiting longer for the others would not help."""
 
 
 class Fate(StrEnum):
-    """What fal makes of the wish."""
+    """What became of the request."""
 
     STOPPED = "stopped"
-    GOES_ON = "goes_on"
-    """fal was told; the request may still be stopped, or come to its end."""
+    CONTINUES = "continues"
+    """fal accepted the cancellation; the request may still be stopped, or finish."""
     ENDED = "ended"
-    """It had come to its end before."""
-    NOT_TOLD = "not_told"
-    """fal could not be asked."""
+    """The request had ended before."""
+    UNREACHED = "unreached"
+    """fal could not be reached, or did not accept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelResult:
-    """One request and its fate; ``failure`` is how fal words its end, where it was stopped."""
+    """One request and its fate; ``failure`` is fal's description of the end of a stopped one."""
 
     job: Job
     fate: Fate
@@ -48,38 +48,38 @@ class CancelResult:
 async def cancel(
     jobs: Iterable[Job], *, fal: Fal, clock: Clock, rng: random.Random
 ) -> list[CancelResult]:
-    """Ask fal to stop the requests of jobs that are ``submitted``, and see what becomes of it."""
-    room = asyncio.Semaphore(AT_ONE_TIME)
+    """Ask fal to stop the requests of ``submitted`` jobs, and report each result."""
+    slots = asyncio.Semaphore(CANCELS_AT_ONCE)
 
-    async def one(job: Job) -> CancelResult:
-        async with room:
+    async def cancel_in_slot(job: Job) -> CancelResult:
+        async with slots:
             try:
-                return await _ask(job, fal=fal, clock=clock, rng=rng)
+                return await _cancel_one(job, fal=fal, clock=clock, rng=rng)
             except FalError as error:
-                return CancelResult(job=job, fate=Fate.NOT_TOLD, trouble=str(error))
+                return CancelResult(job=job, fate=Fate.UNREACHED, trouble=str(error))
 
-    return await asyncio.gather(*map(one, jobs))
+    return await asyncio.gather(*map(cancel_in_slot, jobs))
 
 
-async def _ask(job: Job, *, fal: Fal, clock: Clock, rng: random.Random) -> CancelResult:
+async def _cancel_one(job: Job, *, fal: Fal, clock: Clock, rng: random.Random) -> CancelResult:
     request = job.request
     assert request is not None
     if not await reading(lambda: fal.cancel(request), clock=clock, rng=rng):
         return CancelResult(job=job, fate=Fate.ENDED)
-    for look in range(LOOKS):
-        if look:
-            await clock.sleep(LOOK_SECONDS)
+    for poll in range(POLLS):
+        if poll:
+            await clock.sleep(POLL_SECONDS)
         status = await reading(lambda: fal.status(request, logs=False), clock=clock, rng=rng)
         if status.phase is Phase.COMPLETED:
             failure = await _failure(job, fal)
             if failure is None or failure.type != CLIENT_CANCELLED:
                 return CancelResult(job=job, fate=Fate.ENDED)
             return CancelResult(job=job, fate=Fate.STOPPED, failure=failure)
-    return CancelResult(job=job, fate=Fate.GOES_ON)
+    return CancelResult(job=job, fate=Fate.CONTINUES)
 
 
 async def _failure(job: Job, fal: Fal) -> Failure | None:
-    """Return how the request failed; None where there is a clip, or nothing to be read."""
+    """Return the request's failure; None if there is a clip or the result has no failure."""
     assert job.request is not None
     try:
         await fal.result(job.request)

@@ -1,6 +1,6 @@
-"""Frames at addresses of others that fal could not download: asked for once from here.
+"""Check from here, once per URL, the frames that fal could not download.
 
-What it costs to know is one free request without a key; what it saves is a second purchase.
+A check is one free request without a key; it can save a second purchase.
 """
 
 import asyncio
@@ -14,63 +14,64 @@ from tweenbatch.records import Job, Outcome
 from tweenbatch.states import Event
 
 DEAD_FRAME = "file_download_error"
-"""What a generation fails with whose frame can't be had at its address."""
+"""Error type of a generation whose frame could not be downloaded."""
 
-Ask = Callable[[Collection[str], int], Awaitable[Mapping[str, str]]]
-"""Tells what is wrong with addresses of at most so many bytes, by address."""
+CheckUrls = Callable[[Collection[str], int], Awaitable[Mapping[str, str]]]
+"""Returns the problem of each bad URL, given the size limit in bytes."""
 
 
-async def ask_here(urls: Collection[str], max_bytes: int) -> Mapping[str, str]:
-    """Ask each address once, as a stranger."""
+async def check_from_here(urls: Collection[str], max_bytes: int) -> Mapping[str, str]:
+    """Request each URL once, without credentials."""
     try:
         return await ask_all(urls, max_bytes=max_bytes)
     except UsageError as error:
-        return dict.fromkeys(urls, f"can't be asked for ({error})")
+        return dict.fromkeys(urls, f"can't be checked ({error})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadFrames:
-    """Remembers for a run what each address answered."""
+    """Checks frame URLs and keeps each result for the rest of the run."""
 
-    ask: Ask = ask_here
-    _wrong: dict[str, str | None] = field(default_factory=dict)
-    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    check: CheckUrls = check_from_here
+    _problems: dict[str, str | None] = field(default_factory=dict)
+    _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def judged(self, job: Job, outcome: Outcome) -> Outcome:
-        """Return the outcome with what its frames' addresses answer here.
-
-        One that can't be had here either is not paid for again.
-        """
+        """Add the check's result to the failure; give up a job whose frame fails here too."""
         failure = outcome.failure
         if failure is None or failure.type != DEAD_FRAME:
             return outcome
         frames = (job.spec.start, job.spec.end)
-        # The addresses of uploads are made afresh.
+        # Local frames are left out: the next attempt uploads them again.
         urls = [each.source for each in frames if each is not None and each.sha256 is None]
         if not urls:
             return outcome
-        async with self._asking:
-            new = [url for url in urls if url not in self._wrong]
+        async with self._checking:
+            new = [url for url in urls if url not in self._problems]
             if new:
                 limits = find(job.spec.endpoint).image_limits or USUAL_LIMITS
-                wrong = await self.ask(new, limits.max_bytes)
-                self._wrong.update({url: wrong.get(url) for url in new})
-        dead = [f"{_shown(url)} {self._wrong[url]}" for url in urls if self._wrong[url] is not None]
+                problems = await self.check(new, limits.max_bytes)
+                self._problems.update({url: problems.get(url) for url in new})
+        dead = [
+            f"{_unsigned(url)} {problem}"
+            for url in urls
+            if (problem := self._problems[url]) is not None
+        ]
         if dead:
-            told = f"asked from here, {'; '.join(dead)}. Correct the row, then run again"
+            note = f"checked from here, {'; '.join(dead)}. Correct the row, then run again"
             return replace(
                 outcome,
                 event=Event.GAVE_UP,
                 not_before=None,
-                failure=replace(failure, message=f"{failure.message} ({told})"),
+                failure=replace(failure, message=f"{failure.message} ({note})"),
             )
-        told = (
-            "the address answers here, so its host may refuse fal: name a local file instead, "
+        note = (
+            "the URL works from here, so its host may refuse fal: name a local file instead, "
             "which is uploaded to fal"
         )
-        return replace(outcome, failure=replace(failure, message=f"{failure.message} ({told})"))
+        return replace(outcome, failure=replace(failure, message=f"{failure.message} ({note})"))
 
 
-def _shown(url: str) -> str:
-    """Return an address without what may sign it."""
+def _unsigned(url: str) -> str:
+    """Return a URL without its query, which may hold a signature."""
     return url.partition("?")[0]

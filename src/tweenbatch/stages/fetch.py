@@ -1,8 +1,8 @@
-"""The last stage: a paid clip comes home, whole, under its own name, and is recorded after that.
+"""Download a paid clip, check it and move it to its name: the last stage of a job.
 
-A clip that can't be had now is not lost: whatever a file host answers may be over in a minute, or
-tomorrow. Its address is asked again, then its result and fal's list of past requests are read for
-another one. Nothing here costs money.
+A clip that can't be downloaded now isn't lost: a file host's error may pass in a minute or a day.
+The stage tries the recorded URL again, then the URL in the result, then the one in fal's list of
+past requests. It is free.
 """
 
 import asyncio
@@ -32,40 +32,45 @@ from tweenbatch.files import atomic
 from tweenbatch.http_statuses import GONE
 from tweenbatch.records import Artifact, Failure, Job, Outcome, RemoteVideo
 from tweenbatch.stages import policy
+from tweenbatch.stages.clip_paths import (
+    ClipPaths,
+    clip_paths,
+    find_on_disk,
+    keep_broken,
+    publish,
+)
 from tweenbatch.stages.history import History
-from tweenbatch.stages.homes import Home, already_home, home_of, keep_broken, settle
 from tweenbatch.stages.part_file import PartFile, writing_to
 from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 2_000_000_000
-"""No clip is larger; an endless stream ends here."""
+"""No clip is larger; longer transfers are cut off here."""
 
 TRANSFERS = 5
-"""Transfers of one clip in a row before it is left for later."""
+"""Transfers of one clip in sequence before the job is postponed."""
 BROKEN_TRANSFERS = 2
-"""Of these so many may bring a broken file: the next ones would, too, and each is 27 MB."""
+"""Broken files among these before the stage stops: the next would be broken too, and each is
+27 MB."""
 
 TRANSFER_BASE_SECONDS = 1.0
 TRANSFER_CAP_SECONDS = 30.0
 
 LOST_AFTER = timedelta(hours=24)
-"""How long a clip can't be fetched, from the first try, before it is given up: the trouble of a
-night is over by then, and so were the longest ones of fal that are on record (15 hours)."""
+"""A clip is given up only after this time from the first try. It is longer than one night, and
+than fal's longest recorded incident (15 hours)."""
 
 HISTORY_ROUNDS = 4
-"""The list, which may have many pages, is read in every fourth round of a run."""
+"""fal's list can have many pages, so it is read only in every fourth round of a run."""
 
 CLIP_MISSING = "clip_missing"
-"""Error type of a job whose clip came home once and is neither here nor at fal."""
-
-"""What a result answers that fal does not keep any more."""
+"""Error type of a job whose clip was downloaded once and is now neither here nor at fal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetcher:
-    """Brings clips into ``output``, or back to where they lay."""
+    """Downloads clips into ``output``, or back to their former folders."""
 
     fal: Fal
     clock: Clock
@@ -75,75 +80,76 @@ class Fetcher:
     max_bytes: int = MAX_BYTES
 
     async def fetch(self, job: Job, *, rounds: int = 0) -> Outcome:
-        """Return what became of a job that is ``ready``.
+        """Return the outcome of a job that is ``ready``.
 
-        ``rounds`` counts the calls of this run for this clip before. Raises ``DownloadFailed``
-        where the clip could not be had now, ``DiskTrouble`` where it can't be written and
-        ``CheckUnavailable`` where no clip can be checked.
+        ``rounds`` counts this run's earlier calls for the clip. Raises ``DownloadFailed`` if the
+        clip can't be downloaded now, ``DiskTrouble`` if it can't be written and
+        ``CheckUnavailable`` if no clip can be checked.
         """
         assert job.video is not None
         if job.kept is not None:
-            found = await asyncio.to_thread(already_home, job, self.output, self.checker)
-            if found is not None:
-                return Outcome(event=Event.FETCHED, artifact=found)
-        home = home_of(job, self.output)
-        with writing_to(home.root):
-            atomic.make_folder_of(home.root, home.name)
-        with PartFile(home.part) as part:
-            return await _Round(fetcher=self, job=job, home=home, part=part, rounds=rounds).play()
+            present = await asyncio.to_thread(find_on_disk, job, self.output, self.checker)
+            if present is not None:
+                return Outcome(event=Event.FETCHED, artifact=present)
+        paths = clip_paths(job, self.output)
+        with writing_to(paths.folder):
+            atomic.make_folder_of(paths.folder, paths.name)
+        with PartFile(paths.part) as part:
+            attempt = _Round(fetcher=self, job=job, paths=paths, part=part, rounds=rounds)
+            return await attempt.fetch()
 
     def pause_seconds(self, n: int) -> float:
-        """Return how long to wait after the n-th transfer that failed."""
+        """Return the pause after the n-th failed transfer."""
         return jittered(n, base=TRANSFER_BASE_SECONDS, cap=TRANSFER_CAP_SECONDS, rng=self.rng)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Round:
-    """All addresses that a clip may have now, each tried once."""
+    """One pass over all current URLs of a clip."""
 
     fetcher: Fetcher
     job: Job
-    home: Home
+    paths: ClipPaths
     part: PartFile
     rounds: int
     tried: dict[str, VideoError] = field(default_factory=dict)
     named: bool = False
-    """Whether fal, asked anew, still names an address."""
+    """Whether fal's result or list still names a URL."""
     unread: bool = False
-    """Whether fal could not be asked."""
+    """Whether the result or the list could not be read."""
 
-    async def play(self) -> Outcome:
-        """Return what became of the job; raise ``DownloadFailed`` where that is for later."""
-        for ask in self._sources():
+    async def fetch(self) -> Outcome:
+        """Return the job's outcome; raise ``DownloadFailed`` if it must be tried again later."""
+        for source in self._sources():
             try:
-                remote = await ask()
+                remote = await source()
             except Unreadable as error:
                 log.warning("%s job=%d", error, self.job.id)
                 self.unread = True
                 continue
-            came = await self._try(remote)
-            if came is not None:
-                return came
-        return self._not_here()
+            outcome = await self._try(remote)
+            if outcome is not None:
+                return outcome
+        return self._unavailable()
 
     def _sources(self) -> Sequence[Callable[[], Awaitable[RemoteVideo | None]]]:
-        """Return who names an address, in the order in which they are asked.
+        """Return where to ask for the clip's URL, in this order.
 
-        A clip that was here once may have been another's, of a result that fal mixed up: only
-        the result, read anew, names its own address.
+        A clip that was here once may have been another's, from a result that fal mixed up: only
+        the result, read again, names the clip's own URL.
         """
         if self.job.kept is not None:
             return (self._of_result, self._recorded, self._of_history)
         return (self._recorded, self._of_result, self._of_history)
 
-    def _not_here(self) -> Outcome:
-        """Return the end of a clip that is nowhere any more; raise ``DownloadFailed`` before."""
+    def _unavailable(self) -> Outcome:
+        """Return the outcome of a clip that no URL has; raise ``DownloadFailed`` if it may pass."""
         why = "; ".join(map(str, self.tried.values()))
         out_of_reach = any(isinstance(error, DownloadFailed) for error in self.tried.values())
         if self.unread or out_of_reach:
             raise DownloadFailed(why)
         if self.job.kept is not None:
-            # Nothing is lost by that: it came home once, and may be asked for again.
+            # This loses nothing: the job stays paid, and the clip can be requested again.
             if self.named and not self._is_overdue() and self.rounds < HISTORY_ROUNDS - 1:
                 raise DownloadFailed(why)
             failure = Failure(type=CLIP_MISSING, message=f"fal does not have it now ({why})")
@@ -151,10 +157,10 @@ class _Round:
         if not self._is_overdue():
             raise DownloadFailed(why)
         hours = LOST_AFTER // timedelta(hours=1)
-        said = f"it could not be fetched for {hours} hours ({why}), and fal names no other address"
-        if self.home.broken.exists():
-            said += f"; what came is kept as {self.home.broken.name}"
-        return policy.lost(f"{said}: {next(iter(self.tried))}")
+        message = f"it could not be downloaded for {hours} hours ({why}), and fal has no other URL"
+        if self.paths.broken.exists():
+            message += f"; the broken file is kept as {self.paths.broken.name}"
+        return policy.lost(f"{message}: {next(iter(self.tried))}")
 
     def _is_overdue(self) -> bool:
         since = self.job.unfetched_since
@@ -164,7 +170,7 @@ class _Round:
         return self.job.video
 
     async def _of_result(self) -> RemoteVideo | None:
-        """Return the clip that the result names now, if it names one; raises ``Unreadable``."""
+        """Return the clip that the result names now, or None; raise ``Unreadable``."""
         request, fetcher = self.job.request, self.fetcher
         if request is None:
             return None
@@ -178,18 +184,18 @@ class _Round:
         except Answered as answer:
             if answer.http_status in GONE:
                 return None
-            raise Unreadable(f"the result answers HTTP {answer.http_status}") from answer
+            raise Unreadable(f"the result answered HTTP {answer.http_status}") from answer
         except Unreachable as error:
-            raise Unreadable(f"the result can't be read ({error})") from error
+            raise Unreadable(f"could not read the result ({error})") from error
         self.named = True
         return video
 
     async def _of_history(self) -> RemoteVideo | None:
-        """Return the clip that the list names, if this round asks it; raises ``Unreadable``."""
+        """Return the clip that fal's list names, if due in this round; raise ``Unreadable``."""
         fetcher = self.fetcher
-        missed = self.job.kept is not None and not self.named
+        gone = self.job.kept is not None and not self.named
         due = self.rounds % HISTORY_ROUNDS == HISTORY_ROUNDS - 1
-        if self.job.request is None or not (missed or due or self._is_overdue()):
+        if self.job.request is None or not (gone or due or self._is_overdue()):
             return None
         history = History(fal=fetcher.fal, clock=fetcher.clock, rng=fetcher.rng)
         video = await history.remembered_video(self.job)
@@ -197,40 +203,40 @@ class _Round:
         return video
 
     async def _try(self, remote: RemoteVideo | None) -> Outcome | None:
-        """Fetch from an address that was not tried yet; None: it did not come, as is noted."""
+        """Download from a URL not tried yet; note an error and return None if that fails."""
         if remote is None or remote.url in self.tried:
             return None
         try:
-            artifact = await self._transferred(remote)
+            artifact = await self._transfer(remote)
         except (UrlExpired, BrokenVideo, DownloadFailed) as error:
-            log.warning("not fetched job=%d: %s: %s", self.job.id, error, remote.url)
+            log.warning("not downloaded job=%d: %s: %s", self.job.id, error, remote.url)
             self.tried[remote.url] = error
             return None
         return Outcome(event=Event.FETCHED, artifact=artifact, video=remote)
 
-    async def _transferred(self, remote: RemoteVideo) -> Artifact:
-        """Return the clip, after some tries; raise why the last of them failed."""
+    async def _transfer(self, remote: RemoteVideo) -> Artifact:
+        """Return the downloaded clip; raise the error of the last of several tries."""
         part, fetcher = self.part, self.fetcher
-        part.forget()
+        part.reset()
         broken = 0
         for n in range(1, TRANSFERS + 1):
             try:
                 await self._download(remote)
                 part.close()
                 return await asyncio.to_thread(
-                    settle, part.path, self.home, fetcher.checker, url=remote.url
+                    publish, part.path, self.paths, fetcher.checker, url=remote.url
                 )
             except BrokenVideo as error:
-                log.warning("clip is broken, again from its start job=%d: %s", self.job.id, error)
-                # What was put together of two transfers says nothing of what fal delivers.
+                log.warning("broken clip, restarting the download job=%d: %s", self.job.id, error)
+                # A file joined from two transfers does not show that fal's file is broken.
                 broken += not part.resumed
                 if broken == BROKEN_TRANSFERS or n == TRANSFERS:
                     if part.resumed:
                         raise DownloadFailed(str(error)) from error
                     if self._is_overdue():
-                        await asyncio.to_thread(keep_broken, part.path, self.home)
+                        await asyncio.to_thread(keep_broken, part.path, self.paths)
                     raise
-                part.forget()
+                part.reset()
             except DownloadFailed as error:
                 log.warning("transfer failed job=%d: %s", self.job.id, error)
                 if n == TRANSFERS:
@@ -239,20 +245,20 @@ class _Round:
         raise AssertionError("the last transfer returns or raises")
 
     async def _download(self, remote: RemoteVideo) -> None:
-        """Bring what is missing of the clip to the part; all of it where that must be."""
-        part, most = self.part, self.fetcher.max_bytes
+        """Download the rest of the clip to the part file, or the whole clip."""
+        part, max_bytes = self.part, self.fetcher.max_bytes
         async with self.fetcher.fal.download(
             remote.url, offset=part.offset, etag=part.etag, total=part.total
         ) as download:
             part.begin(download)
             async for chunk in download.chunks():
-                if part.size + len(chunk) > most:
-                    raise BrokenVideo(f"more than {most:,} bytes came")
+                if part.size + len(chunk) > max_bytes:
+                    raise BrokenVideo(f"more than {max_bytes:,} bytes arrived")
                 part.write(chunk)
-        came = part.size - download.offset
-        # The size in fal's result proves nothing: what is whole and can be decoded is a clip.
-        if download.content_length not in {None, came}:
+        received = part.size - download.offset
+        # The size in fal's result proves nothing: a whole file that can be decoded is a clip.
+        if download.content_length not in {None, received}:
             announced = download.content_length
-            raise BrokenVideo(f"Content-Length announced {announced:,} bytes and {came:,} came")
+            raise BrokenVideo(f"Content-Length is {announced:,} bytes, but {received:,} arrived")
         if part.total not in {None, part.size}:
-            raise BrokenVideo(f"the server announced {part.total:,} bytes and {part.size:,} came")
+            raise BrokenVideo(f"the file has {part.total:,} bytes, but {part.size:,} arrived")

@@ -1,4 +1,4 @@
-"""fal's list of past requests, read as a whole: every page since an instant, each once."""
+"""Read all pages of fal's list of past requests since an instant."""
 
 import random
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from tweenbatch.fal.retrying import is_worth_repeating, reading
 from tweenbatch.records import Job, PastRequest, RemoteVideo
 
 MARGIN = timedelta(minutes=30)
-"""How much earlier than a submission the list is read from: fal's clock is not ours."""
+"""The list is read from this long before a submission: fal's clock may differ from ours."""
 
 MAX_PAGES = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """Reads the list; nothing is changed by it and nothing costs money."""
+    """Reads the list, which is free and changes nothing."""
 
     fal: Fal
     clock: Clock
@@ -28,52 +28,52 @@ class History:
     async def since(self, endpoint: str, sent_at: datetime) -> list[PastRequest]:
         """Return the endpoint's ended requests sent since then, by either clock.
 
-        Raises ``Unreachable``, ``Answered``, or ``Unintelligible`` where the pages have no end.
+        Raises ``Unreachable``, ``Answered``, or ``Unintelligible`` if the pages have no end.
         """
-        found, whole = await self.latest(endpoint, sent_at, pages=MAX_PAGES)
+        listed, whole = await self.latest(endpoint, sent_at, pages=MAX_PAGES)
         if not whole:
-            raise Unintelligible("a history whose pages have no end")
-        return found
+            raise Unintelligible("fal's list of past requests has no end")
+        return listed
 
     async def latest(
         self, endpoint: str, sent_at: datetime, *, pages: int
     ) -> tuple[list[PastRequest], bool]:
-        """Return the same from so many pages at most, the latest, and whether that is all.
+        """Return the same from at most the latest ``pages`` pages, and whether these are all.
 
         Raises ``Unreachable``, ``Answered`` or ``Unintelligible``.
         """
-        found: dict[str, PastRequest] = {}
+        listed: dict[str, PastRequest] = {}
         cursors: set[str | None] = {None}
         cursor: str | None = None
         while True:
             page, cursor = await self._page(endpoint, sent_at - MARGIN, cursor)
-            found |= {item.request_id: item for item in page}
+            listed |= {item.request_id: item for item in page}
             if cursor is None or cursor in cursors or len(cursors) >= pages:
-                return list(found.values()), cursor is None
+                return list(listed.values()), cursor is None
             cursors.add(cursor)
 
     async def remembered_video(self, job: Job) -> RemoteVideo | None:
-        """Return the clip that the list names for the job's own request, if it names one.
+        """Return the clip that the list names for the job's own request, or None.
 
-        Raises ``Unreadable`` where a later look may tell more.
+        Raises ``Unreadable`` if a later read may succeed.
         """
-        past = await self._recall(job)
+        past = await self._row_of(job)
         try:
             return video_of(past.output) if past and isinstance(past.output, Mapping) else None
         except Unintelligible:
             return None
 
-    async def _recall(self, job: Job) -> PastRequest | None:
+    async def _row_of(self, job: Job) -> PastRequest | None:
         assert job.request is not None
         assert job.sent_at is not None
-        wanted = job.request.request_id
+        request_id = job.request.request_id
         try:
             listed = await self.since(job.spec.endpoint, job.sent_at)
         except (Answered, Unreachable, Unintelligible) as error:
             if is_worth_repeating(error):
                 raise Unreadable("fal's list of past requests does not answer") from error
             return None
-        return next((item for item in listed if item.request_id == wanted), None)
+        return next((item for item in listed if item.request_id == request_id), None)
 
     async def _page(
         self, endpoint: str, since: datetime, cursor: str | None

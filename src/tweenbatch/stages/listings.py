@@ -1,4 +1,4 @@
-"""fal's list of past requests for many who ask for their own row: one reading serves them all."""
+"""Look up single requests in fal's list; one read serves all jobs that ask within seconds."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from tweenbatch.stages.history import History
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 20.0
-"""A list that was read so long ago is not read again."""
+"""A list younger than this is used again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class _Listing:
 
 @dataclass(slots=True, kw_only=True)
 class Listings:
-    """Reads the list of an endpoint once for all that ask within seconds."""
+    """Reads an endpoint's list once for all jobs that ask within ``FRESH_SECONDS``."""
 
     fal: Fal
     clock: Clock
@@ -40,7 +40,7 @@ class Listings:
     )
 
     async def row_of(self, job: Job) -> PastRequest | None:
-        """Return the row of the job's own request; None where it, or the list, can't be had."""
+        """Return the row of the job's own request; None if it is missing or the list unreadable."""
         assert job.request is not None
         assert job.sent_at is not None
         endpoint = job.spec.endpoint
@@ -60,5 +60,5 @@ class Listings:
         try:
             rows = {row.request_id: row for row in await history.since(endpoint, since)}
         except (Answered, Unreachable, Unintelligible) as error:
-            log.info("fal's list says nothing of a result: %s", error)
+            log.info("could not read fal's list of past requests: %s", error)
         return _Listing(read_at=self.clock.monotonic(), since=since, rows=rows)

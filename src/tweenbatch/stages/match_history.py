@@ -1,9 +1,9 @@
-"""Which of fal's past requests a waiting job was paid for with, in a life that its table lost.
+"""Match fal's past requests to waiting jobs that an older, lost table had already paid for.
 
-Pure judgement. A request is a job's where all that makes the job's key is equal: the endpoint,
-the prompt, the parameters and the frames, whose bytes count, wherever they were uploaded, and
-whose addresses count without what signs them. Equal contents are interchangeable: each request is
-given to one job, and each job one request.
+Pure functions. A request matches a job if everything in the job's key is equal: endpoint, prompt,
+parameters and frames. Uploaded frames are compared by their bytes, wherever they lie; frame URLs
+without their signature. Equal contents are interchangeable: each request goes to one job, and each
+job gets one request.
 """
 
 import re
@@ -20,15 +20,15 @@ from tweenbatch.records.plain import plain_frame
 from tweenbatch.records.signatures import unsigned
 
 _NAMED = re.compile(r"(?:^|[/_])([0-9a-f]{16})\.[a-z]+$")
-"""How our uploads are called, wherever fal puts them: by the beginning of their digest."""
+"""The file name of our uploads: the beginning of their digest. fal chooses the folder."""
 
 NO_FRAME = ""
-"""In the place of an end frame that is not asked for."""
+"""Stands for a missing end frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """What was asked of fal: all but the frames as one text, and the frames' addresses."""
+    """The input of a request: the frames' URLs, and everything else as one JSON text."""
 
     rest: str
     start: str
@@ -38,18 +38,18 @@ class _Input:
 def frames_to_see(
     jobs: Iterable[Job], requests: Iterable[PastRequest], endpoint: Endpoint
 ) -> set[str]:
-    """Return the addresses whose bytes decide whether a request is one of the jobs'."""
-    files: dict[str, list[bool]] = defaultdict(lambda: [False, False])
+    """Return the URLs whose bytes decide whether a request belongs to one of the jobs."""
+    local: dict[str, list[bool]] = defaultdict(lambda: [False, False])
     for job in jobs:
-        frames = files[_rest(job, endpoint)]
+        frames = local[_rest(job, endpoint)]
         frames[0] |= job.spec.start.sha256 is not None
         frames[1] |= job.spec.end is not None and job.spec.end.sha256 is not None
     urls: set[str] = set()
     for request in requests:
-        asked = _input(request, endpoint)
-        if asked is not None and asked.rest in files:
-            in_files = zip((asked.start, asked.end), files[asked.rest], strict=True)
-            urls |= {url for url, in_file in in_files if in_file and url != NO_FRAME}
+        parsed = _input(request, endpoint)
+        if parsed is not None and parsed.rest in local:
+            frame_urls = zip((parsed.start, parsed.end), local[parsed.rest], strict=True)
+            urls |= {url for url, is_local in frame_urls if is_local and url != NO_FRAME}
     return urls
 
 
@@ -59,64 +59,63 @@ def recognise(
     endpoint: Endpoint,
     contents: Mapping[str, str],
 ) -> list[tuple[Job, PastRequest]]:
-    """Return each job that was paid for with its request; all are of that endpoint.
+    """Return each paid job with its request; all belong to that endpoint.
 
-    ``contents`` is the sha256 of the bytes behind an address, where it is known. Requests that
-    failed are given out last.
+    ``contents`` is the known sha256 of the bytes behind a URL. Failed requests are assigned last.
     """
     waiting: dict[tuple[str, str, str], list[Job]] = defaultdict(list)
     for job in reversed(jobs):
         spec = job.spec
         waiting[_rest(job, endpoint), plain_frame(spec.start), _identity(spec.end)].append(job)
-    found: list[tuple[Job, PastRequest]] = []
+    matches: list[tuple[Job, PastRequest]] = []
     for request in sorted(requests, key=lambda each: (failed(each), each.sent_at)):
-        asked = _input(request, endpoint)
-        if asked is None:
+        parsed = _input(request, endpoint)
+        if parsed is None:
             continue
-        names = (_names(asked.start, contents), _names(asked.end, contents))
-        for start, end in product(*names):
-            same = waiting.get((asked.rest, start, end))
+        frames = (_identities(parsed.start, contents), _identities(parsed.end, contents))
+        for start, end in product(*frames):
+            same = waiting.get((parsed.rest, start, end))
             if same:
-                found.append((same.pop(), request))
+                matches.append((same.pop(), request))
                 break
-    return found
+    return matches
 
 
 def is_like_ours(request: PastRequest, *, surely: bool) -> bool:
-    """Tell whether this program may have sent it: no frame was uploaded by another.
+    """Tell whether tweenbatch may have sent the request: no frame was uploaded by another program.
 
-    ``surely``: a frame has to tell so, and that it is somewhere else tells nothing.
+    With ``surely``, at least one frame must be an upload of ours.
     """
     files = _files(request)
     return all(map(_NAMED.search, files)) and (bool(files) or not surely)
 
 
 def may_be_wanted(requests: Iterable[PastRequest], frames: Collection[Frame]) -> list[PastRequest]:
-    """Return those whose frames may be among these, as far as the names of our uploads tell."""
-    addresses = {frame.source for frame in frames if frame.sha256 is None}
-    names = {frame.sha256[:16] for frame in frames if frame.sha256 is not None}
+    """Return the requests whose frames may be among these, judged by the names of our uploads."""
+    urls = {frame.source for frame in frames if frame.sha256 is None}
+    digests = {frame.sha256[:16] for frame in frames if frame.sha256 is not None}
 
-    def may_be(url: str) -> bool:
-        named = _NAMED.search(url)
-        return named is None or named[1] in names or url in addresses
+    def may_match(url: str) -> bool:
+        upload = _NAMED.search(url)
+        return upload is None or upload[1] in digests or url in urls
 
-    return [request for request in requests if all(map(may_be, _files(request)))]
+    return [request for request in requests if all(map(may_match, _files(request)))]
 
 
 def _files(request: PastRequest) -> list[str]:
-    """Return the addresses of files at fal that a request names."""
+    """Return the URLs of files at fal in a request's input."""
     inputs = request.input.values() if isinstance(request.input, Mapping) else ()
     return [each for each in inputs if isinstance(each, str) and serves_files(each)]
 
 
 def _input(request: PastRequest, endpoint: Endpoint) -> _Input | None:
-    """Return what a request asked for; None where fal does not show it, or it is odd."""
-    asked = request.input
-    if not isinstance(asked, Mapping):
+    """Return a request's input; None if fal does not show it or its frames aren't texts."""
+    payload = request.input
+    if not isinstance(payload, Mapping):
         return None
     frames = {endpoint.start_field, endpoint.end_field}
-    rest = {name: value for name, value in asked.items() if name not in frames}
-    start, end = asked.get(endpoint.start_field), asked.get(endpoint.end_field, NO_FRAME)
+    rest = {name: value for name, value in payload.items() if name not in frames}
+    start, end = payload.get(endpoint.start_field), payload.get(endpoint.end_field, NO_FRAME)
     if not isinstance(start, str) or not isinstance(end, str):
         return None
     return _Input(canonical_json(rest), start, end)
@@ -130,8 +129,8 @@ def _identity(frame: Frame | None) -> str:
     return NO_FRAME if frame is None else plain_frame(frame)
 
 
-def _names(url: str, contents: Mapping[str, str]) -> list[str]:
-    """Return the identities that a frame at this address may have in a job."""
+def _identities(url: str, contents: Mapping[str, str]) -> list[str]:
+    """Return the identities that a frame at this URL may have in a job."""
     sha256 = contents.get(url)
     plain = unsigned(url)
     return [plain] if sha256 is None else [plain, Frame(source=url, sha256=sha256).identity]

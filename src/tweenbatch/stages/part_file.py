@@ -1,7 +1,7 @@
-"""The file that a clip arrives in, until it is whole and takes its own name.
+"""The ``.part`` file of a download, kept until the clip is whole and gets its own name.
 
-It knows what has come and what the server said of the file, so that the next transfer can go
-on from there; it refuses to know where the bytes come from and what makes a clip whole.
+It counts the received bytes and keeps the server's ETag and size, so that the next transfer can
+resume. It does not know the source of the bytes or what makes a clip whole.
 """
 
 from collections.abc import Iterator
@@ -19,19 +19,19 @@ _WEAK = "W/"
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Turn what the disk refuses into ``DiskTrouble``, which says where and what to do."""
+    """Translate an ``OSError`` into ``DiskTrouble``, which names the folder and the next step."""
     try:
         yield
     except OSError as error:
         raise DiskTrouble(
-            f"a clip can't be written to {folder} ({error.strerror or error}); it is paid for and "
-            "stays at fal: mend the disk, make room or choose another folder with --output, and "
-            "run again"
+            f"can't write a clip to {folder} ({error.strerror or error}); it is paid for and "
+            "stays at fal: repair the disk, free some space or choose another folder with "
+            "--output, then run again at no cost"
         ) from error
 
 
 class PartFile:
-    """A ``.part`` of one fetch: it goes with the block that it is opened for.
+    """The ``.part`` file of one fetch, deleted at the end of its ``with`` block.
 
     Its methods raise ``DiskTrouble``.
     """
@@ -40,9 +40,9 @@ class PartFile:
         self.path = path
         self.size = 0
         self.total: int | None = None
-        """The size of the whole file, as the server said."""
+        """The size of the whole file, according to the server."""
         self.resumed = False
-        """Whether it came in more than one transfer."""
+        """Whether it was received in more than one transfer."""
         self._etag: str | None = None
         self._file: BinaryIO | None = None
 
@@ -55,35 +55,37 @@ class PartFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # It stays where nothing can be removed; the next fetch begins with another.
+        # If it can't be removed it stays; the next fetch starts with a new file.
         with suppress(DiskTrouble):
-            self.forget()
+            self.reset()
 
     @property
     def etag(self) -> str | None:
-        """What the rest can be asked for with; a weak one does not speak of bytes."""
+        """The ETag for resuming; None if it is weak: a weak one does not promise equal bytes."""
         return None if self._etag is None or self._etag.startswith(_WEAK) else self._etag
 
     @property
     def offset(self) -> int:
-        """Where the next transfer may begin: 0 unless it can be proven to be of the same file."""
+        """The start of the next transfer: 0 unless the server can prove it is the same file."""
         proof = self._file is not None and (self.etag is not None or self.total is not None)
         return self.size if proof else 0
 
     def begin(self, download: Download) -> None:
-        """Take a transfer up; what has come stays only if this one goes on from there."""
+        """Start a transfer; keep the received bytes only if it resumes after them."""
         if self._file is None or not download.offset:
-            self.forget()
+            self.reset()
             with writing_to(self.path.parent):
-                # Never an old part: a crash may have left it as a second name of a clip.
+                # Never reuse an old part: after a crash it may be a second name of a clip.
                 self._file = atomic.created(self.path)
             self._etag, self.total = download.etag, download.total
         self.resumed = download.offset > 0
         if download.offset != self.size:
-            raise DownloadFailed(f"{self.size:,} bytes had come and the rest begins elsewhere")
+            raise DownloadFailed(
+                f"{self.size:,} bytes had arrived, but the rest begins at byte {download.offset:,}"
+            )
 
     def write(self, chunk: bytes) -> None:
-        """Add bytes."""
+        """Append bytes."""
         assert self._file is not None
         left = memoryview(chunk)
         with writing_to(self.path.parent):
@@ -93,14 +95,14 @@ class PartFile:
                 left = left[written:]
 
     def close(self) -> None:
-        """Add no more; some file systems tell only now that they are full."""
+        """Close the file; some file systems report only now that they are full."""
         file, self._file = self._file, None
         if file is not None:
             with writing_to(self.path.parent):
                 file.close()
 
-    def forget(self) -> None:
-        """Remove the file and begin anew."""
+    def reset(self) -> None:
+        """Remove the file, so that the next transfer starts from zero."""
         self.size, self.total, self.resumed, self._etag = 0, None, False, None
         try:
             self.close()

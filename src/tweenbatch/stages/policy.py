@@ -1,6 +1,6 @@
-"""Decisions as pure functions: what follows a failure, and how long to wait for what.
+"""Decide whether a failed generation is retried, and when. Pure functions.
 
-Nothing here sleeps, reads a clock or rolls dice: the hour and the randomness are arguments.
+Time and randomness are arguments; nothing here sleeps or reads a clock.
 """
 
 import random
@@ -12,7 +12,7 @@ from tweenbatch.records import Billed, Failure, Outcome
 from tweenbatch.states import Event
 
 CLIENT_CANCELLED = "client_cancelled"
-"""Somebody did not want it any more: through us, or on fal's dashboard."""
+"""A person cancelled the request, through tweenbatch or on fal's dashboard."""
 
 TRANSIENT: frozenset[str] = frozenset(
     {
@@ -27,7 +27,7 @@ TRANSIENT: frozenset[str] = frozenset(
     }
 )
 """Error types that blame the service, as do all that begin with ``runner_``; and a frame that
-fal could not read, which may be its host's moment (fal's error reference)."""
+fal could not download, because its host may have failed briefly (fal's error reference)."""
 
 PERMANENT: frozenset[str] = frozenset(
     {
@@ -48,26 +48,25 @@ PERMANENT: frozenset[str] = frozenset(
         "unsupported_image_format",
     }
 )
-"""Error types that blame the row, or somebody's wish: no header makes them worth a try."""
+"""Error types that blame the row, or a cancellation: no header makes them worth a retry."""
 
 MODERATION: frozenset[str] = frozenset({"content_policy_violation"})
-"""Refusals of what one row shows or says: they tell nothing about the other rows."""
+"""Refusals of one row's frames or prompt: they say nothing about other rows."""
 
 MAX_TRIES = 3
-"""Generations of one job that may fail before it is given up."""
+"""Failed generations of one job before it is given up."""
 
 TRIES_BY_TYPE = {"file_download_error": 2}
-"""Failures that are worth fewer tries: a frame's address that fal could not read twice
-is gone."""
+"""Failures with fewer tries: a frame URL that failed twice is gone."""
 
 RETRY_BASE_SECONDS = 20.0
 RETRY_CAP_SECONDS = 600.0
 
 
 def is_transient(failure: Failure) -> bool:
-    """Tell whether the same submission may well succeed another time.
+    """Tell whether the same submission may succeed later.
 
-    fal's own word (the retryable header) decides about all that does not blame the row.
+    For failures that do not blame the row, fal's retryable header decides.
     """
     if failure.type in PERMANENT:
         return False
@@ -83,9 +82,9 @@ def is_transient(failure: Failure) -> bool:
 
 
 def decide(failure: Failure, *, tries: int, now: datetime, rng: random.Random) -> Outcome:
-    """Return what a failed generation means: another one later (paid anew), or the end.
+    """Return the outcome of a failed generation: retry later (charged again), or give up.
 
-    ``tries`` counts the failures before this one. What a person stopped is no failure.
+    ``tries`` counts earlier failures. A request that a person stopped counts as cancelled.
     """
     if failure.type == CLIENT_CANCELLED:
         return Outcome(event=Event.CANCELLED, failure=failure)
@@ -99,6 +98,6 @@ def decide(failure: Failure, *, tries: int, now: datetime, rng: random.Random) -
 
 
 def lost(message: str) -> Outcome:
-    """Return the end of a job whose clip was paid for and can't be had any more."""
+    """Return the outcome of a job whose paid clip can no longer be downloaded."""
     failure = Failure(type="paid_but_lost", message=message, retryable=False, billed=Billed.YES)
     return Outcome(event=Event.GAVE_UP, failure=failure)

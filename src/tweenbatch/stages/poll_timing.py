@@ -1,7 +1,7 @@
-"""When to look at a request: not before it can have ended, then often, then less so.
+"""Decide when to poll a request: not before it can have ended, then often, then less often.
 
-It learns from the requests that ended in this run, and begins with what the table has seen. Pure
-arithmetic; all times are seconds as ``Clock.monotonic`` gives them.
+It learns from requests that ended in this run, and starts with durations from the table. Pure
+arithmetic; all times are ``Clock.monotonic`` seconds.
 """
 
 import math
@@ -13,10 +13,10 @@ from statistics import quantiles
 
 KEPT = 32
 ENOUGH = 8
-"""So many times make quantiles; of fewer, the shortest and the longest with a margin."""
+"""Durations needed for quantiles; with fewer, the shortest and longest are used with a margin."""
 MARGIN = 0.1
 BEFORE_MARGIN = 0.4
-"""What the table has seen is of another day, and of clips of other lengths."""
+"""Durations from the table are from other days and other clip lengths."""
 
 FIRST_SECONDS = 0.5
 FIRST_SPREAD = 2.0
@@ -26,67 +26,67 @@ QUEUED_FACTOR = 3.0
 QUEUED_FRACTION = 0.1
 LATER_FRACTION = 0.35
 UNKNOWN_CAP_SECONDS = 40.0
-"""Where nothing is known: ten looks in two minutes. Each request begins at another point, so
-that a few of them together find the first end closely, and tell the others. What waits for its
-turn is not about to end: such looks are further apart."""
+"""Without known durations: ten polls in two minutes. Requests start at different offsets, so that
+a few of them together detect the first end precisely; the others learn from it. A queued request
+will not end soon, so it is polled less often."""
 
 PIONEERS = 64
-"""So many of a kind are enough to find its first end; the others wait for the news."""
+"""This many requests of a kind are polled to detect its first end; the others wait for it."""
 
 FRESH_SECONDS = 1.0
 
-MANY_LOOKS = 9
+MANY_POLLS = 9
 MANY_FRACTION = 0.15
-"""After so many at work, whatever was expected, each comes later by a share of the time waited that
-grows: so there are few more, however long it takes."""
+"""After ``MANY_POLLS`` polls of a running request, each pause is a growing share of the time
+waited: so few more polls follow, however long the request takes."""
 
-SPREAD_LOOKS = 8
-"""Where times differ much, so many looks have to do from the earliest likely end to the latest."""
+SPREAD_POLLS = 8
+"""Polls from the earliest likely end to the latest if durations differ widely."""
 STEPS = 2
-"""Looks between the earliest likely end and the latest."""
+"""Polls between the earliest likely end and the latest."""
 FINEST_SECONDS = 0.05
 FINEST_FRACTION = 0.03
 COARSEST_FRACTION = 0.07
-"""Shortest and longest step, of the time waited: the delay that a look costs is half of it."""
+"""Shortest and longest step as a share of the time waited; the average delay is half a step."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RequestObservation:
-    """What looks have told of one request so far."""
+    """What the polls of one request have shown so far."""
 
     kind: Hashable
-    """Requests of one kind take alike."""
+    """Requests of one kind take about equally long."""
     accepted: float
     offset: float
-    """A number between 0 and 1 that spreads the looks at requests that went out together."""
+    """A number between 0 and 1 that spreads the polls of requests submitted together."""
     pioneer: bool
-    """Whether it is one of the first of its kind, which are looked at while nothing is known."""
+    """Whether it is one of the first of its kind, polled while no duration is known."""
     fresh: bool
-    """Whether it was followed from the start: else its end may lie far back when it is seen."""
+    """Whether it was followed from the start; otherwise it may have ended long before a poll."""
     turn: float = -math.inf
-    """Since when no others are served first, as far as is known; infinity while they are."""
+    """When it reached the front of the queue; infinity while others are known to be ahead."""
     looked: float | None = None
-    """The last look that found it unfinished."""
+    """Time of the last poll that found it unfinished."""
     queued: float | None = None
-    """The last look that found it waiting for its turn."""
+    """Time of the last poll that found it queued."""
     looks: int = 0
-    """How many found it unfinished."""
+    """Number of polls that found it unfinished."""
     at_work: int = 0
-    """How many of them since the last that found it waiting."""
+    """Number of these since the last that found it queued."""
 
     @property
     def began(self) -> float:
-        """Return since when fal may have been at it."""
+        """Return the earliest time at which fal can have started it."""
         waited = self.accepted if self.queued is None else self.queued
         return waited if self.waits else max(waited, self.turn)
 
     @property
     def waits(self) -> bool:
-        """Tell whether others are served first, as far as is known."""
+        """Tell whether others are known to be ahead in the queue."""
         return self.turn == math.inf
 
     def unfinished(self, now: float, *, waiting: bool) -> None:
-        """Note a look."""
+        """Record a poll that found the request unfinished."""
         self.looks += 1
         self.at_work += 1
         self.looked = now
@@ -97,7 +97,7 @@ class RequestObservation:
 
 @dataclass(slots=True)
 class _Times:
-    """How long requests of one kind took once fal could begin: at work, and in all."""
+    """Durations of one kind from the earliest possible start: working time, and in total."""
 
     at_work: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
     in_all: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
@@ -105,41 +105,41 @@ class _Times:
 
 @dataclass(slots=True)
 class PollTiming:
-    """Says when the next look at a request is due."""
+    """Computes when the next poll of a request is due."""
 
     rng: random.Random
     _times: dict[Hashable, _Times] = field(default_factory=dict)
     _before: deque[float] = field(default_factory=lambda: deque(maxlen=KEPT))
-    _sights: Counter[Hashable] = field(default_factory=Counter)
+    _observed: Counter[Hashable] = field(default_factory=Counter)
 
     def seen_before(self, seconds: Iterable[float]) -> None:
-        """Begin with how long clips took before, as far as the table knows."""
+        """Start with durations of earlier clips from the table."""
         self._before.extend(seconds)
 
     def sight(self, kind: Hashable, *, accepted: float, now: float) -> RequestObservation:
-        """Return the sight of a request that nobody has looked at yet."""
-        self._sights[kind] += 1
+        """Return the observation of a request that has not been polled yet."""
+        self._observed[kind] += 1
         return RequestObservation(
             kind=kind,
             accepted=accepted,
             offset=self.rng.random(),
-            pioneer=self._sights[kind] <= PIONEERS,
+            pioneer=self._observed[kind] <= PIONEERS,
             fresh=now - accepted < FRESH_SECONDS,
         )
 
     def knows(self, sight: RequestObservation) -> bool:
-        """Tell whether a request of this kind was seen to end in this run."""
+        """Tell whether a request of this kind has ended in this run."""
         return sight.kind in self._times
 
     def due(self, sight: RequestObservation) -> float:
-        """Return when to look next; what has passed means at once.
+        """Return when to poll next; a past time means at once.
 
-        Of one behind others that is not before it can have ended, had its turn come at once.
+        A queued request is not due before it could have ended had it started at once.
         """
         due = self._due(sight)
-        if sight.looked is None or sight.at_work < MANY_LOOKS:
+        if sight.looked is None or sight.at_work < MANY_POLLS:
             return due
-        share = MANY_FRACTION * (sight.at_work - MANY_LOOKS + 1)
+        share = MANY_FRACTION * (sight.at_work - MANY_POLLS + 1)
         return max(due, sight.looked + share * (sight.looked - sight.accepted))
 
     def _due(self, sight: RequestObservation) -> float:
@@ -153,16 +153,16 @@ class PollTiming:
         return _due(sight, work, in_all)
 
     def ended(self, sight: RequestObservation, *, now: float, at_work: float | None) -> bool:
-        """Learn from a clip that was seen to be done; tell whether much is new by that.
+        """Learn from a finished clip; tell whether the estimate changed much.
 
-        ``at_work`` is how long fal worked on it by its own word.
+        ``at_work`` is the working time that fal reported.
         """
         if sight.looked is None and not sight.fresh:
             return False
         waited = max(0.0, now - sight.accepted)
         if at_work is not None and not 0.0 <= at_work <= waited:
             at_work = None
-        # It ended between two looks: were the later one taken, looks would never come earlier.
+        # It ended between two polls: with the time of the later one, polls could never get earlier.
         not_before = max(now - COARSEST_FRACTION * waited, sight.looked or sight.accepted)
         not_before = max(not_before, sight.began + (at_work or 0.0))
         ended = (min(not_before, now) + now) / 2
@@ -174,7 +174,7 @@ class PollTiming:
 
 
 def _likely(seconds: Collection[float]) -> tuple[float, float]:
-    """Return the earliest and the latest likely time."""
+    """Return the shortest and the longest likely duration."""
     if len(seconds) < ENOUGH:
         return _range(seconds, MARGIN)
     tenths = quantiles(seconds, n=10, method="inclusive")
@@ -190,7 +190,7 @@ def _due(
 ) -> float:
     earliest, latest = work
     soonest, last = in_all
-    # A queue that is gone must not be waited for.
+    # Total times may include a queue that is gone now: don't wait for it.
     first = sight.began + max(earliest, min(soonest, 2 * latest))
     if sight.looked is None or sight.looked < sight.began:
         return first
@@ -198,13 +198,13 @@ def _due(
     if sight.queued == sight.looked:
         return sight.looked + max(earliest, QUEUED_FRACTION * waited)
     waited = sight.looked - sight.began
-    spread = math.pow(last / max(soonest, FINEST_SECONDS), 1 / SPREAD_LOOKS) - 1
+    spread = math.pow(last / max(soonest, FINEST_SECONDS), 1 / SPREAD_POLLS) - 1
     coarsest = max(FINEST_SECONDS, max(COARSEST_FRACTION, spread) * waited)
     finest = min(coarsest, max(FINEST_SECONDS, FINEST_FRACTION * waited))
     step = coarsest
     if waited <= last + finest:
         step = min(coarsest, max(finest, (last - soonest) / STEPS))
-    # Spread, lest what was looked at together stays together.
+    # The offset separates requests that were polled together.
     return max(sight.began + earliest, sight.looked + step * (0.9 + 0.2 * sight.offset))
 
 

@@ -1,10 +1,10 @@
-"""What fal's list of past requests proves about submissions of unknown outcome. Pure judgement.
+"""Decide from fal's list of past requests what became of submissions of unknown outcome.
 
-Found: an equal input, sent at about that time, under an id that nobody owns. Equal inputs are
-interchangeable. Absent: never because it is not listed, for the list lags and shows only what
-has ended, but only once whatever fal may have had must have ended, and the list has shown that
-it is past that point. fal's clock decides, for ours may be wrong, or jump. In doubt the
-submission stays uncertain: it may have been paid for.
+Pure functions. Found: an equal input, sent at about that time, under a request id that no job has;
+equal inputs are interchangeable. Absent: a missing row alone proves nothing, because the list lags
+and shows only ended requests. A submission is absent only after any request it made must have
+ended, and after the list has shown that it covers that time. fal's clock decides, because ours may
+be wrong or jump. In doubt the submission stays uncertain: it may have been paid for.
 """
 
 import hashlib
@@ -20,45 +20,45 @@ from tweenbatch.records import Job, OwnRequest, PastRequest, canonical_json
 from tweenbatch.stages.wait import STUCK_QUEUED, STUCK_RUNNING
 
 LONGEST_LIFE = max(START_TIMEOUT, STUCK_QUEUED) + STUCK_RUNNING
-"""From its sending a request has ended by then. How long others took says nothing of one that
-hangs. An earlier release sent no start timeout: there our own limit for waiting counts."""
+"""The longest time from sending to end. The durations of other requests say nothing about one that
+hangs. Earlier releases sent no start timeout: for their requests our own waiting limit counts."""
 
 SLOWEST_FACTOR = 3
-"""A person who knows better is not believed below so many times the slowest request seen."""
+"""``--absent-after`` can't go below this many times the slowest request seen."""
 
 LONGEST_LAG = timedelta(hours=24)
-"""The list was up to 15 hours behind in incidents that fal has reported."""
+"""Longest lag of the list; in incidents reported by fal it was up to 15 hours."""
 
 CLOCKS_APART = timedelta(minutes=15)
-"""A request sent further from our record of it than this is not taken for it, whichever of the
-clocks that we know of dated that."""
+"""Largest difference between fal's date of a request and ours, by any clock that may have dated
+it, for both to mean the same submission."""
 
 SUBMISSION = timedelta(seconds=60)
-"""A POST may be on its way for so long while later ones overtake it."""
+"""Longest time of a POST in transit, during which later ones may overtake it."""
 
 BETWEEN_LISTINGS = timedelta(seconds=60)
-"""Two lists that agree must lie this far apart."""
+"""Shortest time between two lists that must agree."""
 
 
 _Dated = tuple[OwnRequest, PastRequest]
-"""A request that the table and fal have dated."""
+"""A request with its dates in the table and at fal."""
 
 
 class Verdict(StrEnum):
-    """What one list says about one submission."""
+    """What one list shows about one submission."""
 
     FOUND = "found"
     ABSENT = "absent"
-    """Everything that can be asked of one list shows that fal never had it."""
+    """The list proves, as far as one list can, that fal never received it."""
     TOO_EARLY = "too_early"
-    """It may still run, or the list has not caught up: a later one may tell."""
+    """It may still be running, or the list lags: a later list may decide."""
     UNPROVEN = "unproven"
-    """No list of this account is going to tell by itself."""
+    """No list of this account will decide without a person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A verdict on a job, with the request that was found or the reason for the doubt."""
+    """A verdict on a job, with the matching request or the reason for the doubt."""
 
     verdict: Verdict
     found: PastRequest | None = None
@@ -67,12 +67,12 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """One list of an endpoint's past requests, and what the table owns of them.
+    """One list of an endpoint's past requests, and the table's own requests.
 
-    ``now`` and the instants of ``listed`` are by fal's clock; those of ``own`` and of jobs by
-    fal's or this machine's, as it knew them then. ``ahead`` is how far this machine's clock is
-    ahead of fal's now. ``key_fingerprint`` is that of the key whose list it is. ``life`` is how
-    long after its sending a request may not have ended.
+    ``now`` and the times in ``listed`` are by fal's clock; those of ``own`` and of jobs by fal's or
+    this machine's, whichever was known then. ``ahead`` is the lead of this machine's clock over
+    fal's. ``key_fingerprint`` identifies the key that read the list. ``life`` is the longest time
+    from sending to end.
     """
 
     listed: Sequence[PastRequest]
@@ -84,7 +84,7 @@ class Evidence:
 
 
 def judge(doubts: Sequence[Job], evidence: Evidence) -> Mapping[int, Judgement]:
-    """Return a judgement for each job, by id; all are uncertain and of the list's endpoint."""
+    """Return a judgement by job id; all jobs are uncertain and of the list's endpoint."""
     owned = {own.request_id for own in evidence.own}
     listed = {item.request_id: item for item in evidence.listed}
     free = [item for item in evidence.listed if item.request_id not in owned]
@@ -105,9 +105,9 @@ def judge(doubts: Sequence[Job], evidence: Evidence) -> Mapping[int, Judgement]:
 
 
 def longest_life(listed: Iterable[PastRequest], absent_after: timedelta | None) -> timedelta:
-    """Return how long after its sending a request may still be at work, and so not be listed.
+    """Return how long after sending a request may still run, and so be missing from the list.
 
-    ``absent_after`` is what a person says instead.
+    ``absent_after`` is a person's value for it.
     """
     return (
         LONGEST_LIFE if absent_after is None else max(absent_after, SLOWEST_FACTOR * _slow(listed))
@@ -116,12 +116,12 @@ def longest_life(listed: Iterable[PastRequest], absent_after: timedelta | None) 
 
 @dataclass(slots=True)
 class Agreement:
-    """Whether two lists, far enough apart, call an attempt absent, and none between denies it."""
+    """Requires two ABSENT verdicts far enough apart, and no other verdict between them."""
 
     _since: dict[int, float] = field(default_factory=dict)
 
     def is_reached(self, attempt_id: int, verdict: Verdict, *, at: float) -> bool:
-        """Hear what one more list says; ``at`` is when, in seconds that never go back."""
+        """Record one more verdict at monotonic time ``at``; tell whether the two agree."""
         if verdict is not Verdict.ABSENT:
             self._since.pop(attempt_id, None)
             return False
@@ -130,13 +130,13 @@ class Agreement:
 
 
 def _known_by_id(job: Job, item: PastRequest | None) -> Judgement:
-    """Judge a request that fal had accepted: it is found or missed, but never absent."""
+    """Judge a request that fal accepted: it is found or unproven, but never absent."""
     if item is not None:
         return Judgement(verdict=Verdict.FOUND, found=item)
     assert job.request is not None
     return Judgement(
         verdict=Verdict.UNPROVEN,
-        reason=f"fal accepted request {job.request.request_id} and does not list it",
+        reason=f"fal accepted request {job.request.request_id} but does not list it",
     )
 
 
@@ -145,7 +145,7 @@ def _match(
     free: Iterable[PastRequest],
     may_be: Callable[[Job, PastRequest], bool],
 ) -> dict[int, PastRequest]:
-    """Give each job a listed request of its own: equal input, in the order of sending."""
+    """Assign each job a listed request with equal input, in the order of sending."""
     by_input: dict[str, list[PastRequest]] = defaultdict(list)
     for item in sorted(free, key=lambda item: item.sent_at):
         by_input[_digest(item.input)].append(item)
@@ -160,7 +160,7 @@ def _match(
 
 
 class _Proof:
-    """What a list must show before a request that is not in it was never there."""
+    """Decides whether a list proves that a missing request never existed."""
 
     def __init__(self, evidence: Evidence, *, since: datetime) -> None:
         self._evidence = evidence
@@ -169,7 +169,7 @@ class _Proof:
             (o for o in evidence.own if o.key_fingerprint == evidence.key_fingerprint),
             key=lambda o: o.attempt_id,
         )
-        # Older ones the list need not show.
+        # The list need not show older ones.
         self._missing = [o for o in own if o.sent_at >= since and o.request_id not in listed]
         self._shown = [
             (o, listed[o.request_id])
@@ -178,87 +178,87 @@ class _Proof:
         ]
 
     def may_be(self, job: Job, item: PastRequest) -> bool:
-        """Tell whether a request was sent when the job was, by a clock that may have dated it."""
+        """Tell whether a request and the job were sent at the same time, by any likely clock."""
         ahead = {timedelta(0), self._evidence.ahead, *map(_apart, self._neighbours(job))}
         return any(abs(item.sent_at + each - _sent_at(job)) <= CLOCKS_APART for each in ahead)
 
     def of_absence(self, job: Job, *, twin: bool) -> Judgement:
-        """Judge a job that the list does not show; ``twin``: its input is there, far away."""
+        """Judge a job missing from the list; ``twin``: the list has its input at another time."""
         now, life = self._evidence.now, self._evidence.life
         later = self._later(job)
         ended_by = (self._sent_by(job) if later else _sent_at(job)) + SUBMISSION + life
         if now < ended_by:
             return _too_early(
-                "it may still be running at fal, which lists only what has ended; nobody can prove "
-                f"that fal never had it before {ended_by:%Y-%m-%d %H:%M} UTC"
+                "it may still be running at fal, which lists only ended requests; proof that fal "
+                f"never received it is possible after {ended_by:%Y-%m-%d %H:%M} UTC"
             )
         obstacle = self._obstacle(job, twin=twin)
         if obstacle:
             return Judgement(verdict=Verdict.UNPROVEN, reason=obstacle)
         past = [o for o, item in later if item.ended_at is not None and item.ended_at >= ended_by]
         if self._lacks(ended_by, *past):
-            return _too_early("fal's list of past requests is behind, or not whole")
+            return _too_early("fal's list of past requests lags or is incomplete")
         long_past = now - ended_by >= LONGEST_LAG
         if past or (long_past and any(item.ended_at is not None for _, item in later)):
             return Judgement(verdict=Verdict.ABSENT)
         if self._lacks(now - BETWEEN_LISTINGS):
-            return _too_early("fal's list of past requests is behind")
-        reason = "no later request ended late enough to show how far fal's list goes"
+            return _too_early("fal's list of past requests lags")
+        reason = "no later request ended late enough to show that fal's list covers that time"
         return Judgement(verdict=Verdict.UNPROVEN, reason=reason)
 
     def _obstacle(self, job: Job, *, twin: bool) -> str:
-        """Return why this list can't prove an absence, however long one waits; "" if it can."""
+        """Return why waiting won't make this list prove an absence; "" if it can."""
         if job.key_fingerprint != self._evidence.key_fingerprint:
-            return "it was sent with another key, whose requests this key may not see"
+            return "it was sent with another key, and this key may not list its requests"
         if twin:
             return "fal lists a request with the same input, sent at another time"
         return ""
 
     def _later(self, job: Job) -> list[_Dated]:
-        """Return the canaries: requests of ours that were sent after the job and are listed."""
+        """Return our listed requests that were sent after the job."""
         assert job.attempt_id is not None
         return [pair for pair in self._shown if pair[0].attempt_id > job.attempt_id]
 
     def _neighbours(self, job: Job) -> list[_Dated]:
-        """Return what both clocks have dated just before and just after the job, in that order."""
+        """Return our listed requests just before and just after the job, in that order."""
         later = self._later(job)
         return [*self._shown[: len(self._shown) - len(later)][-1:], *later[:1]]
 
     def _sent_by(self, job: Job) -> datetime:
-        """Return when it had gone out at the latest: before the first of those sent after it.
+        """Return the latest time at which it was sent: before the first later request.
 
-        Where those sent just before and after it show how far apart the clocks were, our own
-        record is closer; of two such distances the one that makes it later.
+        If the requests just before and after it show the difference of the clocks, our own record
+        is more precise; of the two differences, the one that gives the later time counts.
         """
         bound = min(item.sent_at for _, item in self._later(job))
         apart = [_apart(pair) for pair in self._neighbours(job)]
         return min(bound, _sent_at(job) - min(apart)) if len(apart) > 1 else bound
 
-    def _lacks(self, by: datetime, *canaries: OwnRequest) -> bool:
-        """Tell whether a request of ours is not listed although its clip was here by then.
+    def _lacks(self, by: datetime, *listed: OwnRequest) -> bool:
+        """Tell whether the list lacks a request whose clip was downloaded by then.
 
-        Or before that of one of the canaries: these two one clock has dated.
+        Or before the clip of one of ``listed``: one clock has dated both.
         """
-        home = [o.finished_at for o in self._missing if o.finished_at is not None]
+        finished = [o.finished_at for o in self._missing if o.finished_at is not None]
         latest = [by, by + self._evidence.ahead]
-        latest += [o.finished_at for o in canaries if o.finished_at is not None]
-        return any(each <= max(latest) for each in home)
+        latest += [o.finished_at for o in listed if o.finished_at is not None]
+        return any(each <= max(latest) for each in finished)
 
 
 def _apart(dated: _Dated) -> timedelta:
-    """Return how far our record of a request was ahead of fal's."""
+    """Return how much later our record dates a request than fal's."""
     own, item = dated
     return own.sent_at - item.sent_at
 
 
 def latest_instant(listed: Iterable[PastRequest]) -> datetime | None:
-    """Return the latest instant in a list: by fal's clock it is no earlier now."""
+    """Return the latest instant in a list: fal's clock now shows at least this."""
     instants = (instant for item in listed for instant in (item.sent_at, item.ended_at))
     return max((instant for instant in instants if instant is not None), default=None)
 
 
 def _slow(listed: Iterable[PastRequest]) -> timedelta:
-    """Return the 99th percentile of the times from sending to end; zero without any."""
+    """Return the 99th percentile of the durations from sending to end; zero without any."""
     times = sorted(item.ended_at - item.sent_at for item in listed if item.ended_at is not None)
     return times[len(times) - 1 - len(times) // 100] if times else timedelta(0)
 
@@ -277,7 +277,7 @@ def _payload_digest(job: Job) -> str:
 
 
 def _digest(payload: object) -> str:
-    """Return what equal inputs share: the digest that is recorded with every attempt."""
+    """Return an input's digest, equal for equal inputs; every attempt records it."""
     try:
         text = canonical_json(payload)
     except (TypeError, ValueError, RecursionError):

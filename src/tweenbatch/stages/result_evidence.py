@@ -1,8 +1,9 @@
-"""What an error at the result of a finished request proves about its generation. Pure judgement.
+"""Decide whether an error at a finished request's result proves a failed generation.
 
-A result that answers 4xx or 5xx is one witness: the trouble may be the read's, and the paid clip
-may be there. A second one is the error in the request's status, the request's own row in fal's
-list, or the same answer over minutes. Without it the request stays open, its price reserved.
+Pure functions. A result that answers 4xx or 5xx is only one piece of evidence: perhaps only the
+read failed, and the paid clip exists. A second piece is the error in the request's status, its row
+in fal's list, or the same answer for minutes. Without one, the request stays open with its price
+reserved.
 """
 
 from dataclasses import dataclass, replace
@@ -15,50 +16,50 @@ from tweenbatch.stages import policy
 from tweenbatch.states import Event
 
 REPEATED = timedelta(minutes=2)
-"""How long a refusal (4xx) has to be the same before it counts as that of the row."""
+"""A refusal (4xx) must stay the same for this long before it counts against the row."""
 
 LASTING = timedelta(minutes=12)
-"""The same for what would be paid for again. Gateways were seen to answer 5xx in place of clips
-that were there; unverified is for how long."""
+"""The same for failures that would be bought again. Gateways have answered 5xx although the clip
+existed; unverified: for how long."""
 
 LEAST_READS = 4
 
 PAID_UNREADABLE = "paid_unreadable"
-"""The type of a good answer that names no clip."""
+"""The error type of a successful answer without a clip."""
 
 GIVEN_UP_AFTER = timedelta(hours=24)
-"""From its acceptance on; until then an answer that proves nothing is read in each run."""
+"""Time from acceptance; until then, each run reads an answer that proves nothing again."""
 
 
 @dataclass(slots=True, kw_only=True)
 class ResultTrouble:
-    """What a result answers instead of a clip; ``since`` and ``now`` are ``Clock.monotonic``."""
+    """The error that a result gives instead of a clip; times are ``Clock.monotonic``."""
 
     failure: Failure | None = None
     since: float = 0.0
     reads: int = 0
 
     def seen(self, failure: Failure, *, now: float) -> bool:
-        """Count an answer; tell whether it is another one than before."""
+        """Count an answer; tell whether it differs from the one before."""
         before = self.failure
-        another = before is None or alike(before) != alike(failure)
-        if another:
+        differs = before is None or alike(before) != alike(failure)
+        if differs:
             self.since, self.reads = now, 0
         self.failure = failure
         self.reads += 1
-        return another
+        return differs
 
     def lasted(self, now: float) -> timedelta:
-        """Return for how long the answer has been the same."""
+        """Return how long the answer has been the same."""
         return timedelta(seconds=now - self.since)
 
     def repeated(self, now: float) -> bool:
-        """Tell whether it has been read the same often enough to be believed of a row."""
+        """Tell whether the answer was repeated often and long enough to count against a row."""
         return self.reads >= LEAST_READS and self.lasted(now) >= REPEATED
 
 
 def alike(failure: Failure) -> tuple[str, int | None]:
-    """Return what makes failures the same: never their words."""
+    """Return the values by which failures are compared; their text is ignored."""
     return failure.type, failure.http_status
 
 
@@ -69,14 +70,14 @@ def proven_failure(
     listed: PastRequest | None,
     now: float,
 ) -> Failure | None:
-    """Return the failed generation where a second witness confirms it; None: not proven.
+    """Return the failure if a second piece of evidence confirms it, else None.
 
-    ``announced`` is the status's own error, ``listed`` the request's row in fal's list. A row
-    without an error outweighs all else: then there is a clip.
+    ``announced`` is the error in the status, ``listed`` the request's row in fal's list. A row
+    without an error outweighs everything else: then there is a clip.
     """
     failure = trouble.failure
     if failure is not None and failure.type == PAID_UNREADABLE:
-        # The list names no clip either, or it would have been taken.
+        # The list has no clip either; otherwise it would have been used.
         agreed = listed is not None and succeeded(listed) and listed.output is not None
         return failure if agreed or trouble.repeated(now) else None
     if failure is None or failure.http_status is None:
@@ -90,11 +91,11 @@ def proven_failure(
 
 
 def _by_repetition(trouble: ResultTrouble, failure: Failure, *, now: float) -> Failure | None:
-    """Return what the same answer proves by itself, read again and again."""
+    """Return the failure that a repeated answer proves without other evidence, or None."""
     lasting = trouble.reads >= LEAST_READS and trouble.lasted(now) >= LASTING
     assert failure.http_status is not None
     if failure.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        # Nobody but the read has said that it failed, so that it may be billed as well.
+        # Only the read reports a failure, so fal may have billed the generation.
         typed = failure.type != UNTYPED
         return replace(failure, billed=Billed.UNKNOWN) if typed and lasting else None
     repeated = trouble.repeated(now) and not policy.is_transient(failure)
@@ -108,15 +109,15 @@ def given_up(
     accepted_at: datetime,
     now: datetime,
 ) -> Outcome | None:
-    """Return the end of a request whose result has been unreadable for a day; None: not yet."""
+    """Return the outcome of a request whose result was unreadable for a day; None before."""
     failure = trouble.failure
     if failure is None or failure.http_status is None or now - accepted_at < GIVEN_UP_AFTER:
         return None
     if listed is not None and succeeded(listed):
-        return policy.lost("fal made the clip, and its result can't be read")
+        return policy.lost("fal made the clip, but its result can't be read")
     unread = Failure(
         type="result_unreadable",
-        message=f"its result has answered HTTP {failure.http_status} for a day: {failure.message}",
+        message=f"the result answered HTTP {failure.http_status} for a day: {failure.message}",
         http_status=failure.http_status,
         retryable=False,
     )
@@ -134,12 +135,12 @@ def failed(listed: PastRequest) -> bool:
 
 
 def _as_listed(failure: Failure, http_status: int) -> Failure | None:
-    """Return what result and list say together: None where the list knows of no error."""
+    """Combine the errors of result and list; None if the list shows no error."""
     if http_status < HTTPStatus.BAD_REQUEST:
         return None
     by_the_service = http_status >= HTTPStatus.INTERNAL_SERVER_ERROR
     assert failure.http_status is not None
     if by_the_service is (failure.http_status >= HTTPStatus.INTERNAL_SERVER_ERROR):
         return replace(failure, billed=Billed.NO) if by_the_service else failure
-    # They agree that it failed and not on whose fault it is: then it is not bought unasked.
+    # Both say that it failed, but blame different sides: don't buy it again without asking.
     return replace(failure, http_status=http_status, retryable=False, billed=Billed.UNKNOWN)

@@ -1,4 +1,4 @@
-"""The stage that spends money: one POST, and what its answer proves."""
+"""Submit a job: the one POST that spends money, and the meaning of its answer."""
 
 from tweenbatch.errors import FalError, OutcomeUnknown, Refused
 from tweenbatch.fal import Fal
@@ -7,10 +7,10 @@ from tweenbatch.states import Event
 
 
 async def submit(job: Job, *, fal: Fal) -> Outcome:
-    """Send the recorded intent of a job that is ``submitting``, once.
+    """Send the recorded intent of a ``submitting`` job, once.
 
-    Raises ``NotSent``, ``AccountRefused`` and ``OutcomeUnknown``: these speak of the way to fal as
-    well as of the job.
+    Raises ``NotSent``, ``AccountRefused`` and ``OutcomeUnknown``: these concern all submissions,
+    not only this job.
     """
     assert job.arguments is not None
     try:
@@ -35,7 +35,7 @@ def outcome_unknown(error: OutcomeUnknown) -> Outcome:
 
 
 def not_accepted(error: FalError, *, http_status: int | None = None) -> Outcome:
-    """Return the outcome of a submission that provably bought nothing."""
+    """Return the outcome of a submission that provably cost nothing."""
     failure = Failure(
         type="not_accepted", message=str(error), http_status=http_status, billed=Billed.NO
     )

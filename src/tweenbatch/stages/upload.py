@@ -1,4 +1,4 @@
-"""The free stage before a submission: a frame's bytes become a URL that fal can read."""
+"""Upload a local frame to fal, free, so that a submission can name its URL."""
 
 import asyncio
 from pathlib import Path
@@ -15,10 +15,10 @@ from tweenbatch.records import Frame
 async def upload(frame: Frame, *, fal: Fal, clock: Clock) -> tuple[str, int]:
     """Upload a local frame and return its URL and its size in bytes.
 
-    The digest is taken of the bytes that are sent. Raises ``FrameChanged`` where the file is
-    gone or is not what was planned.
+    The digest is computed from the bytes that are sent. Raises ``FrameChanged`` if the file is
+    missing or differs from the plan.
     """
-    data, facts = await asyncio.to_thread(_as_planned, frame)
+    data, facts = await asyncio.to_thread(_read_unchanged, frame)
     name = f"{facts.sha256[:16]}.{facts.format.lower()}"
     url = await reading(
         lambda: fal.upload(data, content_type=facts.content_type, file_name=name), clock=clock
@@ -26,12 +26,12 @@ async def upload(frame: Frame, *, fal: Fal, clock: Clock) -> tuple[str, int]:
     return url, len(data)
 
 
-def _as_planned(frame: Frame) -> tuple[bytes, FrameFacts]:
+def _read_unchanged(frame: Frame) -> tuple[bytes, FrameFacts]:
     path = Path(frame.source)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise FrameChanged(f"a frame can't be read any more: {error.strerror} ({path})") from error
+        raise FrameChanged(f"can't read a frame any more: {error.strerror} ({path})") from error
     changed = FrameChanged(
         f"a frame has changed since the manifest was read; run the manifest again ({path})"
     )

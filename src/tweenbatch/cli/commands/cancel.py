@@ -24,9 +24,9 @@ from tweenbatch.store import Store
 
 SAID = {
     Fate.STOPPED: "stopped",
-    Fate.GOES_ON: "fal was asked to stop and is still at it; the run collects what comes of it",
+    Fate.CONTINUES: "fal was asked to stop and is still at it; the run collects what comes of it",
     Fate.ENDED: "had ended already; the run collects it",
-    Fate.NOT_TOLD: "fal could not be asked",
+    Fate.UNREACHED: "fal could not be asked",
 }
 
 
