@@ -37,6 +37,7 @@ from tweenbatch.stages.match_history import (
     frames_to_see,
     is_like_ours,
     may_be_wanted,
+    named_digest,
     recognise,
 )
 from tweenbatch.stages.reconcile import LONGEST_LIFE, Evidence, judge, longest_life
@@ -98,11 +99,13 @@ class LostRequestRecovery:
                     )
                 free = await self._free(endpoint, listed, since)
                 jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
-                await self._read_frames(await self._unread_frames(jobs, free), most=None)
+                await self._read_frames(await self._unread_frames(jobs, free), jobs, most=None)
                 given = await self._adopt(jobs, free)
                 left = [request for request in free if request not in given]
                 jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(left))
-                unread += len(await self._unread_frames(jobs, left))
+                # The name of an upload of ours says enough: it is none of these jobs'.
+                urls = await self._unread_frames(jobs, left)
+                unread += sum(named_digest(url) is None for url in urls)
                 adopted += len(given)
                 unmatched += len(left)
         except (Answered, Unreachable, Unintelligible) as error:
@@ -183,7 +186,9 @@ class LostRequestRecovery:
         free = [item for item in await self._free(endpoint, listed, since) if not failed(item)]
         jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
         free = may_be_wanted(free, list(_frames(jobs)))
-        unseen = await self._read_frames(await self._unread_frames(jobs, free), most=MOST_FRAMES)
+        unseen = await self._read_frames(
+            await self._unread_frames(jobs, free), jobs, most=MOST_FRAMES
+        )
         if unseen:
             self.notice(
                 f"{_frames_are(unseen)} unreadable in fal's list, so some requests with the same "
@@ -307,11 +312,15 @@ class LostRequestRecovery:
             if url is not None:
                 self._contents[url] = sha256
 
-    async def _read_frames(self, urls: Collection[str], *, most: int | None) -> int:
+    async def _read_frames(
+        self, urls: Collection[str], jobs: Sequence[Job], *, most: int | None
+    ) -> int:
         """Read at most this many frames from fal; return the number of unread ones.
 
+        An upload of ours that is gone, or arrives damaged, is known by the digest in its name.
         Without a limit it raises ``Unreachable`` if one can't be read now.
         """
+        wanted = {frame.sha256[:16]: frame.sha256 for frame in _frames(jobs) if frame.sha256}
         slots = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
         async def read(url: str) -> str | Unreachable | None:
@@ -325,7 +334,11 @@ class LostRequestRecovery:
         digests = await asyncio.gather(*map(read, chosen))
         unread = 0
         for url, digest in zip(chosen, digests, strict=True):
-            if isinstance(digest, str):
+            named = named_digest(url)
+            if named is not None and not (isinstance(digest, str) and digest.startswith(named)):
+                if named in wanted:
+                    self._contents[url] = wanted[named]
+            elif isinstance(digest, str):
                 self._contents[url] = digest
             elif digest is None or most is not None:
                 unread += 1

@@ -85,9 +85,10 @@ async def look_back(
             obstacle = await lost.run(doubt)
             if obstacle is not None:
                 state.refuse_to_submit(obstacle)
-            else:
-                await state.table(settled)
-        elif not settings.pay_again:
+                return
+            await state.table(settled)
+        # The list was read as far back as the doubt goes; waiting jobs may be older than that.
+        if not settings.pay_again:
             paid_at = await lost.adopt_before_paying(known_until, endpoints)
             if paid_at is not None:
                 await state.table(state.store.runs.mark_incomplete, paid_at)

@@ -90,7 +90,9 @@ class Fetcher:
         if job.kept is not None:
             present = await asyncio.to_thread(find_on_disk, job, self.output, self.checker)
             if present is not None:
-                return Outcome(event=Event.FETCHED, artifact=present)
+                # A crash between the two names of a clip may have left the first.
+                with PartFile(clip_paths(job, self.output).part):
+                    return Outcome(event=Event.FETCHED, artifact=present)
         paths = clip_paths(job, self.output)
         with writing_to(paths.folder):
             atomic.make_folder_of(paths.folder, paths.name)

@@ -96,10 +96,16 @@ def may_be_wanted(requests: Iterable[PastRequest], frames: Collection[Frame]) ->
     digests = {frame.sha256[:16] for frame in frames if frame.sha256 is not None}
 
     def may_match(url: str) -> bool:
-        upload = _NAMED.search(url)
-        return upload is None or upload[1] in digests or url in urls
+        digest = named_digest(url)
+        return digest is None or digest in digests or url in urls
 
     return [request for request in requests if all(map(may_match, _files(request)))]
+
+
+def named_digest(url: str) -> str | None:
+    """Return the beginning of the digest in the name of an upload of ours; None for other URLs."""
+    named = _NAMED.search(url)
+    return named and named[1]
 
 
 def _files(request: PastRequest) -> list[str]:
