@@ -13,7 +13,7 @@ from tweenbatch.emulator.api.exchange import Answer, json_answer, play, refusal,
 from tweenbatch.emulator.api.results import replayed
 from tweenbatch.emulator.faults.script import Subject
 from tweenbatch.emulator.faults.vocabulary import Call, MixUp
-from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
+from tweenbatch.emulator.site import Site, account_of, request_id_header, request_urls, unauthorized
 from tweenbatch.emulator.state.ledger import EventName
 from tweenbatch.emulator.state.requests import FalRequest, RequestPhase
 
@@ -106,7 +106,7 @@ class QueueApi:
         other = next(others, found)
         wrong = answer(request, other)
         named = other if fault.named == "other" else found
-        return replace(wrong, headers={**wrong.headers, **identity(named)})
+        return replace(wrong, headers={**wrong.headers, **request_id_header(named)})
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """Tell where a request stands."""
@@ -124,12 +124,12 @@ class QueueApi:
         found.status_reads += 1
         logs = request.query.get("logs") in _TRUE
         http_status = 200 if found.phase is RequestPhase.COMPLETED else 202
-        return json_answer(self._shown(found, logs), http_status, identity(found))
+        return json_answer(self._shown(found, logs), http_status, request_id_header(found))
 
     def _shown(self, found: FalRequest, logs: bool) -> dict[str, Any]:
         shown: dict[str, Any] = {
             "status": found.phase.value,
-            **follow_ups(self._site, found),
+            **request_urls(self._site, found),
             "logs": list(found.logs) if logs else None,
             "metrics": {},
         }
@@ -150,9 +150,9 @@ class QueueApi:
 
     def _cancel(self, _request: web.Request, found: FalRequest) -> Answer:
         if found.phase is RequestPhase.COMPLETED:
-            return json_answer({"status": "ALREADY_COMPLETED"}, 400, identity(found))
+            return json_answer({"status": "ALREADY_COMPLETED"}, 400, request_id_header(found))
         self._site.queue.cancel(found)
-        return json_answer({"status": "CANCELLATION_REQUESTED"}, 202, identity(found))
+        return json_answer({"status": "CANCELLATION_REQUESTED"}, 202, request_id_header(found))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Send the status at each change as server-sent events until the end."""
@@ -166,7 +166,7 @@ class QueueApi:
         logs = request.query.get("logs") in _TRUE
         response = web.StreamResponse(
             headers={
-                **identity(found),
+                **request_id_header(found),
                 "Content-Type": "text/event-stream",
                 "Cache-Control": "no-cache",
             }

@@ -5,7 +5,7 @@ from typing import Any
 from tweenbatch.emulator.addresses import Host
 from tweenbatch.emulator.api.exchange import Answer, json_answer, refusal
 from tweenbatch.emulator.model import catalog
-from tweenbatch.emulator.site import Site, identity
+from tweenbatch.emulator.site import Site, request_id_header
 from tweenbatch.emulator.state.files import StoredFile
 from tweenbatch.emulator.state.requests import FalRequest
 
@@ -15,7 +15,7 @@ def replayed(site: Site, found: FalRequest) -> Answer:
     outcome = found.outcome
     if outcome is None:
         return refusal(400, "Request is still in progress")
-    headers = identity(found)
+    headers = request_id_header(found)
     if outcome.error_type is not None:
         headers["X-Fal-Error-Type"] = outcome.error_type
     if outcome.retryable is not None:

@@ -13,7 +13,7 @@ from tweenbatch.emulator.api.webhooks import Webhooks, unfit
 from tweenbatch.emulator.faults.script import Subject
 from tweenbatch.emulator.faults.vocabulary import Call
 from tweenbatch.emulator.model import catalog
-from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
+from tweenbatch.emulator.site import Site, account_of, request_id_header, request_urls, unauthorized
 from tweenbatch.emulator.state.ledger import EventName, Post, PostReply
 from tweenbatch.emulator.state.requests import FalRequest, RequestPhase, fingerprint
 
@@ -93,7 +93,7 @@ class SubmitApi:
             if call == "run":
                 return outcome(accepted)
             self._webhooks.watch(accepted)
-            return json_answer(_handle(site, accepted), headers=identity(accepted))
+            return json_answer(_handle(site, accepted), headers=request_id_header(accepted))
 
         played = await play(request, plan, act, ledger=site.ledger, facts=facts)
         self._close_post(post, played, facts)
@@ -154,7 +154,7 @@ def _handle(site: Site, accepted: FalRequest) -> dict[str, Any]:
     waiting = accepted.phase is RequestPhase.IN_QUEUE
     return {
         "status": RequestPhase.IN_QUEUE.value,
-        **follow_ups(site, accepted),
+        **request_urls(site, accepted),
         "gateway_request_id": accepted.request_id,
         "logs": None,
         "metrics": {},

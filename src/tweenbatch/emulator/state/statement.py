@@ -1,4 +1,4 @@
-"""The ledger as JSON: what was accepted, billed, downloaded, by whom and how."""
+"""Build the JSON of the ledger: submissions, bills, downloads, duplicates."""
 
 from collections import Counter, defaultdict
 from datetime import datetime
@@ -27,7 +27,7 @@ CALLS = (
 
 
 def statement(site: Site, *, totals_only: bool = False) -> dict[str, Any]:
-    """Return the ledger; ``totals_only`` leaves the long lists out."""
+    """Return the ledger as JSON; ``totals_only`` omits the long lists."""
     ledger = site.ledger
     requests = site.queue.requests.values()
     same = defaultdict(list)
