@@ -1,7 +1,7 @@
 """``api.fal.ai`` and ``fal.ai``: request history, prices, schemas.
 
-Where fal's behaviour is not known, the less convenient one is played: requests in flight are
-not listed, an item must lie in the window from its sending to its end, and the list may lag.
+Where fal's behaviour is unknown, the less convenient one is emulated: requests in progress are not
+listed, an item must lie in the window from its sending to its end, and the list may lag.
 """
 
 import base64
@@ -60,12 +60,14 @@ class PlatformApi:
     def _history(self, request: web.Request, account: str, facts: dict[str, Any]) -> Answer:
         now = self._site.ledger.now()
         query = request.query
-        endpoints = _listed(request)
+        endpoints = _endpoint_ids(request)
         try:
             end = _instant(query.get("end"), now)
             start = _instant(query.get("start"), end - DEFAULT_WINDOW)
             limit = int(query.get("limit", DEFAULT_LIMIT))
-            before = _place(query["cursor"]) if "cursor" in query else len(self._site.queue.ended)
+            before = (
+                _position(query["cursor"]) if "cursor" in query else len(self._site.queue.ended)
+            )
         except ValueError as error:
             return _bad_request(str(error))
         if not endpoints:
@@ -74,21 +76,21 @@ class PlatformApi:
             return _bad_request(f"limit must be from 1 to {MAX_LIMIT}")
         payloads = "payloads" in query.get("expand", "").split(",")
         items: list[dict[str, Any]] = []
-        place = min(before, len(self._site.queue.ended))
+        position = min(before, len(self._site.queue.ended))
         more = False
-        while place > 0:
-            found = self._site.queue.ended[place - 1]
+        while position > 0:
+            found = self._site.queue.ended[position - 1]
             if self._is_listed(found, account=account, endpoints=endpoints, window=(start, end)):
                 if len(items) == limit:
                     more = True
                     break
                 items.append(self._item(found, payloads))
-            place -= 1
+            position -= 1
         facts["items"] = len(items)
         return json_answer(
             {
                 "items": items,
-                "next_cursor": _cursor(place) if more else None,
+                "next_cursor": _cursor(position) if more else None,
                 "has_more": more,
             }
         )
@@ -152,14 +154,14 @@ class PlatformApi:
         def act() -> Answer:
             if account is None:
                 return _unauthorized()
-            wanted = _listed(request)
-            unknown = [name for name in wanted if name not in catalog.ENDPOINTS]
+            requested = _endpoint_ids(request)
+            unknown = [name for name in requested if name not in catalog.ENDPOINTS]
             if unknown:
                 return _failure(404, "not_found", f"Endpoint not found: {', '.join(unknown)}")
             prices = [
                 catalog.pricing(endpoint)
                 for endpoint in catalog.ENDPOINTS.values()
-                if endpoint.id in wanted or not wanted
+                if endpoint.id in requested or not requested
             ]
             return json_answer({"prices": prices, "next_cursor": None, "has_more": False})
 
@@ -169,7 +171,7 @@ class PlatformApi:
         return played.response
 
     async def schema(self, request: web.Request) -> web.StreamResponse:
-        """Give an endpoint's OpenAPI document; no key is needed."""
+        """Return an endpoint's OpenAPI document; needs no key."""
         site = self._site
         site.ledger.calls["schema"] += 1
         endpoint = catalog.ENDPOINTS.get(request.query.get("endpoint_id", ""))
@@ -192,7 +194,7 @@ def _subject(found: FalRequest) -> Subject:
     )
 
 
-def _listed(request: web.Request) -> list[str]:
+def _endpoint_ids(request: web.Request) -> list[str]:
     return [
         name
         for entry in request.query.getall("endpoint_id", [])
@@ -220,11 +222,11 @@ def _instant(text: str | None, default: datetime) -> datetime:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
 
 
-def _cursor(place: int) -> str:
-    return base64.urlsafe_b64encode(f"ended:{place}".encode()).decode()
+def _cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(f"ended:{position}".encode()).decode()
 
 
-def _place(cursor: str) -> int:
+def _position(cursor: str) -> int:
     try:
         text = base64.urlsafe_b64decode(cursor.encode()).decode()
         return int(text.removeprefix("ended:"))

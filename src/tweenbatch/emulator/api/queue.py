@@ -47,12 +47,12 @@ class QueueApi:
 
     def _subject(self, request: web.Request, account: str | None) -> Subject:
         request_id = request.match_info["request_id"]
-        known = self._site.queue.requests.get(request_id)
+        found = self._site.queue.requests.get(request_id)
         return Subject(
             account=account or "",
             request_id=request_id,
-            endpoint_id=known.endpoint_id if known else "",
-            prompt=known.prompt if known else "",
+            endpoint_id=found.endpoint_id if found else "",
+            prompt=found.prompt if found else "",
         )
 
     async def _read(
@@ -75,8 +75,8 @@ class QueueApi:
                 return unauthorized()
             if found is None:
                 return json_answer({"detail": "Request not found", "status": "NOT_FOUND"}, 404)
-            if plan.deed is not None and isinstance(plan.deed.fault, MixUp):
-                return self._mixed_up(request, found, plan.deed.fault, answer)
+            if plan.action is not None and isinstance(plan.action.fault, MixUp):
+                return self._mixed_up(request, found, plan.action.fault, answer)
             return answer(request, found)
 
         plan = site.script.plan(call, self._subject(request, account))
@@ -109,15 +109,15 @@ class QueueApi:
         return replace(wrong, headers={**wrong.headers, **request_id_header(named)})
 
     async def status(self, request: web.Request) -> web.StreamResponse:
-        """Tell where a request stands."""
+        """Return a request's status."""
         return await self._read(request, Call.STATUS, EventName.STATUS_READ, self._status)
 
     async def result(self, request: web.Request) -> web.StreamResponse:
-        """Replay what the model answered."""
+        """Return the model's answer."""
         return await self._read(request, Call.RESULT, EventName.RESULT_READ, self._result)
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
-        """End a request that has not begun."""
+        """Cancel a request that has not started."""
         return await self._read(request, Call.CANCEL, EventName.CANCEL_ASKED, self._cancel)
 
     def _status(self, request: web.Request, found: FalRequest) -> Answer:
@@ -155,7 +155,7 @@ class QueueApi:
         return json_answer({"status": "CANCELLATION_REQUESTED"}, 202, request_id_header(found))
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Send the status at each change as server-sent events until the end."""
+        """Send the status after each change as server-sent events, until the end."""
         site = self._site
         site.ledger.calls["stream"] += 1
         account, found = self._find(request)

@@ -1,4 +1,4 @@
-"""What the model answered, as each way of asking for it replays it."""
+"""Build the answer with a request's result, for the queue, ``fal.run`` and webhooks."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tweenbatch.emulator.state.requests import FalRequest
 
 
 def replayed(site: Site, found: FalRequest) -> Answer:
-    """Return the answer to a reading of the result."""
+    """Return the answer to a read of the result."""
     outcome = found.outcome
     if outcome is None:
         return refusal(400, "Request is still in progress")
@@ -31,7 +31,7 @@ def replayed(site: Site, found: FalRequest) -> Answer:
 
 
 def output(site: Site, found: FalRequest) -> dict[str, Any]:
-    """Return what the model gave: its error, or a clip whose address is still good."""
+    """Return the model's output: its error, or a clip with a valid URL."""
     assert found.outcome is not None, "it has ended"
     if found.outcome.body is not None:
         return found.outcome.body

@@ -21,7 +21,7 @@ _START_TIMEOUT_HEADERS = ("X-Fal-Request-Start-Timeout", "X-Fal-Request-Timeout"
 
 
 class SubmitApi:
-    """The handlers of submissions, with a handle for an answer or with the output itself."""
+    """Handlers of submissions: ``submit`` answers with a handle, ``run`` with the output."""
 
     def __init__(self, site: Site, webhooks: Webhooks) -> None:
         self._site = site
@@ -35,14 +35,14 @@ class SubmitApi:
         ]
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
-        """Accept whatever comes: the input is looked at when the work begins."""
+        """Accept any input: it is checked only when the work starts."""
         return await self._take(request, "submit", webhook_url=request.query.get("fal_webhook"))
 
     async def run(self, request: web.Request) -> web.StreamResponse:
-        """Accept in the same way, and answer with the output when the work has ended.
+        """Accept in the same way, and answer with the output at the end of the work.
 
-        Whoever goes before that loses the handle and pays: whether fal ends such a request is
-        unverified. It waits for a slot like all others.
+        A client that disconnects before has no handle and pays; unverified: whether fal ends such a
+        request. The request waits for a slot like all others.
         """
         return await self._take(request, "run")
 
@@ -128,7 +128,7 @@ class SubmitApi:
         return accepted
 
     def _canonical(self, value: Any) -> Any:
-        """Return an input with the URLs of stored files replaced by their content."""
+        """Return an input with the URLs of stored files replaced by their digests."""
         if isinstance(value, dict):
             return {key: self._canonical(item) for key, item in value.items()}
         if isinstance(value, list):

@@ -1,7 +1,7 @@
-"""Webhooks: signed deliveries of results, to this machine only, and the key that checks them.
+"""Webhooks: signed deliveries of results, to this machine only, and the public key.
 
-Form, headers and tries are those of fal's documentation. A delivery may come twice, and one that
-is still to be repeated is forgotten when the emulator ends.
+Form, headers and number of tries follow fal's documentation. A delivery can arrive twice. Pending
+repetitions are lost when the emulator ends.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 TRIES = 11
 FIRST_PAUSE_SECONDS = 7.0
-"""Each pause is twice the one before: the ten that follow the first try end within two hours."""
+"""Each pause is twice the previous one: all ten pauses together last under two hours."""
 DEADLINE_SECONDS = 15.0
 
 
 def unfit(url: str, caller: str | None) -> str | None:
-    """Return why a webhook is refused, before anything is paid, or None where it is not."""
+    """Return why a webhook URL is refused, before anything is paid, or None if it is valid."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -42,16 +42,16 @@ def unfit(url: str, caller: str | None) -> str | None:
         return f"fal_webhook: expected a URL such as http://127.0.0.1:8000/hook, not {url!r}"
     if not is_loopback(host):
         return (
-            f"fal_webhook: the emulator delivers to this machine only (127.0.0.1, ::1, localhost), "
+            f"fal_webhook: the emulator delivers only to this machine (127.0.0.1, ::1, localhost), "
             f"not to {host!r}"
         )
     if caller is None or not is_loopback(caller):
-        return "fal_webhook: the emulator delivers only for callers on its own machine"
+        return "fal_webhook: the emulator accepts webhooks only from callers on its own machine"
     return None
 
 
 class Webhooks:
-    """Delivers each result to the address that its submission named; holds the signing key."""
+    """Delivers each result to the webhook URL of its submission; holds the signing key."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -59,21 +59,21 @@ class Webhooks:
         self._made: Ed25519PrivateKey | None = None
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the route of the public key, under the older name of the host as well."""
+        """Return the routes of the public key, also under the host's older name."""
         return [
             web.get(f"/{host}/.well-known/jwks.json", self.keys)
             for host in (Host.REST, Host.REST_ALPHA)
         ]
 
     async def keys(self, request: web.Request) -> web.StreamResponse:
-        """Give the public key as a JSON Web Key Set."""
+        """Return the public key as a JSON Web Key Set."""
         public = self._key.public_key().public_bytes_raw()
         key = {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA"}
         named = {"kid": hashlib.sha256(public).hexdigest()[:16], "x": _base64url(public)}
         return (await send(request, json_answer({"keys": [{**key, **named}]}))).response
 
     def watch(self, found: FalRequest) -> None:
-        """Deliver the result of a request when it has ended, if its submission asked for that."""
+        """Deliver a request's result at its end, if its submission has a webhook URL."""
         if found.webhook_url is not None:
             task = asyncio.create_task(
                 self._deliver(found, found.webhook_url), name=f"webhook {found.request_id}"
@@ -82,7 +82,7 @@ class Webhooks:
             task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        """Deliver nothing more."""
+        """Stop all deliveries."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -91,7 +91,7 @@ class Webhooks:
     @property
     def _key(self) -> "Ed25519PrivateKey":
         if self._made is None:
-            # Loading it takes longer than the rest of the start, and few need it.
+            # Imported late: it takes longer than the rest of the start, and is rarely needed.
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
             self._made = Ed25519PrivateKey.generate()

@@ -39,7 +39,7 @@ class Subject:
 
 
 @dataclass(slots=True)
-class Live:
+class ActiveFault:
     """An active fault with its counts. An open ``gate`` holds no call."""
 
     fault: Fault
@@ -136,13 +136,13 @@ class Live:
 class FaultScript:
     """The faults that hit one call: pauses, and at most one other fault."""
 
-    pauses: tuple[Live, ...] = ()
-    deed: Live | None = None
+    pauses: tuple[ActiveFault, ...] = ()
+    action: ActiveFault | None = None
 
     @property
     def fault_ids(self) -> list[str]:
         """Return the names of all faults that hit this call."""
-        return [live.id for live in (*self.pauses, *((self.deed,) if self.deed else ()))]
+        return [active.id for active in (*self.pauses, *((self.action,) if self.action else ()))]
 
 
 _NOTHING = FaultScript()
@@ -152,7 +152,7 @@ class Script:
     """All active faults, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._live: list[Live] = []
+        self._active: list[ActiveFault] = []
         self._numbered = 0
 
     def set(self, faults: list[Fault]) -> list[str]:
@@ -165,15 +165,15 @@ class Script:
         for fault in faults:
             self._numbered += 1
             named = fault.id or f"fault-{self._numbered}"
-            self._live.append(Live(fault.model_copy(update={"id": named})))
-        return [live.id for live in self._live[len(self._live) - len(faults) :]]
+            self._active.append(ActiveFault(fault.model_copy(update={"id": named})))
+        return [active.id for active in self._active[len(self._active) - len(faults) :]]
 
     def clear(self, fault_id: str | None = None) -> int:
         """Remove one fault or all, and release their held calls; return how many faults."""
-        gone = [live for live in self._live if fault_id in (None, live.id)]
-        for live in gone:
-            live.gate.set()
-        self._live = [live for live in self._live if live not in gone]
+        gone = [active for active in self._active if fault_id in (None, active.id)]
+        for active in gone:
+            active.gate.set()
+        self._active = [active for active in self._active if active not in gone]
         return len(gone)
 
     def release(self, name: str | None = None) -> int:
@@ -182,54 +182,54 @@ class Script:
         Returns the number of calls that were held.
         """
         freed = 0
-        for live in self._live:
-            if isinstance(live.fault, Hold) and name in (None, live.id, live.fault.point):
-                freed += live.held
-                live.gate.set()
+        for active in self._active:
+            if isinstance(active.fault, Hold) and name in (None, active.id, active.fault.point):
+                freed += active.held
+                active.gate.set()
         return freed
 
     def plan(self, call: Call, subject: Subject) -> FaultScript:
         """Count this call with every matching fault and return the faults that hit it."""
-        if not self._live:
+        if not self._active:
             return _NOTHING
-        pauses: list[Live] = []
-        deed: Live | None = None
-        for live in self._live:
-            fault = live.fault
+        pauses: list[ActiveFault] = []
+        action: ActiveFault | None = None
+        for active in self._active:
+            fault = active.fault
             if fault.on is not call or isinstance(fault, Lag | Omit | Alias):
                 continue
-            if not live.strikes(subject):
+            if not active.strikes(subject):
                 continue
             if isinstance(fault, Hold | Delay):
-                pauses.append(live)
-            elif deed is None:
-                deed = live
+                pauses.append(active)
+            elif action is None:
+                action = active
             else:
                 continue
-            live.fire(subject)
-        return FaultScript(tuple(pauses), deed)
+            active.fire(subject)
+        return FaultScript(tuple(pauses), action)
 
     def hides(self, subject: Subject, seconds_since_end: float) -> bool:
         """Return whether the history hides a request."""
-        for live in self._live:
-            fault = live.fault
-            if isinstance(fault, Omit) and live.chooses(subject):
+        for active in self._active:
+            fault = active.fault
+            if isinstance(fault, Omit) and active.chooses(subject):
                 return True
             if (
                 isinstance(fault, Lag)
                 and seconds_since_end < fault.seconds
-                and live.chooses(subject)
+                and active.chooses(subject)
             ):
                 return True
         return False
 
     def alias(self, subject: Subject) -> str | None:
         """Return the history's other name for a request's endpoint, or None."""
-        for live in self._live:
-            if isinstance(live.fault, Alias) and live.chooses(subject):
-                return live.fault.name
+        for active in self._active:
+            if isinstance(active.fault, Alias) and active.chooses(subject):
+                return active.fault.name
         return None
 
     def shown(self) -> list[dict[str, Any]]:
         """Return every fault with its counts."""
-        return [live.shown() for live in self._live]
+        return [active.shown() for active in self._active]
