@@ -79,12 +79,14 @@ class PlatformApi:
         position = min(before, len(self._site.queue.ended))
         more = False
         while position > 0:
-            found = self._site.queue.ended[position - 1]
-            if self._is_listed(found, account=account, endpoints=endpoints, window=(start, end)):
+            fal_request = self._site.queue.ended[position - 1]
+            if self._is_listed(
+                fal_request, account=account, endpoints=endpoints, window=(start, end)
+            ):
                 if len(items) == limit:
                     more = True
                     break
-                items.append(self._item(found, payloads))
+                items.append(self._item(fal_request, payloads))
             position -= 1
         facts["items"] = len(items)
         return json_answer(
@@ -97,44 +99,49 @@ class PlatformApi:
 
     def _is_listed(
         self,
-        found: FalRequest,
+        fal_request: FalRequest,
         *,
         account: str,
         endpoints: list[str],
         window: tuple[datetime, datetime],
     ) -> bool:
-        if found.account != account or found.endpoint_id not in endpoints:
+        if fal_request.account != account or fal_request.endpoint_id not in endpoints:
             return False
-        assert found.ended_at is not None
+        assert fal_request.ended_at is not None
         start, end = window
-        since_end = (self._site.ledger.now() - found.ended_at).total_seconds()
+        since_end = (self._site.ledger.now() - fal_request.ended_at).total_seconds()
         lag = self._site.settings.history_lag_seconds
-        if found.accepted_at < start or found.ended_at > end or (lag and since_end < lag):
+        if (
+            fal_request.accepted_at < start
+            or fal_request.ended_at > end
+            or (lag and since_end < lag)
+        ):
             return False
-        return not self._site.script.hides(_subject(found), since_end)
+        return not self._site.script.hides(_subject(fal_request), since_end)
 
-    def _item(self, found: FalRequest, payloads: bool) -> dict[str, Any]:
-        assert found.outcome is not None
-        assert found.ended_at is not None
+    def _item(self, fal_request: FalRequest, payloads: bool) -> dict[str, Any]:
+        assert fal_request.outcome is not None
+        assert fal_request.ended_at is not None
         item: dict[str, Any] = {
-            "request_id": found.request_id,
-            "endpoint_id": self._site.script.alias(_subject(found)) or found.endpoint_id,
-            "sent_at": found.accepted_at.isoformat(),
-            "started_at": (found.started_at or found.ended_at).isoformat(),
-            "ended_at": found.ended_at.isoformat(),
-            "status_code": found.outcome.http_status,
-            "duration": found.inference_seconds,
+            "request_id": fal_request.request_id,
+            "endpoint_id": self._site.script.alias(_subject(fal_request))
+            or fal_request.endpoint_id,
+            "sent_at": fal_request.accepted_at.isoformat(),
+            "started_at": (fal_request.started_at or fal_request.ended_at).isoformat(),
+            "ended_at": fal_request.ended_at.isoformat(),
+            "status_code": fal_request.outcome.http_status,
+            "duration": fal_request.inference_seconds,
         }
         if payloads:
-            item["json_input"] = found.payload if found.stored else None
-            item["json_output"] = self._output(found) if found.stored else None
+            item["json_input"] = fal_request.payload if fal_request.stored else None
+            item["json_output"] = self._output(fal_request) if fal_request.stored else None
         return item
 
-    def _output(self, found: FalRequest) -> Any:
-        assert found.outcome is not None
-        file = self._site.storage.find(found.video_path)
+    def _output(self, fal_request: FalRequest) -> Any:
+        assert fal_request.outcome is not None
+        file = self._site.storage.find(fal_request.video_path)
         if file is None:
-            return found.outcome.body
+            return fal_request.outcome.body
         return {
             "video": {
                 "url": self._site.address(Host.CDN_B, file.path),
@@ -185,12 +192,12 @@ class PlatformApi:
         return (await send(request, answer)).response
 
 
-def _subject(found: FalRequest) -> Subject:
+def _subject(fal_request: FalRequest) -> Subject:
     return Subject(
-        account=found.account,
-        request_id=found.request_id,
-        endpoint_id=found.endpoint_id,
-        prompt=found.prompt,
+        account=fal_request.account,
+        request_id=fal_request.request_id,
+        endpoint_id=fal_request.endpoint_id,
+        prompt=fal_request.prompt,
     )
 
 

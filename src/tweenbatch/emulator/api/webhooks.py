@@ -72,11 +72,12 @@ class Webhooks:
         named = {"kid": hashlib.sha256(public).hexdigest()[:16], "x": _base64url(public)}
         return (await send(request, json_answer({"keys": [{**key, **named}]}))).response
 
-    def watch(self, found: FalRequest) -> None:
+    def watch(self, fal_request: FalRequest) -> None:
         """Deliver a request's result at its end, if its submission has a webhook URL."""
-        if found.webhook_url is not None:
+        if fal_request.webhook_url is not None:
             task = asyncio.create_task(
-                self._deliver(found, found.webhook_url), name=f"webhook {found.request_id}"
+                self._deliver(fal_request, fal_request.webhook_url),
+                name=f"webhook {fal_request.request_id}",
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -97,15 +98,15 @@ class Webhooks:
             self._made = Ed25519PrivateKey.generate()
         return self._made
 
-    async def _deliver(self, found: FalRequest, url: str) -> None:
-        await found.ended()
-        body = json.dumps(_message(self._site, found)).encode()
+    async def _deliver(self, fal_request: FalRequest, url: str) -> None:
+        await fal_request.ended()
+        body = json.dumps(_message(self._site, fal_request)).encode()
         pause = FIRST_PAUSE_SECONDS
         timeout = aiohttp.ClientTimeout(total=DEADLINE_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             for number in range(1, TRIES + 1):
-                status = await self._post(session, url, found, body)
-                facts = {"request_id": found.request_id, "url": url, "try_number": number}
+                status = await self._post(session, url, fal_request, body)
+                facts = {"request_id": fal_request.request_id, "url": url, "try_number": number}
                 self._site.ledger.note(EventName.WEBHOOK_SENT, http_status=status, **facts)
                 if status is not None and 200 <= status < 300:  # noqa: PLR2004 - HTTP
                     return
@@ -115,9 +116,9 @@ class Webhooks:
         self._site.ledger.note(EventName.WEBHOOK_GIVEN_UP, **facts)
 
     async def _post(
-        self, session: aiohttp.ClientSession, url: str, found: FalRequest, body: bytes
+        self, session: aiohttp.ClientSession, url: str, fal_request: FalRequest, body: bytes
     ) -> int | None:
-        headers = {"Content-Type": "application/json", **self._signed(found, body)}
+        headers = {"Content-Type": "application/json", **self._signed(fal_request, body)}
         try:
             # A redirect could lead away from this machine.
             async with session.post(
@@ -127,27 +128,32 @@ class Webhooks:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
-    def _signed(self, found: FalRequest, body: bytes) -> dict[str, str]:
+    def _signed(self, fal_request: FalRequest, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._site.ledger.now().timestamp()))
-        parts = (found.request_id, found.account, timestamp, hashlib.sha256(body).hexdigest())
+        parts = (
+            fal_request.request_id,
+            fal_request.account,
+            timestamp,
+            hashlib.sha256(body).hexdigest(),
+        )
         return {
-            "X-Fal-Webhook-Request-Id": found.request_id,
-            "X-Fal-Webhook-User-Id": found.account,
+            "X-Fal-Webhook-Request-Id": fal_request.request_id,
+            "X-Fal-Webhook-User-Id": fal_request.account,
             "X-Fal-Webhook-Timestamp": timestamp,
             "X-Fal-Webhook-Signature": self._key.sign("\n".join(parts).encode()).hex(),
         }
 
 
-def _message(site: Site, found: FalRequest) -> dict[str, Any]:
-    assert found.outcome is not None, "it has ended"
-    status = found.outcome.http_status
+def _message(site: Site, fal_request: FalRequest) -> dict[str, Any]:
+    assert fal_request.outcome is not None, "it has ended"
+    status = fal_request.outcome.http_status
     failed = status >= 400  # noqa: PLR2004 - HTTP
     return {
-        "request_id": found.request_id,
-        "gateway_request_id": found.request_id,
+        "request_id": fal_request.request_id,
+        "gateway_request_id": fal_request.request_id,
         "status": "ERROR" if failed else "OK",
         "error": f"Invalid status code: {status}" if failed else None,
-        "payload": output(site, found),
+        "payload": output(site, fal_request),
     }
 
 
