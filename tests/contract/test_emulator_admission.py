@@ -118,7 +118,7 @@ def test_whoever_exposes_it_is_warned(tmp_path: Path, host: str, *, warns: bool)
         *("emulator", "--host", host, "--port", "0", "--no-render", "--exit-with-stdin")
     )
     assert ended.returncode == 0
-    assert (f"listening on {host}, so other machines can read" in ended.stderr) == warns
+    assert (f"listening on {host}: other machines can read" in ended.stderr) == warns
 
 
 def test_all_of_the_emulators_own_paths_are_guarded() -> None:

@@ -341,7 +341,7 @@ def test_a_journal_that_no_emulator_wrote_stays_as_it_is(folder: Path) -> None:
     journal = folder / "journal.jsonl"
     for text in ("my notes\nand more", '{"mine": 1}\n{"torn'):
         journal.write_text(text)
-        with pytest.raises(TweenbatchError, match="is not what an emulator wrote"):
+        with pytest.raises(TweenbatchError, match="isn't an emulator's journal"):
             emulator(folder)
         assert journal.read_text() == text
 

@@ -1,5 +1,5 @@
-"""A server on loopback that speaks fal's API, plays scripted faults and keeps a ledger.
+"""A loopback server with fal's API, scripted faults and a ledger.
 
-The package imports nothing of the product but ``clock`` and ``errors``; the product imports
-nothing of it but ``process``, which starts it as a child when a batch is rehearsed.
+It does not know the job table or the runner. The rest of the program imports only ``process``,
+which starts the server as a child process for a rehearsal.
 """

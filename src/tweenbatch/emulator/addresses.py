@@ -1,4 +1,4 @@
-"""Which of fal's hosts a URL means: each is served under a path of its name."""
+"""Translate the emulator's URLs to fal's hosts: each host is served under a path of its name."""
 
 import re
 from enum import StrEnum
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 class Host(StrEnum):
-    """fal's hosts that the emulator speaks for."""
+    """fal's hosts that the emulator serves."""
 
     QUEUE = "queue.fal.run"
     RUN = "fal.run"
@@ -27,10 +27,10 @@ _OWN_PATH = re.compile(r"/(v3b?\.fal\.media)(/.*)")
 
 
 def file_name(url: str) -> str | None:
-    """Return the storage path that a URL names, or None for somebody else's URL.
+    """Return the storage path of a URL, or None for a URL outside fal's storage.
 
-    Known are fal's own form (``https://v3.fal.media/files/…``) and the emulator's form on
-    any loopback port: a restarted emulator still knows the URLs it gave before.
+    Accepts fal's form (``https://v3.fal.media/files/…``) and the emulator's form on any loopback
+    port: a restarted emulator still accepts its earlier URLs.
     """
     parts = urlsplit(url)
     if parts.scheme == "https" and parts.hostname in _MEDIA:

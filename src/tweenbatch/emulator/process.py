@@ -1,7 +1,7 @@
-"""The emulator as a child process that dies with its parent.
+"""Run the emulator as a child process that ends with its parent.
 
-The only room of the emulator that the product knows. The child watches its standard input,
-which only the parent holds open: when the parent ends, however it ends, so does the child.
+The rest of the program imports only this module of the emulator. The child reads its standard
+input, which only the parent holds open: however the parent ends, the child ends too.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from tweenbatch.errors import UsageError
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 LISTENING = "listening on "
-"""What stands before the address in the first line that the child prints."""
+"""Prefix of the URL in the first line that the child prints."""
 
 
 class EmulatorProcess:
-    """An emulator in a process of its own; use it as a context manager.
+    """An emulator in a separate process; use it as a context manager.
 
-    Ctrl-C in the terminal does not reach it: the parent decides when it is no longer needed.
-    ``options`` are further options of ``tweenbatch emulator``.
+    Ctrl-C in the terminal does not reach it: the parent decides when it ends. ``options`` are
+    further options of ``tweenbatch emulator``.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class EmulatorProcess:
         """Start the child, wait until it listens and return its URL.
 
         Raises:
-            UsageError: with what the child had to say, when it did not come up.
+            UsageError: with the child's error output, if it does not start.
         """
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in ``stop``
         environment = {name: value for name, value in os.environ.items() if name != "FAL_KEY"}
@@ -69,14 +69,16 @@ class EmulatorProcess:
         line = self._first_line()
         if not line.startswith(LISTENING):
             self.kill()
-            said = self._said() or f"it printed {line!r}" if line else self._said()
+            output = (
+                self._error_output() or f"it printed {line!r}" if line else self._error_output()
+            )
             self.stop()
-            raise UsageError(f"the emulator did not start: {said or 'it ended without a word'}")
+            raise UsageError(f"the emulator did not start: {output or 'it printed nothing'}")
         self.url = line.removeprefix(LISTENING).strip()
         return self.url
 
     def stop(self) -> None:
-        """Let the child end, by force if it does not."""
+        """End the child; kill it if it does not end in time."""
         if self._child is not None:
             child, self._child = self._child, None
             for pipe in (child.stdin, child.stdout):
@@ -114,19 +116,19 @@ class EmulatorProcess:
         assert self._child is not None
         assert self._child.stdout is not None
         deadline = time.monotonic() + START_SECONDS
-        said = b""
+        output = b""
         with selectors.DefaultSelector() as selector:
             selector.register(self._child.stdout, selectors.EVENT_READ)
-            while b"\n" not in said:
+            while b"\n" not in output:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     break
                 piece = os.read(self._child.stdout.fileno(), 4096)
                 if not piece:
                     break
-                said += piece
-        return said.partition(b"\n")[0].decode(errors="replace")
+                output += piece
+        return output.partition(b"\n")[0].decode(errors="replace")
 
-    def _said(self) -> str:
+    def _error_output(self) -> str:
         assert self._errors is not None
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace").strip()[-2000:]
@@ -136,6 +138,6 @@ class EmulatorProcess:
 def emulator(
     *, state: Path | None = None, port: int = 0, options: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Run an emulator as a child for the length of a block and give its URL."""
+    """Run an emulator as a child process during a ``with`` block and yield its URL."""
     with EmulatorProcess(state=state, port=port, options=options) as process:
         yield process.url

@@ -1,4 +1,4 @@
-"""The emulator as one object: listens on loopback, stops cleanly, answers tests in process."""
+"""The emulator as one object: start it, stop it, read its ledger and script faults in process."""
 
 import asyncio
 import random
@@ -43,10 +43,10 @@ SHUTDOWN_SECONDS = 0.2
 
 
 class Emulator:
-    """A fal-compatible server on loopback; use it as an asynchronous context manager.
+    """A fal-compatible loopback server; use it as an asynchronous context manager.
 
-    ``state`` is a folder from which a later emulator goes on; without it nothing is kept.
-    A ``seed`` makes request ids and file names repeat.
+    ``state`` is a folder from which a later emulator can continue; without it nothing is kept.
+    With a ``seed``, request ids and file names are the same in each run.
     """
 
     def __init__(
@@ -96,19 +96,20 @@ class Emulator:
         return self._site.url
 
     async def start(self) -> None:
-        """Go on from the state folder and listen."""
+        """Restore the state folder and listen."""
         site = self._site
         try:
-            unfinished = self._restored()
+            unfinished = self._restore()
         except OSError as error:
-            place = error.filename or self._state
-            raise UsageError(f"{place} can't be used: {error.strerror}") from error
+            path = error.filename or self._state
+            raise UsageError(f"can't use {path}: {error.strerror}") from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise UsageError(
-                f"{self._state / JOURNAL} is not what an emulator wrote; use another folder"
+                f"{self._state / JOURNAL} isn't an emulator's journal; use another folder"
             ) from error
         app = web.Application(
-            client_max_size=MAX_BODY_BYTES, middlewares=[_let_go, admission(self._host)]
+            client_max_size=MAX_BODY_BYTES,
+            middlewares=[_ignore_gone_clients, admission(self._host)],
         )
         app.on_response_prepare.append(self._date)
         app.add_routes(SubmitApi(site, self._webhooks).routes())
@@ -128,12 +129,12 @@ class Emulator:
         port = self._runner.addresses[0][1]
         site.url = f"http://{self._host}:{port}"
         resume(site, unfinished)
-        for found in unfinished:
-            self._webhooks.watch(found)
+        for each in unfinished:
+            self._webhooks.watch(each)
 
-    def _restored(self) -> list[FalRequest]:
-        """Go on from the state folder; return what was not finished."""
-        # It holds prompts and the addresses of files that whoever knows them can read.
+    def _restore(self) -> list[FalRequest]:
+        """Restore the state folder; return the unfinished requests."""
+        # Private: it holds prompts, and URLs with which anybody can read the files.
         self._state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._site.storage.prepare()
         unfinished = restore(self._site)
@@ -142,11 +143,11 @@ class Emulator:
         return unfinished
 
     async def _date(self, _request: web.Request, response: web.StreamResponse) -> None:
-        """Date an answer by the emulator's own clock, whatever this machine's says."""
+        """Date an answer by the emulator's clock instead of this machine's."""
         response.headers["Date"] = format_datetime(self._site.ledger.now(), usegmt=True)
 
     async def stop(self) -> None:
-        """Stop listening and leave the state as it is."""
+        """Stop listening; keep the state folder."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
@@ -170,12 +171,12 @@ class Emulator:
         await self.stop()
 
     def ledger(self, *, totals_only: bool = False) -> dict[str, Any]:
-        """Return what ``GET /ledger`` returns."""
+        """Return the ledger, as ``GET /ledger`` does."""
         return statement(self._site, totals_only=totals_only)
 
     @property
     def last_event(self) -> int:
-        """Return the number of the latest event, to wait for what comes ``since``."""
+        """Return the number of the latest event, for use as ``since``."""
         return self._site.ledger.last
 
     def events(self, since: int = 0) -> list[dict[str, Any]]:
@@ -188,13 +189,13 @@ class Emulator:
         *,
         count: int = 1,
         since: int = 0,
-        timeout: float = 30.0,  # noqa: ASYNC109 - the message says what was waited for
+        timeout: float = 30.0,  # noqa: ASYNC109 - the error message names the events
         **match: Any,
     ) -> list[dict[str, Any]]:
         """Return the first ``count`` events after ``since`` with these fields.
 
         Raises:
-            TimeoutError: when they did not come in time.
+            TimeoutError: if they do not happen in time.
         """
         return await self._site.ledger.wait_for(
             event, count=count, since=since, timeout=timeout, match=match
@@ -204,7 +205,7 @@ class Emulator:
         """Replace the faults in force; return their names.
 
         Raises:
-            BadFault: when a fault does not follow the vocabulary.
+            BadFault: if a fault does not follow the vocabulary.
         """
         return self._site.script.set(parse(list(faults)))
 
@@ -217,7 +218,7 @@ class Emulator:
         return self._site.script.shown()
 
     def clear(self, fault_id: str | None = None) -> int:
-        """Take one fault or all of them out of force."""
+        """Remove one fault or all; return how many."""
         return self._site.script.clear(fault_id)
 
     def release(self, name: str | None = None) -> int:
@@ -226,7 +227,7 @@ class Emulator:
 
 
 @web.middleware
-async def _let_go(
+async def _ignore_gone_clients(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
@@ -238,6 +239,6 @@ async def _let_go(
 async def _unknown(request: web.Request) -> web.StreamResponse:
     hosts = ", ".join(host.value for host in Host)
     return web.json_response(
-        {"detail": f"{request.method} {request.path} is not served here; hosts are {hosts}"},
+        {"detail": f"{request.method} {request.path} isn't served here; hosts are {hosts}"},
         status=404,
     )

@@ -1,4 +1,4 @@
-"""The emulator as a program: says where it listens, and ends at Ctrl-C or with its parent."""
+"""Serve the emulator as a program: print its URL, stop at Ctrl-C or with the parent process."""
 
 import asyncio
 import os
@@ -22,25 +22,25 @@ _EXAMPLES = """
 """
 
 _EXPOSED = (
-    "warning: listening on {host}, so other machines can read the prompts and files that are sent "
-    "here and script faults; --host 127.0.0.1 keeps them out"
+    "warning: listening on {host}: other machines can read the prompts and files sent here, and "
+    "script faults; use --host 127.0.0.1 to prevent this"
 )
 
 
 class PortTaken(Exception):
-    """Somebody else listens on the wanted port."""
+    """Another program listens on the requested port."""
 
 
 def serve(
     settings: Settings, *, host: str, port: int, state: Path | None, with_stdin: bool
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; ``with_stdin``: until standard input ends, and only then.
+    """Serve until Ctrl-C or SIGTERM; ``with_stdin``: until standard input ends or SIGTERM.
 
     Raises:
-        PortTaken: when the port can't be had.
+        PortTaken: if the port is in use.
     """
     if with_stdin:
-        # The terminal sends Ctrl-C to the parent as well, which still needs us to clean up.
+        # The terminal also sends Ctrl-C to the parent, which needs this server until it has ended.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     asyncio.run(_serve(settings, host=host, port=port, state=state, with_stdin=with_stdin))
 
@@ -65,7 +65,7 @@ async def _serve(
         await emulator.stop()
         raise
     try:
-        print(f"{LISTENING}{emulator.url}", flush=True)  # noqa: T201 - what the command is for
+        print(f"{LISTENING}{emulator.url}", flush=True)  # noqa: T201 - the command's output
         if not is_loopback(host):
             print(_EXPOSED.format(host=host), file=sys.stderr)  # noqa: T201 - for a person
         if not with_stdin:

@@ -1,15 +1,15 @@
-"""How an emulator behaves, as one frozen value."""
+"""Settings of an emulator: slots, durations, clip size, as one frozen value."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How the emulated account and its model behave.
+    """Settings of the emulated account and its model.
 
-    ``seconds`` is the service time of a request (drawing may take longer), ``slots`` how many an
-    account runs at once. Without ``render`` every clip is the same tiny file. Ended requests are
-    listed in the history after ``history_lag_seconds``; idle connections are closed after
+    ``seconds`` is the service time of a request (drawing may take longer), ``slots`` the number of
+    requests that an account runs at once. Without ``render`` every clip is the same tiny file. The
+    history shows an ended request after ``history_lag_seconds``. Idle connections are closed after
     ``keepalive_seconds``.
     """
 

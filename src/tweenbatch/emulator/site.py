@@ -1,4 +1,4 @@
-"""What the handlers of every host share: the rooms behind them, addresses, accounts."""
+"""Shared state of all HTTP handlers: ledger, storage, queue, URLs, accounts."""
 
 import hashlib
 import random
@@ -25,7 +25,7 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 @dataclass(slots=True, kw_only=True)
 class Names:
-    """Makes ids and paths; a seed makes them the same in each run."""
+    """Generates ids and paths; with a seed they are the same in each run."""
 
     chance: random.Random = field(default_factory=secrets.SystemRandom)
 
@@ -35,13 +35,13 @@ class Names:
 
     def path(self, name: str) -> str:
         """Return a new path on the CDN that ends with this file name."""
-        mark = "".join(self.chance.choices(_LETTERS, k=21))
-        return f"/files/b/{self.chance.choice(_ANIMALS)}/{mark}_{safe_name(name, 'file.bin')}"
+        unique = "".join(self.chance.choices(_LETTERS, k=21))
+        return f"/files/b/{self.chance.choice(_ANIMALS)}/{unique}_{safe_name(name, 'file.bin')}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Site:
-    """The rooms of one emulator. ``url`` is known once it listens."""
+    """The parts of one emulator. ``url`` is set when it listens."""
 
     settings: Settings
     ledger: Ledger
@@ -53,7 +53,7 @@ class Site:
     url: str = ""
 
     def address(self, host: Host, path: str) -> str:
-        """Return the URL under which one of fal's hosts is served here."""
+        """Return the emulator's URL for a path on one of fal's hosts."""
         return f"{self.url}/{host}{path}"
 
 
@@ -63,27 +63,27 @@ def _fingerprint(key: str) -> str:
 
 
 def account_of(request: web.Request) -> str | None:
-    """Return a fingerprint of the caller's key, which is kept nowhere, or None without a key."""
+    """Return a fingerprint of the caller's key, or None without a key; the key isn't stored."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     key = key.strip()
     return _fingerprint(key) if key and scheme.lower() in {"key", "bearer"} else None
 
 
 def unauthorized() -> Answer:
-    """Return what a call without a key is told."""
+    """Return the answer to a call without a key."""
     return refusal(401, "Authentication is required to access this application.")
 
 
-def identity(found: FalRequest) -> dict[str, str]:
+def request_id_header(request: FalRequest) -> dict[str, str]:
     """Return the header that names a request."""
-    return {"x-fal-request-id": found.request_id}
+    return {"x-fal-request-id": request.request_id}
 
 
-def follow_ups(site: Site, found: FalRequest) -> dict[str, str]:
-    """Return a request's id and URLs; they keep only owner and app of the endpoint."""
-    path = f"/{found.app}/requests/{found.request_id}"
+def request_urls(site: Site, request: FalRequest) -> dict[str, str]:
+    """Return a request's id and URLs; they contain only owner and app of the endpoint."""
+    path = f"/{request.app}/requests/{request.request_id}"
     return {
-        "request_id": found.request_id,
+        "request_id": request.request_id,
         "response_url": site.address(Host.QUEUE, path),
         "status_url": site.address(Host.QUEUE, f"{path}/status"),
         "cancel_url": site.address(Host.QUEUE, f"{path}/cancel"),

@@ -1,1 +1,4 @@
-"""The HTTP surface of the emulator, one module for each of fal's services."""
+"""The emulator's HTTP handlers, one module for each of fal's services.
+
+They do not know how a clip is drawn.
+"""

@@ -1,7 +1,7 @@
-"""Who may ask the emulator: programs, not web pages that a browser on this machine shows.
+"""Admit programs to the emulator and refuse web pages open in a browser on this machine.
 
-A page can send requests to loopback, and under a name of its own that it has pointed here (DNS
-rebinding) it can read the answers as well: the ledger holds prompts and addresses of files.
+A page can send requests to loopback. With a host name that it points here (DNS rebinding) it can
+also read the answers, and the ledger holds prompts and URLs of files.
 """
 
 import ipaddress
@@ -21,17 +21,17 @@ _FROM_ELSEWHERE = frozenset({"cross-site", "same-site"})
 
 
 def admission(listens_on: str) -> Middleware:
-    """Return a middleware for a server that listens on this host."""
+    """Return a middleware that checks each request to a server listening on this host."""
 
     @web.middleware
     async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _is_ours(request.host, listens_on):
-            return _no(f"the Host {request.host!r} is not this server; use its IP address")
+            return _refusal(f"the Host {request.host!r} isn't this server; use its IP address")
         if request.path in CONTROL_PATHS:
-            if _is_from_a_page_elsewhere(request):
-                return _no("this is not for pages of other sites")
+            if _is_from_another_site(request):
+                return _refusal("pages of other sites can't use this path")
             if request.method == "POST" and request.content_type != "application/json":
-                return _no(
+                return _refusal(
                     f"expected Content-Type: application/json, not {request.content_type}",
                     HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 )
@@ -41,11 +41,11 @@ def admission(listens_on: str) -> Middleware:
 
 
 def _is_ours(host: str, listens_on: str) -> bool:
-    """Tell whether a Host header names this server in a way that no stranger can arrange.
+    """Tell whether a Host header names this server in a way that no outside page can arrange.
 
-    Clients of fal that are led here by their transport name fal's hosts. An address can't be
-    pointed elsewhere. A name without a dot is one of the own network, such as that of a container:
-    it counts only where other machines may ask.
+    Clients of fal whose transport is redirected here name fal's hosts. An IP address can't be
+    pointed elsewhere. A name without a dot belongs to the local network, such as a container's: it
+    counts only if other machines may connect.
     """
     try:
         name = urlsplit(f"//{host}").hostname or ""
@@ -64,12 +64,12 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _is_from_a_page_elsewhere(request: web.Request) -> bool:
+def _is_from_another_site(request: web.Request) -> bool:
     if request.headers.get("Sec-Fetch-Site", "none") in _FROM_ELSEWHERE:
         return True
     origin = request.headers.get("Origin")
     return origin is not None and origin.lower() != f"http://{request.host}".lower()
 
 
-def _no(detail: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> web.Response:
+def _refusal(detail: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> web.Response:
     return web.json_response({"detail": detail}, status=status)

@@ -1,4 +1,4 @@
-"""The emulator's own paths: ledger, events, faults, releases."""
+"""The emulator's own paths, which fal does not have: ledger, events, faults, releases."""
 
 import json
 from typing import Any
@@ -14,13 +14,13 @@ _RESERVED = frozenset({"event", "count", "since", "timeout"})
 
 
 class ControlApi:
-    """Handlers of the paths that fal does not have."""
+    """Handlers of the emulator's own paths."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes at the root."""
+        """Return the routes, at the root."""
         return [
             web.get("/ledger", self.ledger),
             web.get("/events", self.events),
@@ -31,15 +31,15 @@ class ControlApi:
         ]
 
     async def ledger(self, request: web.Request) -> web.StreamResponse:
-        """Give the whole statement, or only its totals with ``?totals=1``."""
+        """Return the whole ledger, or only its totals with ``?totals=1``."""
         totals_only = request.query.get("totals") == "1"
         return await _say(request, statement(self._site, totals_only=totals_only))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Give events after ``since``, waiting for them up to ``timeout`` seconds.
+        """Return the events after ``since``, waiting up to ``timeout`` seconds for the first.
 
-        With ``event``, ``count`` or any field of an event as a parameter: wait for so many
-        events that match, and give those; 408 when they did not come.
+        With ``event``, ``count`` or any field of an event as a parameter: wait for ``count``
+        matching events and return those; 408 if they do not happen in time.
         """
         query = request.query
         ledger = self._site.ledger
@@ -50,21 +50,21 @@ class ControlApi:
         except ValueError as error:
             return await _say(request, {"detail": str(error)}, 400)
         match = {key: value for key, value in query.items() if key not in _RESERVED}
-        chosen = bool(match) or "event" in query or "count" in query
+        filtered = bool(match) or "event" in query or "count" in query
         try:
             events = await ledger.wait_for(
                 query.get("event", ""), count=count, since=since, timeout=timeout, match=match
             )
         except TimeoutError as error:
-            if chosen:
+            if filtered:
                 return await _say(request, {"detail": str(error)}, 408)
             events = []
-        if not chosen:
+        if not filtered:
             events = list(ledger.since(since))
         return await _say(request, {"events": events, "last": ledger.last})
 
     async def faults(self, request: web.Request) -> web.StreamResponse:
-        """Show the script with the counts of each fault."""
+        """Return the script with the counts of each fault."""
         return await _say(request, {"faults": self._site.script.shown()})
 
     async def set_faults(self, request: web.Request) -> web.StreamResponse:
@@ -80,12 +80,12 @@ class ControlApi:
         return await _say(request, {"ids": ids})
 
     async def clear_faults(self, request: web.Request) -> web.StreamResponse:
-        """Take all faults out of force, or the one named ``?id=``."""
+        """Remove all faults, or the one named in ``?id=``."""
         cleared = self._site.script.clear(request.query.get("id"))
         return await _say(request, {"cleared": cleared})
 
     async def release(self, request: web.Request) -> web.StreamResponse:
-        """Let go who is held: ``{"name": fault or point}``, or all without a name."""
+        """Release the held calls of ``{"name": fault or point}``, or all without a name."""
         body = await request.read()
         try:
             name = json.loads(body or b"{}").get("name")

@@ -1,4 +1,4 @@
-"""``v3.fal.media`` and ``v3b.fal.media``: downloads with ranges, whole or cut short."""
+"""``v3.fal.media`` and ``v3b.fal.media``: serve files, with ranges and with faults."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ from tweenbatch.emulator.api.exchange import (
     close,
     hold,
     json_answer,
-    note_deed,
+    note_fault,
     pause,
     play,
     refusal,
@@ -25,7 +25,7 @@ from tweenbatch.emulator.api.exchange import (
     send,
 )
 from tweenbatch.emulator.api.storage import token_owner
-from tweenbatch.emulator.faults.script import FaultScript, Live, Subject
+from tweenbatch.emulator.faults.script import ActiveFault, FaultScript, Subject
 from tweenbatch.emulator.faults.vocabulary import (
     At,
     Blank,
@@ -50,8 +50,8 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
-    """What part of a file goes out, and how it is headed."""
+class FilePart:
+    """The part of a file to send, with its status and headers."""
 
     status: int
     start: int
@@ -64,40 +64,40 @@ class Cut:
         return self.stop - self.start
 
 
-def cut(request: web.Request, file: StoredFile) -> Cut:
-    """Return what a download asks for; a range counts only if its If-Range still holds."""
+def requested_part(request: web.Request, file: StoredFile) -> FilePart:
+    """Return the requested part; a Range counts only if its If-Range matches."""
     headers = {"ETag": file.etag, "Accept-Ranges": "bytes", "Content-Type": file.content_type}
-    whole = Cut(status=200, start=0, stop=file.size, headers=headers)
-    asked = _RANGE.fullmatch(request.headers.get("Range", "").strip())
-    if asked is None or request.headers.get("If-Range", file.etag) != file.etag:
+    whole = FilePart(status=200, start=0, stop=file.size, headers=headers)
+    requested = _RANGE.fullmatch(request.headers.get("Range", "").strip())
+    if requested is None or request.headers.get("If-Range", file.etag) != file.etag:
         return whole
-    first, last = asked.groups()
+    first, last = requested.groups()
     if not first and not last:
         return whole
     start = int(first) if first else max(0, file.size - int(last))
     stop = min(file.size, int(last) + 1) if first and last else file.size
     if start >= stop:
         unsatisfied = {**headers, "Content-Range": f"bytes */{file.size}"}
-        return Cut(status=416, start=0, stop=0, headers=unsatisfied)
+        return FilePart(status=416, start=0, stop=0, headers=unsatisfied)
     headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
-    return Cut(status=206, start=start, stop=stop, headers=headers)
+    return FilePart(status=206, start=start, stop=stop, headers=headers)
 
 
-def misled(part: Cut, file: StoredFile, answer: RangeAnswer) -> Cut:
-    """Return what a server that is bad at ranges makes of a right one."""
+def wrong_part(part: FilePart, file: StoredFile, answer: RangeAnswer) -> FilePart:
+    """Return the part that a server with wrong range support would send."""
     if part.status != 206:  # noqa: PLR2004 - partial content
         return part
     plain = {name: value for name, value in part.headers.items() if name != "Content-Range"}
     if answer is RangeAnswer.IGNORED:
         del plain["Accept-Ranges"]
-        return Cut(status=200, start=0, stop=file.size, headers=plain)
+        return FilePart(status=200, start=0, stop=file.size, headers=plain)
     start, stop = 0, part.size
     plain["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
     return replace(part, start=start, stop=stop, headers=plain)
 
 
-def pieces(path: Path, part: Cut, size: int) -> Iterator[bytes]:
-    """Yield the bytes of a part, at most ``size`` at once."""
+def pieces(path: Path, part: FilePart, size: int) -> Iterator[bytes]:
+    """Yield the bytes of a part in pieces of at most ``size`` bytes."""
     with path.open("rb") as file:
         file.seek(part.start)
         left = part.size
@@ -107,8 +107,8 @@ def pieces(path: Path, part: Cut, size: int) -> Iterator[bytes]:
             yield piece
 
 
-def blanked(path: Path, from_share: float) -> range:
-    """Return where the media data of an mp4 lies, from this share of it on."""
+def media_range(path: Path, from_share: float) -> range:
+    """Return the byte range of an mp4's media data, from this share of it on."""
     with path.open("rb") as file:
         while head := file.read(8):
             size, kind = struct.unpack(">I4s", head)
@@ -119,15 +119,15 @@ def blanked(path: Path, from_share: float) -> range:
     return range(0)
 
 
-def without(blanks: range, piece: bytes, at: int) -> bytes:
-    """Return a piece of a file, which lies ``at`` there, with zeros for what is blank."""
+def blanked(blanks: range, piece: bytes, at: int) -> bytes:
+    """Return a piece of a file from position ``at``, with zeros in the blank range."""
     first = min(max(blanks.start - at, 0), len(piece))
     last = max(min(blanks.stop - at, len(piece)), first)
     return piece[:first] + bytes(last - first) + piece[last:]
 
 
 class DownloadApi:
-    """Handlers of the CDN. Files are public: a key that is sent along is counted as a fault."""
+    """Handlers of the CDN. Files are public; the ledger counts requests that carry a key."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -154,11 +154,11 @@ class DownloadApi:
             ranged="Range" in request.headers,
         )
         plan = site.script.plan(Call.DOWNLOAD, subject)
-        if plan.deed is not None and isinstance(plan.deed.fault, Restrict):
+        if plan.action is not None and isinstance(plan.action.fault, Restrict):
             if reader is None or subject.account not in {"", reader}:
-                answer = refusal(plan.deed.fault.status, "You may not read this file")
+                answer = refusal(plan.action.fault.status, "You may not read this file")
                 return (await send(request, answer)).response
-            plan = replace(plan, deed=None)
+            plan = replace(plan, action=None)
         facts = {"call": "download", "request_id": file.request_id, "path": file.path}
         site.ledger.downloaded("started", file.request_id)
         site.ledger.note(EventName.DOWNLOAD_STARTED, **facts)
@@ -176,8 +176,8 @@ class DownloadApi:
         self, request: web.Request, file: StoredFile, plan: FaultScript, facts: dict[str, Any]
     ) -> Played:
         site = self._site
-        deed = plan.deed
-        fault: Fault | None = deed.fault if deed else None
+        action = plan.action
+        fault: Fault | None = action.fault if action else None
         if isinstance(fault, Expire):
             site.storage.expire(file.path, fault.status)
         expired = site.storage.expired(file.path)
@@ -185,16 +185,16 @@ class DownloadApi:
             played = await send(request, refusal(expired, "The file has expired"))
             return Played(played.response, False, expired, "expired")
         if fault is not None and not isinstance(fault, Drip | Endless | Truncate | Range | Blank):
-            # Without effect of its own a download is spoiled like any other call.
+            # Faults without a special effect on downloads are played as on any other call.
             return await play(
                 request, plan, lambda: json_answer({}), ledger=site.ledger, facts=facts
             )
         await pause(plan, At.ARRIVAL, site.ledger, facts)
-        if deed is not None:
-            note_deed(site.ledger, deed.fault, facts)
-        part = cut(request, file)
+        if action is not None:
+            note_fault(site.ledger, action.fault, facts)
+        part = requested_part(request, file)
         if isinstance(fault, Range):
-            part = misled(part, file, fault.answer)
+            part = wrong_part(part, file, fault.answer)
         if isinstance(fault, Truncate):
             response = await self._truncated(request, file, part, fault)
             return Played(response, False, part.status, f"truncated, {fault.framing}")
@@ -215,21 +215,21 @@ class DownloadApi:
         self,
         response: web.StreamResponse,
         file: StoredFile,
-        part: Cut,
+        part: FilePart,
         plan: FaultScript,
         facts: dict[str, Any],
     ) -> None:
         site = self._site
-        fault = plan.deed.fault if plan.deed else None
+        fault = plan.action.fault if plan.action else None
         drip = fault if isinstance(fault, Drip) else None
         blob = site.storage.blob(file.sha256)
-        blanks = blanked(blob, fault.from_share) if isinstance(fault, Blank) else range(0)
+        blanks = media_range(blob, fault.from_share) if isinstance(fault, Blank) else range(0)
         here = part.start
         for after, gate in [*_gates(plan), (part.size, None)]:
             stop = min(part.stop, part.start + after)
             stretch = replace(part, start=here, stop=max(here, stop))
             for piece in pieces(blob, stretch, drip.bytes if drip else CHUNK):
-                await response.write(without(blanks, piece, here))
+                await response.write(blanked(blanks, piece, here))
                 here += len(piece)
                 site.ledger.downloaded("bytes", file.request_id, len(piece))
                 if drip:
@@ -239,7 +239,7 @@ class DownloadApi:
                 await hold(gate, site.ledger, facts)
 
     async def _truncated(
-        self, request: web.Request, file: StoredFile, part: Cut, fault: Truncate
+        self, request: web.Request, file: StoredFile, part: FilePart, fault: Truncate
     ) -> web.StreamResponse:
         site = self._site
         short = replace(part, stop=min(part.stop, part.start + fault.after_bytes))
@@ -272,20 +272,20 @@ class DownloadApi:
             left = None if left is None else left - size
 
 
-def _gates(plan: FaultScript) -> list[tuple[int, Live]]:
-    """Return the holds in the middle of a download, first one first."""
+def _gates(plan: FaultScript) -> list[tuple[int, ActiveFault]]:
+    """Return the holds within a download, in order of position."""
     return sorted(
         (
-            (live.fault.after_bytes, live)
-            for live in plan.pauses
-            if isinstance(live.fault, Hold) and live.fault.after_bytes is not None
+            (active.fault.after_bytes, active)
+            for active in plan.pauses
+            if isinstance(active.fault, Hold) and active.fault.after_bytes is not None
         ),
         key=lambda gate: gate[0],
     )
 
 
-def _raw(request: web.Request, part: Cut, data: bytes) -> web.StreamResponse:
-    """Send a body that ends with the connection, which aiohttp does not offer on HTTP/1.1."""
+def _raw(request: web.Request, part: FilePart, data: bytes) -> web.StreamResponse:
+    """Send a body that ends with the connection; aiohttp can't do this on HTTP/1.1."""
     lines = [f"HTTP/1.1 {part.status} OK", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in part.headers.items()]
     if request.transport is not None:

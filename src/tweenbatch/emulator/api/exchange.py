@@ -1,4 +1,4 @@
-"""Answers on the wire, whole or spoiled: the only place that plays faults on a connection."""
+"""Send answers, and play faults on them; only this module manipulates connections."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tweenbatch.emulator.faults.script import FaultScript, Live
+from tweenbatch.emulator.faults.script import ActiveFault, FaultScript
 from tweenbatch.emulator.faults.vocabulary import (
     At,
     Change,
@@ -30,7 +30,7 @@ from tweenbatch.emulator.state.ledger import EventName, Ledger
 
 CLIENT_GONE = "client gone"
 GONE_SECONDS = 0.5
-"""How often a call that is never answered looks whether its client is still there."""
+"""Interval at which an unanswered call checks whether its client is still connected."""
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -58,7 +58,7 @@ _USUAL_BODIES: Mapping[int, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What the server means to say."""
+    """The true answer to a call, before any fault."""
 
     status: int = 200
     body: bytes = b""
@@ -68,7 +68,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """How a call ended: what the client may have seen, and whether that was the true answer."""
+    """How a call ended: the response, and whether the client got the true answer."""
 
     response: web.StreamResponse
     sent: bool
@@ -87,29 +87,29 @@ def refusal(status: int, detail: Any, **more: Any) -> Answer:
 
 
 async def pause(plan: FaultScript, at: At, ledger: Ledger, facts: Mapping[str, Any]) -> None:
-    """Sit out the delays and holds of one side of a call."""
-    for live in plan.pauses:
-        fault = live.fault
+    """Wait for the delays and holds before or after a call's effect."""
+    for active in plan.pauses:
+        fault = active.fault
         if not isinstance(fault, Hold | Delay) or fault.at is not at:
             continue
         if isinstance(fault, Delay):
             await asyncio.sleep(fault.seconds)
         elif fault.after_bytes is None:
-            await hold(live, ledger, facts)
+            await hold(active, ledger, facts)
 
 
-async def hold(live: Live, ledger: Ledger, facts: Mapping[str, Any]) -> None:
-    """Wait at a named point until somebody releases it."""
-    if live.gate.is_set():
+async def hold(active: ActiveFault, ledger: Ledger, facts: Mapping[str, Any]) -> None:
+    """Wait at a named point until it is released."""
+    if active.gate.is_set():
         return
-    live.held += 1
-    point = live.fault.point
-    ledger.note(EventName.HELD, fault=live.id, point=point, **facts)
+    active.held += 1
+    point = active.fault.point
+    ledger.note(EventName.HELD, fault=active.id, point=point, **facts)
     try:
-        await live.gate.wait()
+        await active.gate.wait()
     finally:
-        live.held -= 1
-    ledger.note(EventName.RELEASED, fault=live.id, point=point, **facts)
+        active.held -= 1
+    ledger.note(EventName.RELEASED, fault=active.id, point=point, **facts)
 
 
 async def play(
@@ -120,9 +120,9 @@ async def play(
     ledger: Ledger,
     facts: dict[str, Any],
 ) -> Played:
-    """Let a call take effect and answer it, as far as the faults allow.
+    """Let a call take effect and answer it, unless a fault prevents either.
 
-    ``facts`` go into the events; ``act`` may add to them.
+    ``facts`` are written into the events; ``act`` may add to them.
     """
     try:
         return await _play(request, plan, act, ledger, facts)
@@ -137,19 +137,21 @@ async def _play(
     ledger: Ledger,
     facts: dict[str, Any],
 ) -> Played:
-    fault = plan.deed.fault if plan.deed else None
-    blunt = fault if isinstance(fault, ReplyFault | Reset | Close | Hang | Lock | Deny) else None
+    fault = plan.action.fault if plan.action else None
+    substitute = (
+        fault if isinstance(fault, ReplyFault | Reset | Close | Hang | Lock | Deny) else None
+    )
     await pause(plan, At.ARRIVAL, ledger, facts)
-    if blunt is not None and blunt.at is At.ARRIVAL:
-        note_deed(ledger, blunt, facts)
-        return await _strike(request, blunt)
+    if substitute is not None and substitute.at is At.ARRIVAL:
+        note_fault(ledger, substitute, facts)
+        return await _answer_with(request, substitute)
     acted = act()
     answer = acted if isinstance(acted, Answer) else await acted
     await pause(plan, At.REPLY, ledger, facts)
     if fault is not None:
-        note_deed(ledger, fault, facts)
-    if blunt is not None:
-        return await _strike(request, blunt)
+        note_fault(ledger, fault, facts)
+    if substitute is not None:
+        return await _answer_with(request, substitute)
     match fault:
         case Half():
             response = await _send_part(request, answer, len(answer.body) // 2)
@@ -164,17 +166,17 @@ async def _play(
             return await send(request, answer)
 
 
-def note_deed(ledger: Ledger, fault: Fault, facts: Mapping[str, Any]) -> None:
-    """Write down that a fault is played."""
+def note_fault(ledger: Ledger, fault: Fault, facts: Mapping[str, Any]) -> None:
+    """Record that a fault was played."""
     ledger.note(EventName.FAULT_PLAYED, fault=fault.id, do=fault.do, point=fault.point, **facts)
 
 
-async def _strike(
+async def _answer_with(
     request: web.Request, fault: ReplyFault | Reset | Close | Hang | Lock | Deny
 ) -> Played:
     match fault:
         case ReplyFault():
-            played = await send(request, made_up(request, fault))
+            played = await send(request, scripted_answer(request, fault))
             effect = f"reply {fault.status} at {fault.at}"
             return Played(played.response, False, fault.status, effect)
         case Lock():
@@ -189,18 +191,18 @@ async def _strike(
         case Close():
             close(request)
         case Hang():
-            await _gone(request)
+            await _client_gone(request)
     return Played(web.Response(), False, None, f"{fault.do} at {fault.at}")
 
 
-async def _gone(request: web.Request) -> None:
-    # aiohttp 3 tells a handler nothing when its client goes.
+async def _client_gone(request: web.Request) -> None:
+    # aiohttp 3 does not notify a handler when its client disconnects.
     while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110
         await asyncio.sleep(GONE_SECONDS)
 
 
-def made_up(request: web.Request, fault: ReplyFault) -> Answer:
-    """Return the answer that a fault puts in place of the true one."""
+def scripted_answer(request: web.Request, fault: ReplyFault) -> Answer:
+    """Return the fault's answer, which replaces the true one."""
     body = _USUAL_BODIES.get(fault.status, "") if fault.body is None else fault.body
     headers = dict(fault.headers)
     content_type = "application/json"
@@ -220,7 +222,7 @@ def made_up(request: web.Request, fault: ReplyFault) -> Answer:
 
 
 async def send(request: web.Request, answer: Answer) -> Played:
-    """Send an answer whole; ``sent`` is false if the client had gone."""
+    """Send a whole answer; ``sent`` is False if the client has disconnected."""
     response = web.Response(
         status=answer.status,
         body=answer.body,
@@ -235,7 +237,7 @@ async def send(request: web.Request, answer: Answer) -> Played:
 
 
 async def _send_part(request: web.Request, answer: Answer, size: int) -> web.StreamResponse:
-    """Announce the whole answer, send the first bytes of it and close."""
+    """Announce the whole answer, send its first bytes and close the connection."""
     response = _announced(answer)
     await response.prepare(request)
     await response.write(answer.body[:size])
@@ -275,7 +277,7 @@ def reset(request: web.Request) -> None:
 
 
 def close(request: web.Request) -> None:
-    """Close the connection after what was written has gone out."""
+    """Close the connection after sending all written data."""
     if request.transport is not None:
         request.transport.close()
 
@@ -284,22 +286,22 @@ def _changed(answer: Answer, change: Change) -> Answer:
     data = json.loads(answer.body)
     for path, value in change.set.items():
         *parents, last = path.split(".")
-        place = data
+        node = data
         for name in parents:
-            place = _below(place, name) if isinstance(place, list) else place.setdefault(name, {})
-        place[last] = value
+            node = _child(node, name) if isinstance(node, list) else node.setdefault(name, {})
+        node[last] = value
     for path in change.drop:
         *parents, last = path.split(".")
-        place = data
+        node = data
         for name in parents:
-            place = _below(place, name)
-        place.pop(last, None)
+            node = _child(node, name)
+        node.pop(last, None)
     headers = {**answer.headers, **change.headers}
     return json_answer(data, change.status or answer.status, headers)
 
 
-def _below(place: Any, name: str) -> Any:
-    """Return what has that name in an object, or stands at that place of a list."""
-    if isinstance(place, list):
-        return place[int(name)] if int(name) < len(place) else {}
-    return place.get(name) or {}
+def _child(node: Any, name: str) -> Any:
+    """Return the field of an object, or the item of a list, with that name or index."""
+    if isinstance(node, list):
+        return node[int(name)] if int(name) < len(node) else {}
+    return node.get(name) or {}

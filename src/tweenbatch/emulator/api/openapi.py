@@ -1,4 +1,4 @@
-"""The schema that fal publishes for each endpoint of the queue."""
+"""Build the OpenAPI document of an endpoint as fal publishes it."""
 
 from typing import Any
 
@@ -71,7 +71,7 @@ def _input(endpoint: catalog.ServedEndpoint) -> dict[str, Any]:
         "properties": {
             "prompt": {"type": "string", "maxLength": catalog.MAX_PROMPT},
             endpoint.start_field: _FRAME,
-            # As fal writes what may be left out.
+            # fal's form of an optional field.
             endpoint.end_field: _FRAME
             if endpoint.end_required
             else {"anyOf": [_FRAME, {"type": "null"}]},
@@ -80,13 +80,13 @@ def _input(endpoint: catalog.ServedEndpoint) -> dict[str, Any]:
     }
 
 
-def _property(known: catalog.Field) -> dict[str, Any]:
-    if not known.values:
-        bounds = {"minimum": known.low, "maximum": known.high}
-        return {"type": "integer", **bounds, "default": known.default}
-    if isinstance(known.default, bool):
-        return {"type": "boolean", "default": known.default}
-    return {"type": "string", "enum": list(known.values), "default": known.default}
+def _property(field: catalog.Field) -> dict[str, Any]:
+    if not field.values:
+        bounds = {"minimum": field.low, "maximum": field.high}
+        return {"type": "integer", **bounds, "default": field.default}
+    if isinstance(field.default, bool):
+        return {"type": "boolean", "default": field.default}
+    return {"type": "string", "enum": list(field.values), "default": field.default}
 
 
 def _reference(name: str) -> dict[str, str]:

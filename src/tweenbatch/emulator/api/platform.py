@@ -1,7 +1,7 @@
 """``api.fal.ai`` and ``fal.ai``: request history, prices, schemas.
 
-Where fal's behaviour is not known, the less convenient one is played: requests in flight are
-not listed, an item must lie in the window from its sending to its end, and the list may lag.
+Where fal's behaviour is unknown, the less convenient one is emulated: requests in progress are not
+listed, an item must lie in the window from its sending to its end, and the list may lag.
 """
 
 import base64
@@ -60,12 +60,14 @@ class PlatformApi:
     def _history(self, request: web.Request, account: str, facts: dict[str, Any]) -> Answer:
         now = self._site.ledger.now()
         query = request.query
-        endpoints = _listed(request)
+        endpoints = _endpoint_ids(request)
         try:
             end = _instant(query.get("end"), now)
             start = _instant(query.get("start"), end - DEFAULT_WINDOW)
             limit = int(query.get("limit", DEFAULT_LIMIT))
-            before = _place(query["cursor"]) if "cursor" in query else len(self._site.queue.ended)
+            before = (
+                _position(query["cursor"]) if "cursor" in query else len(self._site.queue.ended)
+            )
         except ValueError as error:
             return _bad_request(str(error))
         if not endpoints:
@@ -74,65 +76,72 @@ class PlatformApi:
             return _bad_request(f"limit must be from 1 to {MAX_LIMIT}")
         payloads = "payloads" in query.get("expand", "").split(",")
         items: list[dict[str, Any]] = []
-        place = min(before, len(self._site.queue.ended))
+        position = min(before, len(self._site.queue.ended))
         more = False
-        while place > 0:
-            found = self._site.queue.ended[place - 1]
-            if self._is_listed(found, account=account, endpoints=endpoints, window=(start, end)):
+        while position > 0:
+            fal_request = self._site.queue.ended[position - 1]
+            if self._is_listed(
+                fal_request, account=account, endpoints=endpoints, window=(start, end)
+            ):
                 if len(items) == limit:
                     more = True
                     break
-                items.append(self._item(found, payloads))
-            place -= 1
+                items.append(self._item(fal_request, payloads))
+            position -= 1
         facts["items"] = len(items)
         return json_answer(
             {
                 "items": items,
-                "next_cursor": _cursor(place) if more else None,
+                "next_cursor": _cursor(position) if more else None,
                 "has_more": more,
             }
         )
 
     def _is_listed(
         self,
-        found: FalRequest,
+        fal_request: FalRequest,
         *,
         account: str,
         endpoints: list[str],
         window: tuple[datetime, datetime],
     ) -> bool:
-        if found.account != account or found.endpoint_id not in endpoints:
+        if fal_request.account != account or fal_request.endpoint_id not in endpoints:
             return False
-        assert found.ended_at is not None
+        assert fal_request.ended_at is not None
         start, end = window
-        since_end = (self._site.ledger.now() - found.ended_at).total_seconds()
+        since_end = (self._site.ledger.now() - fal_request.ended_at).total_seconds()
         lag = self._site.settings.history_lag_seconds
-        if found.accepted_at < start or found.ended_at > end or (lag and since_end < lag):
+        if (
+            fal_request.accepted_at < start
+            or fal_request.ended_at > end
+            or (lag and since_end < lag)
+        ):
             return False
-        return not self._site.script.hides(_subject(found), since_end)
+        return not self._site.script.hides(_subject(fal_request), since_end)
 
-    def _item(self, found: FalRequest, payloads: bool) -> dict[str, Any]:
-        assert found.outcome is not None
-        assert found.ended_at is not None
+    def _item(self, fal_request: FalRequest, payloads: bool) -> dict[str, Any]:
+        assert fal_request.outcome is not None
+        assert fal_request.ended_at is not None
         item: dict[str, Any] = {
-            "request_id": found.request_id,
-            "endpoint_id": self._site.script.alias(_subject(found)) or found.endpoint_id,
-            "sent_at": found.accepted_at.isoformat(),
-            "started_at": (found.started_at or found.ended_at).isoformat(),
-            "ended_at": found.ended_at.isoformat(),
-            "status_code": found.outcome.http_status,
-            "duration": found.inference_seconds,
+            "request_id": fal_request.request_id,
+            "endpoint_id": self._site.script.alias(_subject(fal_request))
+            or fal_request.endpoint_id,
+            "sent_at": fal_request.accepted_at.isoformat(),
+            "started_at": (fal_request.started_at or fal_request.ended_at).isoformat(),
+            "ended_at": fal_request.ended_at.isoformat(),
+            "status_code": fal_request.outcome.http_status,
+            "duration": fal_request.inference_seconds,
         }
         if payloads:
-            item["json_input"] = found.payload if found.stored else None
-            item["json_output"] = self._output(found) if found.stored else None
+            item["json_input"] = fal_request.payload if fal_request.stored else None
+            item["json_output"] = self._output(fal_request) if fal_request.stored else None
         return item
 
-    def _output(self, found: FalRequest) -> Any:
-        assert found.outcome is not None
-        file = self._site.storage.find(found.video_path)
+    def _output(self, fal_request: FalRequest) -> Any:
+        assert fal_request.outcome is not None
+        file = self._site.storage.find(fal_request.video_path)
         if file is None:
-            return found.outcome.body
+            return fal_request.outcome.body
         return {
             "video": {
                 "url": self._site.address(Host.CDN_B, file.path),
@@ -152,14 +161,14 @@ class PlatformApi:
         def act() -> Answer:
             if account is None:
                 return _unauthorized()
-            wanted = _listed(request)
-            unknown = [name for name in wanted if name not in catalog.ENDPOINTS]
+            requested = _endpoint_ids(request)
+            unknown = [name for name in requested if name not in catalog.ENDPOINTS]
             if unknown:
                 return _failure(404, "not_found", f"Endpoint not found: {', '.join(unknown)}")
             prices = [
                 catalog.pricing(endpoint)
                 for endpoint in catalog.ENDPOINTS.values()
-                if endpoint.id in wanted or not wanted
+                if endpoint.id in requested or not requested
             ]
             return json_answer({"prices": prices, "next_cursor": None, "has_more": False})
 
@@ -169,7 +178,7 @@ class PlatformApi:
         return played.response
 
     async def schema(self, request: web.Request) -> web.StreamResponse:
-        """Give an endpoint's OpenAPI document; no key is needed."""
+        """Return an endpoint's OpenAPI document; needs no key."""
         site = self._site
         site.ledger.calls["schema"] += 1
         endpoint = catalog.ENDPOINTS.get(request.query.get("endpoint_id", ""))
@@ -183,16 +192,16 @@ class PlatformApi:
         return (await send(request, answer)).response
 
 
-def _subject(found: FalRequest) -> Subject:
+def _subject(fal_request: FalRequest) -> Subject:
     return Subject(
-        account=found.account,
-        request_id=found.request_id,
-        endpoint_id=found.endpoint_id,
-        prompt=found.prompt,
+        account=fal_request.account,
+        request_id=fal_request.request_id,
+        endpoint_id=fal_request.endpoint_id,
+        prompt=fal_request.prompt,
     )
 
 
-def _listed(request: web.Request) -> list[str]:
+def _endpoint_ids(request: web.Request) -> list[str]:
     return [
         name
         for entry in request.query.getall("endpoint_id", [])
@@ -220,11 +229,11 @@ def _instant(text: str | None, default: datetime) -> datetime:
     return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant
 
 
-def _cursor(place: int) -> str:
-    return base64.urlsafe_b64encode(f"ended:{place}".encode()).decode()
+def _cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(f"ended:{position}".encode()).decode()
 
 
-def _place(cursor: str) -> int:
+def _position(cursor: str) -> int:
     try:
         text = base64.urlsafe_b64decode(cursor.encode()).decode()
         return int(text.removeprefix("ended:"))

@@ -1,42 +1,42 @@
-"""What the model answered, as each way of asking for it replays it."""
+"""Build the answer with a request's result, for the queue, ``fal.run`` and webhooks."""
 
 from typing import Any
 
 from tweenbatch.emulator.addresses import Host
 from tweenbatch.emulator.api.exchange import Answer, json_answer, refusal
 from tweenbatch.emulator.model import catalog
-from tweenbatch.emulator.site import Site, identity
+from tweenbatch.emulator.site import Site, request_id_header
 from tweenbatch.emulator.state.files import StoredFile
 from tweenbatch.emulator.state.requests import FalRequest
 
 
-def replayed(site: Site, found: FalRequest) -> Answer:
-    """Return the answer to a reading of the result."""
-    outcome = found.outcome
+def replayed(site: Site, fal_request: FalRequest) -> Answer:
+    """Return the answer to a read of the result."""
+    outcome = fal_request.outcome
     if outcome is None:
         return refusal(400, "Request is still in progress")
-    headers = identity(found)
+    headers = request_id_header(fal_request)
     if outcome.error_type is not None:
         headers["X-Fal-Error-Type"] = outcome.error_type
     if outcome.retryable is not None:
         headers["X-Fal-Retryable"] = "true" if outcome.retryable else "false"
     if outcome.timeout_type is not None:
         headers["X-Fal-Request-Timeout-Type"] = outcome.timeout_type
-    endpoint = catalog.ENDPOINTS.get(found.endpoint_id)
+    endpoint = catalog.ENDPOINTS.get(fal_request.endpoint_id)
     if outcome.billed_usd and endpoint is not None:
-        payload = found.payload if isinstance(found.payload, dict) else {}
+        payload = fal_request.payload if isinstance(fal_request.payload, dict) else {}
         units = outcome.billed_usd / endpoint.unit_usd(payload)
         headers["X-Fal-Billable-Units"] = f"{units.normalize():f}"
-    return json_answer(output(site, found), outcome.http_status, headers)
+    return json_answer(output(site, fal_request), outcome.http_status, headers)
 
 
-def output(site: Site, found: FalRequest) -> dict[str, Any]:
-    """Return what the model gave: its error, or a clip whose address is still good."""
-    assert found.outcome is not None, "it has ended"
-    if found.outcome.body is not None:
-        return found.outcome.body
+def output(site: Site, fal_request: FalRequest) -> dict[str, Any]:
+    """Return the model's output: its error, or a clip with a valid URL."""
+    assert fal_request.outcome is not None, "it has ended"
+    if fal_request.outcome.body is not None:
+        return fal_request.outcome.body
     storage = site.storage
-    file = storage.find(found.video_path)
+    file = storage.find(fal_request.video_path)
     assert file is not None, "a finished clip has a file"
     if storage.expired(file.path) is not None:
         file = storage.name(
@@ -48,7 +48,7 @@ def output(site: Site, found: FalRequest) -> dict[str, Any]:
                 request_id=file.request_id,
             )
         )
-        found.video_path = file.path
+        fal_request.video_path = file.path
     return {
         "video": {
             "file_size": file.size,

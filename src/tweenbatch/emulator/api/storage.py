@@ -18,7 +18,7 @@ _TOKEN_MARK = "emulated"  # noqa: S105 - no secret
 
 
 class StorageApi:
-    """Handlers of the storage. A token says whose it is and until when: nothing to remember."""
+    """Handlers of the storage. A token names its account and expiry, so none is stored."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -32,7 +32,7 @@ class StorageApi:
         ]
 
     async def token(self, request: web.Request) -> web.StreamResponse:
-        """Give a token for uploads."""
+        """Issue a token for uploads."""
         site = self._site
         await request.read()
         site.ledger.calls["token"] += 1
@@ -58,7 +58,7 @@ class StorageApi:
         return played.response
 
     async def upload(self, request: web.Request) -> web.StreamResponse:
-        """Keep the bytes under a new URL; the same bytes sent twice get two."""
+        """Store the bytes under a new URL; the same bytes sent twice get two URLs."""
         site = self._site
         data = await request.read()
         site.ledger.calls["upload"] += 1
@@ -78,7 +78,7 @@ class StorageApi:
                 )
             )
             facts.update(path=file.path, sha256=file.sha256)
-            if plan.deed is not None and isinstance(plan.deed.fault, Vanish):
+            if plan.action is not None and isinstance(plan.action.fault, Vanish):
                 site.storage.expire(file.path, 404)
             return json_answer({"access_url": site.address(Host.CDN, file.path)})
 
@@ -92,7 +92,7 @@ class StorageApi:
 
 
 def token_owner(request: web.Request, *, now: datetime) -> str | None:
-    """Return whose token for files a call carries, or None without a good one."""
+    """Return the account of a call's file token, or None without a valid one."""
     token = request.headers.get("Authorization", "").partition(" ")[2].strip()
     mark, _, rest = token.partition(".")
     account, _, expires = rest.partition(".")

@@ -13,7 +13,7 @@ from tweenbatch.emulator.api.webhooks import Webhooks, unfit
 from tweenbatch.emulator.faults.script import Subject
 from tweenbatch.emulator.faults.vocabulary import Call
 from tweenbatch.emulator.model import catalog
-from tweenbatch.emulator.site import Site, account_of, follow_ups, identity, unauthorized
+from tweenbatch.emulator.site import Site, account_of, request_id_header, request_urls, unauthorized
 from tweenbatch.emulator.state.ledger import EventName, Post, PostReply
 from tweenbatch.emulator.state.requests import FalRequest, RequestPhase, fingerprint
 
@@ -21,7 +21,7 @@ _START_TIMEOUT_HEADERS = ("X-Fal-Request-Start-Timeout", "X-Fal-Request-Timeout"
 
 
 class SubmitApi:
-    """The handlers of submissions, with a handle for an answer or with the output itself."""
+    """Handlers of submissions: ``submit`` answers with a handle, ``run`` with the output."""
 
     def __init__(self, site: Site, webhooks: Webhooks) -> None:
         self._site = site
@@ -35,14 +35,14 @@ class SubmitApi:
         ]
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
-        """Accept whatever comes: the input is looked at when the work begins."""
+        """Accept any input: it is checked only when the work starts."""
         return await self._take(request, "submit", webhook_url=request.query.get("fal_webhook"))
 
     async def run(self, request: web.Request) -> web.StreamResponse:
-        """Accept in the same way, and answer with the output when the work has ended.
+        """Accept in the same way, and answer with the output at the end of the work.
 
-        Whoever goes before that loses the handle and pays: whether fal ends such a request is
-        unverified. It waits for a slot like all others.
+        A client that disconnects before has no handle and pays; unverified: whether fal ends such a
+        request. The request waits for a slot like all others.
         """
         return await self._take(request, "run")
 
@@ -93,7 +93,7 @@ class SubmitApi:
             if call == "run":
                 return outcome(accepted)
             self._webhooks.watch(accepted)
-            return json_answer(_handle(site, accepted), headers=identity(accepted))
+            return json_answer(_handle(site, accepted), headers=request_id_header(accepted))
 
         played = await play(request, plan, act, ledger=site.ledger, facts=facts)
         self._close_post(post, played, facts)
@@ -128,7 +128,7 @@ class SubmitApi:
         return accepted
 
     def _canonical(self, value: Any) -> Any:
-        """Return an input with the URLs of stored files replaced by their content."""
+        """Return an input with the URLs of stored files replaced by their digests."""
         if isinstance(value, dict):
             return {key: self._canonical(item) for key, item in value.items()}
         if isinstance(value, list):
@@ -154,7 +154,7 @@ def _handle(site: Site, accepted: FalRequest) -> dict[str, Any]:
     waiting = accepted.phase is RequestPhase.IN_QUEUE
     return {
         "status": RequestPhase.IN_QUEUE.value,
-        **follow_ups(site, accepted),
+        **request_urls(site, accepted),
         "gateway_request_id": accepted.request_id,
         "logs": None,
         "metrics": {},

@@ -1,7 +1,7 @@
-"""Uploads in the manner of fal's JavaScript client: an address first, then bytes sent there.
+"""Uploads of fal's JavaScript client: first get an upload URL, then send the bytes to it.
 
-The address carries the right to write, for an hour and for one file; no key goes to the CDN. An
-upload that is not complete is forgotten when the emulator ends.
+The URL itself permits writing one file for an hour; no key goes to the CDN. An incomplete upload is
+lost when the emulator ends.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ MAX_PARTS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Upload:
-    """An address that was given away; ``parts`` is None where the file comes whole."""
+    """An open upload URL; ``parts`` is None if the file is sent whole."""
 
     path: str
     content_type: str
@@ -37,7 +37,7 @@ class _Upload:
 
 
 class UploadApi:
-    """Handlers of uploads to an address."""
+    """Handlers of uploads to an upload URL."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -56,11 +56,11 @@ class UploadApi:
         ]
 
     async def initiate(self, request: web.Request) -> web.StreamResponse:
-        """Give an address for a whole file, and the one that the file will have."""
+        """Return an upload URL for a whole file, and the file's future URL."""
         return await self._initiate(request, in_parts=False)
 
     async def initiate_in_parts(self, request: web.Request) -> web.StreamResponse:
-        """Give an address for a file in parts."""
+        """Return an upload URL for a file in parts."""
         return await self._initiate(request, in_parts=True)
 
     async def _initiate(self, request: web.Request, *, in_parts: bool) -> web.StreamResponse:
@@ -73,14 +73,14 @@ class UploadApi:
         def act() -> Answer:
             if account is None:
                 return unauthorized()
-            wanted = _object(body)
+            fields = _object(body)
             if request.query.get("storage_type") != "fal-cdn-v3":
                 return refusal(422, "storage_type: expected fal-cdn-v3")
-            if not all(isinstance(wanted.get(name), str) for name in ("content_type", "file_name")):
+            if not all(isinstance(fields.get(name), str) for name in ("content_type", "file_name")):
                 return refusal(422, "expected content_type and file_name")
             upload = _Upload(
-                path=site.names.path(wanted["file_name"]),
-                content_type=wanted["content_type"],
+                path=site.names.path(fields["file_name"]),
+                content_type=fields["content_type"],
                 account=account,
                 expires_at=site.ledger.now() + TOKEN_LIFE,
                 parts={} if in_parts else None,
@@ -106,7 +106,7 @@ class UploadApi:
         return right
 
     async def put(self, request: web.Request) -> web.StreamResponse:
-        """Keep a whole file."""
+        """Store a whole file."""
         data = await request.read()
 
         def act(upload: _Upload, facts: dict[str, Any]) -> Answer:
@@ -118,7 +118,7 @@ class UploadApi:
         return await self._write(request, act, size=len(data))
 
     async def put_part(self, request: web.Request) -> web.StreamResponse:
-        """Keep one part; sent again, it takes the place of the one before."""
+        """Store one part; a part sent again replaces the earlier one."""
         data = await request.read()
         number = int(request.match_info["number"])
 
@@ -132,14 +132,14 @@ class UploadApi:
         return await self._write(request, act, size=len(data))
 
     async def complete(self, request: web.Request) -> web.StreamResponse:
-        """Put the parts together, if they are those that were sent."""
+        """Join the parts, if the list in the request matches the parts received."""
         body = await request.read()
 
         def act(upload: _Upload, facts: dict[str, Any]) -> Answer:
             parts = sorted((upload.parts or {}).items())
             sent = [{"partNumber": number, "etag": _etag(data)} for number, data in parts]
             if not sent or _object(body).get("parts") != sent:
-                return refusal(400, "the parts are not those that were sent")
+                return refusal(400, "the listed parts differ from the parts received")
             whole = b"".join(data for _, data in parts)
             self._keep(upload, upload.content_type, whole, facts)
             self._open.pop(request.match_info["right"], None)
@@ -165,7 +165,7 @@ class UploadApi:
             if upload is None:
                 return refusal(403, "Invalid or expired upload URL")
             answer = act(upload, facts)
-            if plan.deed is not None and isinstance(plan.deed.fault, Vanish):
+            if plan.action is not None and isinstance(plan.action.fault, Vanish):
                 site.storage.expire(upload.path, 404)
             return answer
 

@@ -1,4 +1,4 @@
-"""What a model says about its input, which it sees only when the work begins."""
+"""Check a request's input as the model does when its work starts."""
 
 import io
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ def problem(loc: list[str | int], kind: str, message: str, **more: Any) -> dict[
 
 
 def check_fields(endpoint: catalog.ServedEndpoint, payload: Any) -> list[dict[str, Any]]:
-    """Return what is wrong with the fields; unknown ones are ignored, as the models do."""
+    """Return the problems of the fields; unknown fields are ignored, as by the models."""
     if not isinstance(payload, Mapping):
         return [problem(["body"], "model_attributes_type", "Input should be a valid dictionary")]
     found = [
@@ -52,19 +52,19 @@ def check_fields(endpoint: catalog.ServedEndpoint, payload: Any) -> list[dict[st
             )
         )
     found += [
-        _not_taken(name, known, payload[name])
-        for name, known in endpoint.fields.items()
-        if payload.get(name) is not None and not known.takes(payload[name])
+        _invalid_value(name, field, payload[name])
+        for name, field in endpoint.fields.items()
+        if payload.get(name) is not None and not field.takes(payload[name])
     ]
     return found
 
 
-def _not_taken(name: str, known: catalog.Field, value: Any) -> dict[str, Any]:
-    if not known.values:
-        limits = {"ge": known.low, "le": known.high}
-        text = f"Input should be a valid integer from {known.low} to {known.high}"
+def _invalid_value(name: str, field: catalog.Field, value: Any) -> dict[str, Any]:
+    if not field.values:
+        limits = {"ge": field.low, "le": field.high}
+        text = f"Input should be a valid integer from {field.low} to {field.high}"
         return problem(["body", name], "int_type", text, ctx=limits, input=value)
-    expected = " or ".join(f"{each!r}" for each in known.values)
+    expected = " or ".join(f"{each!r}" for each in field.values)
     return problem(
         ["body", name],
         "literal_error",
@@ -75,7 +75,7 @@ def _not_taken(name: str, known: catalog.Field, value: Any) -> dict[str, Any]:
 
 
 def check_image(name: str, url: str, data: bytes) -> dict[str, Any] | None:
-    """Return what is wrong with a frame, reading no more than its header."""
+    """Return the problem of a frame, or None; reads only its header."""
     loc: list[str | int] = ["body", name]
     if len(data) > catalog.MAX_IMAGE_BYTES:
         return problem(
@@ -120,7 +120,7 @@ def check_image(name: str, url: str, data: bytes) -> dict[str, Any] | None:
 
 
 def unreadable(name: str, url: str) -> dict[str, Any]:
-    """Return the error of a frame that is no picture."""
+    """Return the error of a frame that isn't an image."""
     return problem(
         ["body", name],
         "image_load_error",
@@ -130,7 +130,7 @@ def unreadable(name: str, url: str) -> dict[str, Any]:
 
 
 def missing_file(name: str, url: str) -> dict[str, Any]:
-    """Return the error of a frame that could not be fetched."""
+    """Return the error of a frame that could not be downloaded."""
     return problem(
         ["body", name],
         "file_download_error",

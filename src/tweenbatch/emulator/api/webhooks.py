@@ -1,7 +1,7 @@
-"""Webhooks: signed deliveries of results, to this machine only, and the key that checks them.
+"""Webhooks: signed deliveries of results, to this machine only, and the public key.
 
-Form, headers and tries are those of fal's documentation. A delivery may come twice, and one that
-is still to be repeated is forgotten when the emulator ends.
+Form, headers and number of tries follow fal's documentation. A delivery can arrive twice. Pending
+repetitions are lost when the emulator ends.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 TRIES = 11
 FIRST_PAUSE_SECONDS = 7.0
-"""Each pause is twice the one before: the ten that follow the first try end within two hours."""
+"""Each pause is twice the previous one: all ten pauses together last under two hours."""
 DEADLINE_SECONDS = 15.0
 
 
 def unfit(url: str, caller: str | None) -> str | None:
-    """Return why a webhook is refused, before anything is paid, or None where it is not."""
+    """Return why a webhook URL is refused, before anything is paid, or None if it is valid."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -42,16 +42,16 @@ def unfit(url: str, caller: str | None) -> str | None:
         return f"fal_webhook: expected a URL such as http://127.0.0.1:8000/hook, not {url!r}"
     if not is_loopback(host):
         return (
-            f"fal_webhook: the emulator delivers to this machine only (127.0.0.1, ::1, localhost), "
+            f"fal_webhook: the emulator delivers only to this machine (127.0.0.1, ::1, localhost), "
             f"not to {host!r}"
         )
     if caller is None or not is_loopback(caller):
-        return "fal_webhook: the emulator delivers only for callers on its own machine"
+        return "fal_webhook: the emulator accepts webhooks only from callers on its own machine"
     return None
 
 
 class Webhooks:
-    """Delivers each result to the address that its submission named; holds the signing key."""
+    """Delivers each result to the webhook URL of its submission; holds the signing key."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -59,30 +59,31 @@ class Webhooks:
         self._made: Ed25519PrivateKey | None = None
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the route of the public key, under the older name of the host as well."""
+        """Return the routes of the public key, also under the host's older name."""
         return [
             web.get(f"/{host}/.well-known/jwks.json", self.keys)
             for host in (Host.REST, Host.REST_ALPHA)
         ]
 
     async def keys(self, request: web.Request) -> web.StreamResponse:
-        """Give the public key as a JSON Web Key Set."""
+        """Return the public key as a JSON Web Key Set."""
         public = self._key.public_key().public_bytes_raw()
         key = {"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA"}
         named = {"kid": hashlib.sha256(public).hexdigest()[:16], "x": _base64url(public)}
         return (await send(request, json_answer({"keys": [{**key, **named}]}))).response
 
-    def watch(self, found: FalRequest) -> None:
-        """Deliver the result of a request when it has ended, if its submission asked for that."""
-        if found.webhook_url is not None:
+    def watch(self, fal_request: FalRequest) -> None:
+        """Deliver a request's result at its end, if its submission has a webhook URL."""
+        if fal_request.webhook_url is not None:
             task = asyncio.create_task(
-                self._deliver(found, found.webhook_url), name=f"webhook {found.request_id}"
+                self._deliver(fal_request, fal_request.webhook_url),
+                name=f"webhook {fal_request.request_id}",
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def stop(self) -> None:
-        """Deliver nothing more."""
+        """Stop all deliveries."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -91,21 +92,21 @@ class Webhooks:
     @property
     def _key(self) -> "Ed25519PrivateKey":
         if self._made is None:
-            # Loading it takes longer than the rest of the start, and few need it.
+            # Imported late: it takes longer than the rest of the start, and is rarely needed.
             from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
             self._made = Ed25519PrivateKey.generate()
         return self._made
 
-    async def _deliver(self, found: FalRequest, url: str) -> None:
-        await found.ended()
-        body = json.dumps(_message(self._site, found)).encode()
+    async def _deliver(self, fal_request: FalRequest, url: str) -> None:
+        await fal_request.ended()
+        body = json.dumps(_message(self._site, fal_request)).encode()
         pause = FIRST_PAUSE_SECONDS
         timeout = aiohttp.ClientTimeout(total=DEADLINE_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             for number in range(1, TRIES + 1):
-                status = await self._post(session, url, found, body)
-                facts = {"request_id": found.request_id, "url": url, "try_number": number}
+                status = await self._post(session, url, fal_request, body)
+                facts = {"request_id": fal_request.request_id, "url": url, "try_number": number}
                 self._site.ledger.note(EventName.WEBHOOK_SENT, http_status=status, **facts)
                 if status is not None and 200 <= status < 300:  # noqa: PLR2004 - HTTP
                     return
@@ -115,9 +116,9 @@ class Webhooks:
         self._site.ledger.note(EventName.WEBHOOK_GIVEN_UP, **facts)
 
     async def _post(
-        self, session: aiohttp.ClientSession, url: str, found: FalRequest, body: bytes
+        self, session: aiohttp.ClientSession, url: str, fal_request: FalRequest, body: bytes
     ) -> int | None:
-        headers = {"Content-Type": "application/json", **self._signed(found, body)}
+        headers = {"Content-Type": "application/json", **self._signed(fal_request, body)}
         try:
             # A redirect could lead away from this machine.
             async with session.post(
@@ -127,27 +128,32 @@ class Webhooks:
         except (aiohttp.ClientError, TimeoutError):
             return None
 
-    def _signed(self, found: FalRequest, body: bytes) -> dict[str, str]:
+    def _signed(self, fal_request: FalRequest, body: bytes) -> dict[str, str]:
         timestamp = str(int(self._site.ledger.now().timestamp()))
-        parts = (found.request_id, found.account, timestamp, hashlib.sha256(body).hexdigest())
+        parts = (
+            fal_request.request_id,
+            fal_request.account,
+            timestamp,
+            hashlib.sha256(body).hexdigest(),
+        )
         return {
-            "X-Fal-Webhook-Request-Id": found.request_id,
-            "X-Fal-Webhook-User-Id": found.account,
+            "X-Fal-Webhook-Request-Id": fal_request.request_id,
+            "X-Fal-Webhook-User-Id": fal_request.account,
             "X-Fal-Webhook-Timestamp": timestamp,
             "X-Fal-Webhook-Signature": self._key.sign("\n".join(parts).encode()).hex(),
         }
 
 
-def _message(site: Site, found: FalRequest) -> dict[str, Any]:
-    assert found.outcome is not None, "it has ended"
-    status = found.outcome.http_status
+def _message(site: Site, fal_request: FalRequest) -> dict[str, Any]:
+    assert fal_request.outcome is not None, "it has ended"
+    status = fal_request.outcome.http_status
     failed = status >= 400  # noqa: PLR2004 - HTTP
     return {
-        "request_id": found.request_id,
-        "gateway_request_id": found.request_id,
+        "request_id": fal_request.request_id,
+        "gateway_request_id": fal_request.request_id,
         "status": "ERROR" if failed else "OK",
         "error": f"Invalid status code: {status}" if failed else None,
-        "payload": output(site, found),
+        "payload": output(site, fal_request),
     }
 
 

@@ -1,1 +1,4 @@
-"""Scripted faults: what can go wrong, and when it does."""
+"""Scripted faults: their vocabulary, and the script that decides which call they hit.
+
+It does not know HTTP: ``api`` plays the faults.
+"""

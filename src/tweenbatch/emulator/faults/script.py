@@ -1,6 +1,6 @@
-"""The faults that are in force: which of them concern a call, how often each has fired.
+"""Decide which active faults hit a call, and count how often each has fired.
 
-It decides and counts; it plays nothing.
+It does not play the faults.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tweenbatch.emulator.faults.vocabulary import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a call is about, as far as a fault may ask for it."""
+    """The attributes of a call that a fault can match."""
 
     account: str = ""
     request_id: str = ""
@@ -34,19 +34,19 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """Return what the call is about in words that stay the same in each run."""
+        """Return a name of the call's subject that is the same in each run."""
         return self.prompt or self.request_id
 
 
 @dataclass(slots=True)
-class Live:
-    """A fault in force, with its counts. An open ``gate`` holds nobody back."""
+class ActiveFault:
+    """An active fault with its counts. An open ``gate`` holds no call."""
 
     fault: Fault
     seen: Counter[str] = field(default_factory=Counter)
     fired: Counter[str] = field(default_factory=Counter)
     began: dict[str, float] = field(default_factory=dict)
-    """When it was played first, on the clock of the event loop."""
+    """When it was first played, by the event loop's clock."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     held: int = 0
     locked: set[str] = field(default_factory=set)
@@ -58,7 +58,7 @@ class Live:
         return self.fault.id
 
     def concerns(self, subject: Subject) -> bool:
-        """Return whether the fault is about this request at all."""
+        """Return whether the fault's filters match this call."""
         fault = self.fault
         return (
             (fault.request_id is None or fault.request_id == subject.request_id)
@@ -68,7 +68,7 @@ class Live:
         )
 
     def strikes(self, subject: Subject) -> bool:
-        """Count the call and return whether the fault would strike it."""
+        """Count the call and return whether the fault would hit it."""
         fault = self.fault
         if isinstance(fault, Lock) and subject.account in self.locked:
             return True
@@ -77,9 +77,9 @@ class Live:
         key = self._counted_under(subject)
         self.seen[key] += 1
         number = self.seen[key]
-        wanted = (fault.nth,) if isinstance(fault.nth, int) else fault.nth
+        numbers = (fault.nth,) if isinstance(fault.nth, int) else fault.nth
         return (
-            (wanted is None or number in wanted)
+            (numbers is None or number in numbers)
             and (fault.from_nth is None or number >= fault.from_nth)
             and (fault.times is None or self.fired[key] < fault.times)
             and not self._has_passed(key)
@@ -87,7 +87,7 @@ class Live:
         )
 
     def fire(self, subject: Subject) -> None:
-        """Count that the fault is played on this call."""
+        """Count that the fault was played on this call."""
         key = self._counted_under(subject)
         self.fired[key] += 1
         if self.fault.for_seconds is not None:
@@ -105,13 +105,13 @@ class Live:
         return (subject.request_id or subject.name) if self.fault.per_request else ""
 
     def _drawings(self, name: str) -> int:
-        """Count by what the call is about: concurrency must not change who is struck."""
+        """Count draws by subject, so that concurrency does not change which calls are hit."""
         if self.fault.probability is not None:
             self.drawings[name] += 1
         return self.drawings[name]
 
     def chooses(self, subject: Subject) -> bool:
-        """Return whether an item of the history is struck: the same answer each time."""
+        """Return whether an item of the history is hit; the answer never changes."""
         return self.concerns(subject) and self._drawn(subject.request_id)
 
     def _drawn(self, salt: str) -> bool:
@@ -122,7 +122,7 @@ class Live:
         return draw < probability
 
     def shown(self) -> dict[str, Any]:
-        """Return the fault as it was written, and its counts."""
+        """Return the fault as JSON, with its counts."""
         return {
             **self.fault.model_dump(mode="json", exclude_unset=True),
             "id": self.id,
@@ -134,25 +134,25 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class FaultScript:
-    """What the script has in store for one call."""
+    """The faults that hit one call: pauses, and at most one other fault."""
 
-    pauses: tuple[Live, ...] = ()
-    deed: Live | None = None
+    pauses: tuple[ActiveFault, ...] = ()
+    action: ActiveFault | None = None
 
     @property
     def fault_ids(self) -> list[str]:
-        """Return the names of all faults that strike this call."""
-        return [live.id for live in (*self.pauses, *((self.deed,) if self.deed else ()))]
+        """Return the names of all faults that hit this call."""
+        return [active.id for active in (*self.pauses, *((self.action,) if self.action else ()))]
 
 
 _NOTHING = FaultScript()
 
 
 class Script:
-    """All faults in force, in the order in which they were set."""
+    """All active faults, in the order in which they were added."""
 
     def __init__(self) -> None:
-        self._live: list[Live] = []
+        self._active: list[ActiveFault] = []
         self._numbered = 0
 
     def set(self, faults: list[Fault]) -> list[str]:
@@ -165,71 +165,71 @@ class Script:
         for fault in faults:
             self._numbered += 1
             named = fault.id or f"fault-{self._numbered}"
-            self._live.append(Live(fault.model_copy(update={"id": named})))
-        return [live.id for live in self._live[len(self._live) - len(faults) :]]
+            self._active.append(ActiveFault(fault.model_copy(update={"id": named})))
+        return [active.id for active in self._active[len(self._active) - len(faults) :]]
 
     def clear(self, fault_id: str | None = None) -> int:
-        """Take one fault or all of them out of force; who was held goes on."""
-        gone = [live for live in self._live if fault_id in (None, live.id)]
-        for live in gone:
-            live.gate.set()
-        self._live = [live for live in self._live if live not in gone]
+        """Remove one fault or all, and release their held calls; return how many faults."""
+        gone = [active for active in self._active if fault_id in (None, active.id)]
+        for active in gone:
+            active.gate.set()
+        self._active = [active for active in self._active if active not in gone]
         return len(gone)
 
     def release(self, name: str | None = None) -> int:
-        """Open holds for good, by fault or by point; all of them without a name.
+        """Open holds permanently, by fault or by point; without a name, all of them.
 
-        Returns how many calls were waiting there.
+        Returns the number of calls that were held.
         """
         freed = 0
-        for live in self._live:
-            if isinstance(live.fault, Hold) and name in (None, live.id, live.fault.point):
-                freed += live.held
-                live.gate.set()
+        for active in self._active:
+            if isinstance(active.fault, Hold) and name in (None, active.id, active.fault.point):
+                freed += active.held
+                active.gate.set()
         return freed
 
     def plan(self, call: Call, subject: Subject) -> FaultScript:
-        """Count this call with every fault that concerns it and say what happens to it."""
-        if not self._live:
+        """Count this call with every matching fault and return the faults that hit it."""
+        if not self._active:
             return _NOTHING
-        pauses: list[Live] = []
-        deed: Live | None = None
-        for live in self._live:
-            fault = live.fault
+        pauses: list[ActiveFault] = []
+        action: ActiveFault | None = None
+        for active in self._active:
+            fault = active.fault
             if fault.on is not call or isinstance(fault, Lag | Omit | Alias):
                 continue
-            if not live.strikes(subject):
+            if not active.strikes(subject):
                 continue
             if isinstance(fault, Hold | Delay):
-                pauses.append(live)
-            elif deed is None:
-                deed = live
+                pauses.append(active)
+            elif action is None:
+                action = active
             else:
                 continue
-            live.fire(subject)
-        return FaultScript(tuple(pauses), deed)
+            active.fire(subject)
+        return FaultScript(tuple(pauses), action)
 
     def hides(self, subject: Subject, seconds_since_end: float) -> bool:
-        """Return whether the history keeps quiet about a request."""
-        for live in self._live:
-            fault = live.fault
-            if isinstance(fault, Omit) and live.chooses(subject):
+        """Return whether the history hides a request."""
+        for active in self._active:
+            fault = active.fault
+            if isinstance(fault, Omit) and active.chooses(subject):
                 return True
             if (
                 isinstance(fault, Lag)
                 and seconds_since_end < fault.seconds
-                and live.chooses(subject)
+                and active.chooses(subject)
             ):
                 return True
         return False
 
     def alias(self, subject: Subject) -> str | None:
-        """Return what the history calls the endpoint of a request, if not by its name."""
-        for live in self._live:
-            if isinstance(live.fault, Alias) and live.chooses(subject):
-                return live.fault.name
+        """Return the history's other name for a request's endpoint, or None."""
+        for active in self._active:
+            if isinstance(active.fault, Alias) and active.chooses(subject):
+                return active.fault.name
         return None
 
     def shown(self) -> list[dict[str, Any]]:
         """Return every fault with its counts."""
-        return [live.shown() for live in self._live]
+        return [active.shown() for active in self._active]

@@ -1,11 +1,11 @@
-"""The fault vocabulary: what may go wrong, on which call, how often. The whole of it is here.
+"""The complete vocabulary of faults: what goes wrong, on which call, how often.
 
-A fault is one JSON object. ``on`` names the call, ``do`` what happens; the rest narrows it:
+A fault is one JSON object. ``on`` names the call, ``do`` the effect; the other fields narrow it:
 
 ===================  ======================================================================
 field                meaning
 ===================  ======================================================================
-``id``               a name for events and ``POST /release``; made up when missing
+``id``               a name for events and ``POST /release``; generated if missing
 ``on``               submit (also through fal.run), status, result, cancel, token, initiate
                      (the address for an upload), upload (each call that sends bytes, and the
                      one that ends an upload in parts), download, history, pricing, or
@@ -15,23 +15,22 @@ field                meaning
 ``prompt_contains``  only requests whose prompt contains this text
 ``nth``              only the n-th matching call (a number or a list, from 1)
 ``from_nth``         only from the n-th matching call on
-``times``            at most so many times
-``for_seconds``      only so long after it struck first: trouble that passes
+``times``            at most this many times
+``for_seconds``      only for this long after it first fired: a passing fault
 ``per_request``      ``nth``, ``from_nth``, ``times`` and ``for_seconds`` count for each request
-                     on its own (for each prompt, where there is no request yet)
-``probability``      fire only so often; drawn from ``seed``, the prompt and the number of the
-                     call with this prompt, so that a script strikes the same jobs each time
+                     separately (for each prompt, if there is no request yet)
+``probability``      fire with this probability; drawn from ``seed``, the prompt and the number
+                     of the call with this prompt, so that a script hits the same jobs each time
 ===================  ======================================================================
 
-``at`` (reply, reset, close, hang, hold, delay) says when: ``arrival``, before the call had any
-effect (a submission is not accepted), or ``reply``, after its effect and before its answer
-(it was accepted, and will be billed). ``half``, ``drip`` and ``change`` spoil the true answer.
-``mix_up`` answers with the answer of another request, ``charge`` bills another sum than the price
-of the clip. ``deny`` is a key without a permission, or with ``endpoint_id`` an account without
-that model.
+``at`` (reply, reset, close, hang, hold, delay) is ``arrival``, before the call has any effect (a
+submission is not accepted), or ``reply``, after its effect and before its answer (it was accepted,
+and will be billed). ``half``, ``drip`` and ``change`` alter the true answer. ``mix_up`` sends the
+answer of another request, ``charge`` bills another amount than the price of the clip. ``deny`` is a
+key without a permission, or with ``endpoint_id`` an account without that model.
 
-Pauses (``hold``, ``delay``) add up; of the other faults that match a call, the first in the
-script is played. ``lag``, ``omit`` and ``alias`` choose among the items of the history.
+Pauses (``hold``, ``delay``) add up; of the other matching faults, the first in the script is
+played. ``lag``, ``omit`` and ``alias`` apply to items of the history.
 """
 
 from collections.abc import Mapping
@@ -55,7 +54,7 @@ HttpStatus = Annotated[int, Field(ge=200, le=599)]
 
 
 class Call(StrEnum):
-    """What a client can ask for, and the model's own work."""
+    """The calls of a client, and the model's own work."""
 
     SUBMIT = "submit"
     STATUS = "status"
@@ -83,26 +82,26 @@ class Framing(StrEnum):
     LENGTH = "length"
     """The right Content-Length, then the connection closes too early."""
     SHORT_LENGTH = "short_length"
-    """A Content-Length that is smaller than the file: nothing looks wrong."""
+    """A Content-Length that is smaller than the file: the client can't see the fault."""
     CHUNKED = "chunked"
-    """No Content-Length, and a proper last chunk: nothing looks wrong."""
+    """No Content-Length, and a proper last chunk: the client can't see the fault."""
     CLOSE = "close"
-    """No Content-Length, the end of the connection is the end of the body."""
+    """No Content-Length: the end of the connection is the end of the body."""
     RESET = "reset"
     """The right Content-Length, then a reset."""
 
 
 class RangeAnswer(StrEnum):
-    """What a server that is bad at ranges answers."""
+    """Wrong answers to a range request."""
 
     IGNORED = "ignored"
     """200 and the whole file."""
     WRONG = "wrong"
-    """206 with the bytes and the Content-Range of another place."""
+    """206 with the bytes and the Content-Range of another position."""
 
 
 class BaseFault(BaseModel):
-    """What every fault has: a name, a call, and when it fires."""
+    """The fields of every fault: its name, its call, and when it fires."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -121,17 +120,17 @@ class BaseFault(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_call(self) -> Self:
-        word = str(getattr(self, "do"))  # noqa: B009 - declared by each kind
-        if word not in _VERBS[self.on]:
+        effect = str(getattr(self, "do"))  # noqa: B009 - declared by each kind
+        if effect not in _EFFECTS[self.on]:
             raise ValueError(
-                f"'do': '{word}' can't happen on '{self.on}'; "
-                f"possible are {', '.join(sorted(_VERBS[self.on]))}"
+                f"'do': '{effect}' can't happen on '{self.on}'; "
+                f"possible are {', '.join(sorted(_EFFECTS[self.on]))}"
             )
         return self
 
     @property
     def side(self) -> "At":
-        """Return on which side of the call's effect the fault acts."""
+        """Return whether the fault acts before or after the call's effect."""
         return getattr(self, "at", At.REPLY)
 
     @property
@@ -141,7 +140,7 @@ class BaseFault(BaseModel):
 
 
 class ReplyFault(BaseFault):
-    """Answer this instead; the usual body of that status unless one is given."""
+    """Send this answer instead, with the usual body of its status unless one is given."""
 
     do: Literal["reply"]
     at: At = At.ARRIVAL
@@ -188,7 +187,7 @@ class Drip(BaseFault):
 class Change(BaseFault):
     """Edit the true answer: ``set`` and ``drop`` take dotted paths, ``status`` the HTTP code.
 
-    ``headers`` are added. A number in a path is a place in a list: ``items.0.status_code``.
+    ``headers`` are added. A number in a path is a list index: ``items.0.status_code``.
     """
 
     do: Literal["change"]
@@ -199,11 +198,11 @@ class Change(BaseFault):
 
 
 class MixUp(BaseFault):
-    """Answer with the status or result of the account's request that ended last besides this one.
+    """Answer with the status or result of the account's other request that ended last.
 
-    ``named`` says whose id stands in ``x-fal-request-id``: that of the ``other`` request, or the
-    one that was ``asked`` for, so that only the clip's address tells. Alone, a request is answered
-    truly.
+    ``named`` chooses the id in ``x-fal-request-id``: that of the ``other`` request, or of the
+    ``asked`` one, so that only the clip's URL reveals the fault. Without another request, the
+    answer is the true one.
     """
 
     do: Literal["mix_up"]
@@ -211,7 +210,7 @@ class MixUp(BaseFault):
 
 
 class Delay(BaseFault):
-    """Wait, then go on."""
+    """Wait, then continue."""
 
     do: Literal["delay"]
     at: At = At.ARRIVAL
@@ -219,7 +218,7 @@ class Delay(BaseFault):
 
 
 class Hold(BaseFault):
-    """Wait until released; in a download, ``after_bytes`` holds it in the middle."""
+    """Wait until released; in a download, ``after_bytes`` holds it part-way."""
 
     do: Literal["hold"]
     at: At = At.ARRIVAL
@@ -227,7 +226,7 @@ class Hold(BaseFault):
 
     @property
     def point(self) -> str:
-        """Return the named point; a download held on its way is at ``download.middle``."""
+        """Return the named point; a download held part-way is at ``download.middle``."""
         return f"{self.on}.{'middle' if self.after_bytes is not None else self.at}"
 
 
@@ -243,7 +242,7 @@ class Lock(BaseFault):
 
 
 class Deny(BaseFault):
-    """Refuse as the service does where the key, or the account, may not do this."""
+    """Refuse as the service does if the key or the account lacks the permission."""
 
     do: Literal["deny"]
     at: Literal[At.ARRIVAL] = At.ARRIVAL
@@ -251,17 +250,17 @@ class Deny(BaseFault):
 
 
 class Vanish(BaseFault):
-    """Take an upload, answer as usual, and have nothing of it when the model asks."""
+    """Accept an upload and answer as usual, but have no file when the model needs it."""
 
     do: Literal["vanish"]
 
 
 class Fail(BaseFault):
-    """The model fails: COMPLETED, and the result replays this error.
+    """The model fails: COMPLETED, and the result answers with this error.
 
-    ``shape`` is ``model`` (``detail`` is a list) or ``infrastructure`` (``detail`` is text with
-    an ``error_type`` beside it); by default it follows ``status``. ``announced`` puts the error
-    into the status as well. ``billed`` charges for it all the same.
+    ``shape`` is ``model`` (``detail`` is a list) or ``infrastructure`` (``detail`` is text, next to
+    an ``error_type``); by default it follows ``type``. ``announced`` adds the error to the status.
+    ``billed`` charges for the failed generation.
     """
 
     do: Literal["fail"]
@@ -275,7 +274,7 @@ class Fail(BaseFault):
 
 
 class Charge(BaseFault):
-    """The model makes the clip and charges ``times_usual`` what it costs."""
+    """The model makes the clip and charges ``times_usual`` times its price."""
 
     do: Literal["charge"]
     times_usual: Annotated[Decimal, Field(ge=0, le=1000)] = Decimal(2)
@@ -290,21 +289,21 @@ class Truncate(BaseFault):
 
 
 class Endless(BaseFault):
-    """Send the file and then bytes without end (or ``extra_bytes`` of them)."""
+    """Send the file, then more bytes without end (or ``extra_bytes`` of them)."""
 
     do: Literal["endless"]
     extra_bytes: Bytes | None = None
 
 
 class Blank(BaseFault):
-    """Send zeros in place of the media data, from this share of it on: size and boxes are right."""
+    """Send zeros instead of the media data, from this share of it on; size and boxes are right."""
 
     do: Literal["blank"]
     from_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Expire(BaseFault):
-    """This URL is gone for good; the next reading of the result gives another."""
+    """Expire this URL permanently; the next read of the result returns a new one."""
 
     do: Literal["expire"]
     status: Literal[403, 404, 410] = 403
@@ -318,25 +317,25 @@ class Restrict(BaseFault):
 
 
 class Range(BaseFault):
-    """Be bad at ranges; concerns only downloads that ask for one."""
+    """Answer range requests wrongly; other downloads are not affected."""
 
     do: Literal["range"]
     answer: RangeAnswer = RangeAnswer.IGNORED
 
 
 class ListingFault(BaseFault):
-    """What is wrong with the items of the history, in each listing alike."""
+    """A fault on items of the history, the same in each listing."""
 
     @model_validator(mode="after")
     def _counts_nothing(self) -> Self:
         for name in ("nth", "from_nth", "times", "for_seconds", "per_request"):
             if name in self.model_fields_set:
-                raise ValueError(f"'{name}' has no meaning here: the fault chooses among items")
+                raise ValueError(f"'{name}' has no meaning here: the fault applies to items")
         return self
 
 
 class Lag(ListingFault):
-    """Items appear in the history only so long after their end."""
+    """Items appear in the history only ``seconds`` after their end."""
 
     do: Literal["lag"]
     seconds: Seconds
@@ -349,7 +348,7 @@ class Omit(ListingFault):
 
 
 class Alias(ListingFault):
-    """Items name another endpoint than the one that was submitted to."""
+    """Items name another endpoint than the one of the submission."""
 
     do: Literal["alias"]
     name: str
@@ -384,7 +383,7 @@ Fault = (
 
 _ANY = frozenset({"reply", "reset", "close", "hang", "drip", "delay", "hold"})
 _JSON = _ANY | {"half", "change", "deny"}
-_VERBS: Mapping[Call, frozenset[str]] = {
+_EFFECTS: Mapping[Call, frozenset[str]] = {
     Call.SUBMIT: _JSON | {"lock"},
     Call.STATUS: _JSON | {"mix_up"},
     Call.RESULT: _JSON | {"mix_up"},
@@ -402,7 +401,7 @@ _FAULT: TypeAdapter[Fault] = TypeAdapter(Annotated[Fault, Field(discriminator="d
 
 
 class BadFault(ValueError):
-    """A fault script does not follow the vocabulary; ``problems`` name each field."""
+    """A fault script does not follow the vocabulary; ``problems`` names each field."""
 
     def __init__(self, problems: list[dict[str, Any]]) -> None:
         self.problems = problems
@@ -415,7 +414,7 @@ def parse(script: object) -> list[Fault]:
     """Return the faults of a script, one object or a list of them.
 
     Raises:
-        BadFault: naming every field that is wrong.
+        BadFault: naming every wrong field.
     """
     if not isinstance(script, list):
         script = [script]

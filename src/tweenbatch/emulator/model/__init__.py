@@ -1,1 +1,4 @@
-"""The model that the emulator plays: input in, a preview clip and its price out."""
+"""The emulated model: check an input, draw a preview clip, set its price.
+
+It does not know HTTP connections or the queue.
+"""

@@ -1,8 +1,8 @@
-"""Where the points of one picture lie in another: a similarity for the camera, a flow for the rest.
+"""Align two pictures: find a similarity for the camera move, and a flow for the rest.
 
-Each is kept only where it makes the two pictures agree better than leaving them alone: a flow
-between unrelated things always finds *something*, and what it finds tears faces and branches.
-Nothing here knows of time or of video.
+Each is used only where it makes the pictures agree better than no move: a flow between unrelated
+content always finds *some* match, and such a match distorts faces and branches. It does not know
+time or video.
 """
 
 import functools
@@ -17,7 +17,7 @@ import numpy.typing as npt
 Plane: TypeAlias = npt.NDArray[np.float32]  # (height, width), or that with several channels
 Field: TypeAlias = npt.NDArray[np.float32]  # (height, width, 2): x and y, in full-size pixels
 
-HALF = 2  # alignment looks at pictures of half the width and height
+HALF = 2  # alignment uses pictures of half the width and height
 LOW_RES = 4  # flows, weights and tones are smooth: kept and mixed at a quarter of the size
 
 MAX_FEATURES = 1500  # enough to find a camera move; more only cost time
@@ -33,17 +33,15 @@ MIN_GAIN = 0.02  # what a similarity must add to the mean agreement
 CANDIDATES = ((0.05, 0.03), (0.015, 0.06), (0.005, 0.12))
 DECISIVENESS = 0.03  # difference in agreement that gives the better candidate e times the weight
 SEAM = 0.012  # width of the passage between regions with different candidates
-PLAUSIBLE = 0.6  # agreement below which a flow has found another thing, not the same one moved
-DOUBT = 2.0  # what each point of agreement missing to that costs it
-HONEST = 0.6  # share of points nearby that must find the way back; each point missing costs one
-HEARING = 0.03  # how far "nearby" is, as a share of the width
-DISBELIEF = (
-    1.5  # half-size pixels between the way there and back at which a flow's word counts half
-)
+PLAUSIBLE = 0.6  # agreement below which a flow has matched other content
+DOUBT = 2.0  # penalty for each point of agreement below that
+HONEST = 0.6  # share of nearby points whose flow must lead back; each missing point costs one
+HEARING = 0.03  # radius of "nearby", as a share of the width
+DISBELIEF = 1.5  # half-size pixels between forward and backward flow at which a flow counts half
 
-WINDOW = 0.012  # where agreement is measured: standard deviation, as a share of the width
+WINDOW = 0.012  # window of the agreement: standard deviation, as a share of the width
 NOISE = 5.0  # contrast (standard deviation, of 255) below which structure does not count
-TONE = 0.03  # what is smoother than this share of the width is tone, not structure
+TONE = 0.03  # detail smoother than this share of the width is tone, not structure
 CONTRAST = 40.0  # contrast of the tone-free picture that the flow is computed on
 MID_GREY = 128.0
 STILL = 1e-9  # a turn nearer to 1 than this has no fixed point to turn around
@@ -57,18 +55,18 @@ class Similarity:
     shift: complex = 0j
 
     def part(self, share: float) -> Self:
-        """Return a share of the way: ``part(a)`` and then ``part(b)`` is ``part(a + b)``."""
+        """Return a share of the move: ``part(a)``, then ``part(b)``, equals ``part(a + b)``."""
         turn = self.turn**share
         if abs(self.turn - 1) < STILL:
             return type(self)(turn=turn, shift=self.shift * share)
         return type(self)(turn=turn, shift=self.shift * (1 - turn) / (1 - self.turn))
 
     def inverse(self) -> Self:
-        """Return the way back."""
+        """Return the inverse move."""
         return type(self)(turn=1 / self.turn, shift=-self.shift / self.turn)
 
     def enlarged(self, factor: float) -> Self:
-        """Return the same move of pictures so much larger, counted from pixel centres."""
+        """Return the same move for pictures enlarged by ``factor``, from pixel centres."""
         corner = (1 + 1j) * (factor - 1) / 2
         return type(self)(turn=self.turn, shift=factor * self.shift + corner * (1 - self.turn))
 
@@ -85,7 +83,7 @@ class Similarity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alignment:
-    """How to lay one picture over another; the fields are on the first picture's low-res grid."""
+    """The alignment of two pictures; its fields are on the first picture's low-res grid."""
 
     camera: Similarity  # from the first picture's points to the second's
     forward: Field  # from a point of the first to the same thing in the second, camera undone
@@ -94,9 +92,9 @@ class Alignment:
 
 
 def align(first: Plane, second: Plane) -> Alignment:
-    """Find the camera move and what is left to flow between the luma of two pictures of one size.
+    """Find the camera move and the remaining flow between the luma of two pictures of one size.
 
-    Looks at half the size: a quarter of the work, and nothing visible is lost.
+    Works at half the size: a quarter of the work, without a visible difference.
     """
     half = (first.shape[0] // HALF, first.shape[1] // HALF)
     grey_first, grey_second = resize(first, half), resize(second, half)
@@ -223,10 +221,10 @@ def flow(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> Field:
 
 
 def trusted(first: Plane, second: Plane, there: Field, back: Field) -> Field:
-    """Return the flow that remains where it raises the agreement; elsewhere nothing moves.
+    """Return the flow where it raises the agreement, and zero elsewhere.
 
-    Candidates are the flow smoothed from stiff to supple. Smoothing listens to the points whose
-    way there and back ends where it began, so that an edge moves the plain area beside it.
+    Candidates are the flow at several degrees of smoothing. Smoothing weighs the points whose
+    forward and backward flow cancel out, so that an edge moves the plain area beside it.
     """
     here = grid(first.shape)
     returned = np.stack([sample(back[..., axis], here + there) for axis in (0, 1)], axis=-1)

@@ -1,7 +1,7 @@
-"""The endpoints that the emulator offers, as data: fields, limits, prices.
+"""The emulator's endpoints as data: fields, limits, prices.
 
-The facts are the emulator's own, written down a second time on purpose: the product's catalogue
-is checked against them. Prices that nobody published are made up.
+These facts repeat the program's own catalogue on purpose: a test compares the two. Unpublished
+prices are invented.
 """
 
 from collections.abc import Mapping
@@ -27,22 +27,22 @@ class Field:
     default: Any
 
     def takes(self, value: Any) -> bool:
-        """Tell whether a value is valid; no text is a number here, and no number a text."""
+        """Tell whether a value is valid; texts and numbers are not converted."""
         if self.values:
             return any(type(value) is type(each) and value == each for each in self.values)
         return type(value) is int and self.low <= value <= self.high
 
 
 def one_of(*values: Any, default: Any = None) -> Field:
-    """Return a field that takes these values; without a default, the first is it."""
+    """Return a field with these values; the first is the default unless one is given."""
     return Field(values=values, default=values[0] if default is None else default)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedEndpoint:
-    """One endpoint as the emulator sees it; ``usd`` is for each ``unit``.
+    """One endpoint; ``usd`` is the price of a ``unit``.
 
-    Where ``rates`` has an entry for a field's value, that is the price instead.
+    If ``rates`` has an entry for a field's value, that is the price instead.
     """
 
     id: str
@@ -51,7 +51,7 @@ class ServedEndpoint:
     unit: str = "second"
     rates: Mapping[tuple[str, Any], Decimal] = field(default_factory=dict)
     dearer_above: tuple[str, int, Decimal] | None = None
-    """A field, a number, and what the price of an input above it is multiplied by."""
+    """A field, a threshold, and the factor of the price above it."""
     start_field: str = "start_image_url"
     end_field: str = "end_image_url"
     end_required: bool = False
@@ -59,30 +59,30 @@ class ServedEndpoint:
 
     @property
     def app(self) -> str:
-        """Return owner/app: what the follow-up URLs keep of the endpoint."""
+        """Return owner/app, the only part of the endpoint in a request's URLs."""
         return "/".join(self.id.split("/")[:2])
 
     @property
     def required(self) -> tuple[str, ...]:
-        """Return the inputs that must be there."""
+        """Return the required inputs."""
         ends = (self.end_field,) if self.end_required else ()
         return ("prompt", self.start_field, *ends)
 
     def seconds(self, payload: Mapping[str, Any]) -> int:
-        """Return the length of the clip that an input asks for, or its default's."""
+        """Return the clip length of an input, or the default."""
         if "duration" not in self.fields:
             return 5
         return int(str(self._value("duration", payload)).removesuffix("s"))
 
     def unit_usd(self, payload: Mapping[str, Any]) -> Decimal:
-        """Return what a unit costs with this input."""
+        """Return the price of a unit for this input."""
         for (name, value), usd in self.rates.items():
             if self._value(name, payload) == value:
                 return usd
         return self.usd
 
     def price_usd(self, payload: Mapping[str, Any]) -> Decimal:
-        """Return what a clip costs; an input that will be refused is priced like the default."""
+        """Return the price of a clip; invalid values are priced like the default."""
         units = Decimal(self.seconds(payload) if self.unit == "second" else 1)
         if self.dearer_above is not None:
             name, above, times = self.dearer_above
@@ -90,9 +90,9 @@ class ServedEndpoint:
         return self.unit_usd(payload) * units
 
     def _value(self, name: str, payload: Mapping[str, Any]) -> Any:
-        known = self.fields[name]
-        value = payload.get(name, known.default)
-        return value if known.takes(value) else known.default
+        declared = self.fields[name]
+        value = payload.get(name, declared.default)
+        return value if declared.takes(value) else declared.default
 
 
 def _kling(path: str, usd: str, **facts: Any) -> ServedEndpoint:

@@ -1,4 +1,4 @@
-"""The one tiny clip that every request gets when nothing is rendered."""
+"""Make the tiny clip that every request gets when previews are off."""
 
 import tempfile
 from fractions import Fraction

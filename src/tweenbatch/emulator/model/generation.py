@@ -1,4 +1,4 @@
-"""The model's work: look at the input, take its time, draw the clip or fail."""
+"""Process a request as the model does: check the input, take time, draw the clip or fail."""
 
 import asyncio
 import base64
@@ -10,7 +10,7 @@ from typing import Any
 
 from tweenbatch.emulator.addresses import file_name
 from tweenbatch.emulator.api import validation
-from tweenbatch.emulator.api.exchange import note_deed, pause
+from tweenbatch.emulator.api.exchange import note_fault, pause
 from tweenbatch.emulator.faults.script import Script, Subject
 from tweenbatch.emulator.faults.vocabulary import At, Call, Charge, Fail
 from tweenbatch.emulator.model import catalog
@@ -33,7 +33,7 @@ _SHARES = (12, 47, 83)
 
 
 class Generator:
-    """Works one request at a time per call; the queue decides how many calls there are."""
+    """Processes one request per call; the queue limits the number of concurrent calls."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Generator:
         self._checked: dict[tuple[str, str], dict[str, Any] | None] = {}
 
     def prepare(self) -> None:
-        """Make the tiny clip, if that is all there will be."""
+        """Make the tiny clip, if previews are off."""
         if not self._settings.render:
             data = tiny_clip()
             self._tiny = RenderedClip(sha256=self._storage.keep(data), size=len(data))
@@ -64,7 +64,7 @@ class Generator:
         self._studio.close()
 
     async def work(self, request: FalRequest) -> RequestOutcome:
-        """Return how a request ends, after the time that takes."""
+        """Process a request and return its outcome."""
         plan = self._script.plan(
             Call.GENERATION,
             Subject(
@@ -81,18 +81,18 @@ class Generator:
             path = request.endpoint_id.removeprefix(request.app)
             text = f"Path {path or '/'} not found"
             return RequestOutcome(http_status=404, body={"detail": text}, error=text)
-        problems = self._look_at(endpoint, request.payload)
+        problems = self._check_input(endpoint, request.payload)
         if problems:
             return _model_failure(422, problems)
-        fault = plan.deed.fault if plan.deed else None
-        doomed = fault if isinstance(fault, Fail) else None
+        fault = plan.action.fault if plan.action else None
+        failure = fault if isinstance(fault, Fail) else None
         async with asyncio.TaskGroup() as group:
-            drawing = None if doomed else group.create_task(self._draw(endpoint, request))
+            drawing = None if failure else group.create_task(self._draw(endpoint, request))
             await self._take_time(request)
         await pause(plan, At.REPLY, self._ledger, facts)
-        if doomed is not None:
-            note_deed(self._ledger, doomed, facts)
-            return _scripted_failure(doomed, request.price_usd)
+        if failure is not None:
+            note_fault(self._ledger, failure, facts)
+            return _scripted_failure(failure, request.price_usd)
         assert drawing is not None
         clip = drawing.result()
         if isinstance(clip, RequestOutcome):
@@ -109,7 +109,7 @@ class Generator:
         )
         billed_usd = request.price_usd
         if isinstance(fault, Charge):
-            note_deed(self._ledger, fault, facts)
+            note_fault(self._ledger, fault, facts)
             billed_usd *= fault.times_usual
         return RequestOutcome(billed_usd=billed_usd, video_path=file.path)
 
@@ -123,7 +123,7 @@ class Generator:
             done = share
         await asyncio.sleep(self._settings.seconds * (100 - done) / 100)
 
-    def _look_at(self, endpoint: catalog.ServedEndpoint, payload: Any) -> list[dict[str, Any]]:
+    def _check_input(self, endpoint: catalog.ServedEndpoint, payload: Any) -> list[dict[str, Any]]:
         problems = validation.check_fields(endpoint, payload)
         if problems:
             return problems
@@ -131,12 +131,12 @@ class Generator:
             url = payload.get(name)
             if url is None:
                 continue
-            found = self._look_at_frame(name, url)
-            if found is not None:
-                problems.append(found)
+            problem = self._check_frame(name, url)
+            if problem is not None:
+                problems.append(problem)
         return problems
 
-    def _look_at_frame(self, name: str, url: str) -> dict[str, Any] | None:
+    def _check_frame(self, name: str, url: str) -> dict[str, Any] | None:
         if url.startswith("data:"):
             data = _data_url(url)
             return (
@@ -154,8 +154,8 @@ class Generator:
         if key not in self._checked:
             data = self._storage.blob(file.sha256).read_bytes()
             self._checked[key] = validation.check_image(name, url, data)
-        found = self._checked[key]
-        return None if found is None else {**found, "input": url}
+        problem = self._checked[key]
+        return None if problem is None else {**problem, "input": url}
 
     def _frame(self, field: str, url: str) -> PixelFrame:
         if url.startswith("data:"):

@@ -1,8 +1,8 @@
-"""The pictures between two pictures, and the slow push into one: picture math, no files, no video.
+"""Compute the pictures between two pictures, and the slow zoom into one.
 
-What moved is moved. What is the same stays sharp. What has no counterpart dissolves, patch by patch
-and each patch quickly, while the tone of the whole turns evenly: so nothing hangs in the air twice
-for long, as it does in a cross-fade, and the light never jumps.
+Moved content is moved; unchanged content stays sharp. Content without a counterpart dissolves patch
+by patch, each patch quickly, while the overall tone changes evenly: unlike in a cross-fade, nothing
+is visible twice for long, and the brightness never jumps. It does not know files or video.
 """
 
 import functools
@@ -29,30 +29,30 @@ from tweenbatch.emulator.model.alignment import (
 
 Frame: TypeAlias = npt.NDArray[np.uint8]  # 4:2:0: luma, and below it both chroma planes
 
-TONE = 0.05  # what is smoother than this share of the width is tone and turns with the whole
+TONE = 0.05  # detail smoother than this share of the width is tone and changes with the whole
 PATCH = 1 / 14  # width of the patches that dissolve at their own time, as a share of the width
 PATCH_SEED = 7  # any number: the pattern must only be the same in every run
 HASTE = 0.4  # a patch without counterpart dissolves in this share of the time
-KNOWN = 0.8  # agreement from which a place needs no haste: same thing, or nothing in the way
-STRANGE = 0.3  # agreement below which it has no counterpart at all
-NEARBY = 0.12  # how far a change of tone is carried past a border, as a share of the width
+KNOWN = 0.8  # agreement from which a point dissolves slowly: same content, or plain areas
+STRANGE = 0.3  # agreement below which a point has no counterpart
+NEARBY = 0.12  # how far a change of tone is extended past a border, as a share of the width
 OVERHANG = 12.0  # pixels beyond a picture's border over which its mirror image fades out
-TRACE = 1e-3  # what a picture always weighs, so that it shows where only it reaches: unseen itself
-FAINT = 1e-6  # what a picture weighs where it does not reach: a mirror image is better than a hole
+TRACE = 1e-3  # least weight of a picture, invisible; it counts where no other picture reaches
+FAINT = 1e-6  # weight of a picture where it does not reach: a mirror image is better than a hole
 
-PUSH = 1.08  # zoom at the end of a push-in: plainly a move, and still sharp
+PUSH = 1.08  # zoom at the end of a push-in: a visible move, and still sharp
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A picture as 4:2:0 video has it: luma, and two chroma channels at half the size."""
+    """A picture in 4:2:0 format: luma, and two chroma channels at half the size."""
 
     luma: Plane
     chroma: Plane
 
     @classmethod
     def of(cls, frame: Frame) -> Self:
-        """Take a frame apart."""
+        """Split a frame into its channels."""
         height, width = frame.shape[0] * 2 // 3, frame.shape[1]
         chroma = frame[height:].reshape(2, height // 2, width // 2)
         return cls(
@@ -61,7 +61,7 @@ class Picture:
         )
 
     def frame(self) -> Frame:
-        """Put the frame together."""
+        """Join the channels to a frame."""
         height, width = self.luma.shape
         chroma = np.moveaxis(self.chroma, -1, 0).reshape(height // 2, width)
         return np.asarray(cv2.convertScaleAbs(np.concatenate((self.luma, chroma))), dtype=np.uint8)
@@ -111,7 +111,7 @@ class Morph:
 
     @classmethod
     def plan(cls, start: Frame, end: Frame) -> Self:
-        """Lay the pictures over each other and decide when each place changes."""
+        """Align the pictures and decide when each point changes."""
         first, last = Picture.of(start), Picture.of(end)
         alignment = align(first.luma, last.luma)
         low = alignment.agreement.shape
@@ -159,9 +159,9 @@ class Morph:
         return to_start, to_end
 
     def _weight(self, progress: float, from_start: Field, from_end: Field) -> tuple[Plane, Plane]:
-        """Return how much of the end is seen at each place, and the tone that evens this out.
+        """Return the weight of the end picture at each point, and the tone that evens it out.
 
-        Where only one picture reaches, it is seen, and its tone turns as it does nearby.
+        Where only one picture reaches, it is visible, and its tone changes as it does nearby.
         """
         shape = self.start.luma.shape
         turned = smoothstep((progress - self.delay) / self.span)
@@ -195,7 +195,7 @@ def ease(time: float) -> float:
 
 
 def smoothstep(values: Plane) -> Plane:
-    """Return 0 below 0, 1 above 1, and an even passage between."""
+    """Return 0 below 0, 1 above 1, and a smooth transition between."""
     held = np.clip(values, 0, 1)
     return np.asarray(held * held * (3 - 2 * held), dtype=np.float32)
 
@@ -219,14 +219,14 @@ def reach(points: Field, shape: tuple[int, ...]) -> Plane:
 
 
 def beyond(change: Plane, both: Plane) -> Plane:
-    """Return a change carried on from where both pictures reach into their surroundings."""
+    """Return a change, extended from the area of both pictures into its surroundings."""
     size = (max(1, both.shape[0] // LOW_RES), max(1, both.shape[1] // LOW_RES))
     near = smooth(resize(both, size), NEARBY)[..., None] + FAINT
     return resize(smooth(resize(change * both[..., None], size), NEARBY) / near, both.shape)
 
 
 def moved(camera: Similarity, points: Field, flow: Field | None) -> Field:
-    """Return the points after a camera's move and a flow that has fewer of them."""
+    """Return the points after a camera's move and a flow of lower resolution."""
     places = camera.move(points)
     if flow is not None:
         places += resize(flow, points.shape)

@@ -1,7 +1,7 @@
-"""Previews are drawn in worker processes, so that the server's loop never stalls.
+"""Draw previews in worker processes, so that they never block the server's event loop.
 
-The workers ignore Ctrl-C, which the terminal sends to them as well, and die at once when the
-server stops or is killed: they watch a pipe whose only writing end the server holds.
+The workers ignore Ctrl-C, which the terminal sends to them too. They end at once when the server
+stops or is killed: they read a pipe whose only writing end the server holds.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ PLACEHOLDER_SIZE = (1280, 720)
 
 
 class FrameNotAnImage(Exception):
-    """A frame can't be decoded; the arguments are the input's field and the URL."""
+    """A frame can't be decoded; the arguments are the field's name and the URL."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelFrame:
-    """A picture to draw from: the blob if the storage has it, else a placeholder for the URL."""
+    """An input image: the stored file, or a placeholder for an outside URL."""
 
     field: str
     url: str
     blob: Path | None
 
     def read(self) -> bytes:
-        """Return the encoded picture.
+        """Return the encoded image.
 
         Raises:
-            UnreadableFrame: the header is fine, the rest is not.
+            FrameNotAnImage: the header is valid, but the rest isn't.
         """
         if self.blob is None:
             return placeholder(self.url)
@@ -75,7 +75,7 @@ class RenderedClip:
 
 
 def placeholder(url: str) -> bytes:
-    """Return a plain PNG that stands for somebody else's URL: always the same for the same one."""
+    """Return a placeholder PNG for an outside URL, always the same for the same URL."""
     digest = hashlib.sha256(url.encode()).digest()
     width, height = PLACEHOLDER_SIZE
     top, bottom = (64 + digest[0] // 2, 64 + digest[1] // 2, 64 + digest[2] // 2), digest[3:6]
@@ -127,7 +127,7 @@ def _start_worker(lifeline: Connection) -> None:
 
 
 class Studio:
-    """The worker processes; they start with the first clip."""
+    """The worker processes, started with the first clip."""
 
     def __init__(self, workers: int | None = None) -> None:
         self._workers = workers or os.cpu_count() or 1
@@ -148,7 +148,7 @@ class Studio:
         return await asyncio.get_running_loop().run_in_executor(self._pool, draw, drawing)
 
     def close(self) -> None:
-        """End the workers now, whatever they are drawing."""
+        """End the workers now, without waiting for unfinished clips."""
         if self._pool is None:
             return
         assert self._lifelines is not None

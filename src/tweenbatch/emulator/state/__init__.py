@@ -1,1 +1,4 @@
-"""What the emulator remembers: requests, files and the ledger that judges the tests."""
+"""The emulator's state: requests, files, and the ledger that the tests rely on.
+
+It does not know HTTP.
+"""

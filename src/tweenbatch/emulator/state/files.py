@@ -1,4 +1,4 @@
-"""The storage behind the CDN: names, blobs by content, URLs that have expired."""
+"""The storage of the emulated CDN: file names, contents by digest, expired URLs."""
 
 import hashlib
 import re
@@ -9,13 +9,13 @@ from tweenbatch.emulator.state.journal import Journal
 from tweenbatch.files import atomic
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32,40}\.(?:mp4\.)?[0-9a-f]{16,32}\.part|[0-9a-f]{32}\.mp4")
-"""What writing a blob and drawing a clip leave behind when they are killed."""
+"""Files left behind by a killed write or a killed drawing."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A name on the CDN and the blob it stands for. ``request_id`` is set on results."""
+    """A path on the CDN and the digest of its content. ``request_id`` is set on results."""
 
     path: str
     sha256: str
@@ -25,12 +25,12 @@ class StoredFile:
 
     @property
     def etag(self) -> str:
-        """Return the strong validator that downloads carry."""
+        """Return the strong ETag of downloads."""
         return f'"{self.sha256[:32]}"'
 
 
 class Storage:
-    """Files by their path on the CDN. Blobs are kept once, under their sha256."""
+    """Files by their path on the CDN. Equal contents are stored once, under their sha256."""
 
     def __init__(self, folder: Path, journal: Journal) -> None:
         self.folder = folder
@@ -39,17 +39,17 @@ class Storage:
         self._expired: dict[str, int] = {}
 
     def prepare(self) -> None:
-        """Make the folder for blobs; remove what an earlier process left unfinished.
+        """Make the folder for contents; remove unfinished files of an earlier process.
 
-        Raises ``OSError``, also where the folder is not below that of the state.
+        Raises ``OSError``, also if a symbolic link leads out of the state folder.
         """
         atomic.make_folder_of(self.folder.parent, f"{self.folder.name}/blob")
-        for found in self.folder.iterdir():
-            if _UNFINISHED.fullmatch(found.name):
-                found.unlink()
+        for path in self.folder.iterdir():
+            if _UNFINISHED.fullmatch(path.name):
+                path.unlink()
 
     def blob(self, sha256: str) -> Path:
-        """Return where the bytes of a digest are."""
+        """Return the file with the content of a digest."""
         return self.folder / sha256
 
     def keep(self, data: bytes) -> str:
@@ -57,12 +57,12 @@ class Storage:
         digest = hashlib.sha256(data).hexdigest()
         target = self.blob(digest)
         if atomic.require_regular(target) is None:
-            # It outlives the process; nobody asks that it outlive a power cut.
+            # Not synced: it must survive the process, but not a power failure.
             atomic.write(target, data, synced=False)
         return digest
 
     def name(self, file: StoredFile) -> StoredFile:
-        """Give a blob a path on the CDN, for good."""
+        """Record a file's path on the CDN, permanently."""
         self._files[file.path] = file
         self._journal.write(
             "file",
@@ -83,7 +83,7 @@ class Storage:
         return None if path is None else self._files.get(path)
 
     def uploads(self) -> list[StoredFile]:
-        """Return what clients have sent, in order."""
+        """Return the files that clients uploaded, in order."""
         return [file for file in self._files.values() if file.request_id is None]
 
     def expire(self, path: str, status: int) -> None:
@@ -91,10 +91,10 @@ class Storage:
         self._expired[path] = status
 
     def expired(self, path: str) -> int | None:
-        """Return the HTTP status that an expired path answers."""
+        """Return the HTTP status of an expired path, or None."""
         return self._expired.get(path)
 
 
 def safe_name(name: str, default: str) -> str:
-    """Return a file name that can stand in a URL."""
+    """Return a file name that is safe in a URL."""
     return _UNSAFE.sub("_", name.rsplit("/", 1)[-1])[-80:].lstrip(".") or default

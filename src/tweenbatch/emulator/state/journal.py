@@ -1,4 +1,4 @@
-"""The state folder's memory: JSON lines, appended and flushed before a reply goes out."""
+"""The journal of the state folder: JSON lines, flushed before the answer is sent."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from tweenbatch.files import atomic
 
 
 class Journal:
-    """An append-only file of JSON objects. A torn last line is ignored, then cut off."""
+    """An append-only file of JSON objects. An incomplete last line is ignored, then cut off."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -18,7 +18,7 @@ class Journal:
         self._file: BinaryIO | None = None
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """Yield what earlier processes wrote."""
+        """Yield the entries of earlier processes."""
         if atomic.require_regular(self._path) is None:
             return
         with atomic.opened(self._path) as file:
@@ -28,7 +28,7 @@ class Journal:
                     yield json.loads(line)
 
     def open(self) -> None:
-        """Start appending after what ``read`` found."""
+        """Start appending after the entries that ``read`` yielded."""
         flags = os.O_WRONLY | os.O_APPEND
         self._file = os.fdopen(atomic.open_regular(self._path, flags, create=True), "ab")
         self._file.truncate(self._whole)

@@ -1,6 +1,6 @@
-"""What happened, in order: events, submissions and totals. It judges the tests.
+"""The ledger: events, submissions and totals in order. The tests rely on it.
 
-Every event is counted once as it happens; lists are put together only when asked for.
+Every event is counted once, when it happens; lists are built only on request.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from typing import Any
 from tweenbatch.clock import Clock
 
 KEPT_EVENTS = 100_000
-"""Older ones are forgotten; the totals are not."""
+"""Older events are dropped; the totals still count them."""
 
 
 class EventName(StrEnum):
-    """What the ledger writes down. Each event carries ``n`` (its number), ``at`` and facts."""
+    """The kinds of events. Each event has ``n`` (its number), ``at`` and further fields."""
 
     POST_ARRIVED = "post_arrived"
     ACCEPTED = "accepted"
     REFUSED = "refused"
     """A submission ended without being accepted."""
     REPLY_SENT = "reply_sent"
-    """The true answer to a submission or upload went out whole."""
+    """The true answer to a submission or upload was sent completely."""
     REPLY_LOST = "reply_lost"
-    """It did not: a fault spoiled it or the client had gone."""
+    """It was not: a fault changed it or the client had gone."""
     STARTED = "started"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
@@ -48,7 +48,7 @@ class EventName(StrEnum):
     PRICING_READ = "pricing_read"
     SCHEMA_READ = "schema_read"
     WEBHOOK_SENT = "webhook_sent"
-    """A delivery was tried; ``http_status`` is null where nobody answered."""
+    """A delivery was tried; ``http_status`` is null if there was no answer."""
     WEBHOOK_GIVEN_UP = "webhook_given_up"
     FAULT_PLAYED = "fault_played"
     HELD = "held"
@@ -56,13 +56,13 @@ class EventName(StrEnum):
 
 
 class PostReply(StrEnum):
-    """What became of the answer to a submission."""
+    """The fate of the answer to a submission."""
 
     PENDING = "pending"
     SENT = "sent"
-    """The true answer went out whole."""
+    """The true answer was sent completely."""
     LOST = "lost"
-    """A fault kept the true answer back, or the client had gone."""
+    """A fault withheld or changed the true answer, or the client had gone."""
     UNKNOWN = "unknown"
     """The submission was answered by an earlier process."""
 
@@ -131,7 +131,7 @@ class Ledger:
         return self._clock.now().astimezone(UTC)
 
     def note(self, name: EventName, **facts: Any) -> dict[str, Any]:
-        """Write down an event and wake whoever waits for it."""
+        """Record an event and wake the waiting callers."""
         self.last += 1
         event = {
             "n": self.last,
@@ -165,20 +165,20 @@ class Ledger:
         """Return the first ``count`` events after ``since`` that match, waiting for them.
 
         Raises:
-            TimeoutError: when they did not come in time.
+            TimeoutError: if they do not happen in time.
         """
-        wanted = match or {}
-        found = [old for old in self.since(since) if _matches(old, event, wanted)]
+        fields = match or {}
+        found = [old for old in self.since(since) if _matches(old, event, fields)]
         if len(found) < count:
             done = asyncio.get_running_loop().create_future()
-            waiter = _Waiter(event, wanted, count - len(found), found, done)
+            waiter = _Waiter(event, fields, count - len(found), found, done)
             self._waiters.append(waiter)
             try:
                 async with asyncio.timeout(timeout):
                     await done
             except TimeoutError:
                 raise TimeoutError(
-                    f"waited {timeout:g} s for {count} x '{event or 'any event'}' {wanted}; "
+                    f"waited {timeout:g} s for {count} x '{event or 'any event'}' {fields}; "
                     f"saw {len(found)}"
                 ) from None
             finally:
@@ -186,7 +186,7 @@ class Ledger:
         return found[:count]
 
     def post_arrived(self, *, account: str, endpoint_id: str, payload: Any) -> Post:
-        """Write down a submission as it comes in, before anything is done about it."""
+        """Record a submission on arrival, before it has any effect."""
         post = Post(
             n=len(self.posts) + 1,
             at=self.now(),
@@ -199,7 +199,7 @@ class Ledger:
         return post
 
     def downloaded(self, key: str, request_id: str | None, count: int = 1) -> None:
-        """Add to a total of the downloads, and to that of the request the file belongs to."""
+        """Add to a total of the downloads, and to the same total of the file's request."""
         self.downloads[key] += count
         if request_id is not None:
             self.downloads_by_request.setdefault(request_id, Counter())[key] += count

@@ -1,7 +1,7 @@
-"""fal's queue: who waits, who works, and when the next one begins.
+"""fal's queue: accept requests, start them in order as slots become free, end them.
 
-Each account has so many slots; only requests in progress use one; the queue is first in, first
-out, without a limit. What the work is, somebody else knows.
+Each account has a number of slots; only requests in progress use one. The queue is first in, first
+out, and unlimited. It does not know how a clip is made.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class _Account:
 
 
 class Queue:
-    """Every request that was accepted, and the slots that work them off."""
+    """All accepted requests, and the slots that process them."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Queue:
         self._deadlines: dict[str, asyncio.TimerHandle] = {}
 
     def accept(self, request: FalRequest, post: dict[str, Any]) -> None:
-        """Take a submission in; from here on it will be worked off and billed."""
+        """Accept a submission; from now on it will be processed and billed."""
         self._journal.write(
             "accepted",
             request_id=request.request_id,
@@ -85,11 +85,11 @@ class Queue:
         self._start_next(account)
 
     def position(self, request: FalRequest) -> int:
-        """Return how many stand before a waiting request."""
+        """Return the number of requests ahead of a waiting one."""
         return request.ticket - self._accounts[request.account].popped
 
     def cancel(self, request: FalRequest) -> None:
-        """End a request that waits; one in progress goes on to its end and is billed."""
+        """End a waiting request; one in progress continues and is billed."""
         request.cancel_asked = True
         if request.phase is RequestPhase.IN_QUEUE:
             self._ledger.note(EventName.CANCELLED, request_id=request.request_id)
@@ -104,14 +104,14 @@ class Queue:
             )
 
     def restore_ended(self, request: FalRequest) -> None:
-        """Take over a request that an earlier process finished."""
+        """Restore a request that an earlier process finished."""
         assert request.outcome is not None
         self.requests[request.request_id] = request
         self.ended.append(request)
         self._ledger.billed_usd += request.outcome.billed_usd
 
     async def stop(self) -> None:
-        """Leave everything as it is; what was in progress is not finished."""
+        """Stop processing; requests in progress stay unfinished."""
         for deadline in self._deadlines.values():
             deadline.cancel()
         tasks = tuple(self._tasks)
@@ -120,7 +120,7 @@ class Queue:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def busy_slot_seconds(self) -> float:
-        """Return the time that slots were used, those at work now included."""
+        """Return the total time that slots were in use, including those in use now."""
         now = asyncio.get_running_loop().time()
         running = (
             now - request.began

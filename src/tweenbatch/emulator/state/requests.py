@@ -1,4 +1,4 @@
-"""A request as fal keeps it: what was asked, where it stands, how it ended."""
+"""A request as fal stores it: its input, its state, its outcome."""
 
 import asyncio
 import hashlib
@@ -20,9 +20,9 @@ class RequestPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestOutcome:
-    """How a request ended. ``body`` is what the result replays; None means: the video.
+    """How a request ended. ``body`` is the body of the result; None means the video.
 
-    An error that is not ``announced`` shows only when the result is read.
+    An error that is not ``announced`` appears only in the result, not in the status.
     """
 
     http_status: int = 200
@@ -51,7 +51,7 @@ class RequestOutcome:
 
     @classmethod
     def unpacked(cls, facts: dict[str, Any]) -> "RequestOutcome":
-        """Return what ``packed`` wrote."""
+        """Return the outcome from the JSON of ``packed``."""
         return cls(**{**facts, "billed_usd": Decimal(facts["billed_usd"])})
 
 
@@ -86,12 +86,12 @@ class FalRequest:
 
     @property
     def prompt(self) -> str:
-        """Return the prompt, or nothing if there is none."""
+        """Return the prompt, or an empty text."""
         return str(self.payload.get("prompt", "")) if isinstance(self.payload, dict) else ""
 
     @property
     def state(self) -> str:
-        """Return the state as the ledger names it: success and failure apart."""
+        """Return the state in the ledger's terms, which separate success from failure."""
         if self.outcome is None:
             return self.phase.value
         if self.outcome.error_type == "client_cancelled":
@@ -99,7 +99,7 @@ class FalRequest:
         return "COMPLETED" if self.outcome.http_status < 400 else "FAILED"  # noqa: PLR2004 - HTTP
 
     def log(self, at: datetime, message: str) -> None:
-        """Add a line to what the model says while it works."""
+        """Add a line to the model's log."""
         self.logs.append(
             {
                 "message": message,
@@ -111,12 +111,12 @@ class FalRequest:
         )
 
     def changed(self) -> None:
-        """Wake whoever follows the status."""
+        """Wake the callers that follow the status."""
         for watcher in self.watchers:
             watcher.set()
 
     async def ended(self) -> RequestOutcome:
-        """Wait for the end and return how it came."""
+        """Wait for the end and return the outcome."""
         changed = asyncio.Event()
         self.watchers.add(changed)
         try:
@@ -129,6 +129,6 @@ class FalRequest:
 
 
 def fingerprint(account: str, endpoint_id: str, payload: Any) -> str:
-    """Return a digest that is equal for inputs that mean the same."""
+    """Return a digest that is equal for equivalent inputs."""
     text = json.dumps([account, endpoint_id, payload], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Goes on from the journal of an earlier process on the same folder."""
+"""Restore the state from the journal of an earlier process on the same folder."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from tweenbatch.emulator.state.requests import FalRequest, RequestOutcome, Reque
 
 
 def restore(site: Site) -> list[FalRequest]:
-    """Take over files, submissions and outcomes; return the requests still to be worked off."""
+    """Restore files, submissions and outcomes; return the unfinished requests."""
     open_requests: dict[str, FalRequest] = {}
     for entry in site.journal.read():
         match entry.pop("kind"):
@@ -21,21 +21,21 @@ def restore(site: Site) -> list[FalRequest]:
                 site.ledger.posts.append(_post(entry["post"]))
             case "accepted":
                 site.ledger.posts.append(_post(entry["post"]))
-                found = _request(entry)
-                open_requests[found.request_id] = found
+                request = _request(entry)
+                open_requests[request.request_id] = request
             case "ended":
-                found = open_requests.pop(entry["request_id"])
-                _finish(found, entry)
-                site.queue.restore_ended(found)
+                request = open_requests.pop(entry["request_id"])
+                _finish(request, entry)
+                site.queue.restore_ended(request)
     return list(open_requests.values())
 
 
 def resume(site: Site, unfinished: list[FalRequest]) -> None:
-    """Queue again what was not finished, without accepting it a second time."""
-    for found in unfinished:
-        site.queue.requests[found.request_id] = found
-        site.ledger.note(EventName.RESTORED, request_id=found.request_id)
-        site.queue.enqueue(found)
+    """Queue unfinished requests again, without accepting them a second time."""
+    for request in unfinished:
+        site.queue.requests[request.request_id] = request
+        site.ledger.note(EventName.RESTORED, request_id=request.request_id)
+        site.queue.enqueue(request)
 
 
 def _post(facts: dict[str, Any]) -> Post:
@@ -69,11 +69,11 @@ def _request(facts: dict[str, Any]) -> FalRequest:
     )
 
 
-def _finish(found: FalRequest, facts: dict[str, Any]) -> None:
-    found.phase = RequestPhase.COMPLETED
+def _finish(request: FalRequest, facts: dict[str, Any]) -> None:
+    request.phase = RequestPhase.COMPLETED
     started = facts["started_at"]
-    found.started_at = datetime.fromisoformat(started) if started else None
-    found.ended_at = datetime.fromisoformat(facts["ended_at"])
-    found.inference_seconds = facts["inference_seconds"]
-    found.outcome = RequestOutcome.unpacked(facts["outcome"])
-    found.video_path = found.outcome.video_path
+    request.started_at = datetime.fromisoformat(started) if started else None
+    request.ended_at = datetime.fromisoformat(facts["ended_at"])
+    request.inference_seconds = facts["inference_seconds"]
+    request.outcome = RequestOutcome.unpacked(facts["outcome"])
+    request.video_path = request.outcome.video_path

@@ -1,4 +1,4 @@
-"""The ledger as JSON: what was accepted, billed, downloaded, by whom and how."""
+"""Build the JSON of the ledger: submissions, bills, downloads, duplicates."""
 
 from collections import Counter, defaultdict
 from datetime import datetime
@@ -27,17 +27,17 @@ CALLS = (
 
 
 def statement(site: Site, *, totals_only: bool = False) -> dict[str, Any]:
-    """Return the ledger; ``totals_only`` leaves the long lists out."""
+    """Return the ledger as JSON; ``totals_only`` omits the long lists."""
     ledger = site.ledger
     requests = site.queue.requests.values()
     same = defaultdict(list)
     in_flight = Decimal(0)
     states: Counter[str] = Counter()
-    for found in requests:
-        same[found.fingerprint].append(found.request_id)
-        states[found.state] += 1
-        if found.phase is not RequestPhase.COMPLETED:
-            in_flight += found.price_usd
+    for fal_request in requests:
+        same[fal_request.fingerprint].append(fal_request.request_id)
+        states[fal_request.state] += 1
+        if fal_request.phase is not RequestPhase.COMPLETED:
+            in_flight += fal_request.price_usd
     groups = [group for group in same.values() if len(group) > 1]
     shown: dict[str, Any] = {
         "posts": len(ledger.posts),
@@ -66,7 +66,7 @@ def statement(site: Site, *, totals_only: bool = False) -> dict[str, Any]:
     shown["downloads"]["by_request"] = {
         request_id: dict(counts) for request_id, counts in ledger.downloads_by_request.items()
     }
-    shown["accepted"] = [_accepted(site, found) for found in requests]
+    shown["accepted"] = [_accepted(site, fal_request) for fal_request in requests]
     shown["post_list"] = [post.shown() for post in ledger.posts]
     shown["uploads"] = [
         {
@@ -80,26 +80,26 @@ def statement(site: Site, *, totals_only: bool = False) -> dict[str, Any]:
     return shown
 
 
-def _accepted(site: Site, found: FalRequest) -> dict[str, Any]:
-    outcome = found.outcome
-    file = site.storage.find(found.video_path)
+def _accepted(site: Site, fal_request: FalRequest) -> dict[str, Any]:
+    outcome = fal_request.outcome
+    file = site.storage.find(fal_request.video_path)
     return {
-        "request_id": found.request_id,
-        "endpoint_id": found.endpoint_id,
-        "account": found.account,
-        "at": found.accepted_at.isoformat(),
-        "input": found.payload,
-        "fingerprint": found.fingerprint,
-        "state": found.state,
-        "started_at": _written(found.started_at),
-        "ended_at": _written(found.ended_at),
-        "price_usd": _usd(found.price_usd),
+        "request_id": fal_request.request_id,
+        "endpoint_id": fal_request.endpoint_id,
+        "account": fal_request.account,
+        "at": fal_request.accepted_at.isoformat(),
+        "input": fal_request.payload,
+        "fingerprint": fal_request.fingerprint,
+        "state": fal_request.state,
+        "started_at": _written(fal_request.started_at),
+        "ended_at": _written(fal_request.ended_at),
+        "price_usd": _usd(fal_request.price_usd),
         "billed_usd": _usd(outcome.billed_usd if outcome else Decimal(0)),
         "http_status": outcome.http_status if outcome else None,
         "error_type": outcome.error_type if outcome else None,
-        "cancel_asked": found.cancel_asked,
-        "status_reads": found.status_reads,
-        "result_reads": found.result_reads,
+        "cancel_asked": fal_request.cancel_asked,
+        "status_reads": fal_request.status_reads,
+        "result_reads": fal_request.result_reads,
         "video": None
         if file is None
         else {"path": file.path, "bytes": file.size, "sha256": file.sha256},
