@@ -106,7 +106,7 @@ def test_a_model_that_is_closed_to_the_account_is_blamed_and_not_the_key(
     stopped = tweenbatch(*RUN, "--concurrency", "1")
     assert stopped.returncode == 4
     said = " ".join((stopped.stdout + stopped.stderr).split())
-    assert f"{STANDARD} alone seems to be closed to the account" in said
+    assert f"only {STANDARD} seems to be closed to the account" in said
     assert tweenbatch.jobs() == {"succeeded": 1, "pending": 1}
 
 

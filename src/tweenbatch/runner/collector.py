@@ -68,7 +68,7 @@ class Collector:
             (self.state.watcher.notice if self.charges.agreed else self.state.refuse_to_submit)(
                 dearer
             )
-        self.unread.told(job.id)
+        self.unread.note_read(job.id)
         self._hold()
         if outcome.video is not None:
             await self._tell_of_a_mix_up(job, outcome.video)
@@ -122,7 +122,7 @@ class Collector:
 
     async def saw_trouble(self, job: Job, failure: Failure) -> None:
         """Write down why a result is read again and again, and say so."""
-        news = self.unread.in_trouble(job.id, failure)
+        news = self.unread.note_trouble(job.id, failure)
         self._hold()
         if not news:
             return
@@ -185,9 +185,9 @@ class Collector:
 
     def saw_status(self, job: Job, status: RemoteStatus) -> None:
         """Note how far fal is, and pass on the model's lines that were not shown yet."""
-        self.state.gate.read_through()
+        self.state.gate.poll_answered()
         probe = self.state.slots.limit.probe
-        self.state.slots.limit.looked(
+        self.state.slots.limit.polled(
             job.id,
             status.phase,
             now=self.state.clock.monotonic(),
@@ -197,7 +197,7 @@ class Collector:
             self.waiter.polls.reschedule()
         if status.phase is not Phase.COMPLETED:
             self.state.slots.admit()
-        elif not (self.state.streak.close_to_its_end or self.state.brake.suspects):
+        elif not (self.state.streak.is_close_to_limit or self.state.brake.has_suspects):
             self.state.release_slot(job)
         for line in status.logs[self._lines_shown[job.id] :]:
             self.state.watcher.model_log(job, line)

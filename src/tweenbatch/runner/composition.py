@@ -77,7 +77,7 @@ def runner_of(
             limit=_adaptive_limit(settings, watcher),
             gate=SubmissionGate(monotonic=clock.monotonic, rng=rng),
             # A budget is known to hold only when it comes to paying: nothing is uploaded before.
-            ahead=settings.most_usd is None,
+            prepares_ahead=settings.most_usd is None,
         ),
         streak=FailureStreak(None if settings.keep_going else settings.same_failures),
         brake=Brake(None if settings.keep_going else settings.same_failures),

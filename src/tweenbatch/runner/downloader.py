@@ -51,7 +51,7 @@ class ClipDownloader:
     async def _lay_aside(self, job: Job, why: str) -> None:
         if job.id in self.state.generated:
             held = self.state.streak.held
-            self.state.streak.laid_aside(job, why)
+            self.state.streak.record_laid_aside(job, why)
             if self.state.streak.held is not None and held is None:
                 self.state.watcher.notice(
                     f"{self.state.streak.held}; nothing is submitted until one comes"

@@ -90,7 +90,7 @@ class Recorder:
         if outcome.event is Event.GENERATED:
             self.state.brake.release()
         elif outcome.event is Event.GAVE_UP and outcome.failure is not None:
-            self.state.brake.tried_again(job.id, outcome.failure)
+            self.state.brake.second_try_failed(job.id, outcome.failure)
 
 
 def park_pause(n: int) -> timedelta:

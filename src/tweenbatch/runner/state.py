@@ -79,7 +79,7 @@ class RunState:
     @property
     def preparing(self) -> int:
         """Return how many jobs are made ready for a slot, or wait in line for one."""
-        return len(self.starting - self.slots.taken)
+        return len(self.starting - self.slots.holders)
 
     def stop(self) -> None:
         """Let no stage begin any more."""
@@ -91,7 +91,7 @@ class RunState:
         now = self.clock.monotonic()
         assert job.accepted_at is not None
         waited = max(0.0, (self.clock.now() - job.accepted_at).total_seconds())
-        self.slots.taken.add(job.id)
+        self.slots.holders.add(job.id)
         self.slots.limit.accepted(job.id, at=now - waited, now=now)
 
     def release_slot(self, job: Job) -> None:
@@ -118,7 +118,7 @@ class RunState:
     ) -> None:
         """Pause the gate for trouble that all jobs share, and say so once."""
         before = self.gate.wait_seconds()
-        pause = self.gate.trouble(reason, retry_after_seconds=retry_after_seconds)
+        pause = self.gate.pause(reason, retry_after_seconds=retry_after_seconds)
         if before:
             return
         self.slots.limit.narrow(now=self.clock.monotonic(), too_many=too_many)

@@ -213,7 +213,7 @@ class Submitter:
             return replace(outcome, event=Event.NOT_ACCEPTED, counts=False)
         self.state.gate.got_through()
         if outcome.request is not None:
-            self.state.models.took(job.spec.endpoint)
+            self.state.models.accepted(job.spec.endpoint)
             now = self.state.clock.monotonic()
             self.state.slots.limit.accepted(job.id, at=now, now=now)
         self.state.slots.admit()
@@ -229,7 +229,7 @@ class Submitter:
         if not known:
             self.state.watcher.notice(str(self.state.models.reason))
         # One goes ahead: it shows whether the account is closed after all.
-        self.state.gate.trouble(why)
+        self.state.gate.pause(why)
         return True
 
     async def _keep(self, job: Job, request: Request) -> None:

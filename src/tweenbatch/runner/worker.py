@@ -39,7 +39,7 @@ class Worker:
         except Exception as error:
             log.exception("left for the next run job=%d", job.id)
             self.state.watcher.notice(f"{job.output_name}: left for the next run, see the log")
-            if stop := self.state.streak.broke_off(job, error):
+            if stop := self.state.streak.record_crash(job, error):
                 self.state.refuse_to_submit(f"{stop}; {CLIPS_STAY}")
         finally:
             for held in (self.state.starting, self.state.interruptible):
