@@ -193,6 +193,6 @@ def test_who_made_the_clips_is_told_once_where_it_was_another_model(
     ran = tweenbatch(*RUN)
     assert ran.returncode == 0
     assert (
-        " ".join(ran.stderr.split()).count(f"fal says that {STANDARD} served it, not fal-ai") == 1
+        " ".join(ran.stderr.split()).count(f"fal reports that {STANDARD} made it, not fal-ai") == 1
     )
     assert tweenbatch.jobs() == {"succeeded": 3}

@@ -141,7 +141,7 @@ def test_a_frame_that_fal_does_not_take_stops_only_its_row(
     fal.script({"on": "upload", "do": "reply", "status": 413})
     run = tweenbatch("run", "manifest.csv", "--yes")
     assert run.returncode == 1
-    assert "fal does not take a frame (HTTP 413)" in run.stdout
+    assert "fal refuses a frame (HTTP 413)" in run.stdout
     assert tweenbatch.jobs() == {"failed": 1, "succeeded": 1}
     assert fal.ledger()["posts"] == 1
 

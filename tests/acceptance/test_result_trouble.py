@@ -350,7 +350,7 @@ def test_results_in_the_same_trouble_hold_submissions_back_and_end_the_buying(pl
     async def then(first: Played) -> None:
         assert first.result.exit_code is ExitCode.TROUBLE
         assert "the results of" in (first.result.ended.trouble or "")
-        assert "nothing is submitted until that is over" in first.said
+        assert "nothing is submitted until this ends" in first.said
         # Five at one time, and those that filled the slots of the first to end.
         assert first.accepted <= 10
         first.here.script()

@@ -62,7 +62,7 @@ def test_a_run_with_few_descriptors_lowers_its_concurrency_and_says_so(
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert "at most 10 clips at one time: this process may have no more than 106" in ran.stderr
+    assert "at most 10 clips at one time: this process may open only 106" in ran.stderr
     assert tweenbatch.jobs() == {"succeeded": 40}
     at_fal = [(each["at"], each["ended_at"]) for each in fal.ledger()["accepted"]]
     most = max(sum(began <= at < ended for began, ended in at_fal) for at, _ in at_fal)

@@ -24,6 +24,7 @@ from tweenbatch.records import JobNeedingAttention, Money
 from tweenbatch.records.result import RunResult
 from tweenbatch.report import confirmation, results
 from tweenbatch.runner import session
+from tweenbatch.runner.inputs import Consent, Ownership, Scope
 from tweenbatch.runner.price_watch import PriceAgreement
 from tweenbatch.runner.runner import table_failed
 from tweenbatch.runner.watcher import RunWatcher
@@ -73,19 +74,22 @@ def execute(
                 store=store,
                 fal=connect,
                 watcher=watcher,
-                manifests=ids,
-                on_stop=on_stop,
-                agree=agree_to_rest,
                 clock=SystemClock(),
-                agreement=PriceAgreement(
-                    quote=checked.quote,
-                    rises=settings.accept_price or settings.rehearse,
-                    described=confirmation.risen,
+                on_stop=on_stop,
+                scope=Scope(
+                    manifests=ids,
+                    endpoints=checked.batch.endpoints,
+                    count_missing=lambda: _still_missing(store, checked.batch.missing.job_ids),
                 ),
-                lock=prepared.lock,
-                missing=lambda: _still_missing(store, checked.batch.missing.job_ids),
-                marks=prepared.marks,
-                endpoints=checked.batch.endpoints,
+                consent=Consent(
+                    prices=PriceAgreement(
+                        quote=checked.quote,
+                        rises=settings.accept_price or settings.rehearse,
+                        described=confirmation.risen,
+                    ),
+                    rest=agree_to_rest,
+                ),
+                ownership=Ownership(lock=prepared.lock, marks=prepared.marks),
             )
         )
     try:

@@ -218,7 +218,7 @@ class Runner:
             if job.state is State.PENDING:
                 state.starting.add(job.id)
             elif job.state is State.SUBMITTED:
-                state.collect(job)
+                state.take_slot(job)
             task = group.create_task(self._work(job), name=f"job-{job.id}")
             self._tasks[job.id] = task
         return len(jobs)
