@@ -59,7 +59,7 @@ def test_a_folder_that_is_named_goes_before_the_one_kept_and_is_kept_from_then_o
     assert tweenbatch(*RUN, *ONE, "--output", "shots").returncode == 3
     other = tweenbatch("run", "--yes", *ONE, "--output", "others")
     assert (
-        "Clips of the last run are in shots; those of this run go where --output says"
+        "The clips of the last run are in shots; this run uses the folder of --output"
         in other.stdout
     )
     assert tweenbatch("run", "--yes").returncode == 0
