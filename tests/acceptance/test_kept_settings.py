@@ -44,7 +44,7 @@ def test_all_clips_of_one_work_lie_in_one_folder(
     db = f"sqlite:///{tweenbatch.folder / 'tweenbatch.db'}"
     resumed = command("run", "--yes", *ONE, *(["--db", db] if moves else []))
     assert resumed.returncode == 3, resumed.stderr
-    assert "as in the last run; --output chooses another folder" in resumed.stdout
+    assert "as in the last run; --output chooses another one" in resumed.stdout
     manifest = str(tweenbatch.folder / "manifest.csv")
     named = command("run", manifest, "--yes", *(["--db", db] if moves else []))
     assert named.returncode == 0, named.stderr
