@@ -3,7 +3,7 @@
 import resource
 from contextlib import suppress
 
-WANTED = 4096
+SUFFICIENT = 4096
 """Enough for the largest allowed number of clips at one time."""
 
 RESERVED = 96
@@ -13,14 +13,14 @@ LEAST = 8
 
 
 def raise_limit() -> int:
-    """Raise the soft limit of this process, up to ``WANTED``, and return it."""
+    """Raise the soft limit of this process, up to ``SUFFICIENT``, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    target = SUFFICIENT if hard == resource.RLIM_INFINITY else min(SUFFICIENT, hard)
+    if soft != resource.RLIM_INFINITY and soft < target:
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return WANTED if soft == resource.RLIM_INFINITY else soft
+    return SUFFICIENT if soft == resource.RLIM_INFINITY else soft
 
 
 def enough_for(files: int) -> int:
