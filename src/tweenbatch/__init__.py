@@ -15,7 +15,7 @@ __all__ = ["__version__", "plan", "results", "run", "status"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the functions when they are first used, so that ``--help`` answers at once."""
+    """Load the functions on first use, so that ``--help`` stays fast."""
     if name in __all__:
         return getattr(import_module("tweenbatch.api.programs"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -106,7 +106,7 @@ def test_a_model_that_is_closed_to_the_account_is_blamed_and_not_the_key(
     stopped = tweenbatch(*RUN, "--concurrency", "1")
     assert stopped.returncode == 4
     said = " ".join((stopped.stdout + stopped.stderr).split())
-    assert f"{STANDARD} alone seems to be closed to the account" in said
+    assert f"only {STANDARD} seems to be closed to the account" in said
     assert tweenbatch.jobs() == {"succeeded": 1, "pending": 1}
 
 
@@ -143,7 +143,7 @@ def test_only_the_rows_of_a_model_that_is_closed_wait_while_others_go_on(
             played.script({"on": "submit", "endpoint_id": STANDARD, **refusal})
             result = await played.run(concurrency=4)
             assert result.exit_code is ExitCode.TROUBLE
-            assert f"{STANDARD} alone" in result.note
+            assert f"only {STANDARD} seems to be closed" in result.note
             assert played.states() == {"succeeded": 25, "pending": 15}
             assert played.ledger()["posts"] <= 25 + 4, "those on their way when it was refused"
             played.script()
@@ -193,6 +193,6 @@ def test_who_made_the_clips_is_told_once_where_it_was_another_model(
     ran = tweenbatch(*RUN)
     assert ran.returncode == 0
     assert (
-        " ".join(ran.stderr.split()).count(f"fal says that {STANDARD} served it, not fal-ai") == 1
+        " ".join(ran.stderr.split()).count(f"fal reports that {STANDARD} made it, not fal-ai") == 1
     )
     assert tweenbatch.jobs() == {"succeeded": 3}

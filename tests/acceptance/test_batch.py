@@ -141,7 +141,7 @@ def test_a_frame_that_fal_does_not_take_stops_only_its_row(
     fal.script({"on": "upload", "do": "reply", "status": 413})
     run = tweenbatch("run", "manifest.csv", "--yes")
     assert run.returncode == 1
-    assert "fal does not take a frame (HTTP 413)" in run.stdout
+    assert "fal refuses a frame (HTTP 413)" in run.stdout
     assert tweenbatch.jobs() == {"failed": 1, "succeeded": 1}
     assert fal.ledger()["posts"] == 1
 
@@ -231,7 +231,7 @@ def test_a_person_s_own_file_is_not_overwritten_by_results(
     notes.write_text("shot,verdict\n1,too dark\n", encoding="utf-8")
     done = tweenbatch("run", "manifest.csv", "--yes")
     assert done.returncode == 0, done.stderr
-    assert "results  not written: videos/results.csv is not a results file" in done.stdout
+    assert "results  not written: videos/results.csv exists and isn't a results file" in done.stdout
     assert notes.read_text(encoding="utf-8") == "shot,verdict\n1,too dark\n"
     assert fal.ledger()["posts"] == 1
     notes.unlink()

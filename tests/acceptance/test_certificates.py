@@ -18,6 +18,7 @@ from tweenbatch.exit_codes import ExitCode
 from tweenbatch.fal import Fal
 from tweenbatch.records.result import RunResult
 from tweenbatch.runner import session
+from tweenbatch.runner.inputs import Parts
 from tweenbatch.settings import RunSettings
 
 KEY = "canary-key-id:canary-key-secret"
@@ -44,10 +45,8 @@ async def run(played: World) -> RunResult:
         store=played.store,
         fal=lambda: Fal.connect(key=KEY),
         watcher=played.diary,
-        manifests=None,
-        on_stop=lambda: None,
         clock=played.clock,
-        rng=random.Random(7),
+        parts=Parts(rng=random.Random(7)),
     )
 
 

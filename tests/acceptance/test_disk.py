@@ -105,7 +105,7 @@ def test_what_can_be_written_nowhere_is_told_and_can_be_given_by_hand(
         fal.release("late")
         _, said = run.communicate(timeout=60)
     assert run.returncode == 4
-    assert "failed in the middle of the run" in said.splitlines()[-1]
+    assert "failed during the run" in said.splitlines()[-1]
     request_id = fal.ledger()["accepted"][0]["request_id"]
     [by_hand] = re.findall(r"tweenbatch (resolve \d+ --adopt \S+)", said)
     assert by_hand == f"resolve 1 --adopt {request_id}"

@@ -44,7 +44,7 @@ def test_all_clips_of_one_work_lie_in_one_folder(
     db = f"sqlite:///{tweenbatch.folder / 'tweenbatch.db'}"
     resumed = command("run", "--yes", *ONE, *(["--db", db] if moves else []))
     assert resumed.returncode == 3, resumed.stderr
-    assert "as in the last run; --output chooses another folder" in resumed.stdout
+    assert "as in the last run; --output chooses another one" in resumed.stdout
     manifest = str(tweenbatch.folder / "manifest.csv")
     named = command("run", manifest, "--yes", *(["--db", db] if moves else []))
     assert named.returncode == 0, named.stderr
@@ -59,7 +59,7 @@ def test_a_folder_that_is_named_goes_before_the_one_kept_and_is_kept_from_then_o
     assert tweenbatch(*RUN, *ONE, "--output", "shots").returncode == 3
     other = tweenbatch("run", "--yes", *ONE, "--output", "others")
     assert (
-        "Clips of the last run are in shots; those of this run go where --output says"
+        "The clips of the last run are in shots; this run uses the folder of --output"
         in other.stdout
     )
     assert tweenbatch("run", "--yes").returncode == 0

@@ -24,7 +24,7 @@ def test_the_own_clip_of_a_row_that_was_given_another_s_comes_home_for_nothing(
         fal.wait_for("download_finished")
         fal.release("2")
         said = run.wait()
-    assert "clip-1: fal mixed up two answers" in said.stderr
+    assert "clip-1: fal mixed up two results" in said.stderr
     assert "tweenbatch fetch --name clip-1" in said.stderr
     assert len(addresses(tweenbatch)) == 1
     (tweenbatch.folder / "videos" / "clip-1.mp4").unlink()

@@ -168,7 +168,7 @@ def test_clips_that_can_t_be_fetched_stop_the_buying_until_one_comes(tmp_path: P
             here.script({"on": "download", **ANSWERS["404"]})
             result = await here.run(concurrency=2)
             assert result.exit_code is ExitCode.TROUBLE
-            assert "none can be fetched" in (result.ended.trouble or "")
+            assert "none can be downloaded" in (result.ended.trouble or "")
             assert here.ledger()["posts"] <= 5 + 2 * 2
             here.script()
             assert (await here.run()).exit_code is ExitCode.SUCCEEDED

@@ -34,13 +34,15 @@ def test_a_run_that_is_going_waits_until_it_may_go_on(tweenbatch: Command, fal: 
         assert run.stderr is not None
         fal.wait_for("accepted")
         assert "tweenbatch resume" in tweenbatch("pause").stdout
-        until_told(run.stderr, "paused: what is at fal is collected, and nothing is submitted")
+        until_told(
+            run.stderr, "paused: submitted clips are still collected, and nothing new is submitted"
+        )
         fal.script()
         fal.release()
         fal.wait_for("download_finished")
         assert fal.totals()["posts"] == 1
         assert "a run that waits goes on" in tweenbatch("resume").stdout
-        until_told(run.stderr, "resumed: submissions go on")
+        until_told(run.stderr, "resumed: submissions continue")
         assert run.wait() == 0
     assert fal.totals()["posts"] == 3
 

@@ -1,4 +1,4 @@
-"""What a Python program sees: the functions do what the commands of the same names do."""
+"""The functions for Python programs work like the commands of the same names."""
 
 import asyncio
 import json
@@ -35,8 +35,8 @@ def here(tmp_path: Path, fal: Server, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_program_plans_runs_and_reads_the_results(here: Path, fal: Server) -> None:
     manifests.project(here, 3, scene="7")
-    found = tweenbatch.plan("manifest.csv")
-    assert (found.plan.clips_to_pay, found.plan.usd_to_pay) == (3, Decimal("1.68"))
+    preview = tweenbatch.plan("manifest.csv")
+    assert (preview.plan.clips_to_pay, preview.plan.usd_to_pay) == (3, Decimal("1.68"))
     assert not (here / "tweenbatch.db").exists()
     assert fal.ledger()["accepted_count"] == 0
 
@@ -60,25 +60,25 @@ def test_a_program_plans_runs_and_reads_the_results(here: Path, fal: Server) -> 
     assert status.money.spent == Decimal("1.68")
 
 
-def test_nothing_is_submitted_until_somebody_agrees(here: Path, fal: Server) -> None:
+def test_nothing_is_submitted_until_the_user_agrees(here: Path, fal: Server) -> None:
     manifests.project(here, 2)
-    asked: list[Checked] = []
+    seen: list[Checked] = []
 
     def refuse(checked: Checked) -> bool:
-        asked.append(checked)
+        seen.append(checked)
         return False
 
     for agree in (None, refuse):
         with pytest.raises(UsageError, match="Nothing was submitted"):
             tweenbatch.run("manifest.csv", agree=agree)
-    assert [each.batch.usd_to_pay for each in asked] == [Decimal("1.12")]
+    assert [each.batch.usd_to_pay for each in seen] == [Decimal("1.12")]
     assert fal.ledger()["accepted_count"] == 0
     assert not (here / "tweenbatch.db").exists()
     finished = tweenbatch.run("manifest.csv", agree=lambda checked: checked.batch.to_pay == 2)
     assert finished.result.counts[State.SUCCEEDED] == 2
 
 
-def test_a_limit_stops_it_and_a_call_without_manifests_resumes(here: Path, fal: Server) -> None:
+def test_a_limit_stops_a_run_and_a_call_without_manifests_resumes(here: Path, fal: Server) -> None:
     manifests.project(here, 3)
     first = tweenbatch.run(["manifest.csv"], yes=True, max_cost="1.20")
     assert first.result.exit_code is ExitCode.LIMIT
@@ -101,7 +101,7 @@ def test_the_command_and_a_program_share_one_table(
     assert fal.ledger()["accepted_count"] == 2
 
 
-def test_mistakes_are_errors_of_ours(here: Path) -> None:
+def test_mistakes_raise_tweenbatch_errors(here: Path) -> None:
     (here / "bad.csv").write_text("prompt,start_image,end_image\n,a.png,b.png\n")
     with pytest.raises(ManifestError, match="prompt"):
         tweenbatch.plan("bad.csv")
@@ -115,7 +115,7 @@ def test_mistakes_are_errors_of_ours(here: Path) -> None:
     assert not list(here.glob("*.db*"))
 
 
-async def test_inside_an_event_loop_it_says_how_to_call_it(here: Path, fal: Server) -> None:
+async def test_inside_an_event_loop_the_error_shows_how_to_call_it(here: Path, fal: Server) -> None:
     manifests.project(here, 1)
     with pytest.raises(UsageError, match="to_thread"):
         tweenbatch.run("manifest.csv", yes=True)

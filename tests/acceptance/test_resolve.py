@@ -40,8 +40,8 @@ def test_why_a_submission_stays_uncertain_is_said_at_the_end(
     # What an earlier run left is looked for, however short the time.
     ended = tweenbatch("run", "--settle", "0")
     assert ended.returncode == 5
-    assert ended.stderr.count("what is uncertain stays so for now: ") == 1
-    assert f"what is uncertain stays so for now: {why}" in ended.stderr
+    assert ended.stderr.count("uncertain jobs are still unresolved: ") == 1
+    assert f"uncertain jobs are still unresolved: {why}" in ended.stderr
 
 
 def test_an_adopted_request_is_collected_and_not_paid_again(

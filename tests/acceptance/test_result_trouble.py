@@ -328,7 +328,7 @@ def test_an_earlier_result_that_can_not_be_read_holds_up_the_next_purchase(play:
         here.script({"on": "result", "do": "reply", "status": 429, "for_seconds": 600}, NO_LIST)
         second = await played(here, 1, settle=3600)
         assert (second.states, second.accepted) == ({"succeeded": 1}, 1)
-        assert "not paid for again before that is known" in second.said
+        assert "not paid again until its earlier request is known" in second.said
 
     refused = {"on": "result", "do": "reply", **ANSWERS["typed 422"]}
     play(refused, NO_LIST, rows=1, then=then)
@@ -350,7 +350,7 @@ def test_results_in_the_same_trouble_hold_submissions_back_and_end_the_buying(pl
     async def then(first: Played) -> None:
         assert first.result.exit_code is ExitCode.TROUBLE
         assert "the results of" in (first.result.ended.trouble or "")
-        assert "nothing is submitted until that is over" in first.said
+        assert "nothing is submitted until this ends" in first.said
         # Five at one time, and those that filled the slots of the first to end.
         assert first.accepted <= 10
         first.here.script()
@@ -376,7 +376,7 @@ def test_results_that_the_server_mixes_up_for_a_while_leave_each_clip_with_its_r
     assert ended.accepted == 10
     twice = len(ended.urls) - len(set(ended.urls))
     # Whoever asks first can't know that a clip is another's. It comes out, and is said.
-    assert twice == ended.said.count("was given the clip of")
+    assert twice == ended.said.count("this job has the clip of")
     laid_aside = ended.said.count("its result names the clip of")
     if named == "other":
         assert (ended.states, twice, laid_aside) == ({"succeeded": 10}, 0, 0)

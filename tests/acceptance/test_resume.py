@@ -214,7 +214,7 @@ def test_a_table_that_breaks_in_mid_run_ends_the_run_and_says_so(
         fal.release()
         _, said = run.communicate(timeout=60)
     assert run.returncode == 4
-    assert "failed in the middle of the run" in said
+    assert "failed during the run" in said
     assert "tweenbatch.db" in said
     assert "Traceback" not in said
     table.write_bytes(whole)

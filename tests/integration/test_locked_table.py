@@ -59,8 +59,6 @@ def run(folder: Path, fal: Server, notices: Notices) -> RunResult:
                 store=store,
                 fal=partial(Fal.connect, connect_to=fal.url, key=KEY),
                 watcher=notices,
-                manifests=None,
-                on_stop=lambda: None,
                 clock=clock,
             )
         )

@@ -43,7 +43,7 @@ SKEWS = (0.0, 0.0, 0.0, -12 * HOUR, -300.0, 300.0, 12 * HOUR)
 NIGHTS = 8
 """So many nights a table is given to come to its end."""
 EXITS = frozenset({KILLED, 0, 1, 3, 4, 5})
-GIVEN_AWAY = re.compile(r"^(\S+): fal mixed up two answers", re.MULTILINE)
+GIVEN_AWAY = re.compile(r"^(\S+): fal mixed up two results", re.MULTILINE)
 IN_DOUBT = 2
 OK = 200
 AGAIN = ("internal_error", "runner_crashed", "file_download_error", "request_timeout")

@@ -28,6 +28,7 @@ from tweenbatch.records import Frame, Job, JobSpec
 from tweenbatch.records.manifest import Manifest, Row
 from tweenbatch.records.result import RunResult
 from tweenbatch.runner import session
+from tweenbatch.runner.inputs import Consent, Parts
 from tweenbatch.runner.price_watch import AS_KNOWN, PriceAgreement
 from tweenbatch.settings import RunSettings
 from tweenbatch.stages.dead_frames import CheckUrls, DeadFrames
@@ -126,13 +127,13 @@ class World:
             store=self.store,
             fal=lambda: Fal.connect(connect_to=url, key=KEY),
             watcher=self.diary,
-            manifests=None,
-            on_stop=lambda: None,
             clock=self.clock,
-            agreement=agreement,
-            checker=checks or checker(),
-            dead_frames=DeadFrames(check=ask or all_answer),
-            rng=self._dice,
+            consent=Consent(prices=agreement),
+            parts=Parts(
+                checker=checks or checker(),
+                dead_frames=DeadFrames(check=ask or all_answer),
+                rng=self._dice,
+            ),
         )
 
     def states(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""First failures that may be billed hold the others back until a second try has told."""
+"""Several first failures that may be billed hold the others until a second try ends."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_so_many_first_failures_alike_let_only_the_first_of_them_go() -> None:
 
 def test_a_second_try_that_fails_alike_stops_the_run() -> None:
     brake = failing(1, 2, 3)
-    brake.tried_again(1, DEAD)
+    brake.second_try_failed(1, DEAD)
     assert brake.probe is None
     assert brake.stop == (
         "3 rows in a row failed alike (file_download_error: No such file.), a second try too"
@@ -43,16 +43,16 @@ def test_a_second_try_that_is_to_be_tried_a_third_time_stops_it_as_well() -> Non
 
 def test_a_second_try_that_fails_otherwise_leaves_it_to_the_next_row() -> None:
     brake = failing(1, 2, 3, 4)
-    brake.tried_again(1, OTHER)
+    brake.second_try_failed(1, OTHER)
     assert (brake.probe, brake.stop) == (2, None)
-    brake.left(2)
-    assert brake.probe is None, "two are left, which is no class of failures"
+    brake.skip(2)
+    assert brake.probe is None, "two are left, too few to hold the others"
 
 
 def test_a_clip_lets_all_go() -> None:
     brake = failing(1, 2, 3)
     brake.release()
-    assert (brake.probe, brake.suspects) == (None, False)
+    assert (brake.probe, brake.has_suspects) == (None, False)
 
 
 def test_another_failure_begins_the_count_anew() -> None:
@@ -74,7 +74,7 @@ def test_another_failure_begins_the_count_anew() -> None:
 )
 def test_what_is_not_billed_and_what_blames_a_row_hold_nothing_back(failure: Failure) -> None:
     brake = failing(*range(9), failure=failure)
-    assert (brake.probe, brake.suspects) == (None, False)
+    assert (brake.probe, brake.has_suspects) == (None, False)
 
 
 def test_one_row_counts_once_and_without_a_limit_none_does() -> None:

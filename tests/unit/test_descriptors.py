@@ -26,13 +26,13 @@ LOOK = (
 def raised(soft: str, hard: str) -> list[int]:
     shell = f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"'
     command = ["bash", "-c", shell, "-", sys.executable, "-c", LOOK]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return list(json.loads(said))
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return list(json.loads(printed))
 
 
 @pytest.mark.parametrize(
     ("soft", "hard", "expected"),
-    [("256", "20000", descriptors.WANTED), ("256", "1000", 1000), ("5000", "20000", 5000)],
+    [("256", "20000", descriptors.SUFFICIENT), ("256", "1000", 1000), ("5000", "20000", 5000)],
 )
 def test_the_limit_is_raised_as_far_as_it_is_of_use(soft: str, hard: str, expected: int) -> None:
     assert raised(soft, hard) == [expected, expected, int(hard)]
@@ -40,7 +40,7 @@ def test_the_limit_is_raised_as_far_as_it_is_of_use(soft: str, hard: str, expect
 
 def test_more_clips_than_there_are_descriptors_for_are_never_on_their_way() -> None:
     assert descriptors.enough_for(256) == 256 - descriptors.RESERVED
-    assert descriptors.enough_for(descriptors.WANTED) > 1000
+    assert descriptors.enough_for(descriptors.SUFFICIENT) > 1000
     assert descriptors.enough_for(40) == descriptors.LEAST
 
 
@@ -62,7 +62,7 @@ def test_a_run_with_few_descriptors_lowers_its_concurrency_and_says_so(
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    assert "at most 10 clips at one time: this process may have no more than 106" in ran.stderr
+    assert "at most 10 clips at one time: this process may open only 106" in ran.stderr
     assert tweenbatch.jobs() == {"succeeded": 40}
     at_fal = [(each["at"], each["ended_at"]) for each in fal.ledger()["accepted"]]
     most = max(sum(began <= at < ended for began, ended in at_fal) for at, _ in at_fal)

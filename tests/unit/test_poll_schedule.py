@@ -19,7 +19,7 @@ async def seen_at(polls: PollScheduler, seconds: float, seen: list[tuple[float, 
     seen.append((seconds, polls.clock.monotonic()))
 
 
-def test_each_goes_when_it_is_due_whoever_came_first() -> None:
+def test_polls_run_when_they_are_due_in_whatever_order_they_were_added() -> None:
     async def body() -> list[tuple[float, float]]:
         polls, seen = schedule(), list[tuple[float, float]]()
         begun = polls.clock.monotonic()
@@ -27,12 +27,12 @@ def test_each_goes_when_it_is_due_whoever_came_first() -> None:
         await asyncio.gather(*(seen_at(polls, at, seen) for at in times))
         return [(due - begun, at - begun) for due, at in seen]
 
-    told = virtually(body)
-    assert [round(due) for due, _ in told] == [-2, 1, 1, 3, 5]
-    assert all(abs(at - max(0.0, due)) < 1e-6 for due, at in told)
+    polled = virtually(body)
+    assert [round(due) for due, _ in polled] == [-2, 1, 1, 3, 5]
+    assert all(abs(at - max(0.0, due)) < 1e-6 for due, at in polled)
 
 
-def test_one_that_gives_up_holds_nobody_up() -> None:
+def test_a_cancelled_poll_delays_no_other() -> None:
     async def body() -> float:
         polls, seen = schedule(), list[tuple[float, float]]()
         begun = polls.clock.monotonic()
@@ -48,7 +48,7 @@ def test_one_that_gives_up_holds_nobody_up() -> None:
     assert abs(virtually(body) - 2.0) < 1e-6
 
 
-def test_what_was_learned_moves_those_that_wait() -> None:
+def test_rescheduling_moves_waiting_polls() -> None:
     async def body() -> float:
         polls = schedule()
         begun = polls.clock.monotonic()

@@ -71,15 +71,15 @@ def test_without_a_limit_the_run_keeps_going() -> None:
 
 def test_work_that_breaks_off_is_counted_until_a_clip_comes_home() -> None:
     streak = FailureStreak(2)
-    assert streak.broke_off(job(1), RuntimeError("no symbol")) is None
-    assert streak.broke_off(job(1), RuntimeError("no symbol")) is None, "one row is one row"
-    assert streak.close_to_its_end
+    assert streak.record_crash(job(1), RuntimeError("no symbol")) is None
+    assert streak.record_crash(job(1), RuntimeError("no symbol")) is None, "one row is one row"
+    assert streak.is_close_to_limit
     streak.reset()
-    assert streak.broke_off(job(2), RuntimeError("no symbol")) is None
-    stop = streak.broke_off(job(3), ValueError("no codec"))
-    assert stop == "the work on 2 rows in a row broke off (ValueError: no codec)"
+    assert streak.record_crash(job(2), RuntimeError("no symbol")) is None
+    stop = streak.record_crash(job(3), ValueError("no codec"))
+    assert stop == "the work on 2 rows in a row crashed (ValueError: no codec)"
 
 
 def test_whoever_keeps_going_is_stopped_by_no_work_that_breaks_off() -> None:
     streak = FailureStreak(None)
-    assert all(streak.broke_off(job(each), RuntimeError()) is None for each in range(9))
+    assert all(streak.record_crash(job(each), RuntimeError()) is None for each in range(9))

@@ -9,40 +9,40 @@ BROKEN = Failure(type="internal_error", message="It broke.", http_status=500)
 
 def test_one_result_in_trouble_says_nothing_of_the_others() -> None:
     unread = UnreadResults()
-    assert unread.in_trouble(1, PAGE)
-    assert unread.in_trouble(2, BROKEN)
+    assert unread.note_trouble(1, PAGE)
+    assert unread.note_trouble(2, BROKEN)
     assert unread.pause is None
 
 
 def test_several_alike_pause_until_one_of_them_tells() -> None:
     unread = UnreadResults()
     for job_id in (1, 2):
-        unread.in_trouble(job_id, PAGE)
+        unread.note_trouble(job_id, PAGE)
     assert unread.pause is not None
     assert "2 clips" in unread.pause
     assert "HTTP 502, unknown_error: Bad gateway" in unread.pause
-    unread.told(1)
+    unread.note_read(1)
     assert unread.pause is None
 
 
 def test_the_same_answer_is_news_once() -> None:
     unread = UnreadResults()
-    assert unread.in_trouble(1, PAGE)
-    assert not unread.in_trouble(1, PAGE)
-    assert unread.in_trouble(1, BROKEN)
+    assert unread.note_trouble(1, PAGE)
+    assert not unread.note_trouble(1, PAGE)
+    assert unread.note_trouble(1, BROKEN)
     unread.lay_aside(1)
-    assert not unread.in_trouble(1, BROKEN)
+    assert not unread.note_trouble(1, BROKEN)
 
 
 def test_several_that_are_laid_aside_stop_the_buying_and_pause_no_more() -> None:
     unread = UnreadResults()
     for job_id in (1, 2):
-        unread.in_trouble(job_id, PAGE)
+        unread.note_trouble(job_id, PAGE)
         assert unread.lay_aside(job_id) == PAGE
         assert bool(unread.stop) is (job_id == 2)
     assert unread.pause is None
     assert unread.was_laid_aside(1)
-    unread.told(1)
+    unread.note_read(1)
     assert not unread.stop
     assert not unread.was_laid_aside(1)
 

@@ -1,7 +1,7 @@
-"""The application: what the command line and Python programs call.
+"""The application, for the command line and for Python programs.
 
-A run has four steps. ``preparation.prepare`` reads the manifests and holds them against the table;
-``preparation.check`` asks fal for today's prices; somebody agrees; ``execution.execute`` submits.
-Nothing is spent before the last. ``programs`` joins these steps for Python programs. This package
-refuses to know terminals and option parsers.
+A run has four steps. ``preparation.prepare`` reads the manifests and compares them with the job
+table; ``preparation.check`` asks fal for today's prices; the user agrees; ``execution.execute``
+submits. Only the last step spends money. ``programs`` joins them for Python programs. It does not
+know terminals or option parsers.
 """

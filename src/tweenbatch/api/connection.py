@@ -1,4 +1,4 @@
-"""Where a run's requests go: to fal or, in a rehearsal, to the emulator."""
+"""Connects a run to fal or, in a rehearsal, to the emulator."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ REHEARSAL_KEY = "rehearsal"
 
 
 def connection(settings: RunSettings, stack: ExitStack) -> Callable[[], Fal]:
-    """Return what connects; a rehearsal's emulator runs for as long as the stack is open."""
+    """Return a function that connects; a rehearsal's emulator runs until the stack closes."""
     if not settings.rehearse:
         return partial(Fal.connect, connect_to=settings.connect_to)
     from tweenbatch.emulator.process import emulator

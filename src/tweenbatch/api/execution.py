@@ -1,4 +1,4 @@
-"""A run that was agreed to: manifests are imported, clips made, results and digests written."""
+"""Carries out a run after the user agreed: imports manifests, makes clips, writes results."""
 
 import asyncio
 import os
@@ -24,6 +24,7 @@ from tweenbatch.records import JobNeedingAttention, Money
 from tweenbatch.records.result import RunResult
 from tweenbatch.report import confirmation, results
 from tweenbatch.runner import session
+from tweenbatch.runner.inputs import Consent, Ownership, Scope
 from tweenbatch.runner.price_watch import PriceAgreement
 from tweenbatch.runner.runner import table_failed
 from tweenbatch.runner.watcher import RunWatcher
@@ -33,7 +34,7 @@ from tweenbatch.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A run that is over, and where the table stands after it."""
+    """A finished run, and the totals of the table after it."""
 
     result: RunResult
     money: Money
@@ -41,7 +42,7 @@ class Finished:
     """Jobs that need a person."""
     results_file: Path
     not_written: str | None = None
-    """Why the results file was not written, if it was not."""
+    """Why the results file could not be written, or None."""
 
 
 def execute(
@@ -54,10 +55,10 @@ def execute(
     on_stop: Callable[[], None] = lambda: None,
     agree_to_rest: Callable[[int], bool] = lambda _: True,
 ) -> Finished:
-    """Import the manifests and run until nothing is left to do, or as far as the limits allow.
+    """Import the manifests and run until nothing is left to do or a limit is reached.
 
-    This spends money. ``on_stop`` is called at the first interrupt. ``agree_to_rest`` says, once
-    the canaries succeeded, whether so many more clips may follow. Raises ``TableFailed``.
+    This spends money. ``on_stop`` is called at the first interrupt. ``agree_to_rest`` returns,
+    after the canaries succeeded, whether this many more clips may follow. Raises ``TableFailed``.
     """
     settings, read = prepared.settings, prepared.read
     store = prepared.opened()
@@ -73,19 +74,22 @@ def execute(
                 store=store,
                 fal=connect,
                 watcher=watcher,
-                manifests=ids,
-                on_stop=on_stop,
-                agree=agree_to_rest,
                 clock=SystemClock(),
-                agreement=PriceAgreement(
-                    quote=checked.quote,
-                    rises=settings.accept_price or settings.rehearse,
-                    described=confirmation.risen,
+                on_stop=on_stop,
+                scope=Scope(
+                    manifests=ids,
+                    endpoints=checked.batch.endpoints,
+                    count_missing=lambda: _still_missing(store, checked.batch.missing.job_ids),
                 ),
-                lock=prepared.lock,
-                missing=lambda: _still_missing(store, checked.batch.missing.job_ids),
-                marks=prepared.marks,
-                endpoints=checked.batch.endpoints,
+                consent=Consent(
+                    prices=PriceAgreement(
+                        quote=checked.quote,
+                        rises=settings.accept_price or settings.rehearse,
+                        described=confirmation.risen,
+                    ),
+                    rest=agree_to_rest,
+                ),
+                ownership=Ownership(lock=prepared.lock, marks=prepared.marks),
             )
         )
     try:
@@ -111,7 +115,7 @@ def execute(
 
 
 def _import(prepared: Prepared, store: Store) -> dict[Path, int]:
-    """Put the manifests into the table; return the number of each."""
+    """Import the manifests into the table; return their ids."""
     now, asked = datetime.now(UTC), prepared.request.manifests
     imported = {
         each.path: store.manifests.put(each, now=now).manifest_id
@@ -126,39 +130,39 @@ def _import(prepared: Prepared, store: Store) -> dict[Path, int]:
 
 
 def _still_missing(store: Store, jobs: Collection[int]) -> int:
-    """Count those of these jobs whose clips are not where they should be."""
+    """Count the jobs whose clips are missing from the disk."""
     return missing.find(store.views.kept_clips(jobs), most=None).count
 
 
 def _put_away(inbox: Inbox, imported: Mapping[Path, int], store: Store, say: Say) -> None:
-    """Move the manifests of an inbox that are finished into its folder ``done``."""
+    """Move the finished manifests of an inbox into its folder ``done``."""
     for path, manifest_id in imported.items():
         left = store.views.counts([manifest_id])
         if not inbox.holds(path) or any(left[state] for state in UNFINISHED):
             continue
         try:
-            for place in inbox.places(path, DONE):
-                # The table first: a file that is found again costs nothing, one that is lost does.
-                if not os.path.lexists(place) and store.manifests.move(path, place):
-                    atomic.move(path, place)
-                    say(f"  {path.name} is done: {paths.short(place)}")
+            for target in inbox.places(path, DONE):
+                # The table first: importing a file again is free, but losing its rows is not.
+                if not os.path.lexists(target) and store.manifests.move(path, target):
+                    atomic.move(path, target)
+                    say(f"  {path.name} is done: {paths.short(target)}")
                     break
         except OSError as error:
-            say(f"  {path.name} is done, and can't be moved ({error.strerror or error})")
+            say(f"  {path.name} is done, but can't be moved ({error.strerror or error})")
 
 
 def _write_results(store: Store, written: Path) -> str | None:
-    """Write the results file; return why it could not be written, if it could not."""
-    where = paths.short(written)
+    """Write the results file; return why that failed, or None."""
+    shown = paths.short(written)
     try:
         written.parent.mkdir(parents=True, exist_ok=True)
         if not results.may_be_overwritten(written):
             return (
-                f"not written: {where} is not a results file; `tweenbatch export -o FILE` writes "
-                "one elsewhere"
+                f"not written: {shown} exists and isn't a results file; `tweenbatch export -o "
+                "FILE` writes one elsewhere"
             )
         write = partial(results.csv, extra=store.views.extra_columns())
         results.write_file(store.views.export(), written, write)
     except OSError as error:
-        return f"not written to {where} ({error.strerror}); `tweenbatch export` writes it again"
+        return f"not written to {shown} ({error.strerror}); `tweenbatch export` writes it again"
     return None

@@ -1,4 +1,4 @@
-"""What a table keeps of its last run: the output folder and limits, for a run that resumes it."""
+"""The settings that a table keeps from its last run, for a run that resumes it."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ LIMITS: Mapping[str, Callable[[str], Any]] = {
     "concurrency": int,
     "max_in_flight": int,
 }
-"""What a run without manifests keeps of the run that it resumes, beside the output folder."""
+"""The limits that a run without manifests takes from the run it resumes."""
 
 
 def resumed(
@@ -29,10 +29,10 @@ def resumed(
     given: Collection[str],
     say: Say,
 ) -> RunSettings:
-    """Return the settings with what the table keeps of the last run; a given option wins.
+    """Return the settings, completed from the last run of the table; a given option wins.
 
-    The output folder is kept for the named manifests, or for all unfinished work if none is named;
-    limits are kept only for the latter.
+    The output folder is taken from the last run of these manifests, or of all unfinished work if
+    none is named. Limits are taken only in the latter case.
     """
     kept = list(_kept(settings.db, store, manifests))
     if not kept:
@@ -47,11 +47,11 @@ def resumed(
 
 
 def keep(store: Store, settings: RunSettings, manifest_ids: Collection[int] | None) -> None:
-    """Store what the next run resumes with."""
-    facts = {name: getattr(settings, name) for name in LIMITS}
-    written = {name: None if value is None else str(value) for name, value in facts.items()}
-    written["output"] = _seen_from_table(settings.db, settings.output)
-    store.manifests.keep_run_settings(manifest_ids, canonical_json(written))
+    """Store the settings for the next run."""
+    values = {name: getattr(settings, name) for name in LIMITS}
+    kept = {name: None if value is None else str(value) for name, value in values.items()}
+    kept["output"] = _relative_to_table(settings.db, settings.output)
+    store.manifests.keep_run_settings(manifest_ids, canonical_json(kept))
 
 
 def _kept(db: str, store: Store, manifests: Collection[Path]) -> Iterator[dict[str, Any]]:
@@ -64,7 +64,7 @@ def _kept(db: str, store: Store, manifests: Collection[Path]) -> Iterator[dict[s
             }
             output = _folder(db) / read["output"]
         except (ValueError, TypeError, KeyError, ArithmeticError):
-            continue  # written by another release
+            continue  # written by another version
         inside = not Path(read["output"]).is_absolute()
         yield {**limits, "output": output if inside or output.is_dir() else None}
 
@@ -77,10 +77,10 @@ def _output(
         return {}
     shown = paths.short(kept)
     if "output" in given:
-        say(f"Clips of the last run are in {shown}; those of this run go where --output says.")
+        say(f"The clips of the last run are in {shown}; this run uses the folder of --output.")
         return {}
-    more = f" (others of this work are in {paths.short(folders[1])})" if len(folders) > 1 else ""
-    say(f"Clips go to {shown}, as in the last run{more}; --output chooses another folder.")
+    more = f" (earlier clips are also in {paths.short(folders[1])})" if len(folders) > 1 else ""
+    say(f"Output folder: {shown}, as in the last run{more}; --output chooses another one.")
     return {"output": kept}
 
 
@@ -94,7 +94,7 @@ def _limits(
             update[name] = min(values)
     if update:
         options = (f"--{name.replace('_', '-')} {value}" for name, value in update.items())
-        say(f"As in the last run: {' '.join(options)}; name an option to change it.")
+        say(f"As in the last run: {' '.join(options)}; give an option to change it.")
     return update
 
 
@@ -103,8 +103,8 @@ def _folder(db: str) -> Path:
     return Path("/") if path is None else path.resolve().parent
 
 
-def _seen_from_table(db: str, output: Path) -> str:
-    """Return a folder below the table's relative to it: the two may be moved together."""
+def _relative_to_table(db: str, output: Path) -> str:
+    """Return a folder, relative if it is below the table's: the two may be moved together."""
     output, folder = output.resolve(), _folder(db)
     inside = paths.sqlite_path(db) is not None and output.is_relative_to(folder)
     return str(output.relative_to(folder) if inside else output)

@@ -1,4 +1,4 @@
-"""Tables elsewhere that paid for the same rows: no new table pays for them again unasked."""
+"""Finds other tables that paid for the same rows, so that no new table pays for them again."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from tweenbatch.store.other_tables import without_password
 def others(
     manifests: Sequence[Manifest], db: str, store: Store | None, output: Path
 ) -> list[OtherTable]:
-    """Return the tables that paid for rows which a new table would pay for again."""
+    """Return the other tables that paid for these rows, if this table is new."""
     if not manifests or not other_tables.is_new(db, store):
         return []
     return other_tables.find(manifests, db, output=output, memory=_memory())
@@ -32,16 +32,16 @@ def refuse_to_pay_twice(
     """Raise ``UsageError`` if a new table would pay for rows that another table paid for."""
     if settings.rehearse or settings.new_table:
         return
-    found = others(manifests, settings.db, store, settings.output)
+    paid = others(manifests, settings.db, store, settings.output)
     if settings.trust_table:
-        # With nothing left here to go by, the run looks up at fal what was paid for.
-        found = [each for each in found if not each.gone]
-    if found:
-        raise UsageError(messages.refusal(found, settings.db))
+        # The run looks up at fal what a deleted table had paid for.
+        paid = [table for table in paid if not table.gone]
+    if paid:
+        raise UsageError(messages.refusal(paid, settings.db))
 
 
 def note_start(manifests: Sequence[Manifest], settings: RunSettings) -> None:
-    """Note that a run of these manifests, or of unfinished work, may pay from now on."""
+    """Record that this table may pay for these manifests from now on."""
     if settings.rehearse:
         return
     table, now = without_password(settings.db), datetime.now(UTC).isoformat(timespec="seconds")
@@ -56,7 +56,7 @@ def note_start(manifests: Sequence[Manifest], settings: RunSettings) -> None:
 
 
 def note_end(money: Money, settings: RunSettings) -> None:
-    """Note what the table has paid or reserved by now."""
+    """Record how much the table has paid or reserved."""
     if not settings.rehearse:
         paid = money.spent + money.reserved + money.uncertain
         _memory().note_paid(without_password(settings.db), f"{paid.normalize():f}")

@@ -1,4 +1,4 @@
-"""A run before anything is paid: manifests read, held against the table, and checked."""
+"""Prepares a run: reads the manifests, compares them with the table and checks prices."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -29,9 +29,9 @@ from tweenbatch.store import RunnerLock, Store
 
 @dataclass(slots=True, kw_only=True)
 class Prepared:
-    """A run that can be shown: the work and its price. This process owns the table.
+    """A run to preview: its work and price. This process owns the table.
 
-    ``store`` is None until ``execute`` makes the table.
+    ``store`` is None until ``execute`` creates the table.
     """
 
     request: RunRequest
@@ -44,11 +44,11 @@ class Prepared:
 
     @property
     def settings(self) -> RunSettings:
-        """Return the settings, with what the table keeps of the last run."""
+        """Return the settings, completed from the last run of the table."""
         return self.request.settings
 
     def opened(self) -> Store:
-        """Return the table, which is made if there is none yet."""
+        """Return the table; create it if there is none yet."""
         if self.store is None:
             self.store = _opened(self.settings.db, self._closing, create=True)
         return self.store
@@ -56,12 +56,12 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A run to agree to: what it submits, at fal's prices of today."""
+    """A run to agree to: its work at fal's prices of today."""
 
     batch: RunPreview
     quote: Quote = field(default_factory=Quote)
     notes: tuple[str, ...] = ()
-    """Lines to read before agreeing: warnings, and prices that have risen."""
+    """Lines to show before the user agrees: warnings, and prices that have risen."""
 
 
 @contextmanager
@@ -72,16 +72,16 @@ def prepare(
     warn: Say,
     frames_watcher: FramesWatcher | None = None,
 ) -> Iterator[Prepared]:
-    """Read the manifests and hold them against the table, which stays open for as long as this.
+    """Read the manifests and compare them with the table, which is open inside this context.
 
-    ``say`` takes notes for a person, ``warn`` problems of manifests in the inbox. Raises
-    ``ManifestError``, ``UsageError``, and what goes wrong with tables.
+    ``say`` shows notes, ``warn`` shows problems of manifests in the inbox. Raises
+    ``ManifestError``, ``UsageError`` and the errors of tables.
     """
     asked = request.manifests
     if asked.old_failures and asked.is_empty:
         raise UsageError(
             "--retry-failed needs a manifest, and none is named; `tweenbatch retry --error TYPE` "
-            "queues all jobs that failed with that error"
+            "queues all jobs that failed with this error"
         )
     with ExitStack() as stack:
         settings, by_name = request.settings, not asked.is_empty
@@ -93,14 +93,14 @@ def prepare(
             settings = kept_settings.resumed(settings, store, asked.paths, request.given, say)
         read = asked.read_for_run(settings.output, store, warn=warn, frames_watcher=frames_watcher)
         settings = settings.model_copy(
-            update={"rejected": read.rejected, "asked": _named(asked.paths)}
+            update={"rejected": read.rejected, "asked": _manifest_names(asked.paths)}
         )
         other_tables.refuse_to_pay_twice(read.manifests, settings, store)
         lock = stack.enter_context(RunnerLock(settings.db))
         marks_folder = None if settings.rehearse else paths.marks_folder()
         marks = stack.enter_context(TableMarks(marks_folder, lock.table))
         if asked.inbox is not None and store is None:
-            # An empty inbox is no mistake: its run can be looked up later, too.
+            # An empty inbox is not an error: its run is recorded as well.
             store = _opened(settings.db, stack, create=True)
         yield Prepared(
             request=replace(request, manifests=asked, settings=settings),
@@ -114,10 +114,10 @@ def prepare(
 
 
 def check(prepared: Prepared) -> Checked:
-    """Ask fal for the key's rights and today's prices, and prove that clips can be written.
+    """Check the key's rights, today's prices, and that clips can be written. Spends nothing.
 
-    Spends nothing. Raises ``TableOlder``, ``MissingKey``, ``KeyRefused``, ``OutputUnusable``, and
-    ``PriceRisen`` where ``yes`` agrees to the known price only.
+    Raises ``TableOlder``, ``MissingKey``, ``KeyRefused``, ``OutputUnusable``, and ``PriceRisen``
+    if ``yes`` agreed only to the known price.
     """
     batch, settings = prepared.batch, prepared.settings
     if batch.to_pay and not (settings.trust_table or settings.rehearse):
@@ -131,7 +131,7 @@ def check(prepared: Prepared) -> Checked:
     output.check_output(settings.output, batch.names)
     if not batch.to_pay:
         return Checked(batch=batch)
-    output.check_room(_written_to(settings), _room(batch, settings))
+    output.check_room(_folders(settings), _needed_space(batch, settings))
     if settings.rehearse:
         return Checked(batch=batch)
     connect = partial(Fal.connect, connect_to=settings.connect_to)
@@ -147,7 +147,7 @@ def _at_todays_price(prepared: Prepared, connect: Callable[[], Fal]) -> Checked:
     notes = []
     if asked.unread is not None:
         notes.append(
-            f"fal's price list can't be read ({asked.unread}); the prices known here are used."
+            f"fal's price list can't be read ({asked.unread}); using the prices known here."
         )
     unchanged = Checked(batch=batch, quote=asked, notes=tuple(notes))
     if batch.manifests and not (asked.risen or asked.doubts):
@@ -169,17 +169,17 @@ def _opened(db: str, stack: ExitStack, *, create: bool) -> Store:
     return store
 
 
-def _named(manifests: tuple[Path, ...]) -> str:
+def _manifest_names(manifests: tuple[Path, ...]) -> str:
     return printable_line(", ".join(str(paths.short(path)) for path in manifests))
 
 
-def _written_to(settings: RunSettings) -> list[Path]:
+def _folders(settings: RunSettings) -> list[Path]:
     table = paths.sqlite_path(settings.db)
     return [settings.output, *([table.resolve().parent] if table else [])]
 
 
-def _room(batch: RunPreview, settings: RunSettings) -> space.Room | None:
-    """Return the space for the clips of this run: those in the air and those it may pay for."""
+def _needed_space(batch: RunPreview, settings: RunSettings) -> space.Room | None:
+    """Return the disk space for this run's clips: those in progress and those it may pay for."""
     paid = batch.to_pay if settings.limit is None else min(batch.to_pay, settings.limit)
     if settings.most_usd is not None and batch.usd_to_pay:
         paid = min(paid, ceil(batch.to_pay * settings.most_usd / batch.usd_to_pay))

@@ -1,4 +1,4 @@
-"""What a run would do and cost; nothing is written and nothing is submitted."""
+"""Previews the work and the cost of a run. It writes and submits nothing."""
 
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
@@ -20,25 +20,25 @@ from tweenbatch.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """The plan of manifests, and what else a person should know before they run them."""
+    """The plan for some manifests, with warnings to read before running them."""
 
     manifests: tuple[Manifest, ...]
     plan: Plan
     missing: Missing
-    """Clips that came home once and are not where they were."""
+    """Downloaded clips that are missing from the disk."""
     room: space.Room | None
-    """Space on the disk; None if it can't be known."""
+    """Space on the disk; None: not known."""
     other_tables: tuple[OtherTable, ...] = ()
-    """Tables that paid for rows which a new table would pay for again."""
+    """Other tables that paid for these rows, if this table is new."""
 
     @property
     def shortage(self) -> str | None:
-        """Return why the clips do not fit on the disk, if they do not."""
+        """Return why the clips do not fit on the disk, or None."""
         return self.room.shortage if self.room and self.plan.clips_to_pay else None
 
 
 def preview(
-    asked: ManifestRequest,
+    request: ManifestRequest,
     *,
     db: str,
     output: Path,
@@ -47,37 +47,37 @@ def preview(
     warn: Say,
     frames_watcher: FramesWatcher | None = None,
 ) -> Preview:
-    """Check manifests, hold them against the table and price the difference.
+    """Validate manifests, compare them with the job table and price the difference.
 
-    ``concurrency`` is how many clips fal runs at one time; None: it is assumed. Raises
-    ``ManifestError`` with every problem of every file and, where the request is strict,
-    ``OutputUnusable`` if the disk is too small.
+    ``concurrency`` is how many clips fal runs at one time; None: the default is assumed. Raises
+    ``ManifestError`` with every problem of every file and, in strict mode, ``OutputUnusable`` if
+    the disk is too small.
     """
     store = Store.find(db)
     with closing(store) if store else nullcontext():
-        asked = asked.with_arrivals(warn)
-        read = asked.read(output, store, writes=False, frames_watcher=frames_watcher).manifests
-        made = planner.make(
+        request = request.with_arrivals(warn)
+        read = request.read(output, store, writes=False, frames_watcher=frames_watcher).manifests
+        plan = planner.make(
             read,
             store,
             # A rehearsal can't tell how long fal takes.
             concurrency=None if rehearse else concurrency or ASSUMED_CONCURRENCY,
-            old_failures=asked.old_failures,
+            old_failures=request.old_failures,
         )
         others = [] if rehearse else other_tables.others(read, db, store, output.absolute())
     if concurrency is None:
-        made = replace(made, estimate=estimate.assumed(made.estimate))
-    found = Preview(
+        plan = replace(plan, estimate=estimate.assumed(plan.estimate))
+    result = Preview(
         manifests=tuple(read),
-        plan=made,
-        missing=missing.find(made.kept, output=output.absolute()),
+        plan=plan,
+        missing=missing.find(plan.kept, output=output.absolute()),
         room=space.room(
             output,
-            made.clips_to_pay,
+            plan.clips_to_pay,
             clip_bytes=space.PREVIEW_BYTES if rehearse else space.CLIP_BYTES,
         ),
         other_tables=tuple(others),
     )
-    if asked.reading.strict and found.shortage:
-        raise OutputUnusable(found.shortage)
-    return found
+    if request.reading.strict and result.shortage:
+        raise OutputUnusable(result.shortage)
+    return result

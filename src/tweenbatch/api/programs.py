@@ -1,7 +1,7 @@
 """Functions for Python programs: ``tweenbatch.plan``, ``run``, ``status`` and ``results``.
 
-They do what the commands of the same names do, take the same options under the same names, and
-raise the errors of ``tweenbatch.errors`` instead of printing them.
+They work like the commands of the same names, take the same options, and raise the errors of
+``tweenbatch.errors`` instead of printing them.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ class ReadOptions(TypedDict, total=False):
     frames: Sequence[str | PathLike[str]]
     allow_open_ended: bool
     set: Mapping[str, str]
-    """Values for cells that are empty or missing, by column."""
+    """Values for empty or missing cells, by column."""
     keep: Sequence[str]
     name: str | None
     takes: int
@@ -71,7 +71,7 @@ class ReadOptions(TypedDict, total=False):
 
 
 class RunOptions(ReadOptions, total=False):
-    """How far a run may go; see ``tweenbatch run --help``. Amounts are US dollars."""
+    """The limits of a run; see ``tweenbatch run --help``. Amounts are in US dollars."""
 
     concurrency: int | None
     max_in_flight: int
@@ -103,15 +103,15 @@ def plan(
     concurrency: int | None = None,
     **options: Unpack[ReadOptions],
 ) -> Preview:
-    """Check manifests and return what a run would do and cost; write and spend nothing.
+    """Check manifests and return the work and cost of a run; write and spend nothing.
 
     Raises ``ManifestError`` with every problem of every manifest.
     """
-    asked = _manifest_request(manifests, options, moves=False)
-    if asked.is_empty:
+    request = _manifest_request(manifests, options, moves=False)
+    if request.is_empty:
         raise UsageError("no manifest is named; expected at least one, or an inbox")
     return preview(
-        asked, db=known_table(db), output=Path(output), concurrency=concurrency, warn=log.warning
+        request, db=known_table(db), output=Path(output), concurrency=concurrency, warn=log.warning
     )
 
 
@@ -126,14 +126,14 @@ def run(
 ) -> Finished:
     """Import manifests and run until nothing is left to do; without any, resume unfinished work.
 
-    This spends money, so somebody has to agree: either ``yes=True``, or ``agree``, which is called
-    with the work and its price and returns whether to go on. ``rehearse=True`` makes the clips on
-    this machine for nothing. ``output`` is the folder for clips: by default that of the last run,
-    or ``videos``. Raises ``UsageError`` unless somebody agrees. It can't be called where an event
-    loop runs already.
+    This spends money, so you must agree: pass ``yes=True``, or ``agree``, a function that gets the
+    work and its price and returns whether to continue. Raises ``UsageError`` otherwise.
+    ``rehearse=True`` makes the clips on this machine, free of charge. ``output`` is the folder for
+    clips, by default that of the last run, or ``videos``. Inside a running event loop, call it in
+    a thread.
     """
     _refuse_running_loop()
-    asked = _manifest_request(manifests, options, moves=not rehearse)
+    manifest_request = _manifest_request(manifests, options, moves=not rehearse)
     given = {*options, *(["output"] if output is not None else [])}
     folder = Path(DEFAULT_OUTPUT if output is None else output)
     if rehearse:
@@ -145,32 +145,32 @@ def run(
             output=folder.absolute(),
             rehearse=rehearse,
             connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
-            old_failures=asked.old_failures,
+            old_failures=manifest_request.old_failures,
             **cast("dict[str, Any]", values),
         )
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{first['loc'][0]} is {first['input']}: {first['msg']}") from error
-    request = RunRequest(manifests=asked, settings=settings, given=frozenset(given))
+    request = RunRequest(manifests=manifest_request, settings=settings, given=frozenset(given))
     with prepare(request, say=log.info, warn=log.warning) as prepared:
         checked = check(prepared)
         free = settings.yes or rehearse or not checked.batch.to_pay
         if not (free or (agree is not None and agree(checked))):
             raise UsageError(
-                f"{checked.batch.to_pay} clips for ${checked.batch.usd_to_pay} would be submitted "
-                "and nobody agreed; pass yes=True or agree=…. Nothing was submitted"
+                f"clips to submit: {checked.batch.to_pay} for ${checked.batch.usd_to_pay}, and "
+                "nobody agreed; pass yes=True or agree=…. Nothing was submitted"
             )
         return execute(
             prepared,
             checked,
-            watcher=_Log(),
+            watcher=_LogWatcher(),
             say=log.info,
             agree_to_rest=lambda _: agree is not None or settings.yes or rehearse,
         )
 
 
 def status(db: str = DEFAULT_DB) -> TableStatus:
-    """Return how the jobs of a table stand, where its money is, and what needs a person.
+    """Return the job counts and money of a table, and the jobs that need a person.
 
     Raises ``TableMissing`` if there is no table.
     """
@@ -181,8 +181,8 @@ def status(db: str = DEFAULT_DB) -> TableStatus:
 def results(db: str = DEFAULT_DB) -> "pd.DataFrame":
     """Return one line for each manifest row, with the columns of ``tweenbatch export``.
 
-    The manifests' own columns follow. ``cost_usd`` is in US dollars; numbers that a row does not
-    have are ``<NA>``; ``finished_at`` is in UTC. Raises ``TableMissing`` if there is no table.
+    The other columns of the manifests follow. ``cost_usd`` is in US dollars, a missing number is
+    ``<NA>``, and ``finished_at`` is in UTC. Raises ``TableMissing`` if there is no table.
     """
     import pandas as pd
 
@@ -198,8 +198,8 @@ def results(db: str = DEFAULT_DB) -> "pd.DataFrame":
     return frame
 
 
-class _Log:
-    """Writes down how a run goes."""
+class _LogWatcher:
+    """Logs the events of a run."""
 
     def moved(self, job: Job, before: State) -> None:
         log.info("%s: %s, was %s", job.output_name, job.state, before)
@@ -245,6 +245,6 @@ def _refuse_running_loop() -> None:
     except RuntimeError:
         return
     raise UsageError(
-        "tweenbatch.run can't be called where an event loop runs already; call it in a thread of "
-        "its own, e.g. await asyncio.to_thread(tweenbatch.run, …)"
+        "tweenbatch.run can't be called inside a running event loop; call it in a thread, e.g. "
+        "await asyncio.to_thread(tweenbatch.run, …)"
     )

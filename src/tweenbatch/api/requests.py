@@ -1,4 +1,4 @@
-"""What is asked for: manifests with the way to read them, and the settings of a run."""
+"""The request for a plan or a run: manifests, how to read them, and the settings."""
 
 import logging
 from collections.abc import Callable
@@ -22,17 +22,17 @@ from tweenbatch.store import Store
 log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
-"""Takes one line for a person."""
+"""Shows one line to the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadManifests:
-    """Manifests that were read, and what was learned about their frames."""
+    """The manifests that were read, and the frames inspected for them."""
 
     manifests: list[Manifest]
     frames: FrameCache
     rejected: tuple[str, ...] = ()
-    """Names of bad manifests of the inbox, which were moved away."""
+    """Names of invalid manifests, which were moved out of the inbox."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +43,9 @@ class ManifestRequest:
     inbox: Inbox | None = None
     reading: Reading = field(default_factory=Reading)
     old_failures: EarlierFailures | None = None
-    """Which failures of earlier runs to try again, if any."""
+    """The failures of earlier runs to try again; None: no failures."""
     fit: Way | None = None
-    """How to fit frames, if at all."""
+    """How to fit frames; None: not at all."""
 
     @property
     def is_empty(self) -> bool:
@@ -53,9 +53,9 @@ class ManifestRequest:
         return not self.paths and self.inbox is None
 
     def with_arrivals(self, warn: Say) -> "ManifestRequest":
-        """Return the same with the complete manifests of the inbox.
+        """Return this request with the complete manifests of the inbox added.
 
-        Raises ``UsageError`` if there is no such folder.
+        Raises ``UsageError`` if the inbox can't be read.
         """
         if self.inbox is None:
             return self
@@ -66,7 +66,7 @@ class ManifestRequest:
                 f"the inbox {self.inbox.folder} can't be read ({error.strerror or error})"
             ) from error
         for path in changing:
-            warn(f"{path}: still being written; the next run looks at it again")
+            warn(f"{path}: still being written; the next run reads it")
         return replace(self, paths=(*self.paths, *arrived))
 
     def read(
@@ -77,10 +77,10 @@ class ManifestRequest:
         writes: bool,
         frames_watcher: FramesWatcher | None = None,
     ) -> ReadManifests:
-        """Return the manifests; raise ``ManifestError`` and list the problems beside each file.
+        """Read the manifests; raise ``ManifestError`` and write the problems beside each file.
 
-        Fitted copies of frames belong below ``output``; without ``writes`` none is kept.
-        ``store`` is the table, which may know frames and manifests from before.
+        Fitted copies of frames are kept below ``output``, but only if ``writes``. ``store`` may
+        remember frames and manifests from earlier runs.
         """
         fit = None
         if self.fit is not None:
@@ -106,41 +106,41 @@ class ManifestRequest:
         warn: Say,
         frames_watcher: FramesWatcher | None = None,
     ) -> ReadManifests:
-        """Read like ``read``, but move bad manifests of the inbox away: they hold up no other.
+        """Read like ``read``, but move invalid manifests out of the inbox and continue.
 
-        Raises ``ManifestError`` for any other bad manifest.
+        Raises ``ManifestError`` for any other invalid manifest.
         """
         try:
             return self.read(output, store, writes=True, frames_watcher=frames_watcher)
         except ManifestError as error:
             inbox = self.inbox
-            found = {each.path: each for each in (error, *error.others)}
-            bad = {path for path in found if inbox and inbox.holds(path)}
+            errors = {each.path: each for each in (error, *error.others)}
+            bad = {path for path in errors if inbox and inbox.holds(path)}
             if inbox is None or not bad:
                 raise
             for path in sorted(bad):
-                warn(str(ManifestError(path, found[path].problems)))
+                warn(str(ManifestError(path, errors[path].problems)))
                 try:
-                    place = inbox.reject(path)
+                    target = inbox.reject(path)
                 except OSError as trouble:
                     warn(f"{path.name} can't be moved ({trouble.strerror or trouble})")
                     continue
-                if place != path:
-                    warn(f"moved to {place}")
+                if target != path:
+                    warn(f"moved to {target}")
         good = tuple(path for path in self.paths if path not in bad)
         read = replace(self, paths=good).read_for_run(
             output, store, warn=warn, frames_watcher=frames_watcher
         )
-        # A file name need not be text, and what goes into the table must be.
+        # A file name may not be valid text, but the table needs text.
         names = (printable_line(path.name) for path in sorted(bad))
         return replace(read, rejected=(*names, *read.rejected))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """A run as somebody asked for it."""
+    """The request for a run."""
 
     manifests: ManifestRequest = field(default_factory=ManifestRequest)
     settings: RunSettings = field(default_factory=RunSettings)
     given: frozenset[str] = frozenset()
-    """Settings that were named: the table's memory of the last run does not replace these."""
+    """Names of settings that the user gave; the settings of the last run do not replace them."""

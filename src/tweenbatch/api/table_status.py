@@ -1,4 +1,4 @@
-"""How the jobs of a table stand, and where its money is."""
+"""The status of a table: its jobs, its money, and the jobs that need a person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from tweenbatch.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableStatus:
-    """A table at one moment; amounts are US dollars."""
+    """The status of a table at one moment; amounts are in US dollars."""
 
     counts: Mapping[State, int]
     """Jobs in each state, zeros included."""
@@ -21,13 +21,13 @@ class TableStatus:
     attention: tuple[JobNeedingAttention, ...]
     """Jobs that need a person."""
     missing: Missing
-    """Clips that came home once and are not where they were."""
+    """Downloaded clips that are missing from the disk."""
     paused_since: datetime | None
-    """Since when nothing new is submitted; None: there is no pause."""
+    """Since when nothing new is submitted; None: not paused."""
 
 
 def table_status(store: Store) -> TableStatus:
-    """Return how the jobs of an opened table stand."""
+    """Return the status of an open table."""
     return TableStatus(
         counts=store.views.counts(),
         money=store.views.money(),

@@ -1,1 +1,4 @@
-"""One run: who works on which job, and who writes down what came of it."""
+"""Runs jobs: decides which job starts when, carries it out and records the outcome.
+
+It does not know manifests, terminals or SQL.
+"""

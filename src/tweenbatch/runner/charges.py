@@ -1,6 +1,6 @@
-"""What fal says it billed for a clip, held against what was reserved for it.
+"""Compares the amount that fal billed for a clip with the price reserved for it.
 
-It compares and remembers; whoever asks tells the person and stops the buying.
+It does not notify anyone or stop submissions: the caller does.
 """
 
 from dataclasses import dataclass, replace
@@ -12,16 +12,16 @@ from tweenbatch.runner.intents import Intents
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Charges:
-    """The prices of ``intents`` follow what was billed; it never lowers them."""
+    """Raises the prices of ``intents`` to the billed amounts; never lowers them."""
 
     intents: Intents
     agreed: bool = False
-    """Somebody agreed to prices that rise during the run."""
+    """Whether the user agreed to prices that rise during the run."""
 
-    def counted(self, job: Job, outcome: Outcome) -> tuple[Outcome, str | None]:
-        """Return the outcome with the dearer price, if fal billed one, and what is new about it.
+    def apply(self, job: Job, outcome: Outcome) -> tuple[Outcome, str | None]:
+        """Return the outcome with the billed amount, and a message if it is above the price.
 
-        Fewer units than were reserved, or none that can be read, change nothing.
+        A lower or unreadable amount changes no price.
         """
         assert job.request is not None
         units = self.intents.fal.billed_units.pop(job.request.request_id, None)
@@ -34,19 +34,19 @@ class Charges:
         expected = self.intents.price_usd(job)
         if usd > expected:
             self.intents.raise_to(usd, of=job)
-        return replace(outcome, charged_usd=usd), self._news(job, units, usd, expected)
+        return replace(outcome, charged_usd=usd), self._message(job, units, usd, expected)
 
-    def _news(self, job: Job, units: Decimal, usd: Decimal, expected: Decimal) -> str | None:
+    def _message(self, job: Job, units: Decimal, usd: Decimal, expected: Decimal) -> str | None:
         if usd <= expected:
             return None
-        said = (
+        message = (
             f"{job.output_name}: fal billed {units.normalize():f} units of {job.spec.endpoint}, "
-            f"which cost ${usd} and not ${expected}; each such clip counts at that price"
+            f"which cost ${usd} instead of ${expected}; clips of this model now count at that price"
         )
         if self.agreed:
-            return said
+            return message
         return (
-            f"{said}. Nobody has agreed to it, so nothing more is submitted; what is paid for is "
-            "collected. Compare with https://fal.ai/dashboard/billing, then run again with "
-            "--accept-price to pay that"
+            f"{message}. Nobody has agreed to this price, so nothing more is submitted; paid clips "
+            "are still collected. Compare with https://fal.ai/dashboard/billing, then run again "
+            "with --accept-price to pay it"
         )

@@ -1,4 +1,4 @@
-"""From a submitted job to the result of its request, and what that means for other jobs."""
+"""Collects results: waits for submitted requests, records them, and warns the other jobs."""
 
 import logging
 from collections import Counter
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Collector:
-    """Waits for requests to end."""
+    """Waits for submitted requests to end and records their results."""
 
     state: RunState
     recorder: Recorder
@@ -31,87 +31,94 @@ class Collector:
     waiter: Waiter
     dead_frames: DeadFrames = field(default_factory=DeadFrames)
     unread: UnreadResults = field(default_factory=UnreadResults)
-    """Results that answer with an error that proves nothing."""
+    """Results that answer with an error which proves nothing."""
     _served_elsewhere: set[tuple[str, str]] = field(default_factory=set)
     _lines_shown: Counter[int] = field(default_factory=Counter)
-    _named: dict[str, Job] = field(default_factory=dict)
-    """By address: the job whose result has just named it, until the table has it."""
+    _clip_owners: dict[str, Job] = field(default_factory=dict)
+    """By address of a clip: the job whose result named it, until that is recorded."""
 
     async def collect(self, job: Job) -> Job | None:
-        """Wait for a submitted job to end and record how; None: it is laid aside."""
+        """Wait for a submitted job to end and record the outcome; None: it is laid aside."""
         try:
-            outcome = await self.state.interruptibly(
-                job,
-                self.waiter.wait(
-                    job,
-                    observer=_Observer(self, job),
-                    patient=not self.unread.was_laid_aside(job.id),
-                ),
-            )
-            outcome = await self.state.interruptibly(job, self.dead_frames.judged(job, outcome))
-            if outcome.event is Event.RETRY:
-                self._first_try_failed(job, outcome)
-                failed = await self.state.interruptibly(job, self._failed_for_good(job, outcome))
-                if failed is None:
-                    return job
-                outcome = failed
+            outcome = await self._wait(job)
         except AccountRefused as error:
             self.state.gate.close(str(error))
             return None
         except Unreadable as error:
             self._lay_result_aside(job)
-            await self.recorder.park(job, f"can't be had for now ({error})")
+            await self.recorder.park(job, f"its result can't be read yet ({error})")
             return None
-        self._tell_who_served(job)
-        outcome, dearer = self.charges.counted(job, outcome)
-        if dearer is not None:
-            (self.state.watcher.notice if self.charges.agreed else self.state.refuse_to_submit)(
-                dearer
+        return job if outcome is None else await self._record(job, outcome)
+
+    async def _wait(self, job: Job) -> Outcome | None:
+        """Return how the request ended, or None if a failed one made its clip after all."""
+        outcome = await self.state.interruptibly(
+            job,
+            self.waiter.wait(
+                job,
+                observer=_Observer(self, job),
+                patient=not self.unread.was_laid_aside(job.id),
+            ),
+        )
+        outcome = await self.state.interruptibly(job, self.dead_frames.judged(job, outcome))
+        if outcome.event is not Event.RETRY:
+            return outcome
+        self._record_first_failure(job, outcome)
+        return await self.state.interruptibly(job, self._confirm_failure(job, outcome))
+
+    async def _record(self, job: Job, outcome: Outcome) -> Job:
+        """Record how a request ended, and release its slot."""
+        self._report_serving_endpoint(job)
+        outcome, message = self.charges.apply(job, outcome)
+        if message is not None:
+            report = (
+                self.state.watcher.notice if self.charges.agreed else self.state.refuse_to_submit
             )
-        self.unread.told(job.id)
-        self._hold()
+            report(message)
+        self.unread.note_read(job.id)
+        self._hold_submissions()
         if outcome.video is not None:
-            await self._tell_of_a_mix_up(job, outcome.video)
+            await self._report_mix_up(job, outcome.video)
         after = await self.recorder.record(job, outcome)
         if outcome.video is not None:
-            self._named.pop(outcome.video.url, None)
+            self._clip_owners.pop(outcome.video.url, None)
         if after.state is State.READY:
             self.state.generated.add(job.id)
         self.state.release_slot(job)
         return after
 
-    def _tell_who_served(self, job: Job) -> None:
-        """Say once where fal let another endpoint make what was asked and paid for."""
+    def _report_serving_endpoint(self, job: Job) -> None:
+        """Report once if another endpoint made the clip than the one that was paid for."""
         assert job.request is not None
         served_by = self.state.fal.served_by.pop(job.request.request_id, None)
-        asked = job.spec.endpoint
-        if served_by in {None, asked}:
+        requested = job.spec.endpoint
+        if served_by in {None, requested}:
             return
-        log.warning("served by %s, not by %s job=%d", served_by, asked, job.id)
-        if (asked, served_by) not in self._served_elsewhere:
-            self._served_elsewhere.add((asked, str(served_by)))
+        log.warning("served by %s, not by %s job=%d", served_by, requested, job.id)
+        if (requested, served_by) not in self._served_elsewhere:
+            self._served_elsewhere.add((requested, str(served_by)))
             self.state.watcher.notice(
-                f"{job.output_name}: fal says that {served_by} served it, not {asked}; the log "
-                "names each clip of which it says so"
+                f"{job.output_name}: fal reports that {served_by} made it, not {requested}; the "
+                "log names every such clip"
             )
 
-    def _first_try_failed(self, job: Job, outcome: Outcome) -> None:
-        """Let all others wait where so many failed alike that a second try has to tell first."""
+    def _record_first_failure(self, job: Job, outcome: Outcome) -> None:
+        """Count a failure that will be tried again; several alike make the other jobs wait."""
         assert outcome.failure is not None
         before = self.state.brake.reason
         self.state.brake.failed(job.id, outcome.failure, tries=job.tries)
         if self.state.brake.reason is not None and before is None:
             self.state.watcher.notice(self.state.brake.reason)
 
-    async def _failed_for_good(self, job: Job, outcome: Outcome) -> Outcome | None:
-        """Sit out the pause before another purchase; None: the clip is there after it.
+    async def _confirm_failure(self, job: Job, outcome: Outcome) -> Outcome | None:
+        """Wait for the pause before another purchase; None: fal made the clip after all.
 
-        The result is read once more at its end, and until then the price stays reserved.
+        The result is read again after the pause. Until then the price stays reserved.
         """
         self.state.release_slot(job)
         assert outcome.not_before is not None
         if outcome.failure is not None and outcome.failure.type == DEAD_FRAME:
-            # Others that share the address must not be submitted with it meanwhile.
+            # Other jobs with the same address must not be submitted with it in the meantime.
             await self.intents.forget_uploads(job)
         pause = (outcome.not_before - self.state.clock.now()).total_seconds()
         await self.state.clock.sleep(max(0.0, pause))
@@ -121,9 +128,9 @@ class Collector:
         return replace(outcome, not_before=None)
 
     async def saw_trouble(self, job: Job, failure: Failure) -> None:
-        """Write down why a result is read again and again, and say so."""
-        news = self.unread.in_trouble(job.id, failure)
-        self._hold()
+        """Record and report why a result is read repeatedly."""
+        news = self.unread.note_trouble(job.id, failure)
+        self._hold_submissions()
         if not news:
             return
         await self.state.table(
@@ -137,57 +144,57 @@ class Collector:
             )
 
     def _lay_result_aside(self, job: Job) -> None:
-        """Count a result that has been unreadable for long; several alike end the buying."""
+        """Count a result that has been unreadable for long; several alike stop submissions."""
         failure = self.unread.lay_aside(job.id)
         if failure is None:
             return
-        self._hold()
+        self._hold_submissions()
         self.state.streak.record_failure(Outcome(event=Event.GAVE_UP, failure=failure), job)
         if self.unread.stop is not None and self.state.streak.limit is not None:
             self.state.refuse_to_submit(
-                f"{self.unread.stop}; they are paid for, and each run reads them"
+                f"{self.unread.stop}; these clips are paid for, and every run reads them again"
             )
 
-    def _hold(self) -> None:
-        """Let submissions wait while several results have the same trouble."""
+    def _hold_submissions(self) -> None:
+        """Hold submissions while several results have the same trouble."""
         reason, before = self.unread.pause, self.state.gate.held
         self.state.gate.held = reason
         if reason is not None and before is None:
-            self.state.watcher.notice(f"{reason}; nothing is submitted until that is over")
+            self.state.watcher.notice(f"{reason}; nothing is submitted until this ends")
         if reason is None and before is not None:
             self.state.slots.admit()
             self.state.wake.set()
 
-    async def _tell_of_a_mix_up(self, job: Job, video: RemoteVideo) -> None:
-        """Say which clip has an address that is this job's by fal's own list."""
-        namer = self._named.get(video.url)
-        if namer is not None and namer.id == job.id:
-            return  # it is the first to be given that address
+    async def _report_mix_up(self, job: Job, video: RemoteVideo) -> None:
+        """Report another clip with the address that fal's list gives to this job."""
+        owner = self._clip_owners.get(video.url)
+        if owner is not None and owner.id == job.id:
+            return  # this job named the address first
         other = await self.owner_of(job, video)
         if other is not None:
             self.state.watcher.notice(
-                f"{other}: fal mixed up two answers, and it was given the clip of "
-                f"{job.output_name}; look at it, delete its file, and `tweenbatch fetch --name "
-                f"{other}` downloads its own, free of charge"
+                f"{other}: fal mixed up two results, and this job has the clip of "
+                f"{job.output_name}. Check it, delete its file, and `tweenbatch fetch --name "
+                f"{other}` downloads its own clip, free of charge"
             )
 
     async def owner_of(self, job: Job, video: RemoteVideo) -> str | None:
-        """Return the name of another clip that has this address: each is one attempt's alone."""
-        namer = self._named.setdefault(video.url, job)
-        if namer.id != job.id:
-            return namer.output_name
+        """Return the name of another clip with this address: an address belongs to one attempt."""
+        owner = self._clip_owners.setdefault(video.url, job)
+        if owner.id != job.id:
+            return owner.output_name
         name = await self.state.table(
             self.state.store.jobs.clip_at, video.url, besides=job.attempt_id
         )
         if name is not None:
-            del self._named[video.url]
+            del self._clip_owners[video.url]
         return name
 
     def saw_status(self, job: Job, status: RemoteStatus) -> None:
-        """Note how far fal is, and pass on the model's lines that were not shown yet."""
-        self.state.gate.read_through()
+        """Note the phase of a request, and show the new lines of the model's log."""
+        self.state.gate.poll_answered()
         probe = self.state.slots.limit.probe
-        self.state.slots.limit.looked(
+        self.state.slots.limit.polled(
             job.id,
             status.phase,
             now=self.state.clock.monotonic(),
@@ -197,21 +204,21 @@ class Collector:
             self.waiter.polls.reschedule()
         if status.phase is not Phase.COMPLETED:
             self.state.slots.admit()
-        elif not (self.state.streak.close_to_its_end or self.state.brake.suspects):
+        elif not (self.state.streak.is_close_to_limit or self.state.brake.has_suspects):
             self.state.release_slot(job)
         for line in status.logs[self._lines_shown[job.id] :]:
             self.state.watcher.model_log(job, line)
         self._lines_shown[job.id] = max(self._lines_shown[job.id], len(status.logs))
 
     def got_no_answer(self, reason: str, since: float) -> None:
-        """Pause the lane where all looks fail; one request that can't be read is no outage."""
+        """Pause submissions if every poll fails; one unreadable request is not an outage."""
         if self.state.gate.is_silent(since=since):
             self.state.pause_submissions(reason)
 
 
 @dataclass(frozen=True, slots=True)
 class _Observer:
-    """Connects the wait for one request with the run."""
+    """Connects the wait for one request to the run."""
 
     collector: Collector
     job: Job

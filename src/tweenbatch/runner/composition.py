@@ -1,4 +1,4 @@
-"""Puts the parts of a run together."""
+"""Builds the runner of a run from its parts."""
 
 import random
 from collections.abc import Collection
@@ -13,6 +13,7 @@ from tweenbatch.recovery.witness import Witness
 from tweenbatch.runner.charges import Charges
 from tweenbatch.runner.collector import Collector
 from tweenbatch.runner.downloader import ClipDownloader
+from tweenbatch.runner.inputs import Parts
 from tweenbatch.runner.intents import Intents
 from tweenbatch.runner.limits import Limits
 from tweenbatch.runner.price_watch import PriceAgreement, PriceWatch
@@ -29,7 +30,6 @@ from tweenbatch.runner.throttle.slots import Slots
 from tweenbatch.runner.watcher import RunWatcher
 from tweenbatch.runner.worker import Worker
 from tweenbatch.settings import RunSettings
-from tweenbatch.stages.dead_frames import DeadFrames
 from tweenbatch.stages.fetch import Fetcher
 from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import PollScheduler
@@ -52,20 +52,10 @@ def runner_of(
     own_witness: Witness,
     agreement: PriceAgreement,
     checker: Checker,
-    dead_frames: DeadFrames,
-    rng: random.Random,
+    parts: Parts,
 ) -> Runner:
-    """Return a runner with all its parts, over an opened table and a connection to fal."""
-    polls = PollScheduler(clock=clock, timing=PollTiming(rng))
-    polls.timing.seen_before(took.seconds for took in store.views.latest_clips())
-    waiter = Waiter(
-        fal=fal,
-        clock=clock,
-        rng=rng,
-        polls=polls,
-        listings=Listings(fal=fal, clock=clock, rng=rng),
-        with_logs=settings.logs,
-    )
+    """Return a runner with all its parts, for an open table and a connection to fal."""
+    rng = parts.rng
     state = RunState(
         store=store,
         table=StoreThread(store.group_commit),
@@ -76,23 +66,18 @@ def runner_of(
         slots=Slots(
             limit=_adaptive_limit(settings, watcher),
             gate=SubmissionGate(monotonic=clock.monotonic, rng=rng),
-            # A budget is known to hold only when it comes to paying: nothing is uploaded before.
-            ahead=settings.most_usd is None,
+            # A budget is checked only when a job has a slot: nothing is uploaded before that.
+            prepares_ahead=settings.most_usd is None,
         ),
         streak=FailureStreak(None if settings.keep_going else settings.same_failures),
         brake=Brake(None if settings.keep_going else settings.same_failures),
     )
-    try:
-        own_witness.prepare(notes=state.slots.limit.widest)
-    except OSError as error:
-        state.refuse_to_submit(
-            f"{own_witness.path} can't be written ({error.strerror or error}), which would keep "
-            "request ids if the table failed; mend that, and run again"
-        )
+    _prepare_witness(own_witness, state)
     intents = Intents(
         store=store, table=state.table, fal=fal, clock=clock, prices=agreement.quote.prices
     )
     recorder = Recorder(state=state, intents=intents)
+    waiter = _waiter(settings, state, rng)
     submitter = Submitter(
         state=state,
         recorder=recorder,
@@ -101,57 +86,83 @@ def runner_of(
         witness=own_witness,
         period_limits=settings.period_limits,
     )
+    collector = Collector(
+        state=state,
+        recorder=recorder,
+        submitter=submitter,
+        intents=intents,
+        charges=Charges(intents=intents, agreed=agreement.rises),
+        waiter=waiter,
+        dead_frames=parts.dead_frames,
+    )
+    fetcher = Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker)
     worker = Worker(
         state=state,
         submitter=submitter,
-        collector=Collector(
-            state=state,
-            recorder=recorder,
-            submitter=submitter,
-            intents=intents,
-            charges=Charges(intents=intents, agreed=agreement.rises),
-            waiter=waiter,
-            dead_frames=dead_frames,
-        ),
-        downloader=ClipDownloader(
-            state=state,
-            recorder=recorder,
-            fetcher=Fetcher(fal=fal, clock=clock, rng=rng, output=settings.output, checker=checker),
-        ),
+        collector=collector,
+        downloader=ClipDownloader(state=state, recorder=recorder, fetcher=fetcher),
     )
-    written_to = [settings.output, *([store.file.parent] if store.file else [])]
+    folders = [settings.output, *([store.file.parent] if store.file else [])]
     return Runner(
         state=state,
         work=worker.work,
-        reconciler=Reconciler(
-            store=store,
-            table=state.table,
-            fal=fal,
-            clock=clock,
-            notice=watcher.notice,
-            moved=watcher.moved,
-            on_read=state.wake.set,
-            doubted=state.doubted,
-            absent_after=settings.absent_after,
-            rng=rng,
-        ),
+        reconciler=_reconciler(settings, state, rng),
         price_watch=PriceWatch(
             state=state, intents=intents, agreement=agreement, manifests=manifests
         ),
         limits=limits,
         manifests=manifests,
-        disk_trouble=partial(space.trouble, written_to),
+        disk_trouble=partial(space.trouble, folders),
     )
 
 
-def _adaptive_limit(settings: RunSettings, watcher: RunWatcher) -> AdaptiveLimit:
-    """Return how many clips may be at fal: as asked for, or as many as there are descriptors."""
-    files = descriptors.raise_limit()
-    fitting = descriptors.enough_for(files)
-    most, fixed = settings.max_in_flight, settings.concurrency
-    if (fixed or most) > fitting:
-        watcher.notice(
-            f"at most {fitting} clips at one time: this process may have no more than {files} "
-            "files open (`ulimit -Hn` is the most that it may ask for)"
+def _waiter(settings: RunSettings, state: RunState, rng: random.Random) -> Waiter:
+    polls = PollScheduler(clock=state.clock, timing=PollTiming(rng))
+    polls.timing.seen_before(clip.seconds for clip in state.store.views.latest_clips())
+    return Waiter(
+        fal=state.fal,
+        clock=state.clock,
+        rng=rng,
+        polls=polls,
+        listings=Listings(fal=state.fal, clock=state.clock, rng=rng),
+        with_logs=settings.logs,
+    )
+
+
+def _reconciler(settings: RunSettings, state: RunState, rng: random.Random) -> Reconciler:
+    return Reconciler(
+        store=state.store,
+        table=state.table,
+        fal=state.fal,
+        clock=state.clock,
+        notice=state.watcher.notice,
+        moved=state.watcher.moved,
+        on_read=state.wake.set,
+        doubted=state.new_uncertain,
+        absent_after=settings.absent_after,
+        rng=rng,
+    )
+
+
+def _prepare_witness(own_witness: Witness, state: RunState) -> None:
+    """Reserve the witness file; without one, submit nothing."""
+    try:
+        own_witness.prepare(notes=state.slots.limit.widest)
+    except OSError as error:
+        state.refuse_to_submit(
+            f"{own_witness.path} can't be written ({error.strerror or error}); it would keep "
+            "request ids if the job table failed. Fix this, then run again"
         )
-    return AdaptiveLimit(most=min(most, fitting), fixed=min(fixed, fitting) if fixed else None)
+
+
+def _adaptive_limit(settings: RunSettings, watcher: RunWatcher) -> AdaptiveLimit:
+    """Return the limit from the options, reduced to what this process's open files allow."""
+    files = descriptors.raise_limit()
+    allowed = descriptors.enough_for(files)
+    most, fixed = settings.max_in_flight, settings.concurrency
+    if (fixed or most) > allowed:
+        watcher.notice(
+            f"at most {allowed} clips at one time: this process may open only {files} files "
+            "(`ulimit -Hn` shows how far that can be raised)"
+        )
+    return AdaptiveLimit(most=min(most, allowed), fixed=min(fixed, allowed) if fixed else None)

@@ -1,4 +1,4 @@
-"""From a clip at fal to the checked file on this disk."""
+"""Downloads clips from fal and records the checked files."""
 
 import asyncio
 import logging
@@ -15,21 +15,21 @@ from tweenbatch.states import Event
 
 log = logging.getLogger(__name__)
 
-CLIPS_STAY = "what is paid for stays at fal; mend that, and run again"
+CLIPS_STAY = "paid clips stay at fal; fix this, then run again"
 
 
 @dataclass(slots=True, kw_only=True)
 class ClipDownloader:
-    """Downloads clips, a few at one time."""
+    """Downloads a few clips at a time."""
 
     state: RunState
     recorder: Recorder
     fetcher: Fetcher
     at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(DOWNLOADS_AT_ONCE))
-    _told_of_sizes: bool = False
+    _size_mismatch_shown: bool = False
 
     async def download(self, job: Job) -> Job | None:
-        """Download a clip and record it; None: it is laid aside, or this machine is in trouble."""
+        """Download a clip and record it; None: not now, it is laid aside or left for later."""
         async with self.at_once:
             if self.state.stopping:
                 return None
@@ -39,44 +39,46 @@ class ClipDownloader:
                 await self._lay_aside(job, str(error))
                 return None
             except CheckUnavailable as error:
-                self.state.refuse_to_submit(f"no clip can be checked: {error}; {CLIPS_STAY}")
+                self.state.refuse_to_submit(f"clips can't be checked: {error}; {CLIPS_STAY}")
                 return None
             except DiskTrouble as error:
                 self.state.refuse_to_submit(str(error))
                 return None
         after = await self.recorder.record(job, outcome)
-        self._tell_of_home(job, outcome)
+        self._report_download(job, outcome)
         return after
 
     async def _lay_aside(self, job: Job, why: str) -> None:
         if job.id in self.state.generated:
             held = self.state.streak.held
-            self.state.streak.laid_aside(job, why)
+            self.state.streak.record_laid_aside(job, why)
             if self.state.streak.held is not None and held is None:
                 self.state.watcher.notice(
-                    f"{self.state.streak.held}; nothing is submitted until one comes"
+                    f"{self.state.streak.held}; nothing is submitted until one is downloaded"
                 )
         await self.recorder.park(
-            job, f"paid, but not yet here ({why})", release=self.state.store.jobs.lay_aside
+            job, f"paid, but not downloaded yet ({why})", release=self.state.store.jobs.lay_aside
         )
 
-    def _tell_of_home(self, job: Job, outcome: Outcome) -> None:
-        """Say what is odd about a clip that came, or about one that does not come any more."""
+    def _report_download(self, job: Job, outcome: Outcome) -> None:
+        """Report anything unusual about a downloaded clip, or a clip that fal no longer has."""
         name, artifact = job.output_name, outcome.artifact
         if outcome.event is Event.UNAVAILABLE and outcome.failure and job.kept:
             self.state.watcher.notice(
-                f"{name}: {job.kept.path} is not there any more: {outcome.failure.message}; "
-                f"`tweenbatch fetch {job.id}` asks again, for nothing"
+                f"{name}: {job.kept.path} is missing, and fal has no copy: "
+                f"{outcome.failure.message}; `tweenbatch fetch {job.id}` tries again, free of "
+                "charge"
             )
         if artifact is None or job.video is None:
             return
         if job.kept is not None and artifact.path.name != Path(job.kept.path).name:
             self.state.watcher.notice(
-                f"{name}: comes back as {artifact.path}, for {job.kept.path} holds something else"
+                f"{name}: downloaded again as {artifact.path}, because {job.kept.path} is another "
+                "file now"
             )
-        if job.video.bytes not in {None, artifact.bytes} and not self._told_of_sizes:
-            self._told_of_sizes = True
+        if job.video.bytes not in {None, artifact.bytes} and not self._size_mismatch_shown:
+            self._size_mismatch_shown = True
             self.state.watcher.notice(
-                f"{name}: fal says {job.video.bytes:,} bytes, the clip has {artifact.bytes:,}; it "
-                "is whole and can be decoded, so it is kept (of others alike nothing is said)"
+                f"{name}: fal announced {job.video.bytes:,} bytes, the clip has "
+                f"{artifact.bytes:,}; it decodes completely, so it is kept (shown once a run)"
             )

@@ -1,6 +1,6 @@
-"""What is about to be submitted: a job's frames as addresses, its input, its price.
+"""Prepares a job for submission: frame addresses, arguments and price.
 
-Each content is uploaded once, whoever asks first, and remembered in the table.
+Each frame content is uploaded once and remembered in the table.
 """
 
 import asyncio
@@ -17,12 +17,12 @@ from tweenbatch.store import Store
 from tweenbatch.store.thread import StoreThread
 
 UPLOAD_VALID = timedelta(days=6)
-"""fal keeps files at least 7 days; an older upload is made again."""
+"""fal keeps files for at least 7 days; an older upload is repeated."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Intents:
-    """Makes intents; it costs nothing and may be broken off at any moment."""
+    """Makes intents; this is free and may be cancelled at any moment."""
 
     store: Store
     table: StoreThread
@@ -33,10 +33,10 @@ class Intents:
     _dead: set[str] = field(default_factory=set)
     """Addresses of uploads that fal could not read."""
     _billed_times: dict[str, Decimal] = field(default_factory=dict)
-    """By endpoint, how many times its price fal billed in this run, where that was more."""
+    """By endpoint, the factor by which fal billed more than its listed price in this run."""
 
     async def of(self, job: Job) -> Intent:
-        """Return what to submit for a job; raises what ``upload`` raises."""
+        """Return the intent of a job; raises the errors of ``upload``."""
         spec = job.spec
         start_url = await self._frame_url(spec.start)
         end_url = await self._frame_url(spec.end) if spec.end else None
@@ -53,13 +53,13 @@ class Intents:
         )
 
     def price_usd(self, job: Job) -> Decimal:
-        """Return what a job's clip costs by now, in US dollars."""
+        """Return the current price of a job's clip in US dollars."""
         listed = self._listed_usd(job)
         times = self._billed_times.get(job.spec.endpoint)
         return listed if times is None else max(listed, in_micro_dollars(listed * times))
 
     def raise_to(self, usd: Decimal, *, of: Job) -> None:
-        """Price all clips of a job's endpoint as much above the list as ``usd`` is for this one."""
+        """Raise the price of every clip of this endpoint by the factor that ``usd`` shows."""
         listed = self._listed_usd(of)
         if listed:
             self._billed_times[of.spec.endpoint] = usd / listed
@@ -68,10 +68,10 @@ class Intents:
         return self.prices.clip_usd(job.spec.endpoint, job.spec.parameters, known=job.price_usd)
 
     async def forget_uploads(self, job: Job) -> None:
-        """Forget the uploads that a job was submitted with, for all jobs that share them."""
+        """Forget the uploads that a job was submitted with, for every job that shares them."""
         model, spec, sent = find(job.spec.endpoint), job.spec, job.arguments or {}
         frames = ((model.start_field, spec.start), (model.end_field, spec.end))
-        # The addresses that a manifest names are not ours to replace.
+        # Addresses from a manifest can't be replaced by a new upload.
         urls = {
             str(sent[field])
             for field, frame in frames
@@ -84,7 +84,7 @@ class Intents:
         await self.table(self.store.cache.forget_uploads, urls)
 
     def is_outdated(self, intent: Intent) -> bool:
-        """Tell whether an upload was found to be dead since the intent was made."""
+        """Tell whether fal could not read one of its uploads since the intent was made."""
         texts = {value for value in intent.arguments.values() if isinstance(value, str)}
         return not self._dead.isdisjoint(texts)
 
@@ -115,6 +115,6 @@ class Intents:
 
 
 def _url_of(upload: asyncio.Task[str]) -> str | None:
-    """Return what an upload came to, if it is done and came to anything."""
+    """Return the address of an upload, if it is done and succeeded."""
     failed = not upload.done() or upload.cancelled() or upload.exception() is not None
     return None if failed else upload.result()

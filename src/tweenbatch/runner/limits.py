@@ -1,4 +1,4 @@
-"""When a run stops submitting, and when it stops waiting: pure arithmetic."""
+"""The limits of a run: when it stops submitting, and when it stops waiting. Pure arithmetic."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,29 +11,29 @@ from tweenbatch.states import IDENTIFIED, State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """When to stop submitting; what is at fal is collected all the same."""
+    """The limits of submitting and waiting; submitted clips are collected regardless."""
 
     submissions: int | None = None
     opens: datetime | None = None
-    """Nothing is submitted before this."""
+    """Nothing is submitted before this time."""
     until: datetime | None = None
-    """Nothing is submitted from this on."""
+    """Nothing is submitted from this time on."""
     grace: timedelta | None = None
-    """How long to wait after ``until`` for what is at fal; None: until it ends."""
+    """How long to wait after ``until`` for requests in progress; None: until they end."""
     canaries: Collection[int] = ()
-    """Jobs that have to succeed before any other is submitted."""
+    """Jobs that must succeed before any other is submitted."""
     agree: Callable[[int], bool] = lambda _: True
-    """Asks, once they have succeeded, whether so many others may follow; called in a thread."""
+    """Asks, after the canaries succeeded, whether this many more may follow; runs in a thread."""
     collects: Collection[State] = IDENTIFIED
     """States of paid jobs that are claimed."""
     submits: bool = True
     settle: timedelta = timedelta(0)
-    """How long a run with nothing else to do waits for uncertain jobs and those laid aside."""
+    """How long an otherwise idle run waits for jobs that are uncertain or laid aside."""
 
     def reached(
         self, *, submissions: int, budget: BudgetReached | None, now: datetime
     ) -> str | None:
-        """Return the option whose limit is reached, if one is."""
+        """Return the option whose limit is reached, or None."""
         if budget is not None and not (budget.until is not None and now >= budget.until):
             return budget.option
         if self.submissions is not None and submissions >= self.submissions:
@@ -51,7 +51,7 @@ class Limits:
         return self.opens is not None and now < self.opens
 
     def waits_until(self, began: datetime) -> datetime | None:
-        """Return until when a run that began then waits for what is at fal; None: to its end."""
+        """Return until when a run that began then waits for requests; None: until they end."""
         if self.until is None or self.grace is None:
             return None
         return max(self.until, began) + self.grace

@@ -1,6 +1,6 @@
-"""fal's price list in a long run: a price that rises holds further submissions back.
+"""Reads fal's price list during a run, and stops submissions if a price rises.
 
-It reads, and decides whether what was agreed to still holds; what was paid for is collected.
+It does not know jobs in progress: submitted clips are still collected.
 """
 
 import logging
@@ -16,17 +16,17 @@ from tweenbatch.runner.state import RunState
 log = logging.getLogger(__name__)
 
 REREAD_SECONDS = 900.0
-"""Between two readings of the list: of one request each, whatever a run submits."""
+"""How often the list is read: one request each time, however large the run is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceAgreement:
-    """The prices that somebody agreed to before a run, and whether they may rise in it."""
+    """The prices that the user agreed to before a run, and whether they may rise during it."""
 
     quote: Quote = field(default_factory=Quote)
     rises: bool = False
-    described: Callable[[Quote], str] = lambda _: "fal asks more by now"
-    """Says what has risen, or can't be read any more."""
+    described: Callable[[Quote], str] = lambda _: "fal's prices have risen"
+    """Describes the prices that have risen or can no longer be read."""
 
 
 AS_KNOWN = PriceAgreement()
@@ -34,7 +34,7 @@ AS_KNOWN = PriceAgreement()
 
 @dataclass(slots=True, kw_only=True)
 class PriceWatch:
-    """Reads the list again and again, for as long as something is to be paid for."""
+    """Reads the list repeatedly while any job is still to be paid for."""
 
     state: RunState
     intents: Intents
@@ -42,22 +42,22 @@ class PriceWatch:
     manifests: Collection[int] | None = None
 
     async def run(self) -> None:
-        """Never ends by itself."""
+        """Watch the prices until cancelled, or until a rise stops the submissions."""
         agreed = self.agreement.quote
         while True:
             await self.state.clock.sleep(REREAD_SECONDS)
             now = await self._quote()
-            if now is None or not (news := _news(agreed, now)):
+            if now is None or not (changes := _not_agreed(agreed, now)):
                 continue
-            described = self.agreement.described(news)
+            described = self.agreement.described(changes)
             if not self.agreement.rises:
                 self.state.refuse_to_submit(
-                    f"{described}; nobody has agreed to that: run again to see the price and agree"
+                    f"{described}; nobody has agreed to this: run again to see the price and agree"
                 )
                 return
             agreed = now
             self.intents.prices = now.prices
-            self.state.watcher.notice(f"{described}; counted from now on")
+            self.state.watcher.notice(f"{described}; the new prices apply from now on")
 
     async def _quote(self) -> Quote | None:
         state = self.state
@@ -73,8 +73,8 @@ class PriceWatch:
         return judged([find(name) for name in sorted(endpoints)], entries)
 
 
-def _news(agreed: Quote, now: Quote) -> Quote | None:
-    """Return what was not agreed to: dearer prices and new doubts; None: nothing."""
+def _not_agreed(agreed: Quote, now: Quote) -> Quote | None:
+    """Return the dearer prices and new doubts that nobody agreed to; None: there are none."""
     risen = tuple(
         rise
         for rise in now.risen

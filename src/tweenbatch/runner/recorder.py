@@ -1,4 +1,4 @@
-"""Writes the outcome of each stage into the table, before the next stage begins."""
+"""Writes the outcome of each stage to the table before the next stage begins."""
 
 import asyncio
 import logging
@@ -17,23 +17,23 @@ log = logging.getLogger(__name__)
 
 PARK_BASE_SECONDS = 30.0
 PARK_CAP_SECONDS = 240.0
-"""Less than a run with nothing else to do waits for what is laid aside (``--settle``)."""
+"""Shorter than the default of ``--settle``, so that an idle run tries a job again."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Recorder:
-    """Writes down what happened to jobs, and keeps the state of the run in step."""
+    """Records outcomes in the table, and updates the state of the run to match."""
 
     state: RunState
     intents: Intents
 
     async def record(self, job: Job, outcome: Outcome) -> Job:
-        """Write an outcome down; once begun the write is carried out, whoever is cancelled."""
+        """Write an outcome; once begun, the write finishes even if this task is cancelled."""
         state = self.state
         if outcome.failure is not None and outcome.failure.type == DEAD_FRAME:
-            # Before the job goes back into the queue: its next try must not find the address again.
+            # Before the job goes back to the queue: its next try must not reuse this address.
             await self.intents.forget_uploads(job)
-        # Until it is written, nobody else knows what fal has accepted.
+        # Written first: until then only this process knows which request fal has accepted.
         write = state.table.urgent if outcome.event is Event.ACCEPTED else state.table
         writing = asyncio.ensure_future(
             write(
@@ -66,12 +66,12 @@ class Recorder:
         if outcome.event is Event.FETCHED:
             state.streak.reset()
         if outcome.event is Event.OUTCOME_UNKNOWN:
-            state.doubted.set()
+            state.new_uncertain.set()
         state.watcher.moved(after, job.state)
         return after
 
     async def park(self, job: Job, why: str, *, release: Callable[..., None] | None = None) -> None:
-        """Lay a paid job aside, longer each time: it is read again, never bought again."""
+        """Lay a paid job aside, longer each time, to read it again; it is never bought again."""
         state = self.state
         pause = park_pause(state.parkings[job.id])
         state.parkings[job.id] += 1
@@ -82,26 +82,26 @@ class Recorder:
         state.collect_again = True
 
     async def give_back(self, job: Job) -> None:
-        """Give a job back unchanged; it may be claimed again at once."""
+        """Return a job to the queue unchanged; it may be claimed again at once."""
         await self.state.table(self.state.store.jobs.release, job, now=self.state.clock.now())
 
     def _release_the_brake(self, job: Job, outcome: Outcome) -> None:
-        """Report how a job ended that others may wait for."""
+        """Tell the brake how a job ended, because others may wait for it."""
         if outcome.event is Event.GENERATED:
             self.state.brake.release()
         elif outcome.event is Event.GAVE_UP and outcome.failure is not None:
-            self.state.brake.tried_again(job.id, outcome.failure)
+            self.state.brake.second_try_failed(job.id, outcome.failure)
 
 
 def park_pause(n: int) -> timedelta:
-    """Return how long a paid job is laid aside for the n-th time (from 0)."""
+    """Return how long to lay a paid job aside the n-th time, counted from 0."""
     return timedelta(seconds=exponential(n, base=PARK_BASE_SECONDS, cap=PARK_CAP_SECONDS))
 
 
 def note_error(task: "asyncio.Task[Job]") -> None:
-    """Retrieve an error that nobody waits for any more: table trouble is reported only once."""
+    """Retrieve the error of a task that is no longer awaited; the run reports it once elsewhere."""
     if not task.cancelled() and task.exception() is not None:
-        log.debug("nobody waited: %s", task.exception())
+        log.debug("error of a task that is no longer awaited: %s", task.exception())
 
 
 def _at_fal(job: Job) -> str:

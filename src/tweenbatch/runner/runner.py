@@ -1,6 +1,6 @@
-"""Who works on what: jobs are claimed while there is room, until nothing is left to do.
+"""The main loop of a run: claims jobs, starts them, and stops when nothing is left to do.
 
-The runner decides when a job may start; the worker does it and writes it down.
+It decides when a job starts. It does not know how a job is carried out: the worker does that.
 """
 
 import asyncio
@@ -17,87 +17,77 @@ from tweenbatch.runner.price_watch import PriceWatch
 from tweenbatch.runner.state import RunState
 from tweenbatch.states import FINAL, State
 
-MAX_JOBS_AT_HAND = 2000
-"""Tasks at one time: a bound for memory, far above what an account can have in flight."""
+MAX_TASKS = 2000
+"""The most jobs in memory at one time, far more than an account can have in flight."""
 
 HEARTBEAT_SECONDS = 15.0
 
 ASLEEP_SECONDS = 30.0
-"""A heartbeat so late says that the network must be felt for before money goes out."""
+"""A heartbeat this late means that the machine slept: one probe must succeed before more POSTs."""
 
-A_MOMENT = timedelta(milliseconds=1)
-"""Less than a microsecond is nothing to a date: a wait for it would never end."""
-
+CLOCK_RESOLUTION = timedelta(milliseconds=1)
+"""Added to waits: one below the microsecond of ``datetime`` would round to zero and loop."""
 
 COLLECTS_ONLY = (
-    "what is at fal is collected, and nothing is submitted; `tweenbatch resume` lifts it"
+    "submitted clips are still collected, and nothing new is submitted; `tweenbatch resume` ends "
+    "the pause"
 )
 
-PAUSE_LOOK_SECONDS = 3.0
-"""How long it takes at most until a pause is heard of, or its end."""
+PAUSE_CHECK_SECONDS = 3.0
+"""How often the table is read for a pause, or its end."""
 
 IDLE_SECONDS = 60.0
-"""The longest wait before the table is looked at again."""
+"""The longest wait before the table is read again."""
 
 
 def table_failed(error: Exception) -> TableFailed:
-    """Return what trouble of the table means once money may have been spent."""
+    """Return the error for a table that failed after money may have been spent."""
     return TableFailed(
-        f"the job table failed in the middle of the run: {error}; "
-        "once that is mended, run again: it goes on from what is recorded"
+        f"the job table failed during the run: {error}; "
+        "after fixing this, run again: the next run continues from what is recorded"
     )
 
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """One run over one table. ``manifests`` bounds what is submitted, never what is collected."""
+    """Claims and starts jobs; ``manifests`` restricts submissions, never collection."""
 
     state: RunState
     work: Callable[[Job], Awaitable[None]]
-    """Takes a job through its stages, and raises nothing."""
+    """Takes a job through its stages; never raises."""
     reconciler: Reconciler
     price_watch: PriceWatch
     limits: Limits
     manifests: Collection[int] | None = None
     disk_trouble: Callable[[], str | None] = lambda: None
-    """Tells why nothing more should be submitted that would have to be written to a disk."""
+    """Returns why clips can't be written to disk, or None."""
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
     _idle_since: datetime | None = None
     _idle_count: int = 0
-    """How many were laid aside then."""
+    """How many jobs were laid aside then."""
     _began: datetime | None = None
     _interrupted: bool = False
     _canaries: frozenset[int] = frozenset()
-    """Those that hold up all others."""
-    _canaries_say: str | None = None
+    """Jobs that must succeed before others are submitted."""
+    _canary_stop: str | None = None
+    """Why nothing follows the canaries."""
     _paused: bool = False
     _began_paused: bool = False
 
     async def run(self) -> RunEnd:
-        """Work until nothing is left to do, or as far as the limits allow.
+        """Work until nothing is left to do or a limit is reached.
 
-        Raises ``TableFailed`` where the table did not hold out.
+        Raises ``TableFailed`` if the job table failed.
         """
         state = self.state
         self._began = state.clock.now()
         self._canaries = frozenset(self.limits.canaries)
         try:
-            await self._look_for_a_pause()
+            await self._check_pause()
             self._began_paused = self._paused
             if self._paused:
                 state.watcher.notice(f"paused: {COLLECTS_ONLY}")
-            async with asyncio.TaskGroup() as group:
-                helpers = [
-                    group.create_task(self._heartbeat(), name="heartbeat"),
-                    group.create_task(self._obey(), name="pauses"),
-                    group.create_task(self.reconciler.run(), name="reconciler"),
-                    group.create_task(self.price_watch.run(), name="prices"),
-                ]
-                state.slots.no_more_submissions = self._goes_no_more
-                await self._dispatch(group)
-                await self._wind_up()
-                for helper in helpers:
-                    helper.cancel()
+            await self._run_tasks()
         except* (TableUnusable, TableBusy) as failures:
             state.broken_table = failures.exceptions[0]
         finally:
@@ -107,11 +97,30 @@ class Runner:
         if state.broken_table is not None:
             raise table_failed(state.broken_table) from state.broken_table
         if self.reconciler.doubt:
-            state.watcher.notice(f"what is uncertain stays so for now: {self.reconciler.doubt}")
-        limit = self._limit_reached()
+            state.watcher.notice(f"uncertain jobs are still unresolved: {self.reconciler.doubt}")
+        return self._end()
+
+    async def _run_tasks(self) -> None:
+        """Run the main loop beside the background tasks, which end with it."""
+        async with asyncio.TaskGroup() as group:
+            background = [
+                group.create_task(self._heartbeat(), name="heartbeat"),
+                group.create_task(self._watch_pause(), name="pauses"),
+                group.create_task(self.reconciler.run(), name="reconciler"),
+                group.create_task(self.price_watch.run(), name="prices"),
+            ]
+            self.state.slots.no_more_submissions = self._may_not_submit
+            await self._dispatch(group)
+            await self._wind_up()
+            for task in background:
+                task.cancel()
+
+    def _end(self) -> RunEnd:
+        """Return why the run ended."""
+        state, limit = self.state, self._reached_limit()
         return RunEnd(
             interrupted=self._interrupted,
-            # Time that ran out at a closed gate was taken by the trouble, not by the work.
+            # If the time ran out while the gate was paused, the trouble is the cause.
             trouble=state.gate.closed
             or state.gate.held
             or state.streak.held
@@ -122,7 +131,7 @@ class Runner:
         )
 
     def stop(self) -> None:
-        """Submit nothing more, finish what must not be cut off, and come to the end."""
+        """End the run early: submit nothing more, and finish what must not be interrupted."""
         self._interrupted = True
         self.state.stop()
 
@@ -142,17 +151,18 @@ class Runner:
                 state.budget_reached = None
                 more_to_collect = True
             if more_to_collect or state.clock.now() >= collect_at:
-                space = MAX_JOBS_AT_HAND - len(self._tasks)
-                more_to_collect = await self._hand_out(group, self.limits.collects, space) == space
+                free = MAX_TASKS - len(self._tasks)
+                started = await self._claim_and_start(group, self.limits.collects, free)
+                more_to_collect = started == free
                 collect_at = await self._next_collection()
             if self._canaries:
-                await self._hear_the_canaries()
-            room = self._room()
+                await self._check_canaries()
+            allowance = self._allowance()
             state.slots.admit()
-            handed_out = await self._hand_out(group, {State.PENDING}, room, self.manifests)
-            if room and handed_out == room:
+            started = await self._claim_and_start(group, {State.PENDING}, allowance, self.manifests)
+            if allowance and started == allowance:
                 continue
-            pause = await self._pause(collect_at, room)
+            pause = await self._seconds_to_wait(collect_at, allowance)
             if pause is None:
                 return
             try:
@@ -161,36 +171,36 @@ class Runner:
             except TimeoutError:
                 continue
 
-    async def _hear_the_canaries(self) -> None:
-        """Let all others follow once those that go first have succeeded, and somebody agrees."""
+    async def _check_canaries(self) -> None:
+        """Release the other jobs when all canaries have succeeded and the user agrees."""
         state = self.state
         jobs = await state.table(state.store.jobs.get, self._canaries)
-        if any(job.state not in FINAL for job in jobs) or self._canaries_say is not None:
+        if any(job.state not in FINAL for job in jobs) or self._canary_stop is not None:
             return
         if any(job.state is not State.SUCCEEDED for job in jobs):
-            self._canaries_say = CANARY_FAILED
+            self._canary_stop = CANARY_FAILED
             return
-        left = await state.table(state.store.views.pending, self.manifests)
-        count = sum(each.jobs for each in left)
+        pending = await state.table(state.store.views.pending, self.manifests)
+        count = sum(group.jobs for group in pending)
         if count and not await asyncio.to_thread(self.limits.agree, count):
-            self._canaries_say = NOT_AGREED
+            self._canary_stop = NOT_AGREED
             return
         self._canaries = frozenset()
 
     async def _next_collection(self) -> datetime:
-        """Return when there may be paid work again that nobody holds."""
+        """Return when to claim paid jobs again."""
         idle = self.state.clock.now() + timedelta(seconds=IDLE_SECONDS)
         due = await self._next_due(self.limits.collects)
         return idle if due is None else min(due, idle)
 
-    async def _hand_out(
+    async def _claim_and_start(
         self,
         group: asyncio.TaskGroup,
         states: Collection[State],
         limit: int,
         manifests: Collection[int] | None = None,
     ) -> int:
-        """Claim at most so many jobs and set them going; return how many there were."""
+        """Claim at most ``limit`` jobs and start them; return how many were started."""
         if limit <= 0:
             return 0
         state = self.state
@@ -208,13 +218,13 @@ class Runner:
             if job.state is State.PENDING:
                 state.starting.add(job.id)
             elif job.state is State.SUBMITTED:
-                state.collect(job)
+                state.take_slot(job)
             task = group.create_task(self._work(job), name=f"job-{job.id}")
             self._tasks[job.id] = task
         return len(jobs)
 
     def _only(self) -> Collection[int] | None:
-        """Return the jobs that alone may be submitted now, because all others wait for them."""
+        """Return the only jobs that may be submitted now; None: all may."""
         probe = self.state.brake.probe
         if probe is not None:
             return {probe}
@@ -227,43 +237,43 @@ class Runner:
             if self._tasks.get(job.id) is asyncio.current_task():
                 del self._tasks[job.id]
 
-    def _room(self) -> int:
-        """Return how many submissions may be made ready now."""
+    def _allowance(self) -> int:
+        """Return how many submissions may be prepared now."""
         if self._submissions_over() or self._held_back():
             return 0
         state = self.state
-        rooms = [
-            state.slots.room(preparing=state.preparing),
-            MAX_JOBS_AT_HAND - len(self._tasks),
+        bounds = [
+            state.slots.allowance(preparing=state.preparing),
+            MAX_TASKS - len(self._tasks),
         ]
         left = self.limits.left(state.submissions + len(state.starting))
         if left is not None:
-            rooms.append(left)
-        room = max(0, min(rooms))
-        if room:
-            self._look_at_the_disk()
-        return 0 if state.gate.closed else room
+            bounds.append(left)
+        allowance = max(0, min(bounds))
+        if allowance:
+            self._check_disk()
+        return 0 if state.gate.closed else allowance
 
-    def _goes_no_more(self, job_id: int) -> bool:
-        """Tell whether a job that stands in line need not wait: it is not submitted now."""
+    def _may_not_submit(self, job_id: int) -> bool:
+        """Tell whether a job should leave the line, because it can't be submitted now."""
         if self.state.slots.free and not self._submissions_over():
-            self._look_at_the_disk()
+            self._check_disk()
         probe = self.state.brake.probe
         return self._submissions_over() or self._held_back() or probe not in {None, job_id}
 
     def _held_back(self) -> bool:
-        """Tell whether submissions have to wait, though not for ever."""
+        """Tell whether submissions have to wait for the end of a pause, or for their hour."""
         return self._paused or self.limits.is_early(self.state.clock.now())
 
-    def _ends_waiting(self) -> datetime | None:
-        """Return until when to wait for what is at fal, if there is such a time."""
+    def _wait_deadline(self) -> datetime | None:
+        """Return until when to wait for requests in progress; None: until they end."""
         return None if self._began is None else self.limits.waits_until(self._began)
 
     def _grace_is_over(self) -> bool:
-        ends = self._ends_waiting()
+        ends = self._wait_deadline()
         return ends is not None and self.state.clock.now() >= ends
 
-    def _look_at_the_disk(self) -> None:
+    def _check_disk(self) -> None:
         trouble = self.disk_trouble()
         if trouble is not None:
             self.state.refuse_to_submit(trouble)
@@ -271,27 +281,27 @@ class Runner:
     def _submissions_over(self) -> bool:
         state = self.state
         stopped = (
-            state.gate.closed or state.streak.held or self._same_failure() or self._limit_reached()
+            state.gate.closed or state.streak.held or self._same_failure() or self._reached_limit()
         )
         return state.stopping or stopped is not None or not self.limits.submits
 
     def _same_failure(self) -> str | None:
         return self.state.streak.stop or self.state.brake.stop
 
-    def _limit_reached(self) -> str | None:
+    def _reached_limit(self) -> str | None:
         state = self.state
         reached = self.limits.reached(
             submissions=state.submissions, budget=state.budget_reached, now=state.clock.now()
         )
         if reached is None and self._paused and self._began_paused:
             return PAUSED
-        return reached or self._canaries_say
+        return reached or self._canary_stop
 
-    async def _pause(self, collect_at: datetime, room: int) -> float | None:
-        """Return the seconds until there may be something to hand out; None: nothing is left.
+    async def _seconds_to_wait(self, collect_at: datetime, allowance: int) -> float | None:
+        """Return the seconds until a job may be due; None: nothing is left to do.
 
-        What was due is handed out already, as far as there was room: with enough in line for the
-        slots, only a job that ends makes a difference, or a lane that opens.
+        Jobs that are due have been started already. With enough jobs in line for the slots, only a
+        job that ends, or a gate that opens, changes anything.
         """
         state = self.state
         now = state.clock.now()
@@ -300,30 +310,30 @@ class Runner:
         times = [collect_at]
         opens = state.gate.wait_seconds()
         if state.slots.in_line and opens:
-            times.append(now + timedelta(seconds=opens) + A_MOMENT)
+            times.append(now + timedelta(seconds=opens) + CLOCK_RESOLUTION)
         if not state.slots.full(preparing=state.preparing):
             paid = await self._next_due(self.limits.collects)
-            unpaid = None if self._submissions_over() else await self._unpaid_due(now, room)
+            unpaid = None if self._submissions_over() else await self._unpaid_due(now, allowance)
             times += [time for time in (paid, unpaid) if time is not None]
             if unpaid is None and self._tasks.keys() <= state.laid_aside:
-                # A job may have come to rest while the table was asked.
+                # A job may have been laid aside while the table was read.
                 if state.wake.is_set():
                     return 0.0
-                settled_by = self._settled_by(now, next_try=now if self._tasks else paid)
-                if settled_by is None:
+                deadline = self._settle_deadline(now, next_try=now if self._tasks else paid)
+                if deadline is None:
                     return None
-                times.append(settled_by)
+                times.append(deadline)
             else:
                 self._idle_since = None
-        ends = (self.limits.until, self._ends_waiting())
+        ends = (self.limits.until, self._wait_deadline())
         times += [end for end in ends if end is not None and end > now]
-        # Not longer, for the clock may be set back meanwhile.
+        # Bounded, because the clock may be set back in the meantime.
         return min(IDLE_SECONDS, max(0.0, (min(times) - now).total_seconds()))
 
-    def _settled_by(self, now: datetime, *, next_try: datetime | None) -> datetime | None:
-        """Return until when to wait for what was laid aside or is uncertain; None: not any more.
+    def _settle_deadline(self, now: datetime, *, next_try: datetime | None) -> datetime | None:
+        """Return until when to wait for jobs laid aside or uncertain; None: stop waiting.
 
-        Each clip that comes gives the others as much time again; a try alone does not.
+        The time starts again whenever one of these jobs moves on, not when it is only tried.
         """
         if next_try is None and not self.reconciler.hopeful:
             return None
@@ -334,20 +344,20 @@ class Runner:
         until = self._idle_since + self.limits.settle
         if now < until and (self.reconciler.hopeful or (next_try is not None and next_try < until)):
             return until
-        # What an earlier run left is looked for once, however short the time.
+        # Uncertain jobs of earlier runs are looked up once, however short the time is.
         return None if self.reconciler.reads else now + timedelta(seconds=IDLE_SECONDS)
 
-    async def _unpaid_due(self, now: datetime, room: int) -> datetime | None:
-        """Return when the next submission may go, were there a slot."""
-        if await self._passes_over_the_probe():
+    async def _unpaid_due(self, now: datetime, allowance: int) -> datetime | None:
+        """Return when the next submission may start, if there is a slot."""
+        if await self._skip_lost_probe():
             return now
         times = [await self._next_due({State.PENDING}, self.manifests)]
-        if not room:
-            times.append(await self._opens(now))
+        if not allowance:
+            times.append(await self._gate_opens_at(now))
         return min((time for time in times if time is not None), default=None)
 
-    async def _passes_over_the_probe(self) -> bool:
-        """Let another job tell where the one that all wait for can't: it is uncertain, or gone."""
+    async def _skip_lost_probe(self) -> bool:
+        """Replace the brake's probe if it can't be submitted: it is uncertain, or finished."""
         state = self.state
         probe = state.brake.probe
         if probe is None or probe in self._tasks:
@@ -355,14 +365,14 @@ class Runner:
         (job,) = await state.table(state.store.jobs.get, [probe])
         if job.state is State.PENDING:
             return False
-        state.brake.left(probe)
+        state.brake.skip(probe)
         return True
 
-    async def _opens(self, now: datetime) -> datetime | None:
-        """Return when those may go that only wait for the lane, their hour or a pause's end."""
+    async def _gate_opens_at(self, now: datetime) -> datetime | None:
+        """Return when jobs may start that wait only for the gate, their hour or a pause's end."""
         state = self.state
         pause = state.gate.wait_seconds()
-        waits = [] if pause is None else [now + timedelta(seconds=pause) + A_MOMENT]
+        waits = [] if pause is None else [now + timedelta(seconds=pause) + CLOCK_RESOLUTION]
         if self.limits.opens is not None and self.limits.opens > now:
             waits.append(self.limits.opens)
         if self._paused:
@@ -380,28 +390,28 @@ class Runner:
         )
 
     async def _wind_up(self) -> None:
-        """Leave what can wait, finish what must not be cut off."""
+        """Interrupt tasks that only wait or read, and finish all others."""
         for job_id in self.state.interruptible & self._tasks.keys():
             self._tasks[job_id].cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
 
-    async def _obey(self) -> None:
-        """Hear of a pause, and of its end, within seconds."""
+    async def _watch_pause(self) -> None:
+        """Notice within seconds that a pause begins or ends."""
         while True:
-            await self.state.clock.sleep(PAUSE_LOOK_SECONDS)
+            await self.state.clock.sleep(PAUSE_CHECK_SECONDS)
             before = self._paused
             try:
-                await self._look_for_a_pause()
+                await self._check_pause()
             except TableBusy:
                 continue
             if self._paused is not before:
                 self.state.watcher.notice(
-                    f"paused: {COLLECTS_ONLY}" if self._paused else "resumed: submissions go on"
+                    f"paused: {COLLECTS_ONLY}" if self._paused else "resumed: submissions continue"
                 )
                 self.state.wake.set()
 
-    async def _look_for_a_pause(self) -> None:
+    async def _check_pause(self) -> None:
         state = self.state
         self._paused = await state.table(state.store.runs.paused_since) is not None
 

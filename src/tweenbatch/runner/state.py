@@ -1,4 +1,4 @@
-"""The state of a run: the runner decides by it, and the parts that do the work change it."""
+"""The state of a run, shared by the main loop and the parts that carry out jobs."""
 
 import asyncio
 from collections import Counter
@@ -22,12 +22,12 @@ from tweenbatch.store.thread import StoreThread
 T = TypeVar("T")
 
 UNTRUSTED_TRIES = 3
-"""Pauses for an untrusted certificate, which does not pass by itself, before the run ends."""
+"""Pauses for an untrusted certificate before the run ends: waiting does not fix it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunState:
-    """What the parts of one run share."""
+    """The shared, mutable state of one run."""
 
     store: Store
     table: StoreThread
@@ -40,58 +40,58 @@ class RunState:
     brake: Brake
     models: ClosedModels = field(default_factory=ClosedModels)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set whenever there may be something new to hand out."""
-    doubted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the main loop should check for jobs to start."""
+    new_uncertain: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the outcome of a submission becomes unknown."""
     stopping: bool = False
-    """No stage begins any more."""
+    """No new stage begins."""
     collect_again: bool = False
-    """A paid job was laid aside for a while, so there is something to collect later."""
+    """A paid job was laid aside, so the main loop must read when it is due."""
     submissions: int = 0
     budget_reached: BudgetReached | None = None
-    """The limit of money that the last submission would have passed."""
+    """The spending limit that the last submission would have passed."""
     broken_table: Exception | None = None
     starting: set[int] = field(default_factory=set)
-    """Jobs that were handed out to be submitted and have not come to it yet."""
+    """Jobs that were claimed for submission and are not submitted yet."""
     interruptible: set[int] = field(default_factory=set)
-    """Jobs that only wait or read: they may be left at any moment."""
+    """Jobs that only wait or read, so their tasks may be cancelled."""
     posts: set[asyncio.Task[Job]] = field(default_factory=set)
-    """Submissions with the write of their outcome: they are never cut off."""
+    """Submissions, each with the write of its outcome: never cancelled."""
     parkings: Counter[int] = field(default_factory=Counter)
-    """How often each paid job was laid aside, until it moves on."""
+    """How often each paid job was laid aside since its state last changed."""
     generated: set[int] = field(default_factory=set)
     """Jobs whose clips were made in this run and are not downloaded yet."""
     results_read_at: dict[int, float] = field(default_factory=dict)
-    """When (``Clock.monotonic``) the results of jobs that wait to be bought again were read."""
+    """When (``Clock.monotonic``) the result of a failed job was last read, before buying again."""
     _untrusted: int = 0
     """Pauses in a row for untrusted certificates."""
 
     @property
     def gate(self) -> SubmissionGate:
-        """Return the gate before all submissions."""
+        """Return the gate that every submission passes."""
         return self.slots.gate
 
     @property
     def laid_aside(self) -> KeysView[int]:
-        """Return the paid jobs that were laid aside and have not moved on since."""
+        """Return the paid jobs that were laid aside and have not changed state since."""
         return self.parkings.keys()
 
     @property
     def preparing(self) -> int:
-        """Return how many jobs are made ready for a slot, or wait in line for one."""
-        return len(self.starting - self.slots.taken)
+        """Return how many jobs prepare for a slot or wait in line for one."""
+        return len(self.starting - self.slots.holders)
 
     def stop(self) -> None:
-        """Let no stage begin any more."""
+        """Begin no new stage."""
         self.stopping = True
         self.wake.set()
 
-    def collect(self, job: Job) -> None:
-        """Count a request of an earlier run, which holds a slot as any other."""
+    def take_slot(self, job: Job) -> None:
+        """Give a slot to a request of an earlier run, which is in progress already."""
         now = self.clock.monotonic()
         assert job.accepted_at is not None
         waited = max(0.0, (self.clock.now() - job.accepted_at).total_seconds())
-        self.slots.taken.add(job.id)
+        self.slots.holders.add(job.id)
         self.slots.limit.accepted(job.id, at=now - waited, now=now)
 
     def release_slot(self, job: Job) -> None:
@@ -100,7 +100,7 @@ class RunState:
         self.wake.set()
 
     async def interruptibly(self, job: Job, doing: Coroutine[Any, Any, T]) -> T:
-        """Do something that the end of the run may cut off."""
+        """Await something that the end of the run may cancel."""
         self.interruptible.add(job.id)
         try:
             return await doing
@@ -108,7 +108,7 @@ class RunState:
             self.interruptible.discard(job.id)
 
     def refuse_to_submit(self, reason: str) -> None:
-        """Close the gate and say why, once; what is at fal is still collected."""
+        """Close the gate and report the first reason; submitted clips are still collected."""
         if self.gate.closed is None:
             self.watcher.notice(reason)
         self.gate.close(reason)
@@ -116,9 +116,9 @@ class RunState:
     def pause_submissions(
         self, reason: str, *, retry_after_seconds: float | None = None, too_many: bool = False
     ) -> None:
-        """Pause the gate for trouble that all jobs share, and say so once."""
+        """Pause the gate for trouble that concerns every job, and report it once."""
         before = self.gate.wait_seconds()
-        pause = self.gate.trouble(reason, retry_after_seconds=retry_after_seconds)
+        pause = self.gate.pause(reason, retry_after_seconds=retry_after_seconds)
         if before:
             return
         self.slots.limit.narrow(now=self.clock.monotonic(), too_many=too_many)
@@ -126,11 +126,11 @@ class RunState:
         if self._untrusted < UNTRUSTED_TRIES:
             self.watcher.notice(f"{reason}; next submission in {pause:.0f} s")
             return
-        # Nothing can be submitted past such a certificate, and nothing collected either.
+        # With an untrusted certificate nothing can be submitted, and nothing collected either.
         self.gate.close(
-            f"{reason}. This does not pass by itself: behind a company's proxy, set SSL_CERT_FILE "
-            "to the file with its certificate; otherwise check the clock of this machine. Nothing "
-            "is lost: run again"
+            f"{reason}. Waiting does not fix this: behind a company's proxy, set SSL_CERT_FILE to "
+            "the file with its certificate; otherwise check the clock of this machine. Nothing is "
+            "lost: run again"
         )
         if self.fal.host in self.fal.untrusted:
             self.stopping = True

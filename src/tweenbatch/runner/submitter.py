@@ -1,6 +1,6 @@
-"""From a waiting job to its one POST: frames, slot, intent, submission, outcome.
+"""Takes a pending job through its one POST: frames, slot, intent, submission, outcome.
 
-Nothing that the runner does may cut the last three in two.
+The last three are never separated, whatever the run does.
 """
 
 import asyncio
@@ -36,33 +36,33 @@ from tweenbatch.states import Event, ImpossibleTransition
 
 log = logging.getLogger(__name__)
 
-GIVE_WAY_SECONDS = 0.5
-"""No result waits longer for submissions, however many there are."""
+SUBMISSIONS_FIRST_SECONDS = 0.5
+"""The longest that a read of a result gives way to submissions."""
 
 READ_JUST_NOW_SECONDS = 60.0
-"""A result that was read so recently is not read again before its job is bought again."""
+"""A result read this recently is not read again before its job is bought again."""
 
 FRAME_REFUSED = frozenset({400, 413, 415, 422})
-"""What fal's storage answers to a file that it will not take."""
+"""HTTP statuses with which fal's storage refuses a file."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Submitter:
-    """Submits jobs, each once."""
+    """Submits jobs, each of them once."""
 
     state: RunState
     recorder: Recorder
     intents: Intents
     waiter: Waiter
     witness: Witness
-    """Takes the id of a request that the table can't take."""
+    """Keeps the ids of accepted requests that can't be written to the table."""
     period_limits: Callable[[datetime], Sequence[PeriodLimit]] = lambda _: ()
-    """Return the limits that hold at an instant over all runs of the table."""
+    """Returns the spending limits at an instant that apply to all runs of the table."""
     _all_posted: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the last submission that was on its way has ended."""
+    """Set when no submission is in progress any more."""
 
     async def submit(self, job: Job) -> Job | None:
-        """Take a waiting job through its one POST; None: it is given back, or laid aside."""
+        """Take a pending job through its one POST; None: it is given back or laid aside."""
         try:
             intent = await self.state.interruptibly(job, self.intents.of(job))
         except (FrameChanged, UnreadableFrame, FalError) as error:
@@ -76,16 +76,18 @@ class Submitter:
             return None
         if job.attempt:
             try:
-                earlier = await self.state.interruptibly(job, self._alive_earlier(job))
+                earlier = await self.state.interruptibly(job, self._earlier_with_clip(job))
             except Unreadable as error:
-                await self.recorder.park(job, f"not paid for again before that is known ({error})")
+                await self.recorder.park(
+                    job, f"not paid again until its earlier request is known ({error})"
+                )
                 return None
             if earlier is not None:
                 return await self._take_back(earlier)
         return await self._pay(job, intent)
 
     async def _pay(self, job: Job, intent: Intent) -> Job | None:
-        """Submit a job that has a slot, whatever becomes of this task."""
+        """Submit a job that has a slot, in a task that outlives the cancellation of this one."""
         if self.intents.is_outdated(intent):
             self.state.gate.abandoned()
             await self.recorder.give_back(job)
@@ -102,11 +104,11 @@ class Submitter:
             await self.recorder.give_back(job)
             return None
 
-    async def _alive_earlier(self, job: Job) -> Job | None:
-        """Return the job with an earlier request of its own that came to a clip after all.
+    async def _earlier_with_clip(self, job: Job) -> Job | None:
+        """Return the job with its earlier request, if that request made a clip after all.
 
-        Money goes out next, so that this is asked of fal once more, which costs nothing. Raises
-        ``Unreadable`` where fal does not tell.
+        This free check comes before each second payment. Raises ``Unreadable`` if fal's answer
+        does not settle it.
         """
         read_at = self.state.results_read_at.pop(job.id, float("-inf"))
         if self.state.clock.monotonic() - read_at < READ_JUST_NOW_SECONDS:
@@ -121,7 +123,7 @@ class Submitter:
             raise
 
     async def _take_back(self, earlier: Job) -> Job | None:
-        """Collect what an earlier request of a waiting job came to, and pay nothing for it."""
+        """Continue a pending job with its earlier request, which is already paid for."""
         self.state.gate.abandoned()
         try:
             back = await self.state.table(
@@ -135,50 +137,50 @@ class Submitter:
             await self.recorder.give_back(earlier)
             return None
         self.state.starting.discard(back.id)
-        self.state.collect(back)
+        self.state.take_slot(back)
         self.state.watcher.notice(
-            f"{back.output_name}: fal has made it after all; it is collected, not paid again"
+            f"{back.output_name}: fal made this clip after all; it is collected, not paid again"
         )
         self.state.watcher.moved(back, earlier.state)
         return back
 
     async def _without_frames(self, job: Job, error: TweenbatchError) -> Job | None:
-        """Blame the row, the account or the way to fal for frames that are not there."""
+        """Handle frames that can't be used: the fault of the row, the account or the connection."""
         status = error.http_status if isinstance(error, Answered) else None
         if status in FRAME_REFUSED or isinstance(error, FrameChanged | UnreadableFrame):
             failure = Failure(
                 type="frame_unusable",
-                message=f"fal does not take a frame ({error})" if status else str(error),
+                message=f"fal refuses a frame ({error})" if status else str(error),
                 http_status=status,
                 billed=Billed.NO,
             )
             return await self.recorder.record(job, Outcome(event=Event.GAVE_UP, failure=failure))
         if status in REFUSES_ACCOUNT or isinstance(error, AccountRefused):
-            self.state.gate.close(f"fal does not take frames from this key or account ({error})")
+            self.state.gate.close(f"fal refuses frames from this key or account ({error})")
         else:
-            self.state.pause_submissions(f"frames can't be uploaded: {error}")
+            self.state.pause_submissions(f"could not upload frames: {error}")
         await self.recorder.give_back(job)
         return None
 
     async def _post(self, job: Job, intent: Intent) -> Job:
-        """Intent, one POST, outcome: the part that nothing may cut in two."""
+        """Write the intent, send the one POST and record its outcome, without interruption."""
         job = await self._begin(job, intent)
         outcome = await self._sent(job)
         try:
             return await self.recorder.record(job, outcome)
         except (TableUnusable, TableBusy):
             if outcome.request is not None:
-                await self._keep(job, outcome.request)
+                await self._save_request_id(job, outcome.request)
             raise
         except ImpossibleTransition as error:
-            # An equal input that was uncertain has been given this very request meanwhile.
+            # A lookup has already given this request to an uncertain job with the same input.
             failure = Failure(type="outcome_unknown", message=str(error))
             return await self.recorder.record(
                 job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure)
             )
 
     async def _sent(self, job: Job) -> Outcome:
-        """Send the one POST, and let the lane know what its answer says of the way to fal."""
+        """Send the one POST, and tell the gate whether fal accepts submissions."""
         try:
             outcome = await submit(job, fal=self.state.fal)
         except NotSent as error:
@@ -191,7 +193,7 @@ class Submitter:
             return not_accepted(error)
         except AccountRefused as error:
             self.state.submissions -= 1
-            if not self._closes_the_model(job, str(error), error.http_status):
+            if not self._closes_model(job, str(error), error.http_status):
                 self.state.gate.close(str(error))
             return not_accepted(error, http_status=error.http_status)
         except OutcomeUnknown as error:
@@ -206,34 +208,32 @@ class Submitter:
             await self.recorder.record(job, Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure))
             raise
         refusal = outcome.failure
-        if refusal is not None and self._closes_the_model(
-            job, refusal.message, refusal.http_status
-        ):
+        if refusal is not None and self._closes_model(job, refusal.message, refusal.http_status):
             self.state.submissions -= 1
             return replace(outcome, event=Event.NOT_ACCEPTED, counts=False)
         self.state.gate.got_through()
         if outcome.request is not None:
-            self.state.models.took(job.spec.endpoint)
+            self.state.models.accepted(job.spec.endpoint)
             now = self.state.clock.monotonic()
             self.state.slots.limit.accepted(job.id, at=now, now=now)
         self.state.slots.admit()
         self.state.wake.set()
         return outcome
 
-    def _closes_the_model(self, job: Job, why: str, http_status: int | None) -> bool:
-        """Let only the jobs of one model wait where fal takes another from the same key."""
+    def _closes_model(self, job: Job, why: str, http_status: int | None) -> bool:
+        """Close only one model after a refusal, if fal accepts others with the same key."""
         model = job.spec.endpoint
-        known = model in self.state.models.names
+        already_closed = model in self.state.models.names
         if not self.state.models.refused(model, why, http_status=http_status):
             return False
-        if not known:
+        if not already_closed:
             self.state.watcher.notice(str(self.state.models.reason))
-        # One goes ahead: it shows whether the account is closed after all.
-        self.state.gate.trouble(why)
+        # One submission follows as a probe: it shows whether the account is closed after all.
+        self.state.gate.pause(why)
         return True
 
-    async def _keep(self, job: Job, request: Request) -> None:
-        """Tell the witness, or else whoever looks on, what the table could not be told."""
+    async def _save_request_id(self, job: Job, request: Request) -> None:
+        """Save a request id that the table can't take: in the witness file, or on the screen."""
         note = AcceptedRequest(
             key=job.key,
             attempt=job.attempt,
@@ -246,19 +246,19 @@ class Submitter:
             await asyncio.to_thread(self.witness.keep, note)
         except OSError as error:
             self.state.watcher.notice(
-                f"{job.output_name}: fal accepted it and its request id can't be written anywhere "
-                f"({error.strerror or error}); keep this: tweenbatch resolve {job.id} --adopt "
-                f"{request.request_id}"
+                f"{job.output_name}: fal accepted this clip, and its request id can't be saved "
+                f"({error.strerror or error}). Keep this command and run it later: tweenbatch "
+                f"resolve {job.id} --adopt {request.request_id}"
             )
         else:
             self.state.watcher.notice(
-                f"{job.output_name}: fal accepted it, and the table can't be written to; the next "
-                f"run reads its request id from {self.witness.path}"
+                f"{job.output_name}: fal accepted this clip, and the job table can't be written; "
+                f"the next run reads its request id from {self.witness.path}"
             )
 
     async def _begin(self, job: Job, intent: Intent) -> Job:
         now = self.state.clock.now()
-        # It may have risen while the job stood in line.
+        # The price may have risen while the job waited in line.
         intent = replace(intent, price_usd=self.intents.price_usd(job))
         sent_at = self.state.fal.now() or now
         try:
@@ -269,7 +269,7 @@ class Submitter:
                 run_id=self.state.run_id,
                 now=now,
                 sent_at=sent_at,
-                # A day begins by our clock; what was sent since then is dated by fal's.
+                # A day begins by our clock, but submissions are dated by fal's clock.
                 periods=[
                     replace(limit, begins=limit.begins - (now - sent_at))
                     for limit in self.period_limits(now)
@@ -278,7 +278,7 @@ class Submitter:
         except BaseException as error:
             self.state.gate.abandoned()
             if isinstance(error, BudgetReached):
-                # Noted before anything that the table does later can lift it.
+                # Set before a later write to the table can clear it.
                 self.state.budget_reached = error
             raise
         self.state.submissions += 1
@@ -293,10 +293,10 @@ class Submitter:
             self._all_posted.set()
 
     async def let_submissions_go_first(self) -> None:
-        """Wait for the submissions on their way: each fills a slot; a result can be read later."""
-        # A job that was given a slot just now is on its way after one turn of the loop.
+        """Wait for submissions in progress: each fills a free slot, and a result can wait."""
+        # A job that has just been given a slot starts its POST after one turn of the loop.
         await asyncio.sleep(0)
         if self.state.posts:
             with suppress(TimeoutError):
-                async with asyncio.timeout(GIVE_WAY_SECONDS):
+                async with asyncio.timeout(SUBMISSIONS_FIRST_SECONDS):
                     await self._all_posted.wait()

@@ -1,4 +1,4 @@
-"""What earlier runs left: dead runs are settled, and requests that the table lacks are found."""
+"""Takes over from earlier runs: settles dead runs, and finds paid requests the table lacks."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -18,25 +18,30 @@ from tweenbatch.store import Store
 def settle_dead_runs(
     settings: RunSettings, store: Store, watcher: RunWatcher, run_id: int, *, now: datetime
 ) -> Path:
-    """Settle what runs that died left, as far as can be; return where our witness is to be."""
+    """Recover the jobs of runs that died; return the path for the witness file of this run."""
     if store.network is not None:
         watcher.notice(
-            f"{store.file} lies on a network file system ({store.network}), where SQLite's locks "
-            "are not to be relied on: keep it on a disk of this machine, or use PostgreSQL"
+            f"{store.file} is on a network file system ({store.network}), where SQLite's locks "
+            "are unreliable: keep it on a disk of this machine, or use PostgreSQL"
         )
     recovered = store.runs.recover(run_id, now=now)
-    place = witness.path_of(store.file, settings.output, run_id)
-    doubted = recovered.uncertain - _adopt_from_witnesses(place, store, watcher, now=now)
-    if doubted > 0:
+    path = witness.path_of(store.file, settings.output, run_id)
+    uncertain = recovered.uncertain - _adopt_from_witnesses(path, store, watcher, now=now)
+    if uncertain == 1:
         watcher.notice(
-            f"{doubted} submission(s) of a run that died have an unknown outcome; "
-            "they are looked up, and not sent again"
+            "1 submission of a run that died has an unknown outcome; it is looked up, not sent "
+            "again"
         )
-    return place
+    elif uncertain > 1:
+        watcher.notice(
+            f"{uncertain} submissions of a run that died have an unknown outcome; they are looked "
+            "up, not sent again"
+        )
+    return path
 
 
 def _adopt_from_witnesses(own: Path, store: Store, watcher: RunWatcher, *, now: datetime) -> int:
-    """Take over what runs that died could tell a witness only; return how many requests."""
+    """Adopt requests that dead runs could only write to a witness file; return how many."""
     adopted = 0
     for path in witness.abandoned(own, shared=store.file is None):
         notes = witness.read_notes(path)
@@ -44,8 +49,8 @@ def _adopt_from_witnesses(own: Path, store: Store, watcher: RunWatcher, *, now: 
             adopted += 1
             watcher.moved(job, State.UNCERTAIN)
             watcher.notice(
-                f"{job.output_name}: fal had accepted it, as a run noted that could not write to "
-                "the table; it is collected, not paid again"
+                f"{job.output_name}: a run that could not write to the job table noted that fal "
+                "accepted it; it is collected, not paid again"
             )
         witness.discard(path, notes, store)
     return adopted
@@ -60,10 +65,10 @@ async def look_back(
     endpoints: Collection[str] | None,
     settled: Callable[[], None],
 ) -> None:
-    """Find out what was paid for and the table lacks, or see to it that nothing is submitted.
+    """Recover paid requests that the table lacks; where that fails, submit nothing.
 
-    ``known_until`` is the table's last sign of life before this run; ``settled`` writes down that
-    the table lacks nothing.
+    ``known_until`` is when the table was last in use before this run. ``settled`` records that
+    the table is complete.
     """
     if settings.rehearse:
         return
@@ -93,10 +98,10 @@ async def look_back(
             if paid_at is not None:
                 await state.table(state.store.runs.mark_incomplete, paid_at)
                 state.refuse_to_submit(
-                    "clips were paid for lately that this table knew nothing of, as if it had been "
-                    "put back, copied or begun anew: others may still run, and fal lists only what "
-                    "has ended. Nothing is submitted; run again with --trust-table, which says "
-                    "when it may pay"
+                    "fal lists recently paid clips that were missing from this table, as if it had "
+                    "been restored, copied or created again. More may still be running, and fal "
+                    "lists only finished requests. Nothing is submitted; run again with "
+                    "--trust-table, which reports when it may pay"
                 )
     except (TableUnusable, TableBusy) as error:
         raise table_failed(error) from error

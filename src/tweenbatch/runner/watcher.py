@@ -1,4 +1,4 @@
-"""What a run reports while it goes on."""
+"""The events that a run reports."""
 
 from typing import Protocol
 
@@ -7,10 +7,10 @@ from tweenbatch.states import State
 
 
 class RunWatcher(Protocol):
-    """Follows a run: a progress bar, a log."""
+    """Follows a run, as a progress bar or a log does."""
 
     def moved(self, job: Job, before: State) -> None:
-        """Handle a job that went from ``before`` to ``job.state``; the table has it."""
+        """Handle a job that changed from ``before`` to ``job.state``, as recorded in the table."""
 
     def model_log(self, job: Job, line: str) -> None:
         """Handle a line that the model logged about a job."""

@@ -1,4 +1,4 @@
-"""One job from stage to stage. Which job comes next is not known here."""
+"""Takes one job from stage to stage. It does not know which job comes next."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True, kw_only=True)
 class Worker:
-    """Works on the jobs that it is given, many at a time."""
+    """Carries out jobs, many at a time."""
 
     state: RunState
     submitter: Submitter
@@ -26,7 +26,7 @@ class Worker:
     downloader: ClipDownloader
 
     async def work(self, job: Job) -> None:
-        """Take a job as far as this run may; whatever happens stays with this job."""
+        """Take a job as far as this run may; an error ends the work on this job only."""
         try:
             await self._through_the_stages(job)
         except LeaseLost as error:
@@ -38,8 +38,8 @@ class Worker:
             self.state.stopping = True
         except Exception as error:
             log.exception("left for the next run job=%d", job.id)
-            self.state.watcher.notice(f"{job.output_name}: left for the next run, see the log")
-            if stop := self.state.streak.broke_off(job, error):
+            self.state.watcher.notice(f"{job.output_name}: left for the next run; see the log")
+            if stop := self.state.streak.record_crash(job, error):
                 self.state.refuse_to_submit(f"{stop}; {CLIPS_STAY}")
         finally:
             for held in (self.state.starting, self.state.interruptible):
@@ -48,15 +48,15 @@ class Worker:
             self.state.wake.set()
 
     async def _through_the_stages(self, job: Job) -> None:
-        """The state says which stage comes next; a job that must rest comes back as None."""
+        """Run the stage of the job's state until a stage returns None, or the run stops."""
         stages = {
             State.PENDING: self.submitter.submit,
             State.SUBMITTED: self.collector.collect,
             State.READY: self.downloader.download,
         }
-        going: Job | None = job
-        while going is not None and going.state in stages and not self.state.stopping:
-            logs.of_job(going.id, going.request.request_id if going.request else None)
-            going = await stages[going.state](going)
-            if going is not None and going.state is State.PENDING:
+        current: Job | None = job
+        while current is not None and current.state in stages and not self.state.stopping:
+            logs.of_job(current.id, current.request.request_id if current.request else None)
+            current = await stages[current.state](current)
+            if current is not None and current.state is State.PENDING:
                 return

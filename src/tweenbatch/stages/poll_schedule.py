@@ -1,7 +1,6 @@
-"""One schedule for the looks at all requests: each comes when it is due, the earliest first.
+"""One schedule for the polls of all requests, the earliest first.
 
-How many are in the air at one time is bounded where they go out (``fal.transport``), and those
-that are due stand in line there in this order.
+It does not limit how many polls run at one time: ``fal.transport`` does, in this order.
 """
 
 import asyncio
@@ -27,7 +26,7 @@ class _Entry:
 
 @dataclass(slots=True, kw_only=True)
 class PollScheduler:
-    """Lets each caller go on when its look is due."""
+    """Wakes each caller when its poll is due."""
 
     clock: Clock
     timing: PollTiming
@@ -37,21 +36,21 @@ class PollScheduler:
     _alarm_at: float = float("inf")
 
     async def wait_until(self, when: Callable[[], float]) -> None:
-        """Return at the ``Clock.monotonic`` that ``when`` says, which ``reschedule`` asks anew."""
+        """Return at the time (``Clock.monotonic``) of ``when``; ``reschedule`` calls it again."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._heap, _Entry(when(), next(self._numbers), when, done))
-        self._go_on()
+        self._release_due()
         await done
 
     def reschedule(self) -> None:
-        """Ask all that wait when they are due: much has been learned."""
+        """Read the due times of all waiting polls again, because they have changed."""
         for entry in self._heap:
             entry.at = entry.when()
         heapq.heapify(self._heap)
-        self._go_on()
+        self._release_due()
 
-    def _go_on(self) -> None:
-        """Let those go whose time has come, and set the alarm for the next one."""
+    def _release_due(self) -> None:
+        """Wake the polls that are due, and set the alarm for the next one."""
         now = self.clock.monotonic()
         while self._heap and self._heap[0].at <= now:
             done = heapq.heappop(self._heap).done
@@ -67,4 +66,4 @@ class PollScheduler:
     async def _ring(self, seconds: float) -> None:
         await self.clock.sleep(seconds)
         self._alarm = None
-        self._go_on()
+        self._release_due()

@@ -1,6 +1,6 @@
-"""The result of a request that has ended, read until it tells what became of it.
+"""Reads the result of a completed request until it proves an outcome.
 
-Reads are free; what they prove is judged in ``result_evidence``.
+Reads are free. It does not judge what they prove: ``result_evidence`` does.
 """
 
 import logging
@@ -57,17 +57,16 @@ RESULT_GRACE = LASTING + timedelta(minutes=1)
 """How long one run reads a result that answers with an error which proves nothing."""
 
 ADDRESS_GRACE = timedelta(minutes=2)
-"""The same for a result that names another request, or the clip of another."""
+"""How long one run reads a result that names another request, or the clip of another."""
 
 RESULT_PAUSES = (1.0, 20.0)
-"""Seconds between two reads of a result in trouble: the first, and the longest."""
+"""Seconds between two reads of a result in trouble: the first and the longest pause."""
 
 LIST_PAUSES = (15.0, 240.0)
-"""The same for looks into fal's list of past requests."""
-
+"""Seconds between two reads of fal's list of past requests: the first and the longest pause."""
 
 MIXED_UP = "another_request"
-"""The type of a trouble: a result that is of another request, by its id or by its clip."""
+"""The failure type of a result that belongs to another request, by its id or its clip."""
 
 
 class ResultObserver(Protocol):
@@ -82,11 +81,11 @@ class ResultObserver(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class ResultReader:
-    """Reads the result of one request that fal calls completed.
+    """Reads the result of one completed request.
 
-    ``look`` returns the request's status anew. ``refused`` says what follows where fal does not
-    know the key or the request; None: read again. Not ``patient``, it reads a result in trouble
-    once.
+    ``poll`` returns the current status. ``judge_error`` returns the outcome if fal refuses the key
+    or does not know the request; None: read again. Unless ``patient``, a result in trouble is
+    read only once.
     """
 
     fal: Fal
@@ -94,22 +93,22 @@ class ResultReader:
     rng: random.Random
     listings: Listings
     job: Job
-    look: Callable[[], Awaitable[RemoteStatus]]
-    refused: Callable[[Answered], Awaitable[Outcome | None]]
+    poll: Callable[[], Awaitable[RemoteStatus]]
+    judge_error: Callable[[Answered], Awaitable[Outcome | None]]
     observer: ResultObserver
     patient: bool
     _trouble: ResultTrouble = field(default_factory=ResultTrouble)
     _refusal: Failure | None = None
-    """The latest answer that speaks of the read alone."""
+    """The latest error that concerns only the read, not the generation."""
     _reads: int = 0
-    _list_looks: int = 0
+    _list_reads: int = 0
     _list_due: float = -inf
     _row: PastRequest | None = None
 
-    async def told(self, status: RemoteStatus) -> Outcome | None:
-        """Return what the request came to; None: fal is at it again.
+    async def read(self, status: RemoteStatus) -> Outcome | None:
+        """Return the outcome of the request; None: fal works on it again.
 
-        Raises ``Unreadable`` where it can't be had for now, and what ``refused`` raises.
+        Raises ``Unreadable`` if the result can't be read yet, and the errors of ``judge_error``.
         """
         since = self.clock.monotonic()
         self._trouble = ResultTrouble()
@@ -117,25 +116,25 @@ class ResultReader:
             try:
                 outcome = await self._read(status)
             except Answered as answer:
-                outcome = await self.refused(answer)
+                outcome = await self.judge_error(answer)
             except Unreachable as error:
-                log.warning("result not read, again: %s job=%d", error, self.job.id)
+                log.warning("result not read, reading again: %s job=%d", error, self.job.id)
                 outcome = None
             if outcome is not None:
                 return outcome
-            self._refuse_to_read_for_ever(since)
+            self._refuse_to_read_forever(since)
             await self.clock.sleep(self._pause_seconds())
             try:
-                status = await self.look()
+                status = await self.poll()
             except (Answered, Unreachable, Unintelligible) as error:
-                log.warning("status not read, the result is: %s job=%d", error, self.job.id)
+                log.warning("status not read, reading the result: %s job=%d", error, self.job.id)
             if status.phase is not Phase.COMPLETED:
                 return None
 
     async def _read(self, status: RemoteStatus) -> Outcome | None:
-        """Return what one read, and what is known beside it, proves; None: nothing yet.
+        """Return the outcome that one read proves, with other evidence; None: nothing yet.
 
-        The result's HTTP status is the truth, whatever the status said.
+        The HTTP status of the result counts, whatever the request's status claims.
         """
         request = self.job.request
         assert request is not None
@@ -150,7 +149,7 @@ class ResultReader:
                 raise
             failure = failure_of(answer) or untyped_failure_of(answer)
             if failure is None:
-                self._refusal = _of_the_read(answer)
+                self._refusal = _refused_read(answer)
                 await self.observer.saw_trouble(self._refusal)
                 return None
         except AnotherRequest as error:
@@ -163,21 +162,22 @@ class ResultReader:
             except Unintelligible as error:
                 failure = _without_video(error, result)
             else:
-                whose = await self.observer.owner_of(video)
-                if whose is None:
+                owner = await self.observer.owner_of(video)
+                if owner is None:
                     return Outcome(event=Event.GENERATED, video=video)
-                failure = Failure(type=MIXED_UP, message=f"its result names the clip of {whose}")
+                failure = Failure(type=MIXED_UP, message=f"its result names the clip of {owner}")
         return await self._in_trouble(failure, failure_of_status(status))
 
     async def _in_trouble(self, failure: Failure, announced: Failure | None) -> Outcome | None:
-        """Return what follows from an answer that is no clip; None: nothing yet."""
+        """Return the outcome that an answer without a clip proves; None: nothing yet."""
         assert self.job.accepted_at is not None
         trouble, now = self._trouble, self.clock.monotonic()
         if trouble.seen(failure, now=now):
-            told = (self.job.id, failure.type, failure.message)
-            log.warning("its result is no clip job=%d: %s: %s", *told)
+            log.warning(
+                "its result has no clip job=%d: %s: %s", self.job.id, failure.type, failure.message
+            )
         if announced is None or failure.http_status is None:
-            await self._look_into_the_list(now)
+            await self._read_list(now)
         listed = video_in(self._row)
         if listed is not None:
             log.warning("its clip is taken from fal's list job=%d", self.job.id)
@@ -194,20 +194,20 @@ class ResultReader:
         await self.observer.saw_trouble(failure)
         return None
 
-    async def _look_into_the_list(self, now: float) -> None:
-        """Read the request's own row, less and less often; one that tells of an end stays so."""
+    async def _read_list(self, now: float) -> None:
+        """Read the request's row in fal's list, less and less often, until it shows an end."""
         if now < self._list_due or (self._row is not None and self._row.http_status is not None):
             return
         first, longest = LIST_PAUSES
-        self._list_due = now + min(longest, first * 2.0**self._list_looks)
-        self._list_looks += 1
+        self._list_due = now + min(longest, first * 2.0**self._list_reads)
+        self._list_reads += 1
         self._row = await self.listings.row_of(self.job)
 
     def _pause_seconds(self) -> float:
         first, longest = RESULT_PAUSES
         return jittered(self._reads - 1, base=first, cap=longest, rng=self.rng)
 
-    def _refuse_to_read_for_ever(self, since: float) -> None:
+    def _refuse_to_read_forever(self, since: float) -> None:
         failure = self._trouble.failure
         mixed_up = failure is not None and failure.type == MIXED_UP
         grace = ADDRESS_GRACE if mixed_up else RESULT_GRACE
@@ -215,13 +215,13 @@ class ResultReader:
             return
         failure = failure or self._refusal
         if failure is None:
-            raise Unreadable("its result does not answer")
+            raise Unreadable("fal does not answer the request for its result")
         answers = f"its result answers HTTP {failure.http_status}: " if failure.http_status else ""
         raise Unreadable(f"{answers}{failure.message}")
 
 
 def video_in(row: PastRequest | None) -> RemoteVideo | None:
-    """Return the clip that a row of fal's list names, if the request succeeded."""
+    """Return the clip named by a row of fal's list, if the request succeeded."""
     if row is None or failed(row) or not isinstance(row.output, Mapping):
         return None
     try:
@@ -230,8 +230,8 @@ def video_in(row: PastRequest | None) -> RemoteVideo | None:
         return None
 
 
-def _of_the_read(answer: Answered) -> Failure:
-    """Return a trouble that says nothing of the generation, as it is told."""
+def _refused_read(answer: Answered) -> Failure:
+    """Return the failure of a read that says nothing about the generation."""
     return Failure(
         type="result_refused", message="fal refuses the read", http_status=answer.http_status
     )

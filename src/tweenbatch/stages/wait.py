@@ -1,4 +1,4 @@
-"""The stage between acceptance and a finished clip: reads only, however long it takes."""
+"""Waits for a submitted request to end, and reads its result. It never submits."""
 
 import logging
 import random
@@ -48,31 +48,30 @@ from tweenbatch.states import Event
 log = logging.getLogger(__name__)
 
 NOT_FOUND_GRACE = timedelta(minutes=10)
-"""fal's replicas may not know a fresh request yet; after this it is really unknown there."""
+"""fal's replicas may not know a new request at first; after this time it is unknown there."""
 
 PROBE_SECONDS = 0.25
 PROBE_FACTOR = 2.0
-PROBE_LOOKS = 4
-"""Looks at one of which it matters when it begins; the last comes after it has been patient."""
+PROBE_POLLS = 4
+"""Extra polls of the probe, to see when it starts."""
 
 STUCK_RUNNING = timedelta(hours=3)
 STUCK_QUEUED = timedelta(hours=12)
-"""From then on a request holds no slot any more; it is looked at now and then."""
-
+"""After this time a request holds no slot; it is polled only now and then."""
 
 SILENCE_BASE_SECONDS = 0.25
 SILENCE_CAP_SECONDS = 10.0
-"""Pauses after looks that got no status."""
+"""Pauses after polls that returned no status."""
 
 
 class Observer(Protocol):
-    """Follows the wait for one request, and says when its polls and reads are due."""
+    """Follows the wait for one request, and decides when its polls and reads are due."""
 
     def saw_status(self, status: RemoteStatus) -> None:
         """Handle the answer to a poll."""
 
     def got_no_answer(self, reason: str, since: float) -> None:
-        """Handle a poll, begun at that time (``Clock.monotonic``), that got no answer."""
+        """Handle a poll, begun at ``since`` (``Clock.monotonic``), that got no answer."""
 
     async def saw_trouble(self, failure: Failure) -> None:
         """Handle a result that answers with an error which proves nothing."""
@@ -81,17 +80,17 @@ class Observer(Protocol):
         """Return the name of another clip that already has this address."""
 
     def probed_since(self) -> float | None:
-        """Return since when the request is to be polled early; None: it is not."""
+        """Return since when the request is the probe, which is polled early; None: it is not."""
 
     def slot_available_since(self) -> float:
-        """Return since when fal could have begun with the request, as far as is known now."""
+        """Return since when fal could have started the request, as now known."""
 
     async def let_submissions_go_first(self) -> None:
-        """Return when a result may be read that nobody waits for."""
+        """Return when a result that is not urgent may be read."""
 
 
 class Unobserved:
-    """Observes nothing, and delays nothing."""
+    """Ignores all events and delays nothing."""
 
     def saw_status(self, status: RemoteStatus) -> None:
         """Ignore it."""
@@ -103,19 +102,19 @@ class Unobserved:
         """Ignore it."""
 
     async def owner_of(self, video: RemoteVideo) -> str | None:  # noqa: ARG002 - the protocol's
-        """Know of no other clip."""
+        """Return None: no other clip is known."""
         return None
 
     def probed_since(self) -> float | None:
-        """Poll at the usual times."""
+        """Return None: poll at the usual times."""
         return None
 
     def slot_available_since(self) -> float:
-        """Let it wait for nobody."""
+        """Return the past: the request waits for no other."""
         return -inf
 
     async def let_submissions_go_first(self) -> None:
-        """Wait for none."""
+        """Return at once."""
 
 
 UNOBSERVED = Unobserved()
@@ -123,7 +122,7 @@ UNOBSERVED = Unobserved()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiter:
-    """Looks at requests until they end."""
+    """Polls requests until they end."""
 
     fal: Fal
     clock: Clock
@@ -139,31 +138,29 @@ class Waiter:
         observer: Observer = UNOBSERVED,
         patient: bool = True,
     ) -> Outcome:
-        """Return what became of a job that is ``submitted``.
+        """Return the outcome of a submitted job; ``patient`` is passed to ``ResultReader``.
 
-        ``patient`` is for the ``ResultReader``.
-
-        Raises ``AccountRefused`` where the key does not open the request, and ``Unreadable`` where
-        its end, or its result, can't be had for now.
+        Raises ``AccountRefused`` if the key may not read the request, and ``Unreadable`` if its
+        status or result can't be read yet.
         """
 
-        async def look() -> RemoteStatus:
-            status = await self._look(job)
+        async def poll() -> RemoteStatus:
+            status = await self._poll(job)
             observer.saw_status(status)
             return status
 
         async def due() -> None:
-            await self._until_due(sight, observer)
+            await self._until_due(observation, observer)
 
-        sight = self._sight(job)
+        observation = self._observe(job)
         result = ResultReader(
             fal=self.fal,
             clock=self.clock,
             rng=self.rng,
             listings=self.listings,
             job=job,
-            look=look,
-            refused=partial(self._refused, job),
+            poll=poll,
+            judge_error=partial(self._judge_error, job),
             observer=observer,
             patient=patient,
         )
@@ -171,31 +168,33 @@ class Waiter:
             pause = (job.not_before - self.clock.now()).total_seconds()
             await self._pause(max(0.0, pause))
         while True:
-            status = await self._completed(job, sight, look=look, due=due, observer=observer)
+            status = await self._until_completed(
+                job, observation, poll=poll, due=due, observer=observer
+            )
             if isinstance(status, Outcome):
                 return status
             ended = self.clock.monotonic()
-            # The first clip's time is news that all others wait for.
-            if self.polls.timing.knows(sight):
+            # Until a first clip of this kind is timed, results are read at once.
+            if self.polls.timing.knows(observation):
                 await observer.let_submissions_go_first()
-            outcome = await result.told(status)
+            outcome = await result.read(status)
             if outcome is None:
                 continue
             if outcome.video is not None and self.polls.timing.ended(
-                sight, now=ended, at_work=status.inference_seconds
+                observation, now=ended, at_work=status.inference_seconds
             ):
                 self.polls.reschedule()
             return outcome
 
     async def is_alive(self, job: Job) -> bool:
-        """Tell whether an earlier request of a job, given up by now, has come to a clip after all.
+        """Tell whether a job's earlier request, given up before, runs or made a clip after all.
 
-        It is asked before the job is paid for again. Raises ``Unreadable`` where it can't be told.
+        Called before the job is paid for again. Raises ``Unreadable`` if that is unknown.
         """
         request = job.request
         assert request is not None
         try:
-            status = await self._look(job)
+            status = await self._poll(job)
             if status.phase is not Phase.COMPLETED:
                 return True
             result = await reading(lambda: self.fal.result(request), clock=self.clock, rng=self.rng)
@@ -204,7 +203,7 @@ class Waiter:
             video = video_in(listed)
             if video is not None:
                 return _is_news(job, video)
-            if not _tells(answer, listed, agreed=job.tries == 0):
+            if not _proves_absence(answer, listed, agreed=job.tries == 0):
                 raise Unreadable(f"its result answers HTTP {answer.http_status}") from answer
             return False
         except (Unreachable, Unintelligible) as error:
@@ -214,16 +213,16 @@ class Waiter:
         except Unintelligible:
             return False
 
-    async def _completed(
+    async def _until_completed(
         self,
         job: Job,
-        sight: RequestObservation,
+        observation: RequestObservation,
         *,
-        look: Callable[[], Awaitable[RemoteStatus]],
+        poll: Callable[[], Awaitable[RemoteStatus]],
         due: Callable[[], Awaitable[None]],
         observer: Observer,
     ) -> RemoteStatus | Outcome:
-        """Return the status that says that the request has ended, or what is left without one."""
+        """Return the completed status, or the outcome of a request that fal no longer knows."""
         assert job.accepted_at is not None
         in_a_row = 0
         while True:
@@ -231,62 +230,66 @@ class Waiter:
             waited = (self.clock.now() - job.accepted_at).total_seconds()
             began = self.clock.monotonic()
             try:
-                status = await look()
+                status = await poll()
                 if status.phase is Phase.COMPLETED:
                     return status
-                _refuse_to_wait_for_ever(status, waited)
+                _refuse_to_wait_forever(status, waited)
                 waiting = status.phase is Phase.QUEUED
-                sight.unfinished(self.clock.monotonic(), waiting=waiting)
+                observation.unfinished(self.clock.monotonic(), waiting=waiting)
                 in_a_row = 0
                 continue
             except Answered as answer:
                 if is_worth_repeating(answer):
                     observer.got_no_answer(f"fal answers HTTP {answer.http_status}", began)
-                gone = await self._refused(job, answer)
+                gone = await self._judge_error(job, answer)
                 if gone is not None:
                     return gone
             except (Unreachable, Unintelligible) as error:
-                log.warning("read failed, looking again: %s job=%d", error, job.id)
+                log.warning("poll failed, polling again: %s job=%d", error, job.id)
                 observer.got_no_answer(f"fal does not answer ({error})", began)
             in_a_row += 1
             await self._pause(
                 jittered(in_a_row, base=SILENCE_BASE_SECONDS, cap=SILENCE_CAP_SECONDS, rng=self.rng)
             )
 
-    def _sight(self, job: Job) -> RequestObservation:
+    def _observe(self, job: Job) -> RequestObservation:
         assert job.accepted_at is not None
         waited = (self.clock.now() - job.accepted_at).total_seconds()
         kind = (job.spec.endpoint, job.spec.parameters.get("duration"))
         now = self.clock.monotonic()
         return self.polls.timing.sight(kind, accepted=now - max(0.0, waited), now=now)
 
-    async def _until_due(self, sight: RequestObservation, observer: Observer) -> None:
-        """Return when the next look is due; of one behind others that changes with its turn."""
+    async def _until_due(self, observation: RequestObservation, observer: Observer) -> None:
+        """Wait until the next poll is due; that changes when the request gets a slot."""
 
         def due() -> float:
-            sight.turn = observer.slot_available_since()
+            observation.turn = observer.slot_available_since()
             since = observer.probed_since()
-            return self.polls.timing.due(sight) if since is None else self._probed(sight, since)
+            return (
+                self.polls.timing.due(observation)
+                if since is None
+                else self._probe_due(observation, since)
+            )
 
         await self.polls.wait_until(due)
-        while sight.waits and due() > self.clock.monotonic():
+        while observation.waits and due() > self.clock.monotonic():
             await self.polls.wait_until(due)
 
-    def _probed(self, sight: RequestObservation, since: float) -> float:
-        """Return when to look at a request that shows whether the newest ones have to wait."""
-        if sight.looked is None or sight.looked < since:
+    def _probe_due(self, observation: RequestObservation, since: float) -> float:
+        """Return when to poll the probe, which shows whether new requests have to wait."""
+        if observation.looked is None or observation.looked < since:
             return since
-        due = self.polls.timing.due(sight)
-        if sight.looks >= PROBE_LOOKS:
+        due = self.polls.timing.due(observation)
+        if observation.looks >= PROBE_POLLS:
             return due
-        waited = sight.looked - sight.accepted
-        return min(due, sight.looked + max(PROBE_SECONDS, PROBE_FACTOR * waited))
+        waited = observation.looked - observation.accepted
+        return min(due, observation.looked + max(PROBE_SECONDS, PROBE_FACTOR * waited))
 
     async def _pause(self, seconds: float) -> None:
         at = self.clock.monotonic() + seconds
         await self.polls.wait_until(lambda: at)
 
-    async def _look(self, job: Job) -> RemoteStatus:
+    async def _poll(self, job: Job) -> RemoteStatus:
         request = job.request
         assert request is not None
         return await reading(
@@ -295,8 +298,8 @@ class Waiter:
             rng=self.rng,
         )
 
-    async def _refused(self, job: Job, answer: Answered) -> Outcome | None:
-        """Return what an HTTP error on a read means once it has lasted; None: look again."""
+    async def _judge_error(self, job: Job, answer: Answered) -> Outcome | None:
+        """Return the outcome that an HTTP error of a read proves; None: poll again."""
         assert job.accepted_at is not None
         if answer.http_status in REFUSES_KEY:
             raise AccountRefused(
@@ -306,29 +309,29 @@ class Waiter:
         long_known = self.clock.now() - job.accepted_at > NOT_FOUND_GRACE
         if answer.http_status in GONE and long_known:
             return await self._gone(job, answer.http_status)
-        log.warning("read answered HTTP %d, looking again job=%d", answer.http_status, job.id)
+        log.warning("poll answered HTTP %d, polling again job=%d", answer.http_status, job.id)
         return None
 
     async def _gone(self, job: Job, http_status: int) -> Outcome:
-        """Return what is left of a request that fal does not know: what its history says of it."""
+        """Return the outcome of a request that fal no longer knows, from fal's history."""
         history = History(fal=self.fal, clock=self.clock, rng=self.rng)
         video = await history.remembered_video(job)
         if video is not None:
             return Outcome(event=Event.GENERATED, video=video)
         if job.billed is Billed.YES:
-            return policy.lost("fal made the clip and gives its result no more")
+            return policy.lost("fal made the clip and no longer returns its result")
         failure = Failure(
             type="request_unknown",
-            message="fal does not know the request that it had accepted",
+            message="fal no longer knows this request, which it had accepted",
             http_status=http_status,
         )
         return Outcome(event=Event.OUTCOME_UNKNOWN, failure=failure)
 
 
-def _refuse_to_wait_for_ever(status: RemoteStatus, waited_seconds: float) -> None:
+def _refuse_to_wait_forever(status: RemoteStatus, waited_seconds: float) -> None:
     waited = timedelta(seconds=waited_seconds)
     if status.phase is Phase.RUNNING and waited > STUCK_RUNNING:
-        raise Unreadable(f"fal has been at it for over {STUCK_RUNNING.seconds // 3600} hours")
+        raise Unreadable(f"it has been running for over {STUCK_RUNNING.seconds // 3600} hours")
     if status.phase is Phase.QUEUED and waited > STUCK_QUEUED:
         raise Unreadable(
             f"it has been in fal's queue for over {STUCK_QUEUED.seconds // 3600} hours"
@@ -336,14 +339,14 @@ def _refuse_to_wait_for_ever(status: RemoteStatus, waited_seconds: float) -> Non
 
 
 def _is_news(job: Job, video: RemoteVideo) -> bool:
-    """Tell whether the clip was not known, and given up, under that address already."""
+    """Tell whether this address of a clip is new: the job was not given up with it before."""
     return job.video is None or job.video.url != video.url
 
 
-def _tells(answer: Answered, listed: PastRequest | None, *, agreed: bool) -> bool:
-    """Tell whether an error says that there is no clip, before money goes out once more.
+def _proves_absence(answer: Answered, listed: PastRequest | None, *, agreed: bool) -> bool:
+    """Tell whether an error proves that there is no clip, before the job is paid for again.
 
-    Where a person ``agreed`` to pay again, a passing trouble of the service is not waited for.
+    If the user ``agreed`` to pay again, a server error is enough.
     """
     if listed is not None and failed(listed):
         return True

@@ -28,6 +28,7 @@ from tweenbatch.records.result import RunResult
 from tweenbatch.report import status as standing
 from tweenbatch.report import text
 from tweenbatch.runner import session
+from tweenbatch.runner.inputs import Ownership
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
 from tweenbatch.store import RunnerLock, Store
@@ -115,10 +116,9 @@ def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -
             store=store,
             fal=connect,
             watcher=progress,
-            manifests=None,
             on_stop=lambda: progress.notice("stopping: the next fetch, or run, goes on from here"),
             clock=SystemClock(),
-            lock=lock,
+            ownership=Ownership(lock=lock),
         )
         return asyncio.run(going)
 

@@ -1,1 +1,4 @@
-"""How much is submitted at once, and what holds submissions back. Knows no table."""
+"""The throttle of a run: how many requests run at once, and what pauses or stops submissions.
+
+It does not know the job table.
+"""

@@ -1,28 +1,28 @@
-"""How many files and connections this process may have open, and for how many clips that lasts."""
+"""File descriptors: how many this process may open, and how many clips at a time that allows."""
 
 import resource
 from contextlib import suppress
 
-WANTED = 4096
-"""Enough for as many clips at one time as can be asked for."""
+SUFFICIENT = 4096
+"""Enough for the largest allowed number of clips at one time."""
 
 RESERVED = 96
-"""For all but submissions: looks, uploads, downloads, the table and what libraries open."""
+"""For everything except submissions: polls, uploads, downloads, the table and libraries."""
 
 LEAST = 8
 
 
 def raise_limit() -> int:
-    """Raise this process's own limit as far as it is of use, and return it."""
+    """Raise the soft limit of this process, up to ``SUFFICIENT``, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = WANTED if hard == resource.RLIM_INFINITY else min(WANTED, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    target = SUFFICIENT if hard == resource.RLIM_INFINITY else min(SUFFICIENT, hard)
+    if soft != resource.RLIM_INFINITY and soft < target:
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return WANTED if soft == resource.RLIM_INFINITY else soft
+    return SUFFICIENT if soft == resource.RLIM_INFINITY else soft
 
 
 def enough_for(files: int) -> int:
-    """Return how many clips may be on their way to fal at one time with so many files open."""
+    """Return how many clips may be in progress at one time with this limit of open files."""
     return max(LEAST, files - RESERVED)

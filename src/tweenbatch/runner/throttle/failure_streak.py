@@ -1,7 +1,7 @@
-"""The same failure on one row after another: a class of failures, found before all are bought.
+"""Detects the same failure on several rows in a row, before all rows are bought.
 
-It counts what is given up, clips that do not come home, and work that broke off; it knows nothing
-of submissions and lanes.
+It counts jobs given up, clips that can't be downloaded, and crashes. It does not know submissions
+or gates.
 """
 
 from dataclasses import dataclass, field
@@ -17,23 +17,23 @@ class FailureStreak:
 
     limit: int | None
     stop: str | None = None
-    """Why no more should be bought, once the limit is reached."""
+    """Why nothing more should be bought in this run."""
     _reason: tuple[str, int | None] | None = None
     _jobs: set[int] = field(default_factory=set)
     held: str | None = None
-    """Why nothing more should be bought until a clip comes home."""
+    """Why nothing more should be bought until a clip is downloaded."""
     _laid_aside: set[int] = field(default_factory=set)
-    _broken_off: set[int] = field(default_factory=set)
+    _crashed: set[int] = field(default_factory=set)
 
     @property
-    def close_to_its_end(self) -> bool:
-        """Tell whether what the next request comes to may matter for the one after it."""
-        return self.limit is not None and (self.limit == 1 or bool(self._jobs or self._broken_off))
+    def is_close_to_limit(self) -> bool:
+        """Tell whether the next failure may stop the buying."""
+        return self.limit is not None and (self.limit == 1 or bool(self._jobs or self._crashed))
 
     def record_failure(self, outcome: Outcome, job: Job) -> None:
-        """Count a row that was given up after its submission; a moderator's refusal says nothing.
+        """Count a row that was given up after its submission, unless moderation refused it.
 
-        Type and HTTP status make failures the same, never their words.
+        Failures are the same if their type and HTTP status are; their text does not matter.
         """
         failure = outcome.failure
         given_up = outcome.event is Event.GAVE_UP and job.state is not State.PENDING
@@ -47,29 +47,29 @@ class FailureStreak:
         if self.limit is not None and len(self._jobs) >= self.limit:
             self.stop = self.stop or _words(failure, len(self._jobs))
 
-    def laid_aside(self, job: Job, why: str) -> None:
-        """Count a clip of this run that can't be fetched: what holds for all is nobody's row."""
+    def record_laid_aside(self, job: Job, why: str) -> None:
+        """Count a clip of this run that can't be downloaded."""
         self._laid_aside.add(job.id)
         if self.limit is not None and len(self._laid_aside) >= self.limit:
-            self.held = f"{len(self._laid_aside)} clips are made and none can be fetched ({why})"
+            self.held = f"{len(self._laid_aside)} clips are made and none can be downloaded ({why})"
 
-    def broke_off(self, job: Job, error: Exception) -> str | None:
-        """Count a job whose stage raised what none should; say why no more should be bought.
+    def record_crash(self, job: Job, error: Exception) -> str | None:
+        """Count a job whose stage raised an unexpected error; return why to stop, if at the limit.
 
-        Whatever the errors are: together they say that this machine can't do the work.
+        The errors need not be equal: several crashes mean that this machine can't do the work.
         """
-        self._broken_off.add(job.id)
-        count = len(self._broken_off)
+        self._crashed.add(job.id)
+        count = len(self._crashed)
         if self.limit is None or count < self.limit:
             return None
-        return f"the work on {count} rows in a row broke off ({type(error).__name__}: {error})"
+        return f"the work on {count} rows in a row crashed ({type(error).__name__}: {error})"
 
     def reset(self) -> None:
-        """Begin anew: a clip came home."""
+        """Start counting again: a clip was downloaded."""
         self._reason = self.held = None
         self._jobs.clear()
         self._laid_aside.clear()
-        self._broken_off.clear()
+        self._crashed.clear()
 
 
 def _words(failure: Failure, count: int) -> str:

@@ -1,6 +1,6 @@
-"""Results that can't be read: alike for several clips, the trouble is fal's and no row's.
+"""Results that can't be read: if several fail alike, the cause is fal and not a row.
 
-It counts what it is told; it knows nothing of submissions and lanes.
+It does not know submissions or gates.
 """
 
 from collections import Counter
@@ -10,47 +10,47 @@ from tweenbatch.records import Failure
 from tweenbatch.stages.result_evidence import alike
 
 SEVERAL = 2
-"""Clips whose results have the same trouble at the same time; one alone may be a row's matter."""
+"""Results with the same trouble that stop the buying; one alone may be caused by its row."""
 
 
 @dataclass(slots=True)
 class UnreadResults:
-    """The clips whose results answer with an error that proves nothing, and which."""
+    """Jobs whose results answer with an error that proves nothing, and that error."""
 
     _now: dict[int, Failure] = field(default_factory=dict)
     _laid_aside: dict[int, Failure] = field(default_factory=dict)
 
-    def in_trouble(self, job_id: int, failure: Failure) -> bool:
-        """Note what a result answers; tell whether it is news."""
+    def note_trouble(self, job_id: int, failure: Failure) -> bool:
+        """Note the error of a result; tell whether it is new for this job."""
         before = self._now.get(job_id)
         self._now[job_id] = failure
         before = before or self._laid_aside.get(job_id)
         return before is None or alike(before) != alike(failure)
 
-    def told(self, job_id: int) -> None:
-        """Note that a result told what became of its request."""
+    def note_read(self, job_id: int) -> None:
+        """Forget a job: its result could be read."""
         self._now.pop(job_id, None)
         self._laid_aside.pop(job_id, None)
 
     def lay_aside(self, job_id: int) -> Failure | None:
-        """Note that a result has been unreadable for long; return what it answered."""
+        """Note that a job was laid aside; return the error of its result, if it had one."""
         failure = self._now.pop(job_id, None)
         if failure is not None:
             self._laid_aside[job_id] = failure
         return failure
 
     def was_laid_aside(self, job_id: int) -> bool:
-        """Tell whether this run has read that result for long already."""
+        """Tell whether this run laid the job aside because of its result."""
         return job_id in self._laid_aside
 
     @property
     def pause(self) -> str | None:
-        """Why nothing should be bought for the moment, if several are in trouble."""
+        """Return why buying should pause: several results have the same trouble now."""
         return _words(self._now)
 
     @property
     def stop(self) -> str | None:
-        """Why nothing should be bought in this run, if several have been in trouble for long."""
+        """Return why buying should stop in this run: several results were laid aside."""
         return _words(self._laid_aside)
 
 
