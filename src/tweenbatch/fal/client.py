@@ -252,10 +252,10 @@ class Fal:
 
     async def refuses_key(self, endpoint: str) -> bool:
         """Tell whether the queue rejects our key; False if the queue can't be reached."""
-        refusal = await self.refuses_to_tell(endpoint)
+        refusal = await self.status_refusal(endpoint)
         return refusal is not None and refusal.http_status == HTTPStatus.UNAUTHORIZED
 
-    async def refuses_to_tell(self, endpoint: str) -> Answered | None:
+    async def status_refusal(self, endpoint: str) -> Answered | None:
         """Return the queue's refusal (401 or 403) to report a status to our key, or None.
 
         Reads the status of a random request id, which is free: a good key gets 404. Unverified:
@@ -269,7 +269,7 @@ class Fal:
             return None
         return None
 
-    async def refuses_to_list(self, endpoint: str, *, since: datetime) -> Answered | None:
+    async def history_refusal(self, endpoint: str, *, since: datetime) -> Answered | None:
         """Return fal's refusal (401 or 403) to list past requests to our key, or None."""
         url = history.page_url(endpoint, since=since, cursor=None, limit=1)
         try:

@@ -21,7 +21,7 @@ async def check(connect: Callable[[], Fal], endpoint: str, *, now: datetime) -> 
     fails for another reason does not stop the run.
     """
     async with connect() as fal:
-        refusal = await fal.refuses_to_tell(endpoint)
+        refusal = await fal.status_refusal(endpoint)
         if refusal is not None and refusal.http_status == HTTPStatus.UNAUTHORIZED:
             raise KeyRefused(
                 f"fal does not know this key ({refusal}); check FAL_KEY, or make a new key at "
@@ -33,7 +33,7 @@ async def check(connect: Callable[[], Fal], endpoint: str, *, now: datetime) -> 
                 "downloaded. Add the permission to read requests, or make a key with the preset "
                 "API at https://fal.ai/dashboard/keys. Nothing was submitted"
             )
-        refusal = await fal.refuses_to_list(endpoint, since=now)
+        refusal = await fal.history_refusal(endpoint, since=now)
     if refusal is None:
         return None
     return (
