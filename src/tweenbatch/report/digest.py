@@ -21,7 +21,7 @@ _NEXT = {
     ExitCode.TABLE_BUSY: "nothing, if the other run is wanted",
 }
 DIED = "died: killed, or the machine went down"
-GOES_ON = "still going"
+RUNNING = "still going"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ class Digest:
         """How it ended, in words."""
         if self.exit_code is not None:
             return ExitCode(self.exit_code).words
-        return GOES_ON if self.lives else DIED
+        return RUNNING if self.lives else DIED
 
     @property
     def title(self) -> str:
