@@ -104,7 +104,7 @@ def main() -> None:
     level = logging.getLevelNamesMapping().get(wanted, logging.ERROR)
     logging.getLogger("tweenbatch").setLevel(level)
     logs.setLevel(level)  # a log file may hold more
-    logs.addFilter(lambda record: not hasattr(record, "told"))
+    logs.addFilter(lambda record: not hasattr(record, "already_shown"))
     try:
         tweenbatch(prog_name="tweenbatch", standalone_mode=False)
     except click.exceptions.Exit as ended:

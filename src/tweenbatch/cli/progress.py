@@ -13,7 +13,7 @@ from typing import NoReturn, Self
 import click
 from tqdm import tqdm
 
-from tweenbatch.logs import TOLD, stderr_is_json
+from tweenbatch.logs import ALREADY_SHOWN, stderr_is_json
 from tweenbatch.records import Job
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
 from tweenbatch.states import AT_FAL, FINAL, State
@@ -166,7 +166,7 @@ class Progress:
 
     def notice(self, message: str) -> None:
         """Show a message to a person and log it."""
-        log.info("%s", message, extra=TOLD)
+        log.info("%s", message, extra=ALREADY_SHOWN)
         if not stderr_is_json():
             self._write(plain(message, width=SENTENCE_WIDTH))
 

@@ -107,7 +107,9 @@ class Runner:
         if state.broken_table is not None:
             raise table_failed(state.broken_table) from state.broken_table
         if self.reconciler.doubt:
-            state.watcher.notice(f"what is uncertain stays so for now: {self.reconciler.doubt}")
+            state.watcher.notice(
+                f"uncertain submissions are still unresolved: {self.reconciler.doubt}"
+            )
         limit = self._limit_reached()
         return RunEnd(
             interrupted=self._interrupted,
