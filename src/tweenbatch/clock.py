@@ -1,6 +1,6 @@
-"""Time as an argument: whoever needs the hour, a pause or a duration is handed a ``Clock``.
+"""Clocks, passed as an argument to all code that reads the time or sleeps.
 
-Wall time (``now``) is for what people and tables read; ``monotonic`` is for measuring.
+Wall time (``now``) is for people and tables; ``monotonic`` is for measuring durations.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the rest of the program knows about time."""
+    """Wall time, monotonic time and sleep."""
 
     def now(self) -> datetime:
         """Return the wall time, aware, in UTC."""
@@ -42,17 +42,17 @@ class SystemClock:
 
 
 def local_day(now: datetime) -> tuple[datetime, datetime]:
-    """Return when this machine's calendar day began and when the next one does, both in UTC.
+    """Return the start of this machine's calendar day and of the next one, both in UTC.
 
-    A day that the clocks are changed on has 23 or 25 hours. Where they are changed at
-    midnight, the day begins with the change, or with the earlier of two midnights.
+    A day on which the clocks change has 23 or 25 hours. If they change at midnight, the day begins
+    at the change, or at the earlier of two midnights.
     """
     today = now.astimezone().date()
     return _midnight(today), _midnight(today + timedelta(days=1))
 
 
 def local_month(now: datetime) -> tuple[datetime, datetime]:
-    """Return when this machine's calendar month began and when the next one does, both in UTC."""
+    """Return the start of this machine's calendar month and of the next one, both in UTC."""
     first = now.astimezone().date().replace(day=1)
     return _midnight(first), _midnight((first + timedelta(days=31)).replace(day=1))
 
@@ -61,6 +61,6 @@ def _midnight(day: date) -> datetime:
     local = datetime.combine(day, datetime.min.time())
     begins = local.astimezone(UTC)
     if begins.astimezone().date() < day:
-        # A midnight that the clocks leap over was read with the offset that follows.
+        # The clocks skip this midnight: it was read with the offset that follows.
         begins = local.replace(fold=1).astimezone(UTC)
     return begins

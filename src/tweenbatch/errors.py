@@ -1,38 +1,39 @@
-"""Everything that can go wrong, as one tree.
+"""The program's exceptions, as one tree.
 
 TweenbatchError
-├── UsageError             what was asked for can't be done as asked; nothing was spent
+├── UsageError             the request is not possible as given; nothing was spent
 │   ├── JobFileError       a job file has problems, each with its key
-│   ├── ManifestError      the manifest has problems, each with its row and column
-│   ├── MissingKey         no key for fal was found
-│   ├── PriceRisen         fal asks more than was known, and nobody agreed to that
-│   ├── TableTooNew        the job table was written by a newer program
+│   ├── ManifestError      a manifest has problems, each with its row and column
+│   ├── MissingKey         no fal key was found
+│   ├── PriceRisen         fal's price is above the known one, and no person agreed to it
+│   ├── TableTooNew        the job table was written by a newer version
 │   ├── TableUnusable      the job table can't be opened
-│   │   └── TableMissing   there is none yet
-│   └── OutputUnusable     there is no room for clips, or no right to write them
-├── KeyRefused             the key may not do what a run needs; nothing was spent
-├── TableOlder             the job table lacks what was paid for since it was copied, or lost
+│   │   └── TableMissing   the job table does not exist yet
+│   └── OutputUnusable     the output folder is full or not writable
+├── KeyRefused             fal refuses the key, or it lacks a permission; nothing was spent
+├── TableOlder             the job table lacks payments made since it was copied or lost
 ├── TableBusy              another run owns the job table
 ├── TableFailed            the job table failed in the middle of a run
-├── LeaseLost              a write came too late: the job has moved on without us
-├── BudgetReached          the next submission would pass a limit of money
-├── FalError               what fal, or the way to it, answered
+├── LeaseLost              a write came too late: the job has changed meanwhile
+├── BudgetReached          the next submission would exceed a spending limit
+├── FalError               an error from fal, or from the network to it
 │   ├── NotSent            proven: the submission was not accepted; it may be sent again
 │   ├── OutcomeUnknown     the submission may have been accepted; it must never be sent again
-│   ├── Refused            fal said no to this submission
-│   ├── AccountRefused     fal said no to the account or the key: every submission would fail
+│   ├── Refused            fal refused this submission
+│   ├── AccountRefused     fal refused the account or the key: every submission would fail
 │   ├── Unreachable        a read got no answer; it may be repeated
-│   ├── Answered           a read got an HTTP error as its answer
-│   ├── Unreadable         the end of a request, or its result, can't be had for now
-│   └── Unintelligible     an answer came that has not the form fal documents
-├── UnreadableFrame        a start or end frame is no image that a model accepts
-├── FrameChanged           a frame's bytes are not those that were planned
-└── VideoError             a finished clip could not be brought home
-    ├── BrokenVideo        the file is not a whole mp4
+│   ├── Answered           a read was answered with an HTTP error
+│   ├── Unreadable         a request's end, or its result, is not available for now
+│   └── Unintelligible     an answer does not have the form that fal documents
+│       └── AnotherRequest an answer names a request other than the one asked for
+├── UnreadableFrame        a start or end frame isn't an image that the model accepts
+├── FrameChanged           a frame's bytes have changed since the plan
+└── VideoError             a finished clip could not be downloaded
+    ├── BrokenVideo        the file isn't a complete mp4
     ├── UrlExpired         the address of the clip is no longer valid
-    ├── DownloadFailed     the transfer did not come to its end; it may be repeated
+    ├── DownloadFailed     the download was cut off; it may be repeated
     ├── CheckUnavailable   this machine can't check any clip
-    └── DiskTrouble        the disk does not take the clip
+    └── DiskTrouble        the clip can't be written to the disk
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,20 +45,20 @@ from tweenbatch.printable import printable_line
 
 
 class TweenbatchError(Exception):
-    """Root of every error that this program raises on purpose."""
+    """Base class of every error that this program raises on purpose."""
 
 
 class UsageError(TweenbatchError):
-    """What was asked for can't be done as asked; nothing was spent."""
+    """The request is not possible as given; nothing was spent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing wrong with a manifest.
+    """One problem of a manifest.
 
-    ``row`` is the number that a spreadsheet shows (the header is row 1), ``line`` the
-    line of the file; both are None for a problem of the whole file. ``kind`` is a word that
-    problems alike share, whatever their rows and values.
+    ``row`` is the number that a spreadsheet shows (the header is row 1), ``line`` the line of the
+    file; both are None for a problem of the whole file. ``kind`` groups similar problems, whatever
+    their rows and values.
     """
 
     message: str
@@ -77,30 +78,30 @@ class Problem:
             )
         if self.column is not None:
             where.append(f"column '{_shortened(self.column)}'")
-        said = _shortened(self.message)
-        return printable_line(f"{', '.join(where)}: {said}" if where else said)
+        message = _shortened(self.message)
+        return printable_line(f"{', '.join(where)}: {message}" if where else message)
 
 
 def _shortened(text: str) -> str:
-    """Return a message without the middle of the long text out of a file that it repeats."""
+    """Cut the middle out of a message that quotes a long text."""
     if len(text) <= MOST_CHARS_SHOWN:
         return text
     return f"{text[: MOST_CHARS_SHOWN - 200]} … {text[-200:]}"
 
 
 MOST_CHARS_SHOWN = 1_000
-"""Of one problem; all of it is in the list of problems."""
+"""The longest message shown for a problem; the list of problems holds all of it."""
 
 MOST_OF_A_KIND = 20
-"""Of problems alike so many are shown; the others are counted."""
+"""The number of problems shown for each kind; the others are counted."""
 
 
 class ManifestError(UsageError):
-    """The manifest has problems, each with its row and column.
+    """A manifest has problems, each with its row and column.
 
-    ``others`` are the errors of further manifests of the same call, ``listed`` the file in which
-    all problems of this one are written down, if there is such a file; ``unlisted`` says why not.
-    ``has_columns`` tells whether the file has a column of a manifest, and so is meant to be one.
+    ``others`` are the errors of further manifests of the same call. ``listed`` is the file that
+    lists all problems of this manifest, or None; then ``unlisted`` gives the reason.
+    ``has_columns`` is true if the file has a column of a manifest, and so was intended as one.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class ManifestError(UsageError):
         self.unlisted = ""
 
     def __str__(self) -> str:
-        """Return the first problems of each kind, a line each, and how many more there are."""
+        """Return the first problems of each kind, a line each, and the number of the others."""
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
         lines = [f"{printable_line(str(self.path))}: {count}; nothing was imported"]
         kinds: dict[str, list[Problem]] = {}
@@ -133,7 +134,7 @@ class ManifestError(UsageError):
         if self.listed is not None:
             lines.append(f"  all of them are in {printable_line(str(self.listed))}")
         elif self.unlisted:
-            lines.append(f"  they are not written down: {printable_line(self.unlisted)}")
+            lines.append(f"  the list of all problems is missing: {printable_line(self.unlisted)}")
         return "\n".join([*lines, *map(str, self.others)])
 
 
@@ -147,15 +148,15 @@ class JobFileError(UsageError):
 
 
 class MissingKey(UsageError):
-    """No key for fal was found."""
+    """No fal key was found."""
 
 
 class PriceRisen(UsageError):
-    """fal asks more than was known, and nobody agreed to that."""
+    """fal's price is above the known one, and no person agreed to it."""
 
 
 class TableTooNew(UsageError):
-    """The job table was written by a newer program."""
+    """The job table was written by a newer version."""
 
 
 class TableUnusable(UsageError):
@@ -163,19 +164,19 @@ class TableUnusable(UsageError):
 
 
 class TableMissing(TableUnusable):
-    """There is no job table yet."""
+    """The job table does not exist yet."""
 
 
 class OutputUnusable(UsageError):
-    """There is no room for clips, or no right to write them."""
+    """The output folder is full or not writable."""
 
 
 class KeyRefused(TweenbatchError):
-    """The key may not do what a run needs, or fal does not know it; nothing was spent."""
+    """fal refuses the key, or it lacks a permission that a run needs; nothing was spent."""
 
 
 class TableOlder(TweenbatchError):
-    """The job table lacks what was paid for since it was copied, or lost."""
+    """The job table lacks payments made since it was copied or lost."""
 
 
 class TableBusy(TweenbatchError):
@@ -187,13 +188,13 @@ class TableFailed(TweenbatchError):
 
 
 class LeaseLost(TweenbatchError):
-    """A write came too late: the job has moved on without us."""
+    """A write came too late: the job has changed meanwhile."""
 
 
 class BudgetReached(TweenbatchError):
-    """The next submission would pass a limit of money.
+    """The next submission would exceed a spending limit.
 
-    ``option`` is the limit's name; ``until`` when it opens again by itself, if it does.
+    ``option`` is the limit's name; ``until`` is the instant when it resets, if it does.
     """
 
     def __init__(self, message: str, *, option: str, until: datetime | None = None) -> None:
@@ -203,14 +204,14 @@ class BudgetReached(TweenbatchError):
 
 
 class FalError(TweenbatchError):
-    """What fal, or the way to it, answered."""
+    """An error from fal, or from the network to it."""
 
 
 class NotSent(FalError):
     """Proven: the submission was not accepted; it may be sent again.
 
-    ``retry_after_seconds`` is what fal asked for, if it did. ``reached`` tells whether fal
-    itself spoke (429) or was never reached.
+    ``retry_after_seconds`` is the delay that fal asked for, if any. ``reached`` is true if fal
+    answered (429), and false if it was never reached.
     """
 
     def __init__(
@@ -224,8 +225,8 @@ class NotSent(FalError):
 class OutcomeUnknown(FalError):
     """The submission may have been accepted; it must never be sent again.
 
-    ``body`` holds the start of what came back, if anything did. ``stops`` tells that something
-    other than fal seems to answer: every submission would end so.
+    ``body`` holds the start of the answer, if there was one. ``stops`` is true if something other
+    than fal seems to answer, so that every submission would end like this.
     """
 
     def __init__(
@@ -238,7 +239,7 @@ class OutcomeUnknown(FalError):
 
 
 class Refused(FalError):
-    """fal said no to this submission."""
+    """fal refused this submission."""
 
     def __init__(self, message: str, *, http_status: int, error_type: str) -> None:
         super().__init__(message)
@@ -247,7 +248,7 @@ class Refused(FalError):
 
 
 class AccountRefused(FalError):
-    """fal said no to the account or the key: every submission would fail."""
+    """fal refused the account or the key: every submission would fail."""
 
     def __init__(self, message: str, *, http_status: int) -> None:
         super().__init__(message)
@@ -259,7 +260,7 @@ class Unreachable(FalError):
 
 
 class Answered(FalError):
-    """A read got an HTTP error as its answer; ``said`` are the words in it."""
+    """A read was answered with an HTTP error; ``said`` is its message."""
 
     def __init__(
         self, *, http_status: int, headers: Mapping[str, str], body: bytes, said: str = ""
@@ -271,31 +272,31 @@ class Answered(FalError):
 
 
 class Unreadable(FalError):
-    """The end of a request, or its result, can't be had for now."""
+    """A request's end, or its result, is not available for now."""
 
 
 class Unintelligible(FalError):
-    """An answer came that has not the form fal documents."""
+    """An answer does not have the form that fal documents."""
 
 
 class AnotherRequest(Unintelligible):
-    """An answer names another request than the one that was asked about."""
+    """An answer names a request other than the one asked for."""
 
 
 class UnreadableFrame(TweenbatchError):
-    """A start or end frame is no image that a model accepts."""
+    """A start or end frame isn't an image that the model accepts."""
 
 
 class FrameChanged(TweenbatchError):
-    """A frame's bytes are not those that were planned."""
+    """A frame's bytes have changed since the plan."""
 
 
 class VideoError(TweenbatchError):
-    """A finished clip could not be brought home."""
+    """A finished clip could not be downloaded."""
 
 
 class BrokenVideo(VideoError):
-    """The file is not a whole mp4."""
+    """The file isn't a complete mp4."""
 
 
 class UrlExpired(VideoError):
@@ -303,7 +304,7 @@ class UrlExpired(VideoError):
 
 
 class DownloadFailed(VideoError):
-    """The transfer did not come to its end; it may be repeated."""
+    """The download was cut off; it may be repeated."""
 
 
 class CheckUnavailable(VideoError):
@@ -311,4 +312,4 @@ class CheckUnavailable(VideoError):
 
 
 class DiskTrouble(VideoError):
-    """The disk does not take the clip."""
+    """The clip can't be written to the disk."""

@@ -1,7 +1,6 @@
-"""The log: what happened to which job in which run, for a person or a program, and never a secret.
+"""The log of runs, as text or JSON, with each line's run, job and request, and without secrets.
 
-What is written down is never waited for: a thread of its own writes the file, and a disk that fills
-costs lines, not clips.
+A separate thread writes the file, so that a full or slow disk costs log lines, not clips.
 """
 
 import json
@@ -31,7 +30,7 @@ FILES_KEPT = 5
 
 KEYS = ("FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET")
 SHORTEST_SECRET = 6
-"""Less is no secret, and would take words out of sentences."""
+"""A shorter text isn't a secret; hiding it would remove words from sentences."""
 
 _QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']+")
 _FACT = re.compile(r"\s*\b(job|request)=([\w-]+)")
@@ -42,41 +41,41 @@ _request: ContextVar[str | None] = ContextVar("request", default=None)
 
 
 class Form(StrEnum):
-    """How lines look."""
+    """The format of log lines."""
 
     TEXT = "text"
     JSON = "json"
 
 
-TOLD = {"told": True}
-"""Goes with a line, as ``extra``, that stands on the screen already, in a person's words."""
+ALREADY_SHOWN = {"already_shown": True}
+"""The ``extra`` of a record that a person has already seen on the screen."""
 
 
 def of_run(run_id: int) -> None:
-    """Let all lines of this task, and of those it starts, be of that run."""
+    """Mark the lines of this task, and of tasks it starts, with a run."""
     _run.set(run_id)
 
 
 def of_job(job_id: int, request_id: str | None) -> None:
-    """Let all lines of this task be of that job and request."""
+    """Mark the lines of this task with a job and a request."""
     _job.set(job_id)
     _request.set(request_id)
 
 
 class _Context(logging.Filter):
-    """Notes what a line is about, where it is written: later nobody knows."""
+    """Adds run, job and request to a record in the task that logs it, which alone knows them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        said = dict(_FACT.findall(record.getMessage()))
+        facts = dict(_FACT.findall(record.getMessage()))
         job = _job.get()
         record.run = _run.get()
-        record.job = int(said["job"]) if said.get("job", "").isdecimal() else job
-        record.request = said.get("request", _request.get())
+        record.job = int(facts["job"]) if facts.get("job", "").isdecimal() else job
+        record.request = facts.get("request", _request.get())
         return True
 
 
 class _Formatter(logging.Formatter):
-    """One line for each record, without the key and without what signs an address."""
+    """Formats a record as one line, without the key and without the signatures of addresses."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -87,7 +86,7 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        # What a line is about stands in its own place.
+        # Job and request have their own fields.
         message = self._clean(_FACT.sub("", record.getMessage()))
         trace = self._clean(self.formatException(record.exc_info)) if record.exc_info else None
         about = {name: getattr(record, name, None) for name in ("run", "job", "request")}
@@ -112,7 +111,7 @@ class _Formatter(logging.Formatter):
 
 
 class _Rotating(RotatingFileHandler):
-    """A file that only its owner may read, and that is given up for good when it can't be had."""
+    """A log file readable only by its owner; the first failed write is reported, later ones not."""
 
     _gave_up = False
 
@@ -122,7 +121,7 @@ class _Rotating(RotatingFileHandler):
         return os.fdopen(file, "a", encoding="utf-8")
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's names
-        """Say once what is lost."""
+        """Report only the first failure."""
         if not self._gave_up:
             self._gave_up = True
             error = sys.exc_info()[1]
@@ -130,7 +129,7 @@ class _Rotating(RotatingFileHandler):
 
 
 def stderr_is_json() -> bool:
-    """Tell whether all that goes to stderr has to be JSON."""
+    """Return whether every line on stderr must be JSON."""
     return any(
         isinstance(each.formatter, _Formatter) and isinstance(each, logging.StreamHandler)
         for each in logging.getLogger().handlers
@@ -139,12 +138,12 @@ def stderr_is_json() -> bool:
 
 @contextmanager
 def written(form: Form, *, file: Path | None, level: str | None) -> Iterator[None]:
-    """Write the log to a file, if one is named, else with JSON to stderr, as long as it lasts.
+    """Write the log to a file or, for JSON without a file, to stderr, until the context ends.
 
-    ``level`` None is what the logger has by now, and at least ``info``. Raises ``UsageError``.
+    ``level`` None means ``info``. Raises ``UsageError``.
     """
     logger = logging.getLogger(ROOT)
-    wanted = logging.getLevelNamesMapping()[level.upper()] if level else logging.INFO
+    threshold = logging.getLevelNamesMapping()[level.upper()] if level else logging.INFO
     before = logger.level
     if file is not None:
         try:
@@ -160,12 +159,12 @@ def written(form: Form, *, file: Path | None, level: str | None) -> Iterator[Non
         handler: logging.Handler = _Queue(lines)
         listener = QueueListener(lines, target)
         listener.start()
-        handler.setLevel(wanted)
-        logger.setLevel(min(wanted, before or wanted))
+        handler.setLevel(threshold)
+        logger.setLevel(min(threshold, before or threshold))
         handler.addFilter(_Context())
         logger.addHandler(handler)
         try:
-            with _errors_noted():
+            with _errors_logged():
                 yield
         finally:
             logger.removeHandler(handler)
@@ -177,27 +176,27 @@ def written(form: Form, *, file: Path | None, level: str | None) -> Iterator[Non
     if form is Form.JSON:
         (stderr,) = logging.getLogger().handlers[:1]
         stderr.setFormatter(_Formatter(form))
-        stderr.setLevel(wanted)
+        stderr.setLevel(threshold)
         stderr.filters[:] = [_Context()]
-        logger.setLevel(wanted)
-    with _errors_noted():
+        logger.setLevel(threshold)
+    with _errors_logged():
         yield
 
 
 @contextmanager
-def _errors_noted() -> Iterator[None]:
+def _errors_logged() -> Iterator[None]:
     try:
         yield
     except TweenbatchError as error:
-        log.error("%s", error, extra=TOLD)  # noqa: TRY400 - on purpose: it is no bug
+        log.error("%s", error, extra=ALREADY_SHOWN)  # noqa: TRY400 - an expected error needs no traceback
         raise
 
 
 class _Queue(QueueHandler):
-    """Hands records on as they are: the formatter at the other end makes a line of each."""
+    """Passes records on unformatted: the listener's formatter makes the lines."""
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Return the record with its message made, for what it is made of may change."""
+        """Return the record with its message rendered now, because its arguments may change."""
         record.message = record.getMessage()
         record.msg, record.args = record.message, None
         return record

@@ -1,10 +1,10 @@
-"""Which hosts are this machine itself: what is sent there does not leave it."""
+"""Recognise hosts that are this machine itself: data sent to them does not leave it."""
 
 import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, as a URL names it, is always this machine."""
+    """Return whether a URL's host is always this machine."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where things lie: the table, the videos, the rehearsal's own beside them, and frames."""
+"""The paths of the job table, videos, rehearsals, models, marks and frames."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from tweenbatch.errors import TableUnusable, UsageError
 
 REHEARSAL = "rehearsal"
-"""The folder, beside the real table and videos, in which a rehearsal keeps its own."""
+"""The folder for a rehearsal's table and videos, next to the real ones."""
 
 DEFAULT_DB = "sqlite:///tweenbatch.db"
 DEFAULT_OUTPUT = Path("videos")
@@ -19,13 +19,13 @@ _SQLITE_FILE = "sqlite:///"
 _POSTGRES = re.compile(r"postgresql(\+\w+)?://")
 _SQLITE = re.compile(r"sqlite(\+\w+)?://(?:/|$)")
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/", re.IGNORECASE)
-"""One letter before the colon is a drive."""
+"""A single letter before the colon is a drive."""
 
 PROBLEMS = ".problems.csv"
-"""Put behind a manifest's name for the file that lists what is wrong with it."""
+"""Added to a manifest's name: the file that lists its problems."""
 
 FITTED = "fitted"
-"""The folder, below that of the videos, for prepared copies of frames."""
+"""The subfolder of the videos' folder for adjusted copies of frames."""
 
 
 def rehearsal_db(db: str) -> str:
@@ -44,15 +44,15 @@ def rehearsal_output(output: Path) -> Path:
 
 
 def rehearsal_only(path: Path) -> Path:
-    """Return a file or folder of a rehearsal; raise ``UsageError`` if a link leads out of it.
+    """Return a path of a rehearsal; raise ``UsageError`` if a link leads out of its folder.
 
-    A rehearsal would take what it finds there for its own, and a person may have paid for it.
+    Otherwise a rehearsal could treat paid clips as its own.
     """
     for each in (path.parent, path):
         if each.is_symlink():
             raise UsageError(
-                f"{each} is a symbolic link; a rehearsal keeps its files apart from those that "
-                "were paid for, and follows none: remove it"
+                f"{each} is a symbolic link; remove it: a rehearsal follows no links, to keep its "
+                "files apart from paid ones"
             )
     return path
 
@@ -63,53 +63,53 @@ def sqlite_path(db: str) -> Path | None:
 
 
 def local(text: str) -> str:
-    """Return what names a place on this machine; raise ``UsageError`` for an address.
+    """Return a path on this machine; raise ``UsageError`` for an address.
 
-    As a path, ``s3://bucket`` would be a folder called ``s3:``.
+    As a path, ``s3://bucket`` would be a folder named ``s3:``.
     """
     if address := _ADDRESS.match(text):
         raise UsageError(
-            f"{address[1]}://… is an address; expected a path on this machine. Nothing was made"
+            f"{address[1]}://… is an address; expected a path on this machine. Nothing was created"
         )
     return text
 
 
 def known_table(db: str) -> str:
-    """Return the URL of a table of a kind that we know; raise ``TableUnusable`` for another."""
+    """Return the URL of an SQLite or PostgreSQL table; raise ``TableUnusable`` for others."""
     if file := _SQLITE.match(db):
         local(db[file.end() :])
     elif not _POSTGRES.match(db):
-        # A text that is no such URL may still hold a password: it is not repeated.
+        # Even an invalid URL may contain a password, so the message does not repeat it.
         raise TableUnusable(
-            "--db (TWEENBATCH_DB) is no table that is known: expected sqlite:///FILE or "
-            "postgresql://HOST/DATABASE. Nothing was made"
+            "--db (TWEENBATCH_DB) isn't the URL of a job table: expected sqlite:///FILE or "
+            "postgresql://HOST/DATABASE. Nothing was created"
         )
     return db
 
 
 def sqlite_db(path: Path) -> str:
-    """Return the URL of an SQLite table in that file."""
+    """Return the URL of the SQLite table in a file."""
     return f"{_SQLITE_FILE}{path}"
 
 
 def short(path: Path) -> Path:
-    """Return a path as seen from the current folder where it lies below that."""
+    """Return a path inside the current folder relative to it, and other paths unchanged."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def models_folder() -> Path:
-    """Return the folder in which what was read from fal of its models is kept."""
+    """Return the folder that stores models read from fal."""
     named = os.environ.get("TWEENBATCH_MODELS")
     if named:
         return Path(named)
     data = os.environ.get("XDG_DATA_HOME", "")
-    # The standard has a relative one ignored.
+    # The XDG standard says that a relative path is ignored.
     base = Path(data) if Path(data).is_absolute() else (_home() or Path()) / ".local" / "share"
     return base / "tweenbatch" / "models"
 
 
 def state_folder() -> Path | None:
-    """Return the folder in which a machine's own memory of what was done lies, if it has one."""
+    """Return the folder for this machine's own state, or None without a home folder."""
     state = os.environ.get("XDG_STATE_HOME", "")
     if Path(state).is_absolute():
         return Path(state) / "tweenbatch"
@@ -118,29 +118,29 @@ def state_folder() -> Path | None:
 
 
 def marks_folder() -> Path | None:
-    """Return the folder for marks of how far tables had come, if there can be one."""
+    """Return the folder for the high-water marks of job tables, or None without a home folder."""
     state = state_folder()
     return None if state is None else state / "marks"
 
 
 def frame_roots(manifest: Path, named: Collection[Path]) -> frozenset[Path]:
-    """Return the real folders in which the local frames of a manifest may lie.
+    """Return the real folders that may contain a manifest's local frames.
 
-    Frames are uploaded to public addresses, and somebody else may have written the manifest:
-    so its own folder, the one above it, the current one and those that a person ``named``.
+    These are the manifest's folder, its parent, the current folder and those in ``named``. Frames
+    are uploaded to public addresses, and another person may have written the manifest.
     """
     own, current = manifest.parent.resolve(), Path.cwd().resolve()
     roots = {own, *(folder.resolve() for folder in named)}
     if own.parent != _home() and not _holds_everything(own.parent):
         roots.add(own.parent)
-    # Services are started in the root, which nobody chose.
+    # A service starts in the root folder, which is not a choice of its user.
     if not _holds_everything(current):
         roots.add(current)
     return frozenset(roots)
 
 
 def _holds_everything(folder: Path) -> bool:
-    """Whether it is the root or a folder above the home folder."""
+    """Return whether a folder is the root or a parent of the home folder."""
     home = _home()
     return folder == Path(folder.anchor) or (home is not None and folder in home.parents)
 

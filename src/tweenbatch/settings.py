@@ -1,4 +1,4 @@
-"""What a run was asked to do: flags and environment, checked once and frozen."""
+"""The settings of one run, validated and immutable."""
 
 import re
 from datetime import UTC, datetime, time, timedelta
@@ -14,20 +14,20 @@ from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT
 from tweenbatch.records import EarlierFailures, Night, PeriodLimit
 
 ASSUMED_CONCURRENCY = 8
-"""What an estimate assumes where the limit of the account has still to be found."""
+"""The concurrency that an estimate assumes before the account's limit is measured."""
 MOST_AT_ONCE = 1000
 DEFAULT_IN_FLIGHT = 48
-"""The largest account that anybody can have without asking, and a short queue."""
+"""The highest concurrency of an account without a special agreement, and a short queue."""
 DEFAULT_SAME_FAILURES = 5
 DEFAULT_GRACE = timedelta(minutes=30)
-"""Several times what a clip takes, and what waits in fal's queue takes a few of them."""
+"""Several times the duration of a clip, because requests may first wait in fal's queue."""
 DEFAULT_SETTLE = timedelta(minutes=5)
-"""What Kling takes at most as a rule, so that a request that fal accepted has ended by then."""
+"""Kling's usual maximum: a request that fal accepted has normally ended by then."""
 
 
 def _in_cents_or_finer(amount: Decimal) -> Decimal:
     if amount != amount.quantize(Decimal("0.000001")):
-        raise ValueError("has more than six decimals")
+        raise ValueError("expected at most six decimals")
     return amount
 
 
@@ -38,22 +38,22 @@ AtOnce = Annotated[int, Field(ge=1, le=MOST_AT_ONCE)]
 
 
 class RunSettings(BaseModel):
-    """One run, as asked for. Amounts are US dollars, instants aware and in UTC."""
+    """The settings of one run. Amounts are US dollars; instants are aware and in UTC."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     again: str = ""
-    """The manifests and options as they were typed, but for --rehearse; "" without a manifest."""
+    """The manifests and options as typed, without --rehearse; "" without a manifest."""
     night: Night | None = None
-    """The night of the job file that says all this, if one does."""
+    """The night of the job file, if the settings come from one."""
     asked: str = ""
-    """The manifests, for whoever looks back at the run; "" for all unfinished work."""
+    """The manifests, as listed in the history of runs; "" for all unfinished work."""
     rejected: tuple[str, ...] = ()
-    """Manifests of an inbox that can't be read."""
+    """The inbox's manifests that can't be read."""
     db: str = DEFAULT_DB
     output: Path = DEFAULT_OUTPUT
     concurrency: AtOnce | None = None
-    """Clips at fal at one time; None: as many as the account runs, which is found."""
+    """Clips at fal at one time; None: as many as the account runs, which is measured."""
     max_in_flight: AtOnce = DEFAULT_IN_FLIGHT
     max_cost: Budget | None = None
     max_cost_per_day: Budget | None = None
@@ -66,31 +66,31 @@ class RunSettings(BaseModel):
     grace: timedelta = DEFAULT_GRACE
     settle: timedelta = DEFAULT_SETTLE
     absent_after: timedelta | None = None
-    """How long after its sending a person takes a submission to have ended; None: it is proven."""
+    """Age after which an unlisted submission counts as absent; None: only if proven absent."""
     same_failures: Annotated[int, Field(ge=1)] = DEFAULT_SAME_FAILURES
     keep_going: bool = False
     old_failures: EarlierFailures | None = None
-    """Failures of earlier runs that are tried again."""
+    """The failures of earlier runs to retry."""
     connect_to: str | None = None
     rehearse: bool = False
     logs: bool = False
     yes: bool = False
     trust_table: bool = False
     new_table: bool = False
-    """Begin a table also where another one has paid for the same rows."""
+    """Create a table even if another one has paid for the same rows."""
     pay_again: bool = False
     accept_price: bool = False
     fetch_only: bool = False
-    """Only clips that are made are brought home; nothing is submitted and nothing waited for."""
+    """Only download finished clips; submit nothing and wait for nothing."""
 
     @property
     def most_usd(self) -> Decimal | None:
-        """Return what this run can't pay more than, if there is such a limit."""
+        """Return the lowest spending limit of this run, if there is one."""
         limits = (self.max_cost, self.max_cost_per_day, self.max_cost_per_month)
         return min((limit for limit in limits if limit is not None), default=None)
 
     def period_limits(self, now: datetime) -> list[PeriodLimit]:
-        """Return the limits of the calendar day and month, by this machine's clock."""
+        """Return the spending limits of the calendar day and month, by this machine's clock."""
         periods = (
             ("--max-cost-per-day", self.max_cost_per_day, local_day),
             ("--max-cost-per-month", self.max_cost_per_month, local_month),
@@ -103,7 +103,7 @@ class RunSettings(BaseModel):
         ]
 
     def submits_until(self, started: datetime) -> datetime | None:
-        """Return the instant after which no submission may go, if there is one."""
+        """Return the instant after which nothing is submitted, if there is one."""
         ends = [] if self.stop_at is None else [self.stop_at]
         if self.max_duration is not None:
             ends.append(max(started, self.not_before or started) + self.max_duration)
@@ -121,7 +121,7 @@ def number_or_auto(text: str) -> int | None:
 
 
 def duration_or_zero(text: str) -> timedelta:
-    """Parse what ``duration`` does, or ``0``; raises ``ValueError``."""
+    """Parse ``0``, or a text that ``duration`` parses; raises ``ValueError``."""
     return timedelta(0) if re.fullmatch(r"0[hms]?", text.strip()) else duration(text)
 
 
@@ -151,10 +151,10 @@ def next_time(text: str, *, now: datetime) -> datetime:
 
 
 def next_occurrence(wanted: time, *, now: datetime, zone: ZoneInfo | None = None) -> datetime:
-    """Return when a zone's clocks show that time next; the machine's own zone is None.
+    """Return the next instant at which a zone's clocks show that time; None: this machine's zone.
 
-    A time that they show twice is the first of the two, and one that they leap over is as long
-    after the leap as it would have been without.
+    If the clocks show the time twice, the first one counts. If they skip it, the result is as long
+    after the skip as the time would be without it.
     """
     today = now.astimezone(zone).date()
     days = (datetime.combine(today + timedelta(days=n), wanted) for n in (0, 1))
@@ -165,10 +165,10 @@ def next_occurrence(wanted: time, *, now: datetime, zone: ZoneInfo | None = None
 def window(
     opens: time | None, closes: time | None, *, now: datetime, zone: ZoneInfo | None = None
 ) -> tuple[datetime | None, datetime | None]:
-    """Return between which instants a run that begins now may submit, by a zone's clocks.
+    """Return the instants between which a run that starts now may submit, by a zone's clocks.
 
-    A window that opens later on the same day is waited for. One that is over is returned as it
-    was: a run never waits for that of another day. Without ``closes`` it ends with the day.
+    A run waits for a window that opens later on the same day, never for one of another day: a past
+    window is returned unchanged. Without ``closes`` the window ends with the day.
     """
     if opens is None:
         return None, None if closes is None else next_occurrence(closes, now=now, zone=zone)

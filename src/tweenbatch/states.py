@@ -1,4 +1,4 @@
-"""The life of a job as a table: pure data, no imports from this package.
+"""The states of a job and the transitions between them: pure data, no imports from this package.
 
 Everything else that lists states (the table's CHECK constraints, what may be claimed,
 what is final, the diagram in README.md) derives from ``TRANSITIONS``.
@@ -10,33 +10,33 @@ from types import MappingProxyType
 
 
 class State(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     PENDING = "pending"
-    """Nothing is in the air. The import puts jobs here; a proven refusal, a retry or a
-    person brings them back."""
+    """Nothing is submitted. The import creates jobs in this state; a proven refusal, a retry or a
+    person returns them to it."""
     SUBMITTING = "submitting"
-    """The intent is on disk and the POST may be under way. The runner moves it, at once;
-    found without its runner, it becomes uncertain."""
+    """The intent is on disk and the POST may be under way. The runner moves the job on at once; if
+    its runner has died, the job becomes uncertain."""
     UNCERTAIN = "uncertain"
-    """A POST went out and nobody knows whether fal accepted it. Only a look at fal's
-    history, a witness's note or a person moves it."""
+    """A POST was sent, and it is unknown whether fal accepted it. Only fal's history, a fallback
+    journal or a person moves the job on."""
     SUBMITTED = "submitted"
-    """fal accepted the request and gave it an id; it waits or generates there."""
+    """fal accepted the request and gave it an id; it is queued or running there."""
     READY = "ready"
-    """The clip exists at fal and is paid for; it has yet to be brought home, or once more."""
+    """The clip exists at fal and is paid for; it is not downloaded yet, or must be again."""
     SUCCEEDED = "succeeded"
-    """The clip came home, checked and recorded. A run that does not find it there any more, or a
-    person, has it fetched again."""
+    """The clip is downloaded, checked and recorded. If it goes missing, a run or a person has it
+    downloaded again."""
     FAILED = "failed"
-    """Given up, with the reason. Only a person brings it back: to be bought anew, or, where
-    it was paid for, to be read once more."""
+    """Given up, with the reason. Only a person moves it on: to pay for it again or, if it was paid
+    for, to read its result again."""
     CANCELLED = "cancelled"
-    """Not wanted any more. Only a person brings it back."""
+    """Cancelled. Only a person queues it again."""
 
 
 class Event(StrEnum):
-    """What can happen to a job."""
+    """An event that moves a job to another state."""
 
     SUBMIT_STARTED = "submit_started"
     ACCEPTED = "accepted"
@@ -87,7 +87,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = MappingProxyType(
 BY_A_PERSON: frozenset[Event] = frozenset({Event.REQUEUED, Event.REOPENED, Event.CANCELLED})
 
 LOOKED_FOR: frozenset[Event] = frozenset({Event.MISSED})
-"""What a look at the disk, or a person, finds out about a job that was at its end."""
+"""Events that a check of the disk, or a person, raises for a job in a final state."""
 
 FINAL: frozenset[State] = frozenset(
     state
@@ -96,7 +96,7 @@ FINAL: frozenset[State] = frozenset(
         source is state and event not in BY_A_PERSON | LOOKED_FOR for source, event in TRANSITIONS
     )
 )
-"""Where the program itself has nothing left to do."""
+"""States in which the program itself has nothing left to do."""
 
 UNFINISHED: frozenset[State] = frozenset(State) - FINAL
 
@@ -106,15 +106,15 @@ AT_FAL: frozenset[State] = frozenset(
 """An attempt of the job is, or may be, known to fal: it has a price and a payload."""
 
 IDENTIFIED: frozenset[State] = frozenset({State.SUBMITTED, State.READY})
-"""fal's request id is known, so that everything left to do is a read."""
+"""fal's request id is known, so all remaining steps are reads."""
 
 
 class ImpossibleTransition(ValueError):
-    """The event can't happen to a job in that state."""
+    """The event is not possible in the job's state."""
 
 
 def advance(state: State, event: Event) -> State:
-    """Return the state that follows; raise ``ImpossibleTransition`` where none does."""
+    """Return the next state; raise ``ImpossibleTransition`` if there is none."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:

@@ -55,7 +55,7 @@ def test_no_table_is_made_of_an_address(
     project: Forked, fal: Server, arguments: Sequence[str]
 ) -> None:
     for table in TABLES:
-        assert "Nothing was made" in refusal(project, fal, *arguments, "--db", table)
+        assert "Nothing was created" in refusal(project, fal, *arguments, "--db", table)
 
 
 @pytest.mark.parametrize("option", ["--digests", "--log-file", "--inbox"])
@@ -78,7 +78,7 @@ def test_a_job_file_is_held_to_the_same(project: Forked, fal: Server, line: str)
     job.write_text(f'manifests = ["{MANIFEST}"]\nyes = true\n{line}\n')
     said = refusal(project, fal, "run", str(job))
     assert line.partition(" ")[0] in said
-    assert "Nothing was made" in said
+    assert "Nothing was created" in said
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_the_environment_is_held_to_the_same(
     project: Forked, fal: Server, name: str, value: str
 ) -> None:
     told = dataclasses.replace(project, environment={name: value})
-    assert "Nothing was made" in refusal(told, fal, *COMMANDS[0])
+    assert "Nothing was created" in refusal(told, fal, *COMMANDS[0])

@@ -63,7 +63,7 @@ def test_what_was_made_is_told_and_written_down(tweenbatch: Command, ear: Listen
     night = message["digest"]["night"]
     assert message["title"] == f"tweenbatch night {night}: 3 clips made; everything succeeded"
     assert "asked     jobs/manifest.csv" in message["text"]
-    assert "spent     $1.68; in the air $0.00" in message["text"]
+    assert "spent     $1.68; in progress at fal $0.00" in message["text"]
     assert "slowest   clip-" in message["text"]
     assert message["digest"]["money"]["spent"] == 1.68
     assert message["digest"]["made"] == message["digest"]["submitted"] == 3
@@ -173,7 +173,7 @@ def test_the_hook_tells_that_nothing_began(tweenbatch: Command, ear: Listener) -
     assert "nothing ran" in tweenbatch("digest", str(JOB)).stdout
     assert not ear.posted
     assert "nothing ran" in tweenbatch("digest", "--last", str(JOB)).stdout
-    assert "no run of the job file began on that day" in ear.posted[0]["text"]
+    assert "no run of this job file started on that day" in ear.posted[0]["text"]
 
 
 def test_a_run_that_goes_on_is_not_told_as_dead(
@@ -182,7 +182,7 @@ def test_a_run_that_goes_on_is_not_told_as_dead(
     fal.script({"on": "generation", "do": "hold"})
     with tweenbatch.started(*RUN):
         fal.wait_for("accepted", count=3)
-        assert "still going" in tweenbatch("digest", "--last", str(JOB)).stdout
+        assert "running" in tweenbatch("digest", "--last", str(JOB)).stdout
     assert not ear.posted
 
 
@@ -310,4 +310,4 @@ def test_what_is_next_depends_on_who_started_the_run_and_whether_it_works(
     assert "nothing while it works; if it was killed, the next night, or running" in shown
     more = ("run", "jobs/manifest.csv", "--takes", "2", "--limit", "1", "--yes")
     assert tweenbatch(*more).returncode == 3
-    assert "next      tweenbatch run goes on from here" in tweenbatch("runs", "show", "2").stdout
+    assert "next      tweenbatch run continues from here" in tweenbatch("runs", "show", "2").stdout

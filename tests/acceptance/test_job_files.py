@@ -88,13 +88,13 @@ ONE = 'manifests = ["m.csv"]\n'
 
 WRONG = {
     'manifests = "m.csv"': 'manifests = "m.csv": expected a valid list',
-    "": 'manifests: is missing; name at least one, e.g. manifests = ["manifest.csv"]',
-    "manifests = []": "manifests: is missing; name at least one",
+    "": 'manifests: missing; name at least one, e.g. manifests = ["manifest.csv"]',
+    "manifests = []": "manifests: missing; name at least one",
     f"{ONE}concurency = 3": "concurency: there is no such key; did you mean concurrency?",
     f"{ONE}max_cost = 3": "max_cost: there is no such key; did you mean budget.run",
     f'{ONE}stop_at = "06:30"': "stop_at: there is no such key; did you mean window.stop_at",
     f"{ONE}[budget]\nnight = 3": "budget.night: there is no such key",
-    f"{ONE}colour = 1": "colour: there is no such key; there are manifests, inbox, model",
+    f"{ONE}colour = 1": "colour: there is no such key; the keys are manifests, inbox, model",
     f'{ONE}concurrency = "many"': 'concurrency = "many": expected auto or a number from 1 to 1000',
     f'{ONE}settle = "soon"': 'settle = "soon": expected e.g. 90s, 45m, 2h or 1h30m',
     f"{ONE}[budget]\nrun = -1": "budget.run = -1: expected greater than or equal to 0",
@@ -108,7 +108,7 @@ WRONG = {
     f'{ONE}name = "../../"': (
         "name = \"../../\": --name '../../': '..' can't be a file or folder name"
     ),
-    'manifests = ["m.csv"\ntakes = 2': "is no TOML: ",
+    'manifests = ["m.csv"\ntakes = 2': "isn't valid TOML: ",
 }
 
 
@@ -146,7 +146,7 @@ def test_a_file_that_is_not_there_is_named(tweenbatch: Command) -> None:
 def test_a_job_file_stands_alone(tweenbatch: Command) -> None:
     ran = tweenbatch("run", "night.toml", "more.csv")
     assert ran.returncode == 2
-    assert "a job file names its manifests itself" in ran.stderr
+    assert "a job file lists its own manifests" in ran.stderr
 
 
 def test_a_folder_with_the_characters_of_a_pattern_is_no_pattern(tweenbatch: Command) -> None:

@@ -80,7 +80,7 @@ def test_a_manifest_may_come_through_a_pipe_and_is_known_again(tweenbatch: Comma
     many = "\n".join([text.replace("b.png", "c.png")] * 21)
     wrong = tweenbatch("plan", "-", stdin=many)
     assert "and 1 more like these" in wrong.stderr
-    assert "they are not written down: there is no file" in wrong.stderr
+    assert "the list of all problems is missing: there is no file" in wrong.stderr
     found = json.loads(tweenbatch("plan", "-", "--json", stdin=many).stdout)["problems"]
     assert len(found) == 21
 

@@ -111,8 +111,8 @@ def test_everybody_who_looks_is_told_and_nothing_is_changed(
         ended = tweenbatch(*command)
         assert ended.returncode == 0
         said = ended.stdout + ended.stderr
-        assert "for nothing" in said, command
-        assert why in said or "can't be seen there" in said, command
+        assert "at no cost" in said, command
+        assert why in said or "can't be found there" in said, command
     verified = tweenbatch("verify")
     assert verified.returncode == 1
     assert why in verified.stdout
@@ -123,9 +123,9 @@ def test_everybody_who_looks_is_told_and_nothing_is_changed(
 def test_clips_that_are_there_are_nobody_s_concern(tweenbatch: Forked, fal: Server) -> None:
     for command in (("plan", "manifest.csv"), ("status",), ("export",), RUN):
         said = tweenbatch(*command)
-        assert "for nothing" not in said.stdout + said.stderr
+        assert "at no cost" not in said.stdout + said.stderr
     assert tweenbatch("verify").stdout == "3 clips checked, 0 not as recorded\n"
-    assert "Nothing to fetch" in tweenbatch("fetch").stdout
+    assert "Nothing to download" in tweenbatch("fetch").stdout
     assert fal.totals()["downloads"]["started"] == ROWS
 
 
@@ -267,7 +267,7 @@ def test_a_clip_that_was_given_up_comes_back_for_nothing_and_that_is_what_is_pro
     job = f"clip-{ROWS + 1}"
     for said in (given_up, tweenbatch("status"), tweenbatch("show", job)):
         free, _, _ = said.stdout.partition("tweenbatch retry")
-        assert "tweenbatch fetch" in free, "what costs nothing is proposed first"
+        assert "tweenbatch fetch" in free, "the free remedy is proposed first"
     assert "tweenbatch fetch" in tweenbatch("retry", "--name", job).stderr
     assert tweenbatch("fetch").returncode == 1, "still nowhere"
     assert tweenbatch.jobs() == {"succeeded": ROWS, "failed": 1}
@@ -301,7 +301,7 @@ def test_a_failed_job_without_an_address_is_told_what_may_help(
         table.commit()
     ended = tweenbatch("fetch", "1")
     assert ended.returncode == 1
-    helps = "tweenbatch resolve 1 --adopt" if paid else "no clip of it is paid for"
+    helps = "tweenbatch resolve 1 --adopt" if paid else "it has no paid clip"
     assert helps in ended.stdout
     assert tweenbatch.jobs() == {"failed": 1, "succeeded": ROWS - 1}
     assert fal.totals()["posts"] == ROWS

@@ -93,7 +93,7 @@ def test_a_window_ends_a_night_with_clips_in_flight(tweenbatch: Command, fal: Se
     ended = tweenbatch("run", str(JOB), "--concurrency", "1")
     assert ended.returncode == 3
     assert "stopped by --max-duration or --stop-at" in ended.stdout
-    assert "in the air at fal: $0.56" in ended.stdout
+    assert "in progress at fal: $0.56" in ended.stdout
     assert tweenbatch.jobs() == {"pending": 2, "submitted": 1}
     fal.script()
     fal.release()

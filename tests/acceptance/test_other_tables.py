@@ -100,7 +100,7 @@ def test_the_plan_says_the_same_and_prices_the_table_that_was_named(
     moved, _ = elsewhere(tweenbatch)
     manifest = str(tweenbatch.folder / "manifest.csv")
     said = moved("plan", manifest).stdout
-    assert "A run stops here" in said
+    assert "A run would refuse to start" in said
     assert "A run would submit 3 clips for $1.68." in said
     (other,) = json.loads(moved("plan", manifest, "--json").stdout)["other_tables"]
     assert (other["clips"], other["usd"], other["unknown"]) == (3, 1.68, None)

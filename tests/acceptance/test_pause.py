@@ -41,7 +41,7 @@ def test_a_run_that_is_going_waits_until_it_may_go_on(tweenbatch: Command, fal: 
         fal.release()
         fal.wait_for("download_finished")
         assert fal.totals()["posts"] == 1
-        assert "a run that waits goes on" in tweenbatch("resume").stdout
+        assert "a waiting run continues" in tweenbatch("resume").stdout
         until_told(run.stderr, "resumed: submissions continue")
         assert run.wait() == 0
     assert fal.totals()["posts"] == 3

@@ -61,7 +61,7 @@ def test_the_example_becomes_one_clip_for_each_row_for_nothing(newcomer: Command
 
     second = newcomer(*RUN)
     assert second.returncode == 0
-    assert "everything is already there; nothing is spent" in second.stdout
+    assert "Nothing to do (every clip is already there). No charge." in second.stdout
 
 
 def test_a_rehearsal_that_was_killed_goes_on_with_the_same_requests(newcomer: Command) -> None:

@@ -80,7 +80,7 @@ def test_nothing_changes_until_somebody_agrees(tweenbatch: Command, in_doubt: in
     assert refused.returncode == 2
     assert "add --yes" in refused.stderr
     with terminal(tweenbatch, "resolve", str(in_doubt), "--absent") as screen:
-        screen.read_until("Do that?")
+        screen.read_until("Continue?")
         assert "paid for twice" in screen.screen.replace("\r\n", "")
         screen.type("n")
         assert screen.end() == 2
@@ -96,7 +96,7 @@ def test_nothing_changes_until_somebody_agrees(tweenbatch: Command, in_doubt: in
         ("JOB 999 --absent", "not uncertain: job 999"),
         ("2 --give-up", "not ready or submitted or uncertain: job 2"),
         ("2 --adopt some-id", "not failed or uncertain: job 2"),
-        ("JOB 2 --adopt some-id", "--adopt is for one job"),
+        ("JOB 2 --adopt some-id", "--adopt needs exactly one job number"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_changes_nothing(

@@ -336,9 +336,9 @@ def test_nothing_that_differs_is_overwritten(project: Command) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((NIGHT,), "for whom? Say one of --systemd, --cron"),
-        ((NIGHT, "--cron", "--systemd"), "for whom? Say one of --systemd, --cron"),
-        (("jobs/manifest.csv", "--cron"), "is no job file"),
+        ((NIGHT,), "choose one of --systemd, --cron"),
+        ((NIGHT, "--cron", "--systemd"), "choose one of --systemd, --cron"),
+        (("jobs/manifest.csv", "--cron"), "isn't a job file"),
         ((NIGHT, "--cron", "--at", "noon"), "'noon' is not understood"),
         ((NIGHT, "--cron", "--at", "04:15:30"), "'04:15:30' is not understood"),
         ((NIGHT, "--cron", "--at", "04:15+02:00"), "'04:15+02:00' is not understood"),

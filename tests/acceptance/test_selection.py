@@ -101,7 +101,7 @@ def test_only_what_is_meant_is_shown_with_its_price_before_it_is_queued(
 ) -> None:
     asked = tweenbatch("retry", "--error", "image_load_error")
     assert asked.returncode == 2
-    assert "2 clips will be paid anew, $1.12" in asked.stderr
+    assert "2 clips will be charged again, $1.12" in asked.stderr
     assert "clip-2" in asked.stderr
     assert "clip-1" not in asked.stderr
 

@@ -1,4 +1,4 @@
-"""The whole story of one job, for a person and for a program."""
+"""The history of one job: as lines for a person and as JSON for a program."""
 
 import json
 
@@ -79,4 +79,4 @@ def test_what_is_not_there_is_said(tweenbatch: Command, job: str) -> None:
     assert tweenbatch(*RUN).returncode == 0
     asked = tweenbatch("show", job)
     assert asked.returncode == 2
-    assert f"there is no job {job}, and no clip of that name" in asked.stderr
+    assert f"there is no job {job} and no clip of that name" in asked.stderr

@@ -41,8 +41,8 @@ def test_what_is_agreed_to_is_no_more_than_the_run_may_spend(
     manifests.project(tweenbatch.folder, 3)
     comes_to, most = said
     with terminal(tweenbatch, "run", "manifest.csv", *limits, columns=200) as shown:
-        shown.read_until(f"Type {most} to spend it")
-        assert f"To submit: 3 clips for {comes_to}. Videos" in shown.screen
+        shown.read_until(f"To confirm, type the amount ({most})")
+        assert f"To submit: 3 clips for {comes_to}. Output folder: " in shown.screen
         shown.type(most)
         shown.end()
     assert fal.ledger()["posts"] == posts

@@ -37,8 +37,8 @@ def guess(clips: int, *took: ClipDuration, concurrency: int = 8) -> Estimate:
 
 def test_the_median_tells_the_pace_whatever_one_clip_took_overnight() -> None:
     took = [ClipDuration(endpoint="kling", seconds=each) for each in (118, 110, 30_000)]
-    assert planned.time_it_takes(guess(100, *took)) == (
-        "about 25 min at 8 at a time (clips took 118 s lately)"
+    assert planned.duration(guess(100, *took)) == (
+        "about 25 min at 8 at a time (recent clips took 118 s)"
     )
 
 

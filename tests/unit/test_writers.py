@@ -72,7 +72,7 @@ def problems(folder: Path) -> None:
 def digest(folder: Path) -> None:
     said: list[str] = []
     told = Digest(job="night", night=date(2026, 12, 1), why="no run")
-    if not DigestDelivery(folder=folder, targets=(), say=said.append).tell(told):
+    if not DigestDelivery(folder=folder, targets=(), say=said.append).send(told):
         raise OSError(said[0])
 
 

@@ -1,6 +1,6 @@
-"""Arguments in, text and exit code out. Nothing imports this package.
+"""The command line: arguments in, text and an exit code out. Nothing imports this package.
 
-Commands are loaded when they are called, so that ``--help`` answers at once.
+Each command's module is loaded when the command is called, so that ``--help`` answers at once.
 """
 
 import atexit
@@ -20,24 +20,24 @@ from tweenbatch.version import __version__
 COMMANDS = {
     "run": "Import manifests and run until nothing is left to do; without one: resume.",
     "pairs": "Make a manifest from key frames: each leads to the next.",
-    "plan": "Check manifests, hold them against the table and price the difference.",
-    "config": "Show what a job file comes to, and where each value is from.",
-    "schedule": "Print or write what starts a job file every night.",
-    "models": "Show which models there are, and read from fal what is new.",
-    "status": "Show counts, money and what needs a person.",
-    "runs": "List past runs, and tell what came of one.",
-    "digest": "Tell, and send, what came of a job file's last run.",
-    "show": "Tell all that is known of one job.",
+    "plan": "Validate manifests, compare them with the job table and show the cost.",
+    "config": "Show a job file's effective settings and where each value comes from.",
+    "schedule": "Print or write the units that start a job file every night.",
+    "models": "List the models, and read their current schema and price from fal.",
+    "status": "Show job counts, money and the jobs that need a person.",
+    "runs": "List past runs, or show one run's results.",
+    "digest": "Show, and send, the results of a job file's last run.",
+    "show": "Show everything about one job.",
     "export": "Write one line for each manifest row: state, files, cost, error.",
     "verify": "Check that the clips are on disk, whole and unchanged.",
-    "fetch": "Bring back paid clips that are not here, for nothing.",
-    "pause": "Let nothing new be submitted, also by a run that is going.",
-    "resume": "Let submissions go again after a pause.",
-    "retry": "Queue failed jobs again; the next run pays for them anew.",
-    "retake": "Ask for another take of finished clips; the next run pays for it.",
-    "cancel": "Drop what waits, and ask fal to stop what it has.",
-    "resolve": "Settle by hand what nobody knows the outcome of.",
-    "backup": "Copy the table, also while a run works on it.",
+    "fetch": "Download paid clips that are missing here, at no cost.",
+    "pause": "Pause new submissions, including in a run in progress.",
+    "resume": "Allow new submissions again after a pause.",
+    "retry": "Queue failed jobs again; the next run pays for them again.",
+    "retake": "Queue another take of finished clips; the next run pays for it.",
+    "cancel": "Cancel queued jobs and ask fal to stop running ones.",
+    "resolve": "Manually resolve jobs whose outcome is unknown.",
+    "backup": "Copy the job table, even while a run uses it.",
     "emulator": "Serve fal's API on this machine, for tests and rehearsals.",
 }
 
@@ -64,7 +64,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 all succeeded, 1 some failed, 2 wrong usage or manifest, 3 stopped by "
-    "a limit, 4 account or service trouble, 5 needs a person, 75 another run has the table, "
+    "a limit, 4 account or service trouble, 5 needs a person, 75 another run uses the table, "
     "130 interrupted.",
 )
 @click.version_option(__version__, prog_name="tweenbatch")
@@ -73,7 +73,7 @@ def tweenbatch() -> None:
 
 
 def exit_code(error: Exception) -> ExitCode:
-    """Return what an error on purpose says to whoever started the command."""
+    """Return the exit code for an error that the program raised on purpose."""
     from tweenbatch.errors import KeyRefused, TableBusy, TableFailed, TableOlder
 
     exits: dict[type[Exception], ExitCode] = {
@@ -86,25 +86,25 @@ def exit_code(error: Exception) -> ExitCode:
 
 
 def main() -> None:
-    """Run the command line; every error on purpose becomes one line and an exit code."""
+    """Run the command line; show each ``TweenbatchError`` as one line and an exit code."""
     from tweenbatch.errors import JobFileError, ManifestError, TweenbatchError
 
-    # Rows by the million form no circles for the collector to find, and it looks at them again and
-    # again: a third of the time that a large manifest takes.
+    # Millions of rows form no reference cycles, but the collector scans them again and again:
+    # that would be a third of the time of a large manifest.
     gc.set_threshold(50_000, 20, 100)
-    # Nor does a process that ends have any to look for, which would take a sixth of a short one.
+    # A collection at exit would take a sixth of the time of a short command.
     atexit.register(gc.freeze)
     streams.hold_standard_descriptors()
     streams.never_fail(streams.STDERR)
     logs = logging.StreamHandler()
     logs.setFormatter(streams.PlainFormatter(logging.BASIC_FORMAT))
     logging.basicConfig(level=logging.ERROR, handlers=[logs])
-    # Only our own: at debug level the HTTP library writes down headers.
+    # Only our own logger: at debug level the HTTP library logs headers.
     wanted = os.environ.get("TWEENBATCH_LOG", "").upper()
     level = logging.getLevelNamesMapping().get(wanted, logging.ERROR)
     logging.getLogger("tweenbatch").setLevel(level)
     logs.setLevel(level)  # a log file may hold more
-    logs.addFilter(lambda record: not hasattr(record, "told"))
+    logs.addFilter(lambda record: not hasattr(record, "already_shown"))
     try:
         tweenbatch(prog_name="tweenbatch", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -120,9 +120,9 @@ def main() -> None:
         shown = (printable_lines if of_lines else printable_line)(str(error))
         from tweenbatch.logs import stderr_is_json
 
-        if not stderr_is_json():  # there it is a line of the log already
+        if not stderr_is_json():  # otherwise the log has shown it already
             click.echo(f"tweenbatch: {shown}", err=True)
         sys.exit(exit_code(error))
     except BrokenPipeError:
-        # The reader of our output has gone (| head): say nothing, also not at exit.
+        # The reader of our output has gone (| head): stay silent, even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

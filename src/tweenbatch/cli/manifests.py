@@ -1,4 +1,4 @@
-"""Manifests on the command line: the options that say how they are read, and the reading."""
+"""The argument MANIFESTS and the options that control how manifests are read."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def manifests_argument(*, required: bool) -> Callable[[F], F]:
-    """Return the argument MANIFESTS, in whose place a job file may stand."""
+    """Return the argument MANIFESTS, which may also be one job file."""
     return click.argument(
         "manifests",
         nargs=-1,
         required=required,
         type=click.Path(path_type=Path),
-        # A job file is read before the options, whose values it may give.
+        # A job file is read before the options, because it may set their values.
         is_eager=True,
         callback=_or_job_file,
     )
@@ -35,25 +35,25 @@ def manifests_argument(*, required: bool) -> Callable[[F], F]:
 def _or_job_file(
     ctx: click.Context, _param: click.Parameter, paths: tuple[Path, ...]
 ) -> tuple[Path, ...]:
-    """Return the manifests; a job file gives its own, and values to options that nobody gave."""
-    named = [path for path in paths if path.suffix.lower() == ".toml"]
-    if not named:
+    """Return the manifests; a job file names its own and sets the options that were not given."""
+    job_files = [path for path in paths if path.suffix.lower() == ".toml"]
+    if not job_files:
         return paths
     if len(paths) > 1:
         raise UsageError(
-            f"{named[0]}: a job file names its manifests itself; give it alone, or the manifests "
-            "without it"
+            f"{job_files[0]}: a job file lists its own manifests; pass either the job file or the "
+            "manifests, not both"
         )
     from tweenbatch.nights import jobfile
 
-    job = jobfile.read(named[0], now=datetime.now(UTC))
+    job = jobfile.read(job_files[0], now=datetime.now(UTC))
     ctx.default_map = {**(ctx.default_map or {}), **job.options}
     ctx.obj = job
     return job.manifests
 
 
 def manifest_options(command: F) -> F:
-    """Add what says how manifests are read, and which of their rows are let through."""
+    """Add the options that control how manifests are read and which rows are accepted."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -64,16 +64,16 @@ _OPTIONS = (
         "--inbox",
         metavar="DIR",
         type=LocalPath(path_type=Path, file_okay=False),
-        help="A folder into which manifests are dropped: each is taken once it is whole, and "
-        "moved to done/ or, with the list of its problems, to rejected/ below it.",
+        help="A folder for incoming manifests: each is read once it is complete, then moved to its "
+        "subfolder done/ or, with a list of its problems, to rejected/.",
     ),
     click.option(
         "--model",
         metavar="ENDPOINT",
         default=DEFAULT.id,
         show_default=DEFAULT.title,
-        help="The model of rows that name none in a column 'model': an endpoint of fal or a "
-        "short name; `tweenbatch models` lists them.",
+        help="The model for rows without a value in the column 'model': a fal endpoint or a short "
+        "name; `tweenbatch models` lists them.",
     ),
     click.option(
         "--frames",
@@ -82,43 +82,43 @@ _OPTIONS = (
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         envvar="TWEENBATCH_FRAMES",
         show_envvar=True,
-        help="Let frames below this folder through, wherever it is; may be repeated. Frames "
-        "are uploaded to public addresses.",
+        help="Allow frames in this folder, wherever it is; may be repeated. Frames are uploaded "
+        "to public addresses.",
     ),
-    click.option("--allow-open-ended", is_flag=True, help="Let rows without an end frame through."),
+    click.option("--allow-open-ended", is_flag=True, help="Accept rows without an end frame."),
     click.option(
         "--set",
         "defaults",
         metavar="COLUMN=VALUE",
         multiple=True,
-        help="What a column holds in rows where it is empty or missing; may be repeated.",
+        help="The value of a column in rows where it is empty or missing; may be repeated.",
     ),
     click.option(
         "--keep",
         metavar="COLUMN",
         multiple=True,
-        help="Carry this column through although its name looks like a known one's; may be "
+        help="Keep this column as your own although its name resembles a known column; may be "
         "repeated.",
     ),
     click.option(
         "--name",
         metavar="TEMPLATE",
-        help="How new clips are named below the output folder, e.g. "
-        "'{sequence}/{row:04}-{name}-t{take}': columns, and row, take, start and end.",
+        help="File names of new clips in the output folder, e.g. "
+        "'{sequence}/{row:04}-{name}-t{take}'; use column names, and row, take, start and end.",
     ),
     click.option(
         "--takes",
         metavar="N",
         type=click.IntRange(1, MAX_TAKES),
         default=1,
-        help="How many clips to make of each row that doesn't say it itself.",
+        help="How many clips to make of each row without a value in the column 'takes'.",
     ),
     click.option(
         "--retry-failed",
         metavar="TYPE",
         multiple=True,
-        help="Try clips of these manifests again that failed so in an earlier run, e.g. "
-        "generation_timeout; may be repeated.",
+        help="Retry clips of these manifests that failed with this error in an earlier run, e.g. "
+        "generation_timeout; each retry is paid for. May be repeated.",
     ),
     click.option(
         "--retry-most",
@@ -126,32 +126,32 @@ _OPTIONS = (
         type=click.IntRange(1),
         default=5,
         show_default=True,
-        help="None that has been submitted N times in all.",
+        help="With --retry-failed: skip clips already submitted N times.",
     ),
     click.option(
         "--strict",
         is_flag=True,
-        help="Refuse what would only be warned of, such as a frame that EXIF data turns.",
+        help="Treat warnings as errors, such as a frame that its EXIF data rotates.",
     ),
     click.option(
         "--check-urls",
         is_flag=True,
-        help="Ask the https address of every frame whether there is an image.",
+        help="Check that the https address of every frame serves an image.",
     ),
     click.option(
         "--fit",
         metavar="[pad|crop]",
         type=click.Choice([str(way) for way in Way]),
-        help="Use prepared copies of frames that break a limit or would be warned of; ends get "
-        "the proportions of their starts: padded, or cropped.",
+        help="Use adjusted copies of frames that break a limit or cause a warning. End frames are "
+        "padded (the default) or cropped to the proportions of their start frames.",
     ),
 )
 
 
 def manifest_request(options: Mapping[str, Any], *, moves: bool) -> ManifestRequest:
-    """Return what the options of ``manifest_options`` ask for.
+    """Return the request for manifests, from the options of ``manifest_options``.
 
-    With ``moves`` a run empties the inbox as its manifests are finished.
+    With ``moves``, manifests leave the inbox once they are done or rejected.
     """
     inbox, name, fit = options["inbox"], options["name"], options["fit"]
     errors = frozenset(options["retry_failed"])
@@ -177,17 +177,17 @@ def manifest_request(options: Mapping[str, Any], *, moves: bool) -> ManifestRequ
 
 
 class ManifestCommand(click.Command):
-    """A command whose ``--fit`` may stand without its value, whatever comes behind it."""
+    """A command that accepts ``--fit`` without a value, whatever follows it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Say ``--fit=pad`` where somebody said ``--fit``."""
+        """Replace a bare ``--fit`` by ``--fit=pad``."""
         ways = [str(way) for way in Way]
-        ours = args.index("--") if "--" in args else len(args)
-        said = [
-            f"--fit={Way.PAD}" if arg == "--fit" and after not in ways else arg
-            for arg, after in zip(args[:ours], [*args[1:], ""], strict=False)
+        options_end = args.index("--") if "--" in args else len(args)
+        options = [
+            f"--fit={Way.PAD}" if arg == "--fit" and following not in ways else arg
+            for arg, following in zip(args[:options_end], [*args[1:], ""], strict=False)
         ]
-        return super().parse_args(ctx, [*said, *args[ours:]])
+        return super().parse_args(ctx, [*options, *args[options_end:]])
 
 
 def _defaults(texts: Iterable[str]) -> dict[str, str]:
@@ -197,6 +197,6 @@ def _defaults(texts: Iterable[str]) -> dict[str, str]:
         if not (name.strip() and equals):
             raise UsageError(f"--set {text!r}: expected COLUMN=VALUE, e.g. --set duration=10")
         if name in defaults:
-            raise UsageError(f"--set {name}: is there twice; leave one")
+            raise UsageError(f"--set {name} is given twice; remove one")
         defaults[name] = value.strip()
     return defaults

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from decimal import InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ import click
 from tweenbatch import paths
 from tweenbatch.errors import UsageError
 from tweenbatch.paths import DEFAULT_DB, DEFAULT_OUTPUT, rehearsal_db, rehearsal_only, sqlite_path
+from tweenbatch.report import text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ class Parsed(click.ParamType[Any]):
         """Return the parsed value or fail as click does."""
         try:
             return self._parse(value) if isinstance(value, str) else value
-        except (ValueError, InvalidOperation) as error:
+        except ValueError as error:
             self.fail(f"{value!r} is not understood ({error})", param, ctx)
 
 
@@ -54,12 +54,12 @@ output_option = click.option(
     default=DEFAULT_OUTPUT,
     show_default=True,
     envvar="TWEENBATCH_OUTPUT",
-    help="Where the videos go.",
+    help="The folder for the videos.",
 )
 
 
-def concurrency_option(text: str) -> Callable[[F], F]:
-    """Return ``--concurrency``, a number or ``auto``, which is None."""
+def concurrency_option(help_text: str) -> Callable[[F], F]:
+    """Return ``--concurrency``: a number, or None for ``auto``."""
     from tweenbatch.settings import number_or_auto
 
     return click.option(
@@ -68,7 +68,7 @@ def concurrency_option(text: str) -> Callable[[F], F]:
         type=Parsed("n", number_or_auto),
         default="auto",
         show_default=True,
-        help=text,
+        help=help_text,
     )
 
 
@@ -79,7 +79,7 @@ def table_options(command: F) -> F:
         click.option(
             "--rehearse",
             is_flag=True,
-            help="The rehearsal's own table and folder, under rehearsal/.",
+            help="Use the rehearsal's own job table and folder, in rehearsal/.",
         ),
         click.option(
             "--db",
@@ -96,8 +96,14 @@ def table_options(command: F) -> F:
     return command
 
 
+def note_rehearsal(*, rehearse: bool, err: bool = False) -> None:
+    """Tell the reader of a rehearsal's amounts that nothing was charged."""
+    if rehearse:
+        click.echo(f"  {text.REHEARSAL}", err=err)
+
+
 def table_url(db: str, *, rehearse: bool) -> str:
-    """Return the URL of the table that is meant."""
+    """Return the URL of the table to use: with ``rehearse``, the rehearsal's own."""
     if not rehearse:
         return db
     url = rehearsal_db(db)

@@ -1,4 +1,4 @@
-"""The progress of a run on stderr: a bar on a terminal, a line now and then elsewhere."""
+"""The progress of a run on stderr: a bar on a terminal, otherwise a line every half minute."""
 
 import logging
 import sys
@@ -13,7 +13,7 @@ from typing import NoReturn, Self
 import click
 from tqdm import tqdm
 
-from tweenbatch.logs import TOLD, stderr_is_json
+from tweenbatch.logs import ALREADY_SHOWN, stderr_is_json
 from tweenbatch.records import Job
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, usd
 from tweenbatch.states import AT_FAL, FINAL, State
@@ -24,11 +24,11 @@ LINE_EVERY_SECONDS = 30.0
 TICK_SECONDS = 0.5
 BAR_AFTER_SECONDS = 1.0
 FALLBACK_COLUMNS = 80
-"""Where a terminal says that it has no width."""
+"""The width of a terminal that reports none."""
 
 RUNNING = AT_FAL - {State.UNCERTAIN}
 NOT_BOUGHT = frozenset({State.SUBMITTING, State.UNCERTAIN})
-"""From these a job goes back to waiting only where nothing was bought."""
+"""A job returns from these states to pending only if nothing was bought."""
 
 BAR = "{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} clips{postfix}"
 
@@ -38,8 +38,8 @@ def _give_width(bar: "tqdm[NoReturn]") -> None:
         bar.ncols = FALLBACK_COLUMNS
 
 
-class LookingAtFrames:
-    """Shows on a terminal how many frames were looked at, once that takes longer than a second."""
+class FrameProgress:
+    """Shows on a terminal how many frames were checked, if that takes longer than a second."""
 
     def __init__(self) -> None:
         self._bar: tqdm[NoReturn] | None = None
@@ -53,15 +53,15 @@ class LookingAtFrames:
         self.close()
 
     def close(self) -> None:
-        """Take the bar off the screen."""
+        """Remove the bar from the screen."""
         if self._bar is not None:
             self._bar.close()
 
     def begun(self) -> None:
-        """Count a frame that is being looked at."""
+        """Count a frame whose check has begun."""
         if self._bar is None:
             self._bar = tqdm(
-                desc="looking at frames",
+                desc="checking frames",
                 delay=BAR_AFTER_SECONDS,
                 disable=None,
                 leave=False,
@@ -72,14 +72,14 @@ class LookingAtFrames:
         self._bar.total = self._frames
 
     def looked_at(self) -> None:
-        """Count one that has been."""
+        """Count a frame whose check is done."""
         with self._lock:
             if self._bar is not None:
                 self._bar.update()
 
 
 class Progress:
-    """Follows a run and shows it; ``total`` is the number of jobs that it may finish."""
+    """Shows the progress of a run; ``total`` is the number of jobs that it may finish."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Progress:
         self._finished_before = 0
         self._begun: set[int] = set()
         self._started = time.monotonic()
-        self._said = self._started
+        self._last_line = self._started
         self._lock = threading.Lock()
         self._asking = False
         self._over = threading.Event()
@@ -127,10 +127,10 @@ class Progress:
         self._show()
         self._bar.close()
 
-    # What somebody who looks at the table sees
+    # Called by a reader of the table
 
     def seen(self, counts: Mapping[State, int], usd: Decimal) -> None:
-        """Show how the jobs of a table stand; the pace is that since the first such look."""
+        """Show the job counts of a table; the pace is measured from the first call."""
         with self._lock:
             first = not self._states
             self._total = self._bar.total = sum(counts.values())
@@ -142,10 +142,10 @@ class Progress:
                 self._finished_before = self._finished
         self._show()
 
-    # What the run tells
+    # Called by the run
 
     def moved(self, job: Job, before: State) -> None:
-        """Count a job that went from ``before`` to ``job.state``."""
+        """Count a job that moved from state ``before`` to ``job.state``."""
         with self._lock:
             self._states["running"] += (job.state in RUNNING) - (before in RUNNING)
             self._states["uncertain"] += (job.state is State.UNCERTAIN) - (
@@ -161,29 +161,30 @@ class Progress:
         self._show()
 
     def model_log(self, job: Job, line: str) -> None:
-        """Show what the model said about a job."""
+        """Show a line of the model's log for a job."""
         self._write(f"{job.output_name}: {plain(line)}")
 
     def notice(self, message: str) -> None:
-        """Show what a person should know now, and note it in the log."""
-        log.info("%s", message, extra=TOLD)
+        """Show a message to a person and log it."""
+        log.info("%s", message, extra=ALREADY_SHOWN)
         if not stderr_is_json():
             self._write(plain(message, width=SENTENCE_WIDTH))
 
     def agree(self, left: int) -> bool:
-        """Ask whether so many clips may follow those that went first; the bar waits meanwhile."""
+        """Ask whether to submit the clips left after the canary; the bar is hidden meanwhile."""
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return False
         self._asking = True
         self._bar.clear()
         try:
             return click.confirm(
-                f"All that went first succeeded: look at them. Go on with {clips(left)}?", err=True
+                f"All canary clips succeeded; check them now. Continue with {clips(left)} more?",
+                err=True,
             )
         finally:
             self._asking = False
 
-    # How it is shown
+    # Display
 
     def _write(self, text: str) -> None:
         if stderr_is_json():
@@ -196,8 +197,8 @@ class Progress:
     def _tick(self) -> None:
         while not self._over.wait(TICK_SECONDS):
             self._show()
-            if self._bar.disable and time.monotonic() - self._said >= self._line_every_seconds:
-                self._said = time.monotonic()
+            if self._bar.disable and time.monotonic() - self._last_line >= self._line_every_seconds:
+                self._last_line = time.monotonic()
                 self._write(f"{self._finished}/{self._total} clips{self._postfix()}")
 
     def _show(self) -> None:

@@ -1,8 +1,8 @@
-"""The options of ``tweenbatch run``: how far it may go, who agrees to it, and who is told."""
+"""The options of ``tweenbatch run``: limits, confirmation, notification and logs."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,9 +25,12 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _dollars(value: str) -> Decimal:
-    amount = Decimal(value.removeprefix("$"))
+    try:
+        amount = Decimal(value.removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("NaN")
     if not amount.is_finite():
-        raise ValueError("an amount in dollars is needed")
+        raise ValueError("expected an amount in US dollars such as 5 or 5.00")
     return amount
 
 
@@ -37,7 +40,8 @@ def _next_time(text: str) -> datetime:
 
 _OPTIONS = (
     concurrency_option(
-        "Clips at fal at one time. auto finds how many your account runs and keeps a short queue."
+        "Clips at fal at one time. auto measures how many your account runs at once and keeps a "
+        "short queue."
     ),
     click.option(
         "--max-in-flight",
@@ -45,41 +49,40 @@ _OPTIONS = (
         type=int,
         default=DEFAULT_IN_FLIGHT,
         show_default=True,
-        help="The most that auto has at fal at one time, the queue included: what may be lost "
-        "sight of at once is the price of so many clips.",
+        help="The most clips that auto keeps at fal at one time, including its queue. This caps "
+        "how much money one lost connection can make uncertain.",
     ),
     click.option(
         "--max-cost",
         metavar="USD",
         type=Parsed("usd", _dollars),
-        help="Stop before the submission that would pass this amount in this run.",
+        help="Stop before this run spends more than this amount.",
     ),
     click.option(
         "--max-cost-per-day",
         metavar="USD",
         type=Parsed("usd", _dollars),
-        help="Stop before the submission that would pass this amount today, all runs together.",
+        help="Stop before all runs together spend more than this amount today.",
     ),
     click.option(
         "--max-cost-per-month",
         metavar="USD",
         type=Parsed("usd", _dollars),
-        help="Stop before the submission that would pass this amount this month, all runs "
-        "together.",
+        help="Stop before all runs together spend more than this amount this month.",
     ),
     click.option("--limit", metavar="N", type=int, help="Submit at most N clips in this run."),
     click.option(
         "--canary",
         metavar="N",
         type=int,
-        help="First make N clips, of the first, the last and rows in between; the rest is paid "
-        "for only when all of them succeeded and, without --yes, somebody has agreed.",
+        help="First make N clips, of the first row, the last and rows in between. Pay for the rest "
+        "only if all N succeed and you agree (--yes agrees).",
     ),
     click.option(
         "--max-duration",
         metavar="TIME",
         type=Parsed("time", duration),
-        help="Stop submitting after e.g. 90s, 45m, 2h30m; what is in the air is collected.",
+        help="Stop submitting after e.g. 90s, 45m, 2h30m; clips already at fal are collected.",
     ),
     click.option(
         "--not-before",
@@ -99,8 +102,8 @@ _OPTIONS = (
         type=Parsed("time", duration_or_zero),
         default=DEFAULT_GRACE,
         show_default="30m",
-        help="After --max-duration or --stop-at, wait so long for what is at fal; the rest is "
-        "left to the next run.",
+        help="How long to wait for clips at fal after --max-duration or --stop-at; the next run "
+        "collects the rest.",
     ),
     click.option(
         "--settle",
@@ -108,15 +111,15 @@ _OPTIONS = (
         type=Parsed("time", duration_or_zero),
         default=DEFAULT_SETTLE,
         show_default="5m",
-        help="When nothing else is left, wait so long for uncertain submissions and for paid "
-        "clips that can't be had just now.",
+        help="How long to wait, once all other work is done, for uncertain submissions and for "
+        "paid clips that are not available yet.",
     ),
     click.option(
         "--absent-after",
         metavar="TIME",
         type=Parsed("time", duration),
-        help="Take an uncertain submission that fal does not list for ended so long after it was "
-        "sent, instead of 15h. Risk: one that still runs by then is paid for twice.",
+        help="Treat an uncertain submission as not accepted if fal does not list it this long "
+        "after it was sent, instead of 15h. Risk: one still running by then is paid for twice.",
     ),
     click.option(
         "--same-failures",
@@ -124,37 +127,43 @@ _OPTIONS = (
         type=int,
         default=DEFAULT_SAME_FAILURES,
         show_default=True,
-        help="Stop submitting when N rows in a row fail alike.",
+        help="Stop submitting after N consecutive rows fail with the same error.",
     ),
-    click.option("--keep-going", is_flag=True, help="Go on however many rows fail alike."),
+    click.option(
+        "--keep-going",
+        is_flag=True,
+        help="Continue however many consecutive rows fail with the same error.",
+    ),
     click.option("--yes", is_flag=True, help="Don't ask before spending."),
     click.option(
         "--accept-price",
         is_flag=True,
-        help="With --yes: pay also where fal asks more than is known here, or in other words.",
+        help="With --yes: pay even if fal's price is higher than the known one or can't be "
+        "compared with it.",
     ),
     click.option(
         "--trust-table",
         is_flag=True,
-        help="Go on with a table that was put back from a copy or begun anew: first take over "
-        "what fal's list shows as paid for.",
+        help="Continue with a job table that was restored from a copy or newly created: first "
+        "adopt the paid requests in fal's list.",
     ),
     click.option(
         "--new-table",
         is_flag=True,
-        help="Begin a new job table although another one has paid for the same rows: they are "
+        help="Create a new job table although another one has paid for the same rows: they are "
         "paid for again.",
     ),
     click.option(
         "--pay-again",
         is_flag=True,
-        help="Pay also for clips that fal's list shows as paid for, by another table or by hand.",
+        help="Pay again for clips that fal's list shows as already paid for, by another table or "
+        "by hand.",
     ),
     click.option(
         "--digests",
         metavar="DIR",
         type=LocalPath(path_type=Path, file_okay=False),
-        help="Write what came of the run to DIR/DATE.json.",
+        help="Write the run's results to DIR/DATE.json.",
     ),
     click.option(
         "--notify",
@@ -163,34 +172,34 @@ _OPTIONS = (
         type=Parsed("url", Target.parse),
         envvar="TWEENBATCH_NOTIFY",
         show_envvar=True,
-        help="Send what came of the run, whatever it was: as JSON to an https address, else "
-        "through apprise. $NAME stands for an address that the environment has. May be repeated.",
+        help="Send the run's results, good or bad: as JSON to an https address, otherwise through "
+        "apprise. $NAME takes the address from that environment variable. May be repeated.",
     ),
     click.option(
         "--log-file",
         metavar="FILE",
         type=LocalPath(path_type=Path, dir_okay=False),
-        help="Write a log of the run there; at 10 MB the next file is begun, and five are kept.",
+        help="Write a log of the run to FILE; a new file starts at 10 MB, and five old ones are "
+        "kept.",
     ),
     click.option(
         "--log-format",
         type=click.Choice([form.value for form in logs.Form]),
         default=logs.Form.TEXT.value,
         show_default=True,
-        help="json: a JSON object for each line; without --log-file, on stderr instead of all "
-        "else.",
+        help="json: one JSON object a line; without --log-file, stderr shows only these.",
     ),
     click.option(
         "--log-level",
         type=click.Choice(["debug", "info", "warning", "error"]),
-        help="What such a log holds; info unless given. Prompts are in debug alone.",
+        help="The level of that log; the default is info. Only debug includes prompts.",
     ),
-    click.option("--logs", is_flag=True, help="Show what the model says while it works."),
+    click.option("--logs", is_flag=True, help="Show the model's own log lines."),
 )
 
 
 def run_options(command: F) -> F:
-    """Add all of them, in their order."""
+    """Add the options in their order."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command

@@ -1,6 +1,7 @@
-"""Standard streams that never stop the work: nobody has to listen, and nothing can steer a screen.
+"""Standard streams that never fail, and text that can't control a terminal.
 
-A reader that goes (``| head``), a full disk or a closed descriptor loses lines, never a run.
+A reader that closes the pipe (``| head``), a full disk or a closed descriptor costs lines, never a
+run.
 """
 
 import io
@@ -18,10 +19,10 @@ STDOUT, STDERR = 1, 2
 
 
 class _Tolerant(io.FileIO):
-    """A descriptor that takes everything, also where it can't be written."""
+    """A descriptor that accepts all data, even if it can't be written."""
 
     def write(self, data: "ReadableBuffer", /) -> int:
-        """Return how much was taken: what can't be delivered is let go."""
+        """Return the number of bytes accepted; drop those that can't be written."""
         size = memoryview(data).nbytes
         try:
             written: int | None = super().write(data)
@@ -31,15 +32,15 @@ class _Tolerant(io.FileIO):
 
 
 class PlainFormatter(logging.Formatter):
-    """Log lines in which text from outside can't steer a terminal."""
+    """Formats log lines so that text from outside can't control a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the lines with nothing in them but what can be seen."""
+        """Return the lines with printable characters only."""
         return printable_lines(super().format(record))
 
 
 def visible(file: TextIO) -> TextIO:
-    """Return a file that passes on to this one what can be seen of a text."""
+    """Return a file that writes only the printable characters of a text to this one."""
     return cast("TextIO", _Visible(file))
 
 
@@ -53,7 +54,7 @@ class _Visible(io.TextIOBase):
 
 
 def hold_standard_descriptors() -> None:
-    """Occupy closed standard descriptors, or a table could be opened as stderr."""
+    """Open closed standard descriptors on the null device, or a table could become stderr."""
     opened = os.open(os.devnull, os.O_RDWR)
     while opened <= STDERR:
         opened = os.dup(opened)
@@ -63,9 +64,9 @@ def hold_standard_descriptors() -> None:
 
 
 def never_fail(descriptor: int) -> None:
-    """Let writes to stdout or stderr succeed, whoever listens and in whatever encoding."""
+    """Make writes to stdout or stderr succeed, with any reader and any encoding."""
     name = {STDOUT: "stdout", STDERR: "stderr"}[descriptor]
-    before: TextIO | None = getattr(sys, name)  # None where it was closed before we began
+    before: TextIO | None = getattr(sys, name)  # None if it was closed before the start
     stream = io.TextIOWrapper(
         io.BufferedWriter(_Tolerant(descriptor, "w", closefd=False)),
         encoding=before.encoding if before else "utf-8",

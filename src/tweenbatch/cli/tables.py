@@ -1,4 +1,4 @@
-"""The table that a person means: a mistyped name is asked about."""
+"""The job table that an option names; a name that looks mistyped is questioned."""
 
 import shlex
 import sys
@@ -14,7 +14,7 @@ Say = Callable[[str], None]
 
 
 def given_options() -> frozenset[str]:
-    """Return the options that somebody gave: typed, in a job file, or in the environment."""
+    """Return the options set on the command line, in a job file or in the environment."""
     context = click.get_current_context()
     default = click.core.ParameterSource.DEFAULT
     return frozenset(
@@ -22,26 +22,26 @@ def given_options() -> frozenset[str]:
     )
 
 
-def meant(db: str, *, new_table: bool, yes: bool) -> str:
-    """Return the table to use: this one, or the one whose name somebody says was mistyped.
+def confirmed_table(db: str, *, new_table: bool, yes: bool) -> str:
+    """Return the table to use: ``db``, or the similarly named one that a person confirms.
 
-    Raises ``UsageError`` where a name looks mistyped and nobody says so on a terminal.
+    Raises ``UsageError`` if the name looks mistyped and no person confirms the other one.
     """
-    found = None if new_table else other_tables.likely_meant(db)
-    if found is None:
+    similar = None if new_table else other_tables.likely_meant(db)
+    if similar is None:
         return db
-    text = messages.slip(db, found)
+    text = messages.slip(db, similar)
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         if click.confirm(f"{text[0].upper()}{text[1:]}. Use that one?", err=True):
-            return found
-        raise UsageError(f"{text}. Nothing was submitted. --new-table begins a new one")
+            return similar
+        raise UsageError(f"{text}. Nothing was submitted. --new-table creates a new one")
     raise UsageError(
-        f"{text}. Nothing was submitted. --db {shlex.quote(found)} goes on with that one; "
-        "--new-table begins a new one, which pays for all rows"
+        f"{text}. Nothing was submitted. --db {shlex.quote(similar)} continues with that one; "
+        "--new-table creates a new one, which pays for all rows"
     )
 
 
 def slip(db: str) -> str | None:
-    """Say that a table which was named is not there, where another of all but its name is."""
-    found = other_tables.likely_meant(db) if "db" in given_options() else None
-    return None if found is None else messages.slip(db, found)
+    """Return a warning if the named table does not exist but a similarly named one does."""
+    similar = other_tables.likely_meant(db) if "db" in given_options() else None
+    return None if similar is None else messages.slip(db, similar)

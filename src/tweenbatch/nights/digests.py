@@ -1,6 +1,6 @@
-"""The morning after: each run's digest is written down and sent, once, and also of one that died.
+"""Deliver each run's digest once, to a folder and to notification targets, even if the run died.
 
-What could not be sent stays untold in the table, and the next start sends it.
+A run whose digest could not be sent stays unnotified in the table; the next start sends it.
 """
 
 import json
@@ -21,7 +21,7 @@ from tweenbatch.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestDelivery:
-    """Where digests go; ``say`` hears what could not be done."""
+    """The folder and targets for digests; ``say`` is called with each failure."""
 
     folder: Path | None
     targets: Sequence[Target]
@@ -30,44 +30,44 @@ class DigestDelivery:
 
     @property
     def is_wanted(self) -> bool:
-        """Tell whether anybody wants to hear of the run."""
+        """Return whether a folder or a target is configured."""
         return self.folder is not None or bool(self.targets)
 
     def deliver_pending(self, store: Store, job: str | None, *, now: datetime) -> None:
-        """Tell of the job's runs that are over and of which nobody was told; or of the last run.
+        """Deliver the digests of a job's unnotified finished runs; without a job, of the last run.
 
-        Where nobody wants to hear of them that is noted as well: whoever wants to from some day on
-        is not told of all that went before.
+        With no target configured, runs are still marked as notified, so that enabling
+        notifications later does not replay old runs.
         """
         for run in store.runs.latest(limit=1) if job is None else store.runs.unnotified(job):
             self.deliver_run(run, store, now=now)
 
     def deliver_run(self, run: Run, store: Store, *, now: datetime) -> None:
-        """Tell of a run that is over, if anybody wants to hear of it, and note that."""
-        if not self.is_wanted or self.tell(
+        """Deliver a finished run's digest, if wanted, and mark the run as notified."""
+        if not self.is_wanted or self.send(
             Digest.of_run(run, store.runs.activity(run), rehearsal=self.rehearsal)
         ):
             store.runs.mark_notified(run.id, now=now)
 
-    def tell(self, told: Digest) -> bool:
-        """Write a digest down and send it; return whether all of that could be done."""
-        trouble = self._write(told)
+    def send(self, content: Digest) -> bool:
+        """Write a digest to the folder and send it; return whether both succeeded."""
+        problems = self._write(content)
         message = Message(
-            title=told.title, text="\n".join(digest.lines(told)), shape=digest.shape(told)
+            title=content.title, text="\n".join(digest.lines(content)), shape=digest.shape(content)
         )
-        trouble += notify.send(message, self.targets)
-        for each in trouble:
-            self.say(f"the digest: {each}; the next run tries again")
-        return not trouble
+        problems += notify.send(message, self.targets)
+        for problem in problems:
+            self.say(f"the digest: {problem}; the next run tries again")
+        return not problems
 
-    def _write(self, told: Digest) -> list[str]:
+    def _write(self, new: Digest) -> list[str]:
         if self.folder is None:
             return []
-        path = self.folder / f"{told.night.isoformat()}.json"
+        path = self.folder / f"{new.night.isoformat()}.json"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            runs = [each for each in _written(path) if told.run is None or not _is_of(each, told)]
-            content = {"night": told.night.isoformat(), "runs": [*runs, digest.shape(told)]}
+            runs = [each for each in _written(path) if new.run is None or not _is_same(each, new)]
+            content = {"night": new.night.isoformat(), "runs": [*runs, digest.shape(new)]}
             atomic.write(path, f"{json.dumps(content, indent=2)}\n".encode())
         except OSError as error:
             return [f"{path} can't be written ({error.strerror or error})"]
@@ -75,7 +75,7 @@ class DigestDelivery:
 
 
 def _written(path: Path) -> list[dict[str, Any]]:
-    """Return what was written of the same night before."""
+    """Return the digests already written for that night."""
     try:
         with atomic.opened(path) as file:
             runs = json.load(file)["runs"]
@@ -84,11 +84,11 @@ def _written(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def _is_of(written: dict[str, Any], told: Digest) -> bool:
-    of = written.get("run")
+def _is_same(written: dict[str, Any], new: Digest) -> bool:
+    run = written.get("run")
     return (
-        written.get("job") == told.job
-        and isinstance(of, dict)
-        and told.run is not None
-        and of.get("id") == told.run.id
+        written.get("job") == new.job
+        and isinstance(run, dict)
+        and new.run is not None
+        and run.get("id") == new.run.id
     )

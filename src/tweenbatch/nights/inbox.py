@@ -1,6 +1,6 @@
-"""A folder into which manifests are dropped: picked up once whole, and put away once done.
+"""The inbox: a folder for incoming manifests, read once complete and moved away once done.
 
-A bad one is put away with the list of its problems, and holds up no other.
+A manifest with problems is moved away with the list of them; it does not delay the others.
 """
 
 import os
@@ -20,59 +20,60 @@ DONE = "done"
 REJECTED = "rejected"
 
 QUIET_SECONDS = 5.0
-"""What has not changed for so long is whole: whoever still copies would have written."""
-LOOK_SECONDS = 0.5
+"""A file unchanged for this long is complete: a copy in progress would have written to it."""
+CHECK_SECONDS = 0.5
 
-Sight = tuple[int, int]
+FileVersion = tuple[int, int]
+"""Size and modification time in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """The folder; a file in it is a manifest by its name, as `sheet.csv`."""
+    """The folder; a file in it is a manifest if its suffix is one of a manifest's."""
 
     folder: Path
     moves: bool = True
-    """False: all is left where it lies, for a rehearsal or a plan is not the real thing."""
+    """False in a rehearsal or a plan: files stay where they are."""
 
     def arrived(self) -> tuple[list[Path], list[Path]]:
-        """Return the manifests that are whole, and those that somebody still writes.
+        """Return the complete manifests, and those still being written.
 
-        A fresh one is looked at for a few seconds. Raises ``OSError`` where there is no folder.
+        New files are watched for a few seconds. Raises ``OSError`` if the folder does not exist.
         """
-        first = self._seen()
-        fresh = {path for path, sight in first.items() if _age(sight) < QUIET_SECONDS}
+        first = self._versions()
+        recent = {path for path, version in first.items() if _age(version) < QUIET_SECONDS}
         waited = 0.0
         last = first
-        while fresh and waited < QUIET_SECONDS:
-            time.sleep(LOOK_SECONDS)
-            waited += LOOK_SECONDS
-            last = self._seen()
-        changing = {path for path in fresh if last.get(path) != first[path]}
-        whole = [path for path in first if path not in changing and path in last]
-        return sorted(whole, key=natural), sorted(changing, key=natural)
+        while recent and waited < QUIET_SECONDS:
+            time.sleep(CHECK_SECONDS)
+            waited += CHECK_SECONDS
+            last = self._versions()
+        changing = {path for path in recent if last.get(path) != first[path]}
+        complete = [path for path in first if path not in changing and path in last]
+        return sorted(complete, key=natural), sorted(changing, key=natural)
 
     def holds(self, path: Path) -> bool:
-        """Tell whether a file lies here."""
+        """Return whether a file is in this folder."""
         return path.parent.resolve() == self.folder.resolve()
 
     def reject(self, path: Path) -> Path:
-        """Put a bad one away, with the list of its problems, and return where it lies.
+        """Move a rejected manifest and its list of problems away; return the manifest's new path.
 
         Raises ``OSError``.
         """
         if not self.moves:
             return path
-        place = next(free for free in self.places(path, REJECTED) if not os.path.lexists(free))
-        listed = problems.file_of(path)
-        atomic.move(path, place)
-        if problems.is_ours(listed):
-            problems.forget([place])
+        target = next(free for free in self.places(path, REJECTED) if not os.path.lexists(free))
+        problem_list = problems.file_of(path)
+        atomic.move(path, target)
+        if problems.is_ours(problem_list):
+            problems.forget([target])
             with suppress(FileExistsError):
-                atomic.move(listed, problems.file_of(place))
-        return place
+                atomic.move(problem_list, problems.file_of(target))
+        return target
 
     def places(self, path: Path, kind: str) -> Iterator[Path]:
-        """Yield where a file may be put away, the plainest name first; the folder is made."""
+        """Yield target paths for a file, the unnumbered name first; create their folder."""
         folder = atomic.make_folder_of(self.folder, f"{kind}/{path.name}")
         yield folder / path.name
         number = 2
@@ -80,20 +81,20 @@ class Inbox:
             yield folder / f"{path.stem}-{number}{path.suffix}"
             number += 1
 
-    def _seen(self) -> dict[Path, Sight]:
-        seen = {}
+    def _versions(self) -> dict[Path, FileVersion]:
+        versions = {}
         for path in self.folder.iterdir():
             is_ours = path.suffix.lower() in SUFFIXES and not path.name.endswith(PROBLEMS)
             if not is_ours or path.name.startswith("."):
                 continue
             try:
                 facts = path.stat()
-            except OSError:  # it is gone, or a link that leads nowhere
+            except OSError:  # removed meanwhile, or a broken link
                 continue
             if path.is_file():
-                seen[path] = (facts.st_size, facts.st_mtime_ns)
-        return seen
+                versions[path] = (facts.st_size, facts.st_mtime_ns)
+        return versions
 
 
-def _age(sight: Sight) -> float:
-    return time.time() - sight[1] / 1e9
+def _age(version: FileVersion) -> float:
+    return time.time() - version[1] / 1e9

@@ -1,7 +1,7 @@
-"""Job files: what is to be run, and how, in TOML instead of a long command line.
+"""Read job files: TOML files with the manifests and options of ``tweenbatch run``.
 
-A key stands for an option of ``tweenbatch run`` and takes what that takes. It knows the options
-by their names, and not how a command gets them; paths in a file are relative to that file.
+Each key stands for an option and takes the same values. Paths are relative to the job file. This
+module knows the options' names, but not how a command reads them.
 """
 
 import difflib
@@ -39,7 +39,7 @@ from tweenbatch.settings import (
 SUFFIX = ".toml"
 
 NOTHING_TO_RUN = (
-    'manifests: is missing; name at least one, e.g. manifests = ["manifest.csv"], or an inbox'
+    'manifests: missing; name at least one, e.g. manifests = ["manifest.csv"], or an inbox'
 )
 
 OPTIONS: Mapping[str, str] = MappingProxyType(
@@ -56,11 +56,11 @@ OPTIONS: Mapping[str, str] = MappingProxyType(
         "window.max_duration": "max_duration",
     }
 )
-"""The parameters of ``run`` that are not called like their keys."""
+"""The parameters of ``run`` whose names differ from their keys."""
 
 
 def _as(parse: Callable[[str], Any]) -> AfterValidator:
-    """Return a check that keeps the text and has what the option would say of it."""
+    """Return a validator that keeps the text and raises the option's own error message."""
 
     def check(text: str) -> str:
         try:
@@ -95,7 +95,7 @@ class BudgetSection(_Section):
 
 
 class RetriesSection(_Section):
-    """Which failures of earlier runs are tried again."""
+    """The failures of earlier runs to retry."""
 
     errors: list[str] = []
     most: Annotated[int, Field(ge=1)] | None = None
@@ -117,7 +117,7 @@ class WindowSection(_Section):
 
 
 class JobFile(_Section):
-    """A job file as it was written."""
+    """The content of a job file."""
 
     manifests: list[str] = []
     inbox: LocalPath | None = None
@@ -156,32 +156,32 @@ class JobFile(_Section):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedJobFile:
-    """A job file, made ready for a command."""
+    """A job file whose values are ready for a command."""
 
     path: Path
     manifests: tuple[Path, ...]
     options: Mapping[str, Any]
-    """What the file says of options, by the names of the command's parameters."""
+    """The option values in the file, by the names of the command's parameters."""
     zone: str | None
     """The time zone of all local times; None is this machine's own."""
     night: Night
-    """The local date of the file's time zone, under the name of the file."""
+    """The file's name, and the local date in the file's time zone."""
 
 
 def read(path: Path, *, now: datetime) -> LoadedJobFile:
-    """Return what a job file says; raise ``JobFileError`` with all that is wrong with it."""
+    """Read a job file; raise ``JobFileError`` with all its problems."""
     try:
-        said = tomllib.loads(path.read_bytes().decode(), parse_float=Decimal)
-        job = JobFile.model_validate(said)
+        content = tomllib.loads(path.read_bytes().decode(), parse_float=Decimal)
+        job = JobFile.model_validate(content)
     except OSError as error:
         raise JobFileError(path, [f"can't be read: {error.strerror or error}"]) from error
     except UnicodeDecodeError as error:
-        wrong = f"is no UTF-8 (byte {error.start + 1}); save it as UTF-8"
-        raise JobFileError(path, [wrong]) from error
+        problem = f"isn't valid UTF-8 (byte {error.start + 1}); save it as UTF-8"
+        raise JobFileError(path, [problem]) from error
     except tomllib.TOMLDecodeError as error:
-        raise JobFileError(path, [f"is no TOML: {error}"]) from error
+        raise JobFileError(path, [f"isn't valid TOML: {error}"]) from error
     except ValidationError as error:
-        missing = [] if said.get("manifests") or said.get("inbox") else [NOTHING_TO_RUN]
+        missing = [] if content.get("manifests") or content.get("inbox") else [NOTHING_TO_RUN]
         raise JobFileError(path, missing + [_problem(each) for each in error.errors()]) from error
     if not (job.manifests or job.inbox):
         raise JobFileError(path, [NOTHING_TO_RUN])
@@ -201,13 +201,13 @@ def read(path: Path, *, now: datetime) -> LoadedJobFile:
 
 
 def key_of(option: str) -> str:
-    """Return the key that stands for a parameter of ``run``."""
+    """Return the key for a parameter of ``run``."""
     return next((key for key, name in OPTIONS.items() if name == option), option)
 
 
 def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -> dict[str, Any]:
-    """Return the values that were given, as the command's own options would have them."""
-    said = {
+    """Return the values set in the file, in the form of the command's own options."""
+    values = {
         f"{prefix}{key}": value
         for prefix, section in (
             ("", job),
@@ -218,10 +218,10 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
         for key, value in section
         if key in section.model_fields_set and not isinstance(value, _Section)
     }
-    said.pop("manifests", None)
-    said.pop("window.timezone", None)
+    values.pop("manifests", None)
+    values.pop("window.timezone", None)
     opens, closes = window(job.window.not_before, job.window.stop_at, now=now, zone=zone)
-    made: dict[str, Callable[[Any], Any]] = {
+    conversions: dict[str, Callable[[Any], Any]] = {
         "db": lambda db: _db_below(folder, db),
         "output": lambda output: (folder / output).resolve(),
         "frames": lambda frames: tuple(folder / each for each in frames),
@@ -238,18 +238,18 @@ def _options(job: JobFile, folder: Path, now: datetime, zone: ZoneInfo | None) -
         "window.stop_at": lambda _: closes,
     }
     return {
-        OPTIONS.get(key, key): made[key](value) if key in made else value
-        for key, value in said.items()
+        OPTIONS.get(key, key): conversions[key](value) if key in conversions else value
+        for key, value in values.items()
         if value is not None
     }
 
 
 def _below(folder: Path, name: str) -> Path:
-    """Return a path that a file in that folder names; it may be a pattern, the folder is none."""
+    """Return the path of ``name`` in the folder; only ``name`` may be a glob pattern."""
     pattern = glob.has_magic(name) and not (folder / name).exists()
-    place = glob.escape(str(folder)) if pattern else folder
-    # As it would be typed: a manifest is known by its path.
-    return Path(os.path.normpath(Path(place, name)))
+    base = glob.escape(str(folder)) if pattern else folder
+    # Normalised as a person would type it: the table identifies a manifest by its path.
+    return Path(os.path.normpath(Path(base, name)))
 
 
 def _db_below(folder: Path, db: str) -> str:
@@ -258,10 +258,10 @@ def _db_below(folder: Path, db: str) -> str:
 
 
 def _problem(error: Any) -> str:
-    """Return one of pydantic's errors as: where it is, what was found, what was expected."""
+    """Return one of pydantic's errors as: the key, its value, the expected value."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"{key}: there is no such key{_meant(key)}"
+        return f"{key}: there is no such key{_suggestion(key)}"
     message = re.sub(r"^(Value error, |\w+ should (be|have) )", "", error["msg"])
     ours = error["type"] == "value_error"
     # The URL of a table may hold a password.
@@ -269,14 +269,16 @@ def _problem(error: Any) -> str:
     return f"{key} = {value}: {message if ours else f'expected {message}'}"
 
 
-def _meant(key: str) -> str:
+def _suggestion(key: str) -> str:
     keys = _keys()
     alike = difflib.get_close_matches(key, keys, n=2)
-    # The name of the option, or the right name at the wrong place.
+    # The option's own name, or the right name in the wrong section.
     end = key.rpartition(".")[2]
     by_end = [each for each in keys if end in (each.rpartition(".")[2], OPTIONS.get(each))]
-    meant = list(dict.fromkeys((*by_end, *alike)))
-    return f"; did you mean {' or '.join(meant)}?" if meant else f"; there are {', '.join(keys)}"
+    similar = list(dict.fromkeys((*by_end, *alike)))
+    if similar:
+        return f"; did you mean {' or '.join(similar)}?"
+    return f"; the keys are {', '.join(keys)}"
 
 
 def _keys() -> list[str]:

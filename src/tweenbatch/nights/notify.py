@@ -1,6 +1,6 @@
-"""Messages to whoever wants to hear of a run: over a webhook, or through apprise.
+"""Send notifications of a run: to a webhook, or through apprise.
 
-An address holds a secret, more often than not: none is ever shown but for its host.
+An address often contains a secret, so only its scheme and host are ever shown.
 """
 
 import importlib.util
@@ -23,12 +23,12 @@ ATTEMPTS = 4
 TIMEOUT_SECONDS = 15.0
 
 ALWAYS_CLEARTEXT = frozenset({"aprs", "dapnet", "growl", "kavenegar", "rsyslog"})
-"""What apprise never encrypts, whatever it calls these schemes."""
+"""Schemes that apprise never encrypts, whatever their names suggest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What is told: a line, a text, and the same for programs."""
+    """The content of a notification: a title, a text, and the same as JSON."""
 
     title: str
     text: str
@@ -37,62 +37,61 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to send it; ``str`` shows no more of it than may be known."""
+    """An address for notifications; ``str`` hides its secret part."""
 
     url: str
 
     @classmethod
     def parse(cls, text: str) -> "Target":
-        """Return an address, or that which the environment has under ``$NAME``.
+        """Parse an address, or ``$NAME`` for the address in that environment variable.
 
-        Raises ``UsageError`` where it is none, where the message would go in the clear, or where
-        nothing is there to send it with.
+        Raises ``UsageError`` if it is not an address, if the message would be sent unencrypted, or
+        if apprise is needed and not installed.
         """
         url = text
         if text.startswith("$"):
             url = os.environ.get(text[1:].strip("{}"), "")
             if not url:
-                raise UsageError(f"--notify {text}: the environment has no {text[1:].strip('{}')}")
+                raise UsageError(
+                    f"--notify {text}: the environment variable {text[1:].strip('{}')} is not set"
+                )
         scheme, there, _ = url.partition("://")
         if not (scheme and there):
             raise UsageError(
                 f"--notify {text if url == text and '/' not in text else '…'}: expected an https "
-                "address, an address of apprise such as mailto://… or slack://…, or $NAME for one "
-                "that the environment has"
+                "address, an apprise address such as mailto://… or slack://…, or $NAME for the "
+                "address in that environment variable"
             )
         target = cls(url)
         if not target.is_webhook and importlib.util.find_spec("apprise") is None:
-            raise UsageError(
-                f'--notify {target} is sent by apprise: pip install "tweenbatch[notify]"'
-            )
+            raise UsageError(f'--notify {target} needs apprise: pip install "tweenbatch[notify]"')
         if target._is_cleartext:
             scheme = target.scheme
             instead = "" if scheme in ALWAYS_CLEARTEXT else f"; use {scheme}s://"
             raise UsageError(
-                f"--notify {target} is not encrypted, so that others could read the message and "
-                f"the address on their way{instead}. Without encryption only this machine is "
-                "accepted (127.0.0.1)"
+                f"--notify {target} is not encrypted: others could read the message and the "
+                f"address{instead}. Only addresses of this machine (127.0.0.1) may be unencrypted"
             )
         return target
 
     @property
     def scheme(self) -> str:
-        """Return what stands before ``://``."""
+        """Return the part before ``://``."""
         return self.url.partition("://")[0].lower()
 
     @property
     def is_webhook(self) -> bool:
-        """Tell whether JSON is posted to it as it is."""
+        """Return whether JSON is posted directly to the address."""
         return self.scheme in {"http", "https"}
 
     @property
     def _is_cleartext(self) -> bool:
-        """Tell whether others could read on the way what is sent."""
+        """Return whether others could read the message in transit."""
         if self.is_webhook:
             return self.scheme == "http" and not is_loopback(self._host or "")
         plugin = _apprise().Apprise.instantiate(self.url)
-        # What apprise does not understand is not sent; a message without a host goes to the https
-        # address of a service.
+        # apprise sends nothing to an address it can't parse; an address without a host is a
+        # service reached by https.
         host = getattr(plugin, "smtp_host", None) or getattr(plugin, "host", None) or ""
         return bool(host) and not is_loopback(host) and not _is_encrypted(plugin, self.scheme)
 
@@ -110,19 +109,19 @@ class Target:
 
 
 def send(message: Message, targets: Sequence[Target]) -> list[str]:
-    """Send it to all, each a few times if that may help; return what could not be done."""
+    """Send a message to all targets, retrying if that may help; return the failures."""
     trouble = []
     for target in targets:
         try:
             _post(message, target) if target.is_webhook else _through_apprise(message, target)
-        except (httpx.HTTPError, httpx.InvalidURL, _NotTaken) as error:
-            # Its text may hold the address.
-            why = str(error) if isinstance(error, _NotTaken) else type(error).__name__
-            trouble.append(f"{target} could not be told ({why})")
+        except (httpx.HTTPError, httpx.InvalidURL, _NotDelivered) as error:
+            # The text of other errors may contain the address.
+            why = str(error) if isinstance(error, _NotDelivered) else type(error).__name__
+            trouble.append(f"{target} could not be notified ({why})")
     return trouble
 
 
-class _NotTaken(Exception):
+class _NotDelivered(Exception):
     def __init__(self, why: str, *, for_now: bool = False) -> None:
         super().__init__(why)
         self.for_now = for_now
@@ -130,7 +129,7 @@ class _NotTaken(Exception):
 
 def _is_worth_repeating(error: BaseException) -> bool:
     return isinstance(error, httpx.TransportError) or (
-        isinstance(error, _NotTaken) and error.for_now
+        isinstance(error, _NotDelivered) and error.for_now
     )
 
 
@@ -151,7 +150,7 @@ def _post(message: Message, target: Target) -> None:
         if answer.is_success:
             return
         for_now = answer.status_code in PASSING or answer.is_server_error
-        raise _NotTaken(f"HTTP {answer.status_code}", for_now=for_now)
+        raise _NotDelivered(f"HTTP {answer.status_code}", for_now=for_now)
 
     _retrying()(once)
 
@@ -159,7 +158,7 @@ def _post(message: Message, target: Target) -> None:
 def _apprise() -> ModuleType:
     import apprise
 
-    # Its own log says the address where it does not understand it.
+    # apprise logs an address that it can't parse.
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
     return apprise
 
@@ -167,11 +166,11 @@ def _apprise() -> ModuleType:
 def _is_encrypted(plugin: Any, scheme: str) -> bool:
     if scheme in ALWAYS_CLEARTEXT:
         return False
-    # Mail may be encrypted without saying so in its scheme: apprise knows the large providers.
+    # Mail may be encrypted although its scheme does not show it: apprise knows large providers.
     mode = getattr(plugin, "secure_mode", None)
     if mode is not None:
         return bool(mode != "insecure")
-    # Without an encrypted form, the scheme is that of a service with an https address.
+    # A plugin without an encrypted scheme sends to the https address of a service.
     return not plugin.secure_protocol or scheme not in _names(plugin.protocol)
 
 
@@ -183,10 +182,10 @@ def _through_apprise(message: Message, target: Target) -> None:
     apprise = _apprise()
 
     def once() -> None:
-        told = apprise.Apprise()
-        if not told.add(target.url):
-            raise _NotTaken("apprise does not understand the address")
-        if not told.notify(title=message.title, body=message.text):
-            raise _NotTaken("apprise could not deliver it", for_now=True)
+        notifier = apprise.Apprise()
+        if not notifier.add(target.url):
+            raise _NotDelivered("apprise can't parse the address")
+        if not notifier.notify(title=message.title, body=message.text):
+            raise _NotDelivered("apprise could not deliver it", for_now=True)
 
     _retrying()(once)

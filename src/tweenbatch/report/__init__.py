@@ -1,1 +1,4 @@
-"""What people and programs read: texts, counts and the results file."""
+"""What people and programs read: texts, counts, JSON and the results file.
+
+It does not know where the facts come from, and writes only the results file.
+"""

@@ -1,93 +1,95 @@
-"""What is said before a run: what is asked for, what it comes to, and where the videos go."""
+"""Show a run's work, its cost and the output folder before it starts."""
 
 from decimal import Decimal
 
-from tweenbatch import paths as places
+from tweenbatch import paths
 from tweenbatch.models import ENDPOINTS
 from tweenbatch.planning.preview import RunPreview
 from tweenbatch.planning.quote import Quote
 from tweenbatch.records.plan import Plan
-from tweenbatch.report import missing, text
-from tweenbatch.report import plan as planned
-from tweenbatch.report import status as standing
+from tweenbatch.report import missing, plan, status, text
 from tweenbatch.settings import RunSettings
 
 
 def lines(batch: RunPreview, settings: RunSettings) -> list[str]:
-    """Say what a run would do and cost."""
-    missed = missing.lines(batch.missing, "this run brings them back")
-    return [*_asked_for(batch), *missed, *_comes_to(batch, settings)]
+    """Return the lines that show a run's work and its cost."""
+    missing_clips = missing.lines(batch.missing, "this run downloads them again")
+    return [*_work(batch), *missing_clips, *_cost(batch, settings)]
 
 
 def risen(quote: Quote) -> str:
-    """Say why what was agreed to costs more now, or may."""
-    doubted = planned.doubted(quote.doubts, ENDPOINTS)
-    risen = planned.risen(quote.risen)
+    """Explain why the agreed work costs more now, or may cost more."""
+    doubted = plan.doubted(quote.doubts, ENDPOINTS)
+    risen = plan.risen(quote.risen)
     reasons = [reason for reason in (risen, doubted) if reason]
-    return "; ".join(reasons) or "fal asks more by now than when these rows were imported"
+    return "; ".join(reasons) or "fal's price has risen since these rows were imported"
 
 
 def too_dear(why: str, *, known: RunPreview, now: RunPreview) -> str:
-    """Say that nobody has agreed to the price of today."""
+    """Return the message of a run that stops because today's price was not agreed to."""
     if now.usd_to_pay == known.usd_to_pay:
         return (
-            f"{why}, so that {text.clips(now.to_pay)} may cost more than "
-            f"{text.usd(known.usd_to_pay)}; add --accept-price to submit at the price known here, "
-            "or name the right one with `tweenbatch models update --price-per-second` (or "
+            f"{why}, so {text.clips(now.to_pay)} may cost more than "
+            f"{text.usd(known.usd_to_pay)}; add --accept-price to submit at the known price, or "
+            "set the right price with `tweenbatch models update --price-per-second` (or "
             "--price-per-clip). Nothing was submitted"
         )
     return (
-        f"{why}, so that {text.clips(now.to_pay)} would cost {text.usd(now.usd_to_pay)} and "
-        f"not {text.usd(known.usd_to_pay)}; add --accept-price to pay that. "
+        f"{why}, so {text.clips(now.to_pay)} would cost {text.usd(now.usd_to_pay)} instead of "
+        f"{text.usd(known.usd_to_pay)}; add --accept-price to pay that. "
         "Nothing was submitted"
     )
 
 
-def _asked_for(batch: RunPreview) -> list[str]:
+def _work(batch: RunPreview) -> list[str]:
     asked = batch.asked
     if isinstance(asked, Plan):
         return [
-            planned.title(asked),
-            *planned.column_lines(batch.manifests),
-            *planned.fitted_lines(batch.manifests),
-            *planned.lines(asked),
-            *planned.warning_lines(asked.warnings),
+            plan.title(asked),
+            *plan.column_lines(batch.manifests),
+            *plan.fitted_lines(batch.manifests),
+            *plan.lines(asked),
+            *plan.warning_lines(asked.warnings),
         ]
-    return ["resuming all unfinished work", *standing.lines(asked.counts, asked.money, [])]
+    return ["resuming all unfinished work", *status.lines(asked.counts, asked.money, [])]
 
 
-def _comes_to(batch: RunPreview, settings: RunSettings) -> list[str]:
+def _cost(batch: RunPreview, settings: RunSettings) -> list[str]:
     if not batch.total:
-        resting = _resting(
+        unfinished = _unfinished(
             failed=batch.failed, cancelled=batch.cancelled, missing=batch.missing.count
         )
-        return [f"Nothing to do: {resting or 'everything is already there'}; nothing is spent."]
-    said = []
+        return [f"Nothing to do ({unfinished or 'every clip is already there'}). No charge."]
+    lines = []
     if batch.in_doubt:
-        said.append(
-            f"To look up at fal: {batch.in_doubt} of unknown outcome, which are not sent again."
+        lines.append(
+            f"To look up at fal: {text.clips(batch.in_doubt)} of unknown outcome, not submitted "
+            "again."
         )
-    where = f"Videos go to {places.short(settings.output)}."
+    output = f"Output folder: {paths.short(settings.output)}"
     amount = text.usd(batch.usd_to_pay)
     if not batch.to_pay:
-        said.append(f"Nothing to submit; {text.clips(batch.to_collect)} to collect. {where}")
+        lines.append(f"Nothing to submit; {text.clips(batch.to_collect)} to collect. {output}")
     elif settings.rehearse:
-        made = f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0"
-        said.append(f"{made}; on fal this would cost {amount}. {where}")
+        free = f"Rehearsal: {text.clips(batch.to_pay)} to make here, for $0"
+        lines.append(f"{free}; on fal this would cost {amount}. {output}")
     else:
         amount += _at_most(batch, settings)
-        said.append(f"To submit: {text.clips(batch.to_pay)} for {amount}. {where}")
-    return said
+        lines.append(f"To submit: {text.clips(batch.to_pay)} for {amount}. {output}")
+    return lines
 
 
 def most_to_spend(batch: RunPreview, settings: RunSettings) -> Decimal:
-    """Return what a run can't spend more than, in US dollars; a day's limit it may meet twice."""
+    """Return the most that a run can spend, in US dollars.
+
+    Limits for a day do not count: a run past midnight may spend two of them.
+    """
     most = settings.max_cost
     return batch.usd_to_pay if most is None else min(most, batch.usd_to_pay)
 
 
 def _at_most(batch: RunPreview, settings: RunSettings) -> str:
-    """Say how much less than all of it the limits of this run leave."""
+    """Return how the limits of this run reduce the work, or ""."""
     limits = []
     if settings.limit is not None and settings.limit < batch.to_pay:
         limits.append(f"submits {settings.limit}")
@@ -96,5 +98,5 @@ def _at_most(batch: RunPreview, settings: RunSettings) -> str:
     return f"; this run {' and '.join(limits)} at most" if limits else ""
 
 
-def _resting(**counts: int) -> str:
+def _unfinished(**counts: int) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items() if count)

@@ -1,4 +1,4 @@
-"""What a run came to, for somebody who was not there: as text and for a program."""
+"""The digest of a run's results: as text for a person and as JSON for a program."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from tweenbatch.exit_codes import ExitCode
-from tweenbatch.records import Run, RunActivity
+from tweenbatch.records import Money, Run, RunActivity
 from tweenbatch.records.result import MISSING
 from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain, span, usd
 from tweenbatch.states import State
@@ -16,17 +16,17 @@ MOST_CAUSES = 10
 _NEXT = {
     ExitCode.SUCCEEDED: "tweenbatch export -o results.csv  (every clip and its cost)",
     ExitCode.FAILED: "tweenbatch retry  (queues the failed ones again)",
-    ExitCode.USAGE: "mend that, and run again",
+    ExitCode.USAGE: "fix this and run again",
     ExitCode.NEEDS_A_PERSON: "tweenbatch status  (names them), and tweenbatch resolve JOB",
-    ExitCode.TABLE_BUSY: "nothing, if the other run is wanted",
+    ExitCode.TABLE_BUSY: "nothing, unless the other run should not be there",
 }
 DIED = "died: killed, or the machine went down"
-GOES_ON = "still going"
+RUNNING = "running"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """A run and its work; or, where none began, why."""
+    """A run and its work, or the reason why no run started."""
 
     job: str
     night: date
@@ -34,9 +34,9 @@ class Digest:
     work: RunActivity | None = None
     exit_code: int | None = None
     why: str = ""
-    """Why nothing ran, or what stopped the run."""
+    """Why no run started, or what stopped the run."""
     began: bool = True
-    """False: nothing was submitted, for no run began."""
+    """False: no run started, so nothing was submitted."""
     lives: bool = False
     rehearsal: bool = False
 
@@ -44,7 +44,7 @@ class Digest:
     def of_run(
         cls, run: Run, work: RunActivity, *, lives: bool = False, rehearsal: bool = False
     ) -> "Digest":
-        """Return what there is to say of a run; one without an end died, unless it ``lives``."""
+        """Return a run's digest; a run without an exit code died, unless it ``lives``."""
         return cls(
             job=run.job or "run",
             night=run.night or run.started_at.astimezone().date(),
@@ -58,14 +58,14 @@ class Digest:
 
     @property
     def ended(self) -> str:
-        """How it ended, in words."""
+        """How the run ended, in words."""
         if self.exit_code is not None:
             return ExitCode(self.exit_code).words
-        return GOES_ON if self.lives else DIED
+        return RUNNING if self.lives else DIED
 
     @property
     def title(self) -> str:
-        """The one line that everybody reads."""
+        """The run's results in one line."""
         rehearsal = " (rehearsal)" if self.rehearsal else ""
         head = f"tweenbatch {plain(self.job)} {self.night}{rehearsal}"
         if not self.began:
@@ -81,7 +81,7 @@ class Digest:
 
 
 def lines(digest: Digest) -> Iterator[str]:
-    """Say what was asked for, what came of it, what it cost, and what to do next."""
+    """Yield the manifests, the results, the cost and the next step, a line each."""
     yield digest.title
     run, work = digest.run, digest.work
     if digest.why:
@@ -101,25 +101,32 @@ def lines(digest: Digest) -> Iterator[str]:
         if work.counts[State.UNCERTAIN]:
             yield (
                 f"  uncertain {work.counts[State.UNCERTAIN]}, {usd(work.uncertain_usd)}: fal may "
-                "have accepted these; they are looked up, and not sent again"
+                "have accepted these; they are looked up, not submitted again"
             )
-        yield f"  spent     {usd(work.money.spent)}; in the air {usd(work.money.reserved)}"
+        yield f"  spent     {_spent(work.money, rehearsal=digest.rehearsal)}"
         left = {
             state: work.counts[state] for state in (State.PENDING, State.SUBMITTED, State.READY)
         }
         if any(left.values()):
-            told = ", ".join(f"{count} {state}" for state, count in left.items() if count)
-            yield f"  left      {told}"
+            counts = ", ".join(f"{count} {state}" for state, count in left.items() if count)
+            yield f"  left      {counts}"
         if work.slowest:
             slow = ", ".join(f"{plain(each.name)} {span(each.seconds)}" for each in work.slowest)
             yield f"  slowest   {slow}"
     yield f"  next      {_next(digest)}"
 
 
+def _spent(money: Money, *, rehearsal: bool) -> str:
+    spent, reserved = usd(money.spent), usd(money.reserved)
+    if rehearsal:
+        return f"$0 (on fal: {spent}); in progress {reserved}"
+    return f"{spent}; in progress at fal {reserved}"
+
+
 def shape(digest: Digest) -> dict[str, Any]:
-    """Return the shape of a digest in JSON; amounts are US dollars."""
+    """Return the JSON shape of a digest; amounts are US dollars."""
     run, work = digest.run, digest.work
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "title": digest.title,
         "job": digest.job,
         "night": digest.night.isoformat(),
@@ -127,10 +134,11 @@ def shape(digest: Digest) -> dict[str, Any]:
         "ended": digest.ended,
         "why": digest.why,
         "next": _next(digest),
+        "rehearsal": digest.rehearsal,
         "run": None,
     }
     if run is not None:
-        told["run"] = {
+        facts["run"] = {
             "id": run.id,
             "host": run.host,
             "pid": run.pid,
@@ -140,7 +148,7 @@ def shape(digest: Digest) -> dict[str, Any]:
             "asked": run.asked,
         }
     if work is not None:
-        told |= {
+        facts |= {
             "submitted": work.submitted,
             "made": work.made,
             "failed": [
@@ -161,24 +169,24 @@ def shape(digest: Digest) -> dict[str, Any]:
                 "currency": "USD",
             },
         }
-    return told
+    return facts
 
 
 def _next(digest: Digest) -> str:
     by_hand = digest.run is not None and digest.run.job is None
     again = "tweenbatch run" if by_hand else "the next night, or running the job file again,"
-    goes_on = f"{again} goes on from here"
+    resumes = f"{again} continues from here"
     if digest.exit_code is None:
-        return f"nothing while it works; if it was killed, {goes_on}" if digest.lives else goes_on
+        return f"nothing while it runs; if it was killed, {resumes}" if digest.lives else resumes
     if digest.exit_code == ExitCode.TROUBLE:
-        return f"mend that; {goes_on}"
+        return f"fix this; {resumes}"
     if digest.exit_code == ExitCode.FAILED and _are_clips_lost(digest):
-        return "tweenbatch fetch  (asks fal once more for clips that are not here, for nothing)"
-    return _NEXT.get(ExitCode(digest.exit_code), goes_on)
+        return "tweenbatch fetch  (downloads missing paid clips again, at no cost)"
+    return _NEXT.get(ExitCode(digest.exit_code), resumes)
 
 
 def _are_clips_lost(digest: Digest) -> bool:
-    """Tell whether clips that are paid for are not here: what costs nothing is proposed first."""
+    """Return whether paid clips are missing: the free remedy is proposed first."""
     causes = digest.work.failed if digest.work else ()
     return MISSING in digest.why or any(each.error_type == "paid_but_lost" for each in causes)
 

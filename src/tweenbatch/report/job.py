@@ -1,4 +1,4 @@
-"""The whole story of one job, for a person and for a program."""
+"""The history of one job: as lines for a person and as JSON for a program."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -14,14 +14,14 @@ from tweenbatch.states import IDENTIFIED, State
 LEFT_AT_FAL = frozenset(
     {"given_up", "paid_but_lost", "paid_unreadable", "result_unreadable", "unknown_error"}
 )
-"""Types of failures after which fal may have the clip all the same."""
+"""Types of failures after which fal may still have the clip."""
 
 _NEXT = {
     State.PENDING: "tweenbatch run  (submits it)",
-    State.SUBMITTING: "tweenbatch run  (finds out what became of it)",
+    State.SUBMITTING: "tweenbatch run  (finds out whether fal accepted it)",
     State.UNCERTAIN: "tweenbatch run  (looks it up; or tweenbatch resolve {id})",
-    State.SUBMITTED: "tweenbatch run  (collects it, for nothing)",
-    State.READY: "tweenbatch run  (fetches it, for nothing)",
+    State.SUBMITTED: "tweenbatch run  (collects it, at no cost)",
+    State.READY: "tweenbatch run  (downloads it, at no cost)",
     State.FAILED: "tweenbatch retry {id}  (queues it again, for {price})",
     State.CANCELLED: "tweenbatch retry {id} --state cancelled  (queues it again)",
 }
@@ -30,13 +30,13 @@ _BILLED = {Billed.YES: "paid", Billed.NO: "not billed", Billed.UNKNOWN: "perhaps
 
 
 def lines(story: JobHistory) -> Iterator[str]:
-    """Tell it in order: what was asked for, each attempt, what is next."""
+    """Yield the job's rows and content, each attempt, and the next steps, in order."""
     job = story.job
     yield f"job {job.id}  {job.output_name}  {job.state}"
     for row in story.asked_by:
         yield f"  asked by   {row.manifest}, row {row.row} ({row.name})"
     if not story.asked_by:
-        yield "  asked by   no row any more"
+        yield "  asked by   no row (removed from the manifest)"
     yield f"  prompt     {plain(job.spec.prompt, width=SENTENCE_WIDTH)}"
     end = job.spec.end.source if job.spec.end else "no end frame"
     yield f"  frames     {job.spec.start.source} to {end}"
@@ -49,19 +49,19 @@ def lines(story: JobHistory) -> Iterator[str]:
     if story.error is not None:
         yield f"  error      {plain(story.error, width=SENTENCE_WIDTH)}"
     if job.not_before is not None:
-        yield f"  rests      until {_time(job.not_before)}"
-    for place, step in enumerate(_next_steps(story)):
-        yield f"  {'or' if place else 'next':<11}{step}"
+        yield f"  waits      until {_time(job.not_before)}"
+    for number, step in enumerate(_next_steps(story)):
+        yield f"  {'or' if number else 'next':<11}{step}"
 
 
 def _next_steps(story: JobHistory) -> Iterator[str]:
-    """Return what a person may do, what costs nothing first."""
+    """Yield the possible next commands, the free ones first."""
     job = story.job
     may_be_there = bool(story.attempts) and story.attempts[-1].error_type in LEFT_AT_FAL
     if job.state is State.FAILED and job.billed is Billed.YES and job.video is not None:
-        yield f"tweenbatch fetch {job.id}  (asks fal for the clip once more, for nothing)"
+        yield f"tweenbatch fetch {job.id}  (downloads the clip again, at no cost)"
     elif job.state is State.FAILED and may_be_there and job.request is not None:
-        yield f"tweenbatch resolve {job.id} --read-again  (collects it if fal has it, for nothing)"
+        yield f"tweenbatch resolve {job.id} --read-again  (collects it if fal has it, at no cost)"
     if job.state in _NEXT:
         yield _NEXT[job.state].format(id=job.id, price=usd(job.price_usd))
     if story.error is not None and job.state in IDENTIFIED:
@@ -81,8 +81,8 @@ def _attempt_lines(attempt: Attempt) -> Iterator[str]:
         yield f"    accepted {_time(attempt.accepted_at)}{ended}"
     if attempt.error_type is not None:
         status = f" (HTTP {attempt.http_status})" if attempt.http_status else ""
-        told = f"{attempt.error_type}: {attempt.error_message or ''}{status}"
-        yield f"    error    {plain(told, width=SENTENCE_WIDTH)}"
+        error = f"{attempt.error_type}: {attempt.error_message or ''}{status}"
+        yield f"    error    {plain(error, width=SENTENCE_WIDTH)}"
     if attempt.path is not None:
         yield (
             f"    file     {attempt.path}, {attempt.bytes:,} bytes, "
@@ -115,10 +115,10 @@ def shape(story: JobHistory) -> dict[str, Any]:
 
 def _plain(facts: dict[str, Any]) -> dict[str, Any]:
     facts["price"] = facts.pop("price_usd")
-    return {name: _told(value) for name, value in facts.items()}
+    return {name: _json_value(value) for name, value in facts.items()}
 
 
-def _told(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     match value:
         case Decimal():
             return float(value)

@@ -1,4 +1,4 @@
-"""Clips that are not where they were: in lines, and as the JSON that programs read."""
+"""Clips missing from the disk or changed on it: as lines and as JSON."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,33 +9,34 @@ from tweenbatch.report.text import SENTENCE_WIDTH, clips, plain
 MOST = 5
 
 
-def lines(missing: Missing, what: str) -> list[str]:
-    """Name them, with ``what`` is done about it or can be; of a folder that is gone, once."""
-    said = []
+def lines(missing: Missing, remedy: str) -> list[str]:
+    """Name the missing clips and the ``remedy``; name a missing folder only once."""
+    lines = []
     if missing.clips:
         verb = "is" if len(missing.clips) == 1 else "are"
-        said.append(f"  {clips(len(missing.clips))} {verb} not as recorded; {what}, for nothing:")
-        said += [
+        count = clips(len(missing.clips))
+        lines.append(f"  {count} {verb} not as recorded; {remedy}, at no cost:")
+        lines += [
             plain(f"          {each.name}: {each.path} {each.why}", width=SENTENCE_WIDTH)
             for each in missing.clips[:MOST]
         ]
         if len(missing.clips) > MOST:
-            said.append(f"          … and {len(missing.clips) - MOST} more: tweenbatch verify")
-    said += [
+            lines.append(f"          … and {len(missing.clips) - MOST} more: tweenbatch verify")
+    lines += [
         plain(
-            f"  {clips(len(jobs))} recorded in {folder} can't be seen there: mount its disk if it "
-            "is on one; or `tweenbatch fetch` brings them back, for nothing",
+            f"  {clips(len(jobs))} recorded in {folder} can't be found there: mount its disk if it "
+            "is on one; or `tweenbatch fetch` downloads them again, at no cost",
             width=SENTENCE_WIDTH,
         )
         for folder, jobs in missing.folders.items()
     ]
-    if said and missing.checked >= MOST_CHECKED:
-        said.append(f"          ({MOST_CHECKED:,} clips were checked; verify and fetch check all)")
-    return said
+    if lines and missing.checked >= MOST_CHECKED:
+        lines.append(f"          ({MOST_CHECKED:,} clips were checked; verify and fetch check all)")
+    return lines
 
 
 def shape(missing: Missing) -> dict[str, Any]:
-    """Return the shape of it in JSON."""
+    """Return the JSON shape of missing clips and folders."""
     return {
         "looked_at": missing.checked,
         "clips": listed(missing.clips),
@@ -46,7 +47,7 @@ def shape(missing: Missing) -> dict[str, Any]:
 
 
 def listed(found: Sequence[MissingClip]) -> list[dict[str, Any]]:
-    """Return the shape of each of them."""
+    """Return the JSON shape of each clip."""
     return [
         {"job": each.job_id, "name": each.name, "path": str(each.path), "why": each.why}
         for each in found

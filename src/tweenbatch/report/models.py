@@ -1,4 +1,4 @@
-"""What is known of models, as lines and as JSON."""
+"""Models, their columns, limits and prices: as lines and as JSON."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,22 +7,24 @@ from tweenbatch.models import Endpoint, Price, Unit
 from tweenbatch.models.data import data_of
 from tweenbatch.report.text import usd
 
-UNKNOWN = "not known; `tweenbatch models update` reads it, or takes it with --price-per-clip"
+UNKNOWN = "not known; `tweenbatch models update` reads it, or sets it with --price-per-clip"
 
 
 def price(known: Price | None) -> str:
-    """Return ``$0.112 a second``, or the prices by what decides them."""
+    """Return ``$0.112 a second``, or the price for each value of the parameter that decides it."""
     if known is None:
         return "?"
     unit = "a second" if known.unit is Unit.SECOND else "a clip"
     if known.usd is not None:
-        told = usd(known.usd)
+        amount = usd(known.usd)
     else:
-        told = ", ".join(f"{usd(rate)} ({known.by} {value})" for value, rate in known.rates.items())
+        amount = ", ".join(
+            f"{usd(rate)} ({known.by} {value})" for value, rate in known.rates.items()
+        )
     if known.longer is None:
-        return f"{told} {unit}"
+        return f"{amount} {unit}"
     longer = known.longer
-    return f"{told} {unit}, × {longer.times} where {longer.by} is above {longer.above} or not given"
+    return f"{amount} {unit}, × {longer.times} if {longer.by} is above {longer.above} or not given"
 
 
 def table(endpoints: Iterable[Endpoint], default: Endpoint) -> list[str]:
@@ -53,7 +55,7 @@ def _few(values: Sequence[str]) -> str:
 
 
 def lines(endpoint: Endpoint) -> list[str]:
-    """Return all that is known of one endpoint."""
+    """Return everything about one endpoint."""
     limits = endpoint.image_limits
     ends = "required" if endpoint.end_required else "may be left out with --allow-open-ended"
     said = [

@@ -1,4 +1,4 @@
-"""What is said of other tables that have paid for the rows of a new one."""
+"""Messages about other job tables that have paid for the rows of a new one."""
 
 import shlex
 from collections.abc import Sequence
@@ -10,23 +10,23 @@ from tweenbatch.report.text import clips, usd
 
 
 def refusal(found: Sequence[OtherTable], url: str) -> str:
-    """Say why a new table is not begun, and the two ways on."""
+    """Explain why a new table is not created, and give the two next steps."""
     first = found[0]
-    ways = f"--db {shlex.quote(first.url)} goes on with that table"
+    free = f"--db {shlex.quote(first.url)} continues with that table"
     if first.gone:
-        ways = "put it back; or add --trust-table, which takes over what fal's list shows as paid"
-    again = "--new-table begins a new one, which pays for all rows"
-    return f"{_facts(found, url)}. Nothing was submitted. {ways[0].upper()}{ways[1:]}; {again}"
+        free = "Restore it; or add --trust-table, which adopts the paid requests in fal's list"
+    again = "--new-table creates a new one, which pays for all rows"
+    return f"{_facts(found, url)}. Nothing was submitted. {free}; {again}"
 
 
 def warning(found: Sequence[OtherTable], url: str) -> str:
-    """Say in a plan what a run would refuse."""
-    way = "" if found[0].gone else f"; name it with --db {shlex.quote(found[0].url)}"
-    return f"{_facts(found, url)}. A run stops here{way}"
+    """Warn, in a plan, that a run would refuse the new table."""
+    remedy = "" if found[0].gone else f"; use that table with --db {shlex.quote(found[0].url)}"
+    return f"{_facts(found, url)}. A run would refuse to start{remedy}"
 
 
 def shape(other: OtherTable) -> dict[str, Any]:
-    """Return the shape of such a table in ``plan --json``."""
+    """Return the JSON shape of such a table in ``plan --json``."""
     return {
         "db": other.url,
         "clips": other.clips,
@@ -37,7 +37,7 @@ def shape(other: OtherTable) -> dict[str, Any]:
 
 
 def slip(url: str, meant: str) -> str:
-    """Say that a table is not there and which one is."""
+    """Return the message that a table does not exist, but a similarly named one does."""
     return f"there is no table {_name(url)}, but there is {_name(meant)}"
 
 
@@ -49,8 +49,8 @@ def _facts(found: Sequence[OtherTable], url: str) -> str:
     if first.gone:
         usd_paid = f" after {usd(first.usd)} was paid" if first.usd else ""
         return (
-            f"{table} was used for this manifest on {first.unknown}{usd_paid} and is not there any "
-            f"more; {pays} would pay for all of it again"
+            f"{table} was used for this manifest on {first.unknown}{usd_paid} and no longer "
+            f"exists; {pays} would pay for everything again"
         )
     if first.unknown is not None:
         return (

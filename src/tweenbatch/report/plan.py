@@ -1,10 +1,10 @@
-"""What a plan says: in lines, and as the JSON that programs read."""
+"""A plan as lines for a person and as JSON for a program."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tweenbatch import paths as places
+from tweenbatch import paths
 from tweenbatch.errors import MOST_OF_A_KIND, ManifestError, Problem
 from tweenbatch.files.space import Room
 from tweenbatch.models import Endpoint, PriceDoubt, Rise
@@ -17,7 +17,7 @@ _GROUPS = {
     Group.NEW: "new",
     Group.CHANGED: "changed",
     Group.WAITING: "waiting to be submitted",
-    Group.AT_FAL: "paid, being made or fetched",
+    Group.AT_FAL: "paid, in progress at fal",
     Group.UNCERTAIN: "uncertain",
     Group.DONE: "already there",
     Group.FAILED: "failed before (needs retry)",
@@ -29,45 +29,45 @@ MOST_NAMES = 3
 
 
 def title(plan: Plan) -> str:
-    """Name the manifests of a plan, and how many clips they ask for."""
-    names = [str(places.short(path)) for path in plan.manifests]
+    """Return the manifests of a plan and the number of their clips."""
+    names = [str(paths.short(path)) for path in plan.manifests]
     if len(names) > MOST_NAMES:
         names = [*names[:MOST_NAMES], f"… ({len(names)} files)"]
     return f"{', '.join(names)}: {clips(plan.count())}"
 
 
 def risen(rises: Sequence[Rise]) -> str:
-    """Say what fal asks more for than was known here."""
+    """Return the prices at fal that are higher than the known ones."""
     return "; ".join(
-        f"fal asks {price(rise.now)} of {rise.endpoint} by now, and not {price(rise.known)}"
+        f"fal now charges {price(rise.now)} for {rise.endpoint} instead of {price(rise.known)}"
         for rise in rises
     )
 
 
 def doubted(doubts: Sequence[PriceDoubt], models: Mapping[str, Endpoint]) -> str:
-    """Say which prices of fal's list can't be compared with those known here."""
+    """Return the prices in fal's list that can't be compared with the known ones."""
     return "; ".join(
-        f"fal's price list says \"{doubt.words}\" of {doubt.endpoint}, which can't be compared "
-        f"with the {price(models[doubt.endpoint].price)} known here"
+        f"fal's price list shows \"{doubt.words}\" for {doubt.endpoint}, which can't be compared "
+        f"with the known price of {price(models[doubt.endpoint].price)}"
         for doubt in doubts
     )
 
 
 def column_lines(manifests: Sequence[Manifest]) -> list[str]:
-    """Say which columns were taken for one of another name, and which for a person's own."""
+    """Show the columns recognised under another name, and the manifests' own columns."""
     mapped = dict.fromkeys(pair for each in manifests for pair in each.mapped.items())
     lines = []
     if mapped:
         lines.append("  columns: " + ", ".join(f"{spelled} → {name}" for spelled, name in mapped))
     own = dict.fromkeys(name for each in manifests for name in each.own_columns)
     if own:
-        names = f"  carried through to the results: {', '.join(own)}"
+        names = f"  own columns, kept in the results: {', '.join(own)}"
         lines.append(plain(names, width=SENTENCE_WIDTH))
     return lines
 
 
 def fitted_lines(manifests: Sequence[Manifest]) -> list[str]:
-    """Say for which frames prepared copies are used, and what was done to them."""
+    """Show the frames replaced by adjusted copies, and the adjustments."""
     fitted = list(dict.fromkeys(pair for each in manifests for pair in each.fitted))
     lines = [
         plain(f"  fitted: {frame}: {done}", width=SENTENCE_WIDTH)
@@ -79,7 +79,7 @@ def fitted_lines(manifests: Sequence[Manifest]) -> list[str]:
 
 
 def warning_lines(warnings: Sequence[tuple[Path, Problem]]) -> list[str]:
-    """Count what was warned of, and show the first of each kind."""
+    """Count the warnings, and show the first ones of each kind."""
     if not warnings:
         return []
     several = len({path for path, _ in warnings}) > 1
@@ -100,29 +100,28 @@ def warning_lines(warnings: Sequence[tuple[Path, Problem]]) -> list[str]:
 
 
 def lines(plan: Plan) -> list[str]:
-    """Say what stands where, what it would cost, why rows run again, and how long it takes."""
-    said = [
+    """Show the clips in each group, the cost, why rows run again, and the expected duration."""
+    lines = [
         _counted(plan.here[group], label) for group, label in _GROUPS.items() if group in plan.here
     ]
     if plan.retakes.clips:
-        said.append(_counted(plan.retakes, "further takes to make"))
+        lines.append(_counted(plan.retakes, "further takes to make"))
     if plan.again.clips:
-        said.append(_counted(plan.again, "of the failed, tried again"))
+        lines.append(_counted(plan.again, "of the failed, tried again"))
     if plan.elsewhere:
-        said.append(_paid_elsewhere(plan))
+        lines.append(_paid_elsewhere(plan))
     if plan.removed.rows:
-        said.append(_no_longer(plan.removed))
+        lines.append(_removed_line(plan.removed))
     if plan.renewed:
-        said.append(
-            f"  {plan.renewed:>6}  of these rows ask for a known clip; only signatures of addresses"
-            " or line ends differ"
+        lines.append(
+            f"  {plan.renewed:>6}  known (only signatures of addresses or line ends differ)"
         )
     if plan.repeated:
-        said.append(f"  {plan.repeated:>6}  repeated (the same content; made once)")
-    said += _reason_lines(plan)
+        lines.append(f"  {plan.repeated:>6}  repeated (the same content; made once)")
+    lines += _reason_lines(plan)
     if plan.estimate is not None:
-        said.append(f"          {time_it_takes(plan.estimate)}")
-    return said
+        lines.append(f"          {duration(plan.estimate)}")
+    return lines
 
 
 def _counted(counted: Clips, label: str) -> str:
@@ -136,17 +135,17 @@ def _paid_elsewhere(plan: Plan) -> str:
     return plain(f"{_counted(there, 'paid for another manifest')}  {names}", width=SENTENCE_WIDTH)
 
 
-def _no_longer(removed: Removed) -> str:
+def _removed_line(removed: Removed) -> str:
     line = _counted(Clips(clips=removed.rows, usd=removed.usd), "no longer in the manifest")
-    waits = f"; a run withdraws {clips(removed.withdrawn)} that waited" if removed.withdrawn else ""
-    return f"{line}  spent{waits}"
+    queued = f"; a run cancels {clips(removed.withdrawn)} in the queue" if removed.withdrawn else ""
+    return f"{line}  spent{queued}"
 
 
 def _reason_lines(plan: Plan) -> list[str]:
     with_reason = [row for row in plan.listed if row.reasons]
     several = len(plan.manifests) > 1
     lines = [
-        plain(f"          {_place(row, several=several)}: {row.reason}", width=SENTENCE_WIDTH)
+        plain(f"          {_row_name(row, several=several)}: {row.reason}", width=SENTENCE_WIDTH)
         for row in with_reason[:MOST_REASONS]
     ]
     more = len(with_reason) - MOST_REASONS + plan.not_listed
@@ -155,7 +154,7 @@ def _reason_lines(plan: Plan) -> list[str]:
     return lines
 
 
-def _place(row: PlannedRow, *, several: bool) -> str:
+def _row_name(row: PlannedRow, *, several: bool) -> str:
     file = f"{row.manifest.name}, " if several else ""
     name = f" ({row.row.name})" if row.row.name else ""
     moved = row.was is not None and row.was.number != row.row.number
@@ -163,10 +162,10 @@ def _place(row: PlannedRow, *, several: bool) -> str:
     return f"{file}row {row.row.number}{name}{before}"
 
 
-def time_it_takes(estimate: Estimate) -> str:
-    """Return ``about 25 min at 8 at a time (clips took 118 s lately)``.
+def duration(estimate: Estimate) -> str:
+    """Return ``about 25 min at 8 at a time (recent clips took 118 s)``.
 
-    Where the number is not given but found: ``about 25 min if fal runs 8 at a time (…)``.
+    If the concurrency is assumed: ``about 25 min if fal runs 8 at a time (…)``.
     """
     at_a_time = f"at {estimate.concurrency} at a time"
     if estimate.assumed:
@@ -174,8 +173,8 @@ def time_it_takes(estimate: Estimate) -> str:
     if estimate.clip_seconds is None:
         low, high = span(estimate.low_seconds), span(estimate.high_seconds)
         return f"about {low} to {high} {at_a_time} (a clip takes 1 to 5 min)"
-    lately = f"{estimate.clip_seconds:.0f} s"
-    return f"about {span(estimate.low_seconds)} {at_a_time} (clips took {lately} lately)"
+    recent = f"{estimate.clip_seconds:.0f} s"
+    return f"about {span(estimate.low_seconds)} {at_a_time} (recent clips took {recent})"
 
 
 def shape(made: Plan) -> dict[str, Any]:
@@ -239,7 +238,7 @@ def shape(made: Plan) -> dict[str, Any]:
 
 
 def fitted(manifests: Sequence[Manifest]) -> list[dict[str, str]]:
-    """Return which frames prepared copies are used for, and what was done to them."""
+    """Return the frames replaced by adjusted copies, and the adjustments."""
     return [
         {"file": str(each.path), "frame": frame, "done": done}
         for each in manifests
@@ -248,7 +247,7 @@ def fitted(manifests: Sequence[Manifest]) -> list[dict[str, str]]:
 
 
 def mapped(manifests: Sequence[Manifest]) -> list[dict[str, Any]]:
-    """Return for each manifest which columns were taken for one of another name, or for none."""
+    """Return for each manifest the columns recognised under another name, and its own ones."""
     return [
         {
             "file": str(each.path),
@@ -260,7 +259,7 @@ def mapped(manifests: Sequence[Manifest]) -> list[dict[str, Any]]:
 
 
 def room(found: Room | None) -> dict[str, Any] | None:
-    """Return what the clips of a plan take on the disk and what is free there."""
+    """Return the disk space that the clips of a plan need, and the free space."""
     if found is None:
         return None
     return {
@@ -272,7 +271,7 @@ def room(found: Room | None) -> dict[str, Any] | None:
 
 
 def problems(error: ManifestError) -> dict[str, Any]:
-    """Return the shape of ``plan --json`` where manifests have problems."""
+    """Return the shape of ``plan --json`` for manifests with problems."""
     return {
         "problems": [
             _problem(each.path, problem)

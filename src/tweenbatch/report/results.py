@@ -1,4 +1,4 @@
-"""The results file: one line for each manifest row, with what became of it."""
+"""Write the results file: one line for each manifest row, with its state, files and cost."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,10 +13,10 @@ from tweenbatch.records import ExportRow
 COLUMNS = ExportRow._fields[:-1]
 
 REDACTED = ("prompt", "start_image", "end_image", "video_url", "request_id", "error_message")
-"""What a shared file must not tell: what was asked for, and addresses that anybody may open."""
+"""The columns that a shared file leaves empty: the content, and addresses anyone can open."""
 
 _BEGINNINGS = (",".join(COLUMNS[:4]).encode(), f'{{"{COLUMNS[0]}": '.encode())
-"""Of the first line of a results file, as CSV and as JSON lines."""
+"""How the first line of a results file begins, as CSV and as JSON lines."""
 _LONGEST_BEGINNING = max(map(len, _BEGINNINGS))
 
 _NO_TEXTS = frozenset(
@@ -28,23 +28,23 @@ _NO_TEXTS = frozenset(
 """Columns of numbers and instants, which need neither a guard nor quotes."""
 
 PAGE = 500
-"""How many rows of a CSV file are made into cells together, column by column.
+"""The number of rows of a CSV file that are formatted together, column by column.
 
-Of more the cells do not stay in a core's cache."""
+The cells of more rows would not fit into a core's cache."""
 
 Writer = Callable[[Iterable[ExportRow], TextIO], int]
 
 
 def own_columns(extra: Iterable[str]) -> list[str]:
-    """Return the columns of manifests that stand behind the fixed ones, which come first.
+    """Return the manifests' own columns, which follow the fixed ones.
 
-    One that is called like a fixed column stays out: mostly it is one, of an earlier export.
+    A column named like a fixed one is left out: usually it comes from an earlier export.
     """
     return [name for name in extra if name.strip().lower() not in COLUMNS]
 
 
 def may_be_overwritten(path: Path) -> bool:
-    """Tell whether the file is ours, or there is nothing in it; a person's is worth something.
+    """Return whether the path holds a results file, an empty file or none: a person's file is kept.
 
     Raises ``NotRegular``.
     """
@@ -59,10 +59,10 @@ def may_be_overwritten(path: Path) -> bool:
 
 
 def write_file(rows: Iterable[ExportRow], path: Path, write: Writer) -> int:
-    """Write the file in one step, so that a reader never sees half of it; return the rows.
+    """Write the file atomically, so that a reader never sees half of it; return the row count.
 
-    Like the clips it is made to be handed on, so the umask says who may read it; the table
-    and all that only we read back is the owner's alone.
+    The umask decides who may read it, because the file is meant to be shared, as clips are. The
+    table and other internal files are readable only by their owner.
     """
     atomic.clear_leftovers(path)
     with atomic.writing_text(path) as file:
@@ -72,12 +72,12 @@ def write_file(rows: Iterable[ExportRow], path: Path, write: Writer) -> int:
 def csv(
     rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = (), raw: bool = False
 ) -> int:
-    """Write the rows as CSV, page by page; return how many there were.
+    """Write the rows as CSV, page by page; return their number.
 
-    ``extra`` are the manifests' columns to write behind the fixed ones.
+    ``extra`` are the manifests' own columns, written after the fixed ones.
 
-    A text that begins like a formula gets a ' in front, which a manifest loses again when it
-    is read; ``raw`` leaves it out.
+    A text that begins like a formula gets a leading ', which is removed when the file is read as a
+    manifest; ``raw`` adds none.
     """
     own = own_columns(extra)
     shown: Callable[[list[str]], list[str]] = list if raw else all_guarded
@@ -111,10 +111,10 @@ def _texts(values: Iterable[str | None]) -> list[str]:
 
 
 def _quoted(texts: list[str]) -> list[str]:
-    """Return the cells of a column: in quotes where a reader would take a text apart.
+    """Return the cells of a column, quoted if they contain a separator.
 
-    Most columns need none, which is seen at once in all of their text. The csv module looks at each
-    character of each cell, which would take a third of the time of an export.
+    Most columns need no quotes, which one search in their joined text shows. The csv module checks
+    each character of each cell, which would take a third of the time of an export.
     """
     if not _needs_quotes("".join(texts)):
         return texts
@@ -126,9 +126,9 @@ def _needs_quotes(text: str) -> bool:
 
 
 def jsonl(rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = ()) -> int:
-    """Write the rows as one JSON object a line; return how many there were.
+    """Write the rows as one JSON object a line; return their number.
 
-    ``extra`` are the manifests' columns to write behind the fixed ones.
+    ``extra`` are the manifests' own columns, written after the fixed ones.
     """
     names = (*COLUMNS, *(own := own_columns(extra)))
     count = 0
@@ -139,6 +139,6 @@ def jsonl(rows: Iterable[ExportRow], file: TextIO, *, extra: Iterable[str] = ())
 
 
 def redacted(rows: Iterable[ExportRow]) -> Iterator[ExportRow]:
-    """Return the rows with what ``REDACTED`` names, and the manifests' own columns, left empty."""
+    """Return the rows with the columns in ``REDACTED`` and the manifests' own columns empty."""
     empty: dict[str, Any] = dict.fromkeys(REDACTED, "")
     return (row._replace(**empty, extra=dict.fromkeys(row.extra, "")) for row in rows)

@@ -1,4 +1,4 @@
-"""How the jobs stand: in the lines of ``status``, and as the JSON that programs read."""
+"""Job counts, money and the jobs that need a person: as lines and as JSON."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,32 +12,32 @@ from tweenbatch.states import State
 def lines(
     counts: Mapping[State, int], money: Money, attention: Sequence[JobNeedingAttention]
 ) -> list[str]:
-    """Say how the jobs stand, where the money is, and what needs a person."""
-    said = [f"  {count:>6}  {state}" for state, count in counts.items() if count]
-    if not said:
-        said.append("  no jobs yet")
-    said.append(
+    """Return the job counts, the money, and the jobs that need a person."""
+    lines = [f"  {count:>6}  {state}" for state, count in counts.items() if count]
+    if not lines:
+        lines.append("  no jobs yet")
+    lines.append(
         f"  spent {usd(money.spent)}, reserved {usd(money.reserved)}, "
         f"uncertain {usd(money.uncertain)}"
     )
-    said += attention_lines(attention)
+    lines += attention_lines(attention)
     if lost := sum(map(is_lost, attention)):
-        said.append(
-            f"  {clips(lost)} paid for and lost: `tweenbatch fetch` asks fal once more, for nothing"
+        lines.append(
+            f"  {clips(lost)} paid for and lost: `tweenbatch fetch` asks fal again, at no cost"
         )
-    return said
+    return lines
 
 
 def paused(since: datetime) -> str:
-    """Say that nothing new is submitted, and how that ends."""
+    """Return a line on a pause: its start, its effect and how to lift it."""
     return (
-        f"  paused since {since.astimezone():%Y-%m-%d %H:%M}: what is at fal is still collected, "
-        "nothing new is submitted; `tweenbatch resume` lifts it"
+        f"  paused since {since.astimezone():%Y-%m-%d %H:%M}: nothing new is submitted, clips at "
+        "fal are still collected; `tweenbatch resume` lifts the pause"
     )
 
 
 def attention_lines(attention: Sequence[JobNeedingAttention], *, most: int = 20) -> list[str]:
-    """Name the jobs that need a person, with price and reason."""
+    """Return the jobs that need a person, with price and reason."""
     lines = [
         f"  job {a.job_id}  {a.name}  {a.state} ({usd(a.price_usd)})"
         + (f": {plain(why)}" if why else "")
@@ -50,7 +50,7 @@ def attention_lines(attention: Sequence[JobNeedingAttention], *, most: int = 20)
 
 
 def is_lost(attention: JobNeedingAttention) -> bool:
-    """Tell whether a job failed although its clip was made and paid for."""
+    """Return whether a job failed although its clip was made and paid for."""
     return attention.state is State.FAILED and attention.error_type == "paid_but_lost"
 
 

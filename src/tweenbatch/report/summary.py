@@ -1,4 +1,4 @@
-"""How a run ended, in a few lines, and what to type next."""
+"""Summarise a run's results in a few lines, and suggest the next command."""
 
 import shlex
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from tweenbatch.states import State
 def lines(
     result: RunResult, money: Money, attention: Sequence[JobNeedingAttention], *, rehearsal: bool
 ) -> list[str]:
-    """Say what was made, what was spent and why the run stopped where it did."""
+    """Return the counts, the money spent and the reason why the run stopped."""
     counts = result.counts
     total = sum(counts.values())
     head = f"{counts[State.SUCCEEDED]} of {clips(total)} done"
@@ -34,17 +34,15 @@ def lines(
             spent += f" ({usd(money.spent)} in this table)"
     said = [f"{', '.join([head, *others])}; spent {spent}"]
     if money.reserved:
-        said.append(f"  in the air at fal: {usd(money.reserved)}")
+        said.append(f"  in progress {'here' if rehearsal else 'at fal'}: {usd(money.reserved)}")
     if money.uncertain:
         said.append(
-            f"  {usd(money.uncertain)} is uncertain: fal may have accepted these submissions. They "
-            "stay reserved and are not sent again; each run looks them up"
+            f"  {usd(money.uncertain)} is uncertain: fal may have accepted these submissions. "
+            "This amount stays reserved. They are not sent again; each run looks them up"
         )
     said += _not_here(result)
     if result.ended.same_failure is not None:
-        said.append(
-            f"  stopped: {plain(result.ended.same_failure)}; --keep-going goes on all the same"
-        )
+        said.append(f"  stopped: {plain(result.ended.same_failure)}; --keep-going continues anyway")
     if result.ended.trouble is not None and result.unfinished:
         said.append(f"  stopped: {plain(result.ended.trouble, width=SENTENCE_WIDTH)}")
     elif result.ended.limit is not None and result.unfinished:
@@ -55,60 +53,63 @@ def lines(
 
 
 def _not_here(result: RunResult) -> list[str]:
-    """Say which clips are paid for and not here."""
-    said = []
+    """Return lines on paid clips that are missing here."""
+    lines = []
     if count := result.counts[State.READY]:
-        said.append(
-            f"  {clips(count)} made and paid for, and not fetched yet: the next run tries again, "
-            "for nothing"
+        lines.append(
+            f"  {clips(count)} paid for but not downloaded yet: the next run tries again, at no "
+            "cost"
         )
     if result.missing:
-        said.append(f"  {clips(result.missing)} came home once and can't be found any more")
-    return said
+        verb = "was" if result.missing == 1 else "were"
+        lines.append(f"  {clips(result.missing)} {verb} downloaded but can't be found any more")
+    return lines
 
 
 def next_command(
     result: RunResult, settings: RunSettings, attention: Sequence[JobNeedingAttention] = ()
 ) -> str:
-    """Return the command that goes on from here, with what it does: first what costs nothing."""
+    """Return the next command and its effect, preferring a free one."""
     left = [each for each in attention if each.error_type in LEFT_AT_FAL and each.request_id]
     match result.exit_code:
         case ExitCode.SUCCEEDED if settings.rehearse and settings.again:
-            command = f"FAL_KEY=… tweenbatch run {settings.again}  (on fal, for money)"
+            command = (
+                f"FAL_KEY=… tweenbatch run {settings.again}  (runs on fal; charged to your account)"
+            )
         case ExitCode.SUCCEEDED:
             command = (
                 f"tweenbatch export{_table(settings)} -o results.csv  (every clip and its cost)"
             )
         case ExitCode.FAILED if result.rejected and not result.counts[State.FAILED]:
-            command = "mend what was rejected, and drop it into the inbox again"
+            command = "fix the rejected manifests and put them into the inbox again"
         case ExitCode.FAILED if result.missing or any(map(is_lost, attention)):
             command = (
-                f"tweenbatch fetch{_table(settings)}  (asks fal once more for what is paid for and "
-                "not here, for nothing)"
+                f"tweenbatch fetch{_table(settings)}  (downloads missing paid clips again, at no "
+                "cost)"
             )
         case ExitCode.FAILED if any(each.state is State.FAILED for each in left):
             command = (
-                f"tweenbatch resolve JOB --read-again{_table(settings)}  (reads again, for "
-                "nothing, what may still be at fal; tweenbatch retry pays again)"
+                f"tweenbatch resolve JOB --read-again{_table(settings)}  (reads results that may "
+                "still be at fal, at no cost; tweenbatch retry pays again)"
             )
         case ExitCode.FAILED if result.ended.same_failure is None:
             command = f"tweenbatch retry{_table(settings)}  (queue the failed ones again)"
         case ExitCode.NEEDS_A_PERSON:
             command = (
-                f"{resume_command(settings)}  (looks again; or, as fal's dashboard shows it, "
-                "tweenbatch resolve JOB)"
+                f"{resume_command(settings)}  (looks them up again; or check fal's dashboard and "
+                "run tweenbatch resolve JOB)"
             )
         case ExitCode.LIMIT if result.ended.limit == PAUSED:
             command = f"tweenbatch resume{_table(settings)}  (lifts the pause; then run again)"
         case ExitCode.TROUBLE:
-            command = f"{resume_command(settings)}  (once that is mended)"
+            command = f"{resume_command(settings)}  (after fixing this)"
         case _:
-            command = f"{resume_command(settings)}  (goes on from here)"
+            command = f"{resume_command(settings)}  (continues from here)"
     return command
 
 
 def resume_command(settings: RunSettings) -> str:
-    """Return the command that goes on with the same table and folder."""
+    """Return the command that continues with the same table and folder."""
     if settings.night is not None:
         return f"tweenbatch run {settings.again}{' --rehearse' if settings.rehearse else ''}"
     output = DEFAULT_OUTPUT.absolute()

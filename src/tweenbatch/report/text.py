@@ -1,4 +1,4 @@
-"""The words that all commands share: amounts, counts, times, and text from outside."""
+"""Amounts, counts, times and text from outside, as all commands print them."""
 
 from decimal import Decimal
 
@@ -6,14 +6,16 @@ from tweenbatch.printable import printable_line
 
 MESSAGE_WIDTH = 160
 SENTENCE_WIDTH = 1000
-"""For a sentence of ours, whose end says what to do."""
+"""For our own sentences: their end says what to do."""
+
+REHEARSAL = "rehearsal: nothing was charged; amounts show what fal would charge"
 
 SECONDS_TO_TELL = 90
 MINUTES_TO_TELL = 100
 
 
 def usd(amount: Decimal) -> str:
-    """Return ``$1.12``, or more decimals where cents would lie."""
+    """Return ``$1.12``, with more decimals if cents are not exact."""
     cents = amount.quantize(Decimal("0.01"))
     return f"${cents}" if cents == amount else f"${amount.normalize():f}"
 

@@ -1,1 +1,4 @@
-"""One module for each command of the command line: its options, its steps, its exit code."""
+"""One module for each command: its options, its steps, its exit code.
+
+It does not know SQL or the HTTP of fal.
+"""

@@ -1,4 +1,4 @@
-"""``tweenbatch backup``: a copy of the table."""
+"""``tweenbatch backup``: copy the job table."""
 
 import json
 from pathlib import Path
@@ -14,9 +14,9 @@ from tweenbatch.printable import printable_line
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @table_options
 def command(*, file: Path, force: bool, db: str, rehearse: bool, as_json: bool) -> None:
-    """Copy the job table into FILE, whole, also while a run works on it.
+    """Copy the whole job table to FILE, even while a run uses it.
 
-    A run on a copy that was put back asks before it pays: clips paid for since are not in it.
+    After a copy is restored, the next run asks before it pays: clips paid for since are not in it.
     """
     from tweenbatch.store.backup import back_up
 

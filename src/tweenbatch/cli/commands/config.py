@@ -1,4 +1,4 @@
-"""``tweenbatch config``: what a job file comes to, with the environment and options on top."""
+"""``tweenbatch config``: a job file's effective settings, with environment and options applied."""
 
 import json
 from collections.abc import Iterator
@@ -21,29 +21,29 @@ NOT_OF_A_JOB = frozenset({"as_json", "rehearse", "trust_table", "new_table"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A value, and where it comes from."""
+    """A value and its source."""
 
     key: str
     value: Any
     source: str
 
 
-@click.group("config", short_help="Show what a job file comes to.")
+@click.group("config", short_help="Show a job file's settings.")
 def command() -> None:
-    """Look at job files."""
+    """Show the settings of job files."""
 
 
 @command.command(
-    short_help="Show every value and where it is from.",
+    short_help="Show every value and its source.",
     context_settings={"ignore_unknown_options": True},
 )
 @click.argument("jobfile", type=click.Path(path_type=Path))
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout.")
 def show(*, jobfile: Path, options: tuple[str, ...], as_json: bool) -> None:
-    """Show what `run JOBFILE [OPTIONS]` would go by; submits and writes nothing."""
+    """Show the settings that `run JOBFILE [OPTIONS]` would use; submits and writes nothing."""
     if jobfile.suffix.lower() != SUFFIX:
-        raise click.UsageError(f"{jobfile} is no job file; its name ends with {SUFFIX}")
+        raise click.UsageError(f"{jobfile} isn't a job file; expected a name that ends in {SUFFIX}")
     context = run.command.make_context("run", [str(jobfile), *options])
     settings = list(_settings(context, jobfile))
     if as_json:
@@ -95,7 +95,7 @@ def _cells(setting: Setting) -> tuple[str, str, str]:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can tell."""
+    """Return the value in a form that JSON can hold."""
     match value:
         case tuple():
             return [str(each) for each in value]

@@ -1,4 +1,4 @@
-"""``tweenbatch digest``: what came of a job file's last run, also of one that died."""
+"""``tweenbatch digest``: show or send the results of a job file's last run, even if it died."""
 
 import json
 import os
@@ -20,41 +20,41 @@ from tweenbatch.report.digest import Digest
 from tweenbatch.store import Store
 
 
-@click.command(short_help="Tell, and send, what came of the last run.")
+@click.command(short_help="Show, and send, the last run's results.")
 @click.argument("jobfile", type=click.Path(path_type=Path))
 @click.option(
     "--last",
     is_flag=True,
-    help="Also send it to whom the job file names, unless that was done: for a unit's failure "
-    "hook, where the run itself may have died.",
+    help="Also send the digest to the job file's targets, unless it was sent already: for a unit's "
+    "failure hook, because the run itself may have died.",
 )
 @click.option("--rehearse", is_flag=True, help="The rehearsal's own table.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout.")
 def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None:
-    """Tell what came of the last run of JOBFILE; with --last, send it if nobody was told."""
+    """Show the results of JOBFILE's last run; with --last, send them if they were not sent."""
     if jobfile.suffix.lower() != SUFFIX:
-        raise click.UsageError(f"{jobfile} is no job file; its name ends with {SUFFIX}")
+        raise click.UsageError(f"{jobfile} isn't a job file; expected a name that ends in {SUFFIX}")
     arguments = [str(jobfile), *(["--rehearse"] if rehearse else [])]
     context = running.command.make_context("run", arguments)
     job, options = context.obj, dict(context.params)
-    morning = running.digests_of(options)
-    told = _nothing_ran(job, rehearsal=rehearse)
-    found = Store.find(table_url(options["db"], rehearse=rehearse))
-    with closing(found) if found else nullcontext() as store:
+    delivery = running.digests_of(options)
+    last_digest = _nothing_ran(job, rehearsal=rehearse)
+    existing = Store.find(table_url(options["db"], rehearse=rehearse))
+    with closing(existing) if existing else nullcontext() as store:
         run = store.runs.latest_of_job(job.night.job) if store else None
-        # A run that died may be of the night before: midnight came between.
+        # A run that died may belong to the night before, if midnight has passed since.
         if store and run and (run.notified_at is None or run.night == job.night.date):
-            told = Digest.of_run(
+            last_digest = Digest.of_run(
                 run, store.runs.activity(run), lives=_lives(run), rehearsal=rehearse
             )
-            if last and not told.lives and run.notified_at is None:
-                morning.deliver_run(run, store, now=datetime.now(UTC))
+            if last and not last_digest.lives and run.notified_at is None:
+                delivery.deliver_run(run, store, now=datetime.now(UTC))
         elif last:
-            morning.tell(told)
+            delivery.send(last_digest)
     if as_json:
-        click.echo(json.dumps(digest.shape(told)))
+        click.echo(json.dumps(digest.shape(last_digest)))
         return
-    for line in digest.lines(told):
+    for line in digest.lines(last_digest):
         click.echo(printable_line(line))
 
 
@@ -62,20 +62,20 @@ def _nothing_ran(job: LoadedJobFile, *, rehearsal: bool) -> Digest:
     return Digest(
         job=job.night.job,
         night=job.night.date,
-        why="no run of the job file began on that day",
+        why="no run of this job file started on that day",
         began=False,
         rehearsal=rehearsal,
     )
 
 
 def _lives(run: Run) -> bool:
-    """Tell whether a run is going; of this machine's own, its process tells."""
+    """Return whether a run is in progress; on this machine, check that its process exists."""
     if not lives(run) or run.host != socket.gethostname():
         return lives(run)
     try:
         os.kill(run.pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's, and there
+    except PermissionError:  # the process exists and belongs to another user
         pass
     return True

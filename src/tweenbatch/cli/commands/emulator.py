@@ -28,18 +28,18 @@ _MISSING = (
     type=click.FloatRange(0),
     default=2.0,
     show_default=True,
-    help="What a request takes; drawing may take longer.",
+    help="How long a request takes; drawing may take longer.",
 )
 @click.option(
     "--render/--no-render",
     default=True,
     show_default=True,
-    help="Draw a preview from the frames, or give everybody the same tiny clip.",
+    help="Draw a preview from the frames, or return the same tiny clip every time.",
 )
 @click.option(
     "--state",
     type=LocalPath(path_type=Path, file_okay=False),
-    help="Folder to keep everything in and to go on from; otherwise nothing is kept.",
+    help="A folder that keeps all state for the next start; otherwise nothing is kept.",
 )
 @click.option("--width", type=click.IntRange(64), default=854, show_default=True)
 @click.option("--height", type=click.IntRange(64), default=480, show_default=True)

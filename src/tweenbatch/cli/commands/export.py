@@ -1,4 +1,4 @@
-"""``tweenbatch export``: the results file."""
+"""``tweenbatch export``: write the results file."""
 
 import sys
 from functools import partial
@@ -12,7 +12,7 @@ from tweenbatch.errors import UsageError
 from tweenbatch.files import atomic
 from tweenbatch.planning import missing
 from tweenbatch.printable import printable_line
-from tweenbatch.report import missing as missed
+from tweenbatch.report import missing as missing_report
 from tweenbatch.report import results
 from tweenbatch.store import Store
 
@@ -30,15 +30,16 @@ from tweenbatch.store import Store
 @click.option(
     "--raw",
     is_flag=True,
-    help="Leave texts that begin like a formula (= + - @) as they are: for programs, never for a "
+    help="Don't escape texts that begin like a formula (= + - @): for programs, never for a "
     "spreadsheet.",
 )
 @click.option(
     "--redact",
     is_flag=True,
-    help="Leave prompts, frames, addresses, request ids and messages empty: a file to share.",
+    help="Leave prompts, frames, addresses, request ids and messages empty, so that the file can "
+    "be shared.",
 )
-@click.option("--force", is_flag=True, help="Write over a file that is no results file.")
+@click.option("--force", is_flag=True, help="Overwrite a file that isn't a results file.")
 @table_options
 def command(
     *, target: str, raw: bool, redact: bool, force: bool, db: str, rehearse: bool, as_json: bool
@@ -55,16 +56,17 @@ def command(
         write = partial(kind, extra=store.views.extra_columns())
         rows = results.redacted(store.views.export()) if redact else store.views.export()
         if target == "-":
-            seen = sys.stdout.isatty()
-            write(rows, streams.visible(sys.stdout) if seen else sys.stdout)
+            on_terminal = sys.stdout.isatty()
+            write(rows, streams.visible(sys.stdout) if on_terminal else sys.stdout)
         else:
             count = results.write_file(rows, Path(target), write)
-            click.echo(printable_line(f"{count} rows written to {target}"), err=True)
+            rows_written = f"{count} row{'' if count == 1 else 's'}"
+            click.echo(printable_line(f"{rows_written} written to {target}"), err=True)
         gone = missing.find(store.views.kept_clips())
-        for line in missed.lines(gone, "`tweenbatch fetch` brings them back"):
+        for line in missing_report.lines(gone, "`tweenbatch fetch` downloads them again"):
             click.echo(printable_line(line), err=True)
     except FileNotFoundError as error:
-        raise UsageError(f"-o {target}: there is no such folder; make it first") from error
+        raise UsageError(f"-o {target}: the folder does not exist; create it first") from error
     except OSError as error:
         if target == "-":
             raise
@@ -74,7 +76,7 @@ def command(
 
 
 def _refuse_to_lose(path: Path, *, force: bool) -> None:
-    """Raise ``UsageError`` where something else than a results file would be written over."""
+    """Raise ``UsageError`` if the export would overwrite a file that isn't a results file."""
     try:
         atomic.require_regular(path)
         ours = force or results.may_be_overwritten(path)
@@ -82,6 +84,6 @@ def _refuse_to_lose(path: Path, *, force: bool) -> None:
         raise UsageError(f"-o {path}: can't be written ({error.strerror})") from error
     if not ours:
         raise UsageError(
-            f"-o {path}: is there already and is no results file; choose another name, or add "
-            "--force to write over it"
+            f"-o {path}: the file already exists and isn't a results file; choose another name, or "
+            "add --force to overwrite it"
         )

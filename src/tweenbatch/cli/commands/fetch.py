@@ -1,4 +1,4 @@
-"""``tweenbatch fetch``: what is paid for and not here comes home, for nothing."""
+"""``tweenbatch fetch``: download paid clips that are missing here, at no cost."""
 
 import asyncio
 import json
@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from tweenbatch import paths as places
+from tweenbatch import paths
 from tweenbatch.api.connection import connection
 from tweenbatch.cli.options import output_option, table_options, table_url
 from tweenbatch.cli.progress import Progress
-from tweenbatch.cli.selection import chosen, selection_options, taken_from
+from tweenbatch.cli.selection import pop_selection, select, selection_options
 from tweenbatch.clock import SystemClock
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.files.output import check_output
@@ -25,8 +25,7 @@ from tweenbatch.planning import missing
 from tweenbatch.printable import printable_line
 from tweenbatch.records import Billed, Job, Selection
 from tweenbatch.records.result import RunResult
-from tweenbatch.report import status as standing
-from tweenbatch.report import text
+from tweenbatch.report import status, text
 from tweenbatch.runner import session
 from tweenbatch.runner.inputs import Ownership
 from tweenbatch.settings import RunSettings
@@ -36,21 +35,21 @@ from tweenbatch.store import RunnerLock, Store
 PAID = frozenset({State.READY, State.SUCCEEDED, State.FAILED})
 
 
-@click.command(short_help="Bring back clips that are not here.")
+@click.command(short_help="Download missing paid clips.")
 @selection_options
 @output_option
 @table_options
 def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
-    """Fetch clips that are paid for and not here: deleted, cut, lost or not fetched yet.
+    """Download paid clips that are missing here: deleted, truncated, lost or not yet downloaded.
 
-    Submits nothing and costs nothing. A clip comes back to where it lay, or into --output where
-    that folder is gone; another file under its name is not touched. Of JOBS that are named, the
-    content of their clips is compared too.
+    Submits nothing and costs nothing. A clip is written to its old path, or to --output if that
+    folder is gone; a different file under its name is kept. With JOBS, the content of the existing
+    clips is checked too.
     """
-    selection = taken_from(options, PAID)
+    selection = pop_selection(options, PAID)
     settings = RunSettings(
         db=table_url(db, rehearse=rehearse),
-        output=(places.rehearsal_output(output) if rehearse else output).absolute(),
+        output=(paths.rehearsal_output(output) if rehearse else output).absolute(),
         connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
         rehearse=rehearse,
         asked="fetch",
@@ -71,14 +70,14 @@ def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: 
         code, still = ExitCode.FAILED if unknown else ExitCode.SUCCEEDED, list[int]()
         if ready:
             check_output(settings.output)
-            say(f"{text.clips(ready)} to fetch, for nothing.")
+            say(f"{text.clips(ready)} to download, at no cost.")
             result = _run(settings, store, lock, total=ready)
             still = _not_here(store, missed)
             code = _exit_code(result, still=[*still, *unknown])
             for line in _lines(result, store, still=still):
                 say(printable_line(line))
         elif not unknown:
-            say("Nothing to fetch: every paid clip is where the table says.")
+            say("Nothing to download: every paid clip is where the job table says.")
     if as_json:
         fetched = sorted(missed - set(still))
         click.echo(json.dumps({"fetched": fetched, "not_fetched": still, "exit_code": int(code)}))
@@ -86,11 +85,11 @@ def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: 
 
 
 def _wanted(store: Store, selection: Selection, output: Path) -> list[int]:
-    """Return the jobs whose clips came home and are not there, or were given up as lost."""
+    """Return the jobs whose clips are missing here, or were given up as lost."""
     if not selection.is_narrowed:
-        lost = [each.job_id for each in store.views.attention() if standing.is_lost(each)]
+        lost = [each.job_id for each in store.views.attention() if status.is_lost(each)]
         return [*missing.find(store.views.kept_clips(), output=output, most=None).job_ids, *lost]
-    named = {each.job_id: each.state for each in chosen(store, selection)}
+    named = {each.job_id: each.state for each in select(store, selection)}
     done = [job_id for job_id, state in named.items() if state is State.SUCCEEDED]
     wrong = [
         each.job_id for each in missing.changed(store.views.kept_clips(done)) if each is not None
@@ -99,32 +98,32 @@ def _wanted(store: Store, selection: Selection, output: Path) -> list[int]:
 
 
 def _without_address(job: Job) -> str:
-    """Say why a failed job has no clip to fetch, and what may help."""
+    """Return a line: why a failed job has no clip to download, and the next step."""
     name = f"  job {job.id}  {job.output_name}"
     if job.billed is not Billed.YES or job.request is None:
-        return f"{name}: no clip of it is paid for"
+        return f"{name}: it has no paid clip"
     adopt = f"tweenbatch resolve {job.id} --adopt {job.request.request_id}"
-    return f"{name}: no address of its clip is known; {adopt} reads its result again, for nothing"
+    return f"{name}: the address of its clip is unknown; {adopt} reads its result again, at no cost"
 
 
 def _run(settings: RunSettings, store: Store, lock: RunnerLock, *, total: int) -> RunResult:
     with ExitStack() as stack:
         connect = connection(settings, stack)
         progress = stack.enter_context(Progress(total=total, running=total, free=True))
-        going = session.run(
+        fetching = session.run(
             settings,
             store=store,
             fal=connect,
             watcher=progress,
-            on_stop=lambda: progress.notice("stopping: the next fetch, or run, goes on from here"),
+            on_stop=lambda: progress.notice("stopping: the next fetch or run continues from here"),
             clock=SystemClock(),
             ownership=Ownership(lock=lock),
         )
-        return asyncio.run(going)
+        return asyncio.run(fetching)
 
 
 def _not_here(store: Store, missed: Collection[int]) -> list[int]:
-    """Return those of these jobs whose clips have not come."""
+    """Return those of these jobs whose clips are still missing."""
     left = [job.id for job in store.jobs.get(missed) if job.state is not State.SUCCEEDED]
     return sorted({*left, *missing.find(store.views.kept_clips(missed), most=None).job_ids})
 
@@ -138,14 +137,14 @@ def _exit_code(result: RunResult, *, still: Collection[object]) -> ExitCode:
 
 
 def _lines(result: RunResult, store: Store, *, still: Collection[int]) -> list[str]:
-    said = []
+    lines = []
     if result.ended.trouble is not None:
-        said.append(f"  stopped: {result.ended.trouble}")
+        lines.append(f"  stopped: {result.ended.trouble}")
     for job in store.jobs.get(still):
-        why = "laid aside" if job.state is State.READY else "fal does not have it now"
-        said.append(f"  job {job.id}  {job.output_name}: {why}")
+        why = "not downloaded yet" if job.state is State.READY else "fal does not have it now"
+        lines.append(f"  job {job.id}  {job.output_name}: {why}")
     if result.counts[State.READY]:
-        return [*said, "  next     tweenbatch fetch  (tries again, for nothing)"]
+        return [*lines, "  next     tweenbatch fetch  (tries again, at no cost)"]
     if still:
-        return [*said, "  next     tweenbatch show JOB  (all that is known of one)"]
-    return [*said, "Every paid clip is here."]
+        return [*lines, "  next     tweenbatch show JOB  (shows everything about a job)"]
+    return [*lines, "Every paid clip is here."]

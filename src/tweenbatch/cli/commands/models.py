@@ -1,4 +1,4 @@
-"""``tweenbatch models``: which models there are, what each takes, and what fal says of one now."""
+"""``tweenbatch models``: list the models, show one, or read its schema and price from fal."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSO
 
 
 @click.group(
-    "models", invoke_without_command=True, short_help="Show which models there are, and learn more."
+    "models", invoke_without_command=True, short_help="List the models, show one or update it."
 )
 @as_json_option
 @click.pass_context
@@ -36,11 +36,11 @@ def command(context: click.Context, *, as_json: bool) -> None:
     _say(report.table(ENDPOINTS.values(), DEFAULT))
 
 
-@command.command(short_help="Show all that is known of a model.")
+@command.command(short_help="Show everything about a model.")
 @click.argument("endpoint")
 @as_json_option
 def show(*, endpoint: str, as_json: bool) -> None:
-    """Show the columns, limits, price and pages of ENDPOINT, a name of fal's or a short one."""
+    """Show the columns, limits, price and pages of ENDPOINT, a fal endpoint or a short name."""
     found = find(endpoint)
     if as_json:
         click.echo(json.dumps(report.shape(found)))
@@ -48,7 +48,7 @@ def show(*, endpoint: str, as_json: bool) -> None:
     _say(report.lines(found))
 
 
-@command.command(short_help="Read what fal says of models now, and remember it.")
+@command.command(short_help="Read models from fal and store them.")
 @click.argument("endpoints", nargs=-1, required=True, metavar="ENDPOINT...")
 @click.option("--start-field", metavar="FIELD", help="The input for the start frame.")
 @click.option("--end-field", metavar="FIELD", help="The input for the end frame.")
@@ -57,37 +57,37 @@ def show(*, endpoint: str, as_json: bool) -> None:
 def update(
     *, endpoints: tuple[str, ...], price_per_second: str, price_per_clip: str, **fields: Any
 ) -> None:
-    """Read the schema of each ENDPOINT from fal.ai, and its price where there is a key.
+    """Read the schema of each ENDPOINT from fal.ai, and its price if a key is set.
 
-    Manifests are checked against what was read from then on. An endpoint that is not in the list
-    is added to it if it takes two frames.
+    From then on, manifests are checked against this schema. An endpoint that is not in the list is
+    added if it takes two frames.
     """
     if price_per_second and price_per_clip:
-        raise UsageError("--price-per-second and --price-per-clip exclude each other; leave one")
+        raise UsageError("--price-per-second and --price-per-clip exclude each other; remove one")
     price = _price(price_per_second, Unit.SECOND, "--price-per-second") or _price(
         price_per_clip, Unit.CLIP, "--price-per-clip"
     )
     connect_to = os.environ.get(CONNECT_TO)
     for name in endpoints:
         wish = learning.UpdateRequest(price=price, **fields)
-        going = learning.learn(
+        update_model = learning.learn(
             _full(name),
             wish,
             connect=partial(Fal.connect, connect_to=connect_to),
             connect_to=connect_to,
         )
         try:
-            learned = asyncio.run(going)
+            learned = asyncio.run(update_model)
         except FalError as error:
             raise UsageError(f"{name}: {error}; try again. Nothing was changed") from error
         _say(report.lines(learned.endpoint))
         for notice in learned.notices:
             click.echo(printable_line(f"  {notice}"), err=True)
-        click.echo(printable_line(f"Remembered in {learned.file}."), err=True)
+        click.echo(printable_line(f"Stored in {learned.file}."), err=True)
 
 
 def _full(name: str) -> str:
-    """Return the name at fal of a short one; one that is not known here may be fal's."""
+    """Return the fal endpoint of a short name; a name with a slash is taken as an endpoint."""
     return name if "/" in name else find(name).id
 
 
@@ -99,7 +99,9 @@ def _price(text: str | None, unit: Unit, option: str) -> Price | None:
     except InvalidOperation:
         usd = Decimal(0)
     if not usd.is_finite() or usd <= 0:
-        raise UsageError(f"{option} {text!r}: an amount in dollars above zero is needed, e.g. 0.14")
+        raise UsageError(
+            f"{option} {text!r}: expected a positive amount in US dollars such as 0.14"
+        )
     return Price(unit=unit, usd=usd)
 
 

@@ -1,4 +1,4 @@
-"""``tweenbatch pairs``: a row of key frames becomes a manifest."""
+"""``tweenbatch pairs``: make a manifest from a series of key frames."""
 
 import shlex
 import sys
@@ -24,16 +24,16 @@ from tweenbatch.printable import printable_line
     required=True,
     help="The manifest to write, a .csv file; - for stdout.",
 )
-@click.option("--force", is_flag=True, help="Write over a manifest that is there.")
+@click.option("--force", is_flag=True, help="Overwrite an existing manifest.")
 @click.option("--keep-order", is_flag=True, help="Take the frames in the order given.")
-@click.option("--loop", is_flag=True, help="Lead the last frame back to the first.")
+@click.option("--loop", is_flag=True, help="Add a clip from the last frame to the first.")
 @click.option(
     "--prompt",
     metavar="TEXT",
     default=pairs.DEFAULT_PROMPT,
     show_default=True,
-    help="What happens; {start} and {end} are the names of the frames, {n} and {total} count "
-    "the clips.",
+    help="The prompt of each clip; {start} and {end} are the names of the frames, {n} and {total} "
+    "count the clips.",
 )
 @click.option(
     "--duration", metavar="SECONDS", default="5", show_default=True, help="The clips' length."
@@ -42,9 +42,9 @@ from tweenbatch.printable import printable_line
 def command(
     *, frames: tuple[str, ...], target: str, force: bool, keep_order: bool, **wish: Any
 ) -> None:
-    """Make a manifest that leads from each of FRAMES to the next.
+    """Make a manifest with a clip from each of FRAMES to the next.
 
-    FRAMES are images, folders of images, and patterns such as "frames/*.png". They are put in
+    FRAMES are images, folders of images, and patterns such as "frames/*.png". They are sorted in
     natural order: frame2 comes before frame10.
     """
     path = Path("-" if target == "-" else target)
@@ -65,4 +65,6 @@ def command(
     elsewhere = pairs.outside(images, path)
     if elsewhere:
         folders = " ".join(f"--frames {shlex.quote(str(folder))}" for folder in elsewhere)
-        click.echo(printable_line(f"plan and run take these frames only with {folders}"), err=True)
+        click.echo(
+            printable_line(f"plan and run accept these frames only with {folders}"), err=True
+        )

@@ -1,4 +1,4 @@
-"""``tweenbatch plan``: what a run would do and cost; writes nothing."""
+"""``tweenbatch plan``: show the work and the cost of a run; writes nothing."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tweenbatch import paths as places
+from tweenbatch import paths
 from tweenbatch.api.preview import preview
 from tweenbatch.cli import tables
 from tweenbatch.cli.manifests import (
@@ -16,23 +16,28 @@ from tweenbatch.cli.manifests import (
     manifest_request,
     manifests_argument,
 )
-from tweenbatch.cli.options import concurrency_option, output_option, table_options, table_url
-from tweenbatch.cli.progress import LookingAtFrames
+from tweenbatch.cli.options import (
+    concurrency_option,
+    note_rehearsal,
+    output_option,
+    table_options,
+    table_url,
+)
+from tweenbatch.cli.progress import FrameProgress
 from tweenbatch.errors import ManifestError
 from tweenbatch.planning.other_tables import OtherTable
 from tweenbatch.printable import printable_line, printable_lines
-from tweenbatch.report import missing as missed
+from tweenbatch.report import missing, text
 from tweenbatch.report import other_tables as messages
 from tweenbatch.report import plan as planned
-from tweenbatch.report import text
 from tweenbatch.settings import ASSUMED_CONCURRENCY
 
 
 @click.command(cls=ManifestCommand, short_help="Check and price manifests.")
 @manifests_argument(required=True)
 @concurrency_option(
-    "Clips at fal at one time: for how long it takes. "
-    f"auto, whose limit a run finds, is taken for {ASSUMED_CONCURRENCY} here."
+    "Clips at fal at one time, for the estimate of the duration. auto is measured by a run; "
+    f"a plan assumes {ASSUMED_CONCURRENCY}."
 )
 @output_option
 @manifest_options
@@ -47,14 +52,14 @@ def command(
     strict: bool,
     **options: Any,
 ) -> None:
-    """Check MANIFESTS, hold them against the table and price the difference."""
-    asked = manifest_request({**options, "strict": strict}, moves=False)
-    output = places.rehearsal_output(output) if rehearse else output
+    """Validate MANIFESTS, compare them with the job table and show the cost."""
+    request = manifest_request({**options, "strict": strict}, moves=False)
+    output = paths.rehearsal_output(output) if rehearse else output
     url = table_url(db, rehearse=rehearse)
     try:
-        with LookingAtFrames() as looking:
+        with FrameProgress() as looking:
             found = preview(
-                asked,
+                request,
                 db=url,
                 output=output,
                 concurrency=concurrency,
@@ -75,13 +80,14 @@ def command(
                     "mapped": planned.mapped(found.manifests),
                     "fitted": planned.fitted(found.manifests),
                     "disk": planned.room(found.room),
-                    "missing": missed.shape(found.missing),
+                    "missing": missing.shape(found.missing),
                     "other_tables": [messages.shape(each) for each in others],
                 }
             )
         )
         return
     click.echo(printable_line(planned.title(made)))
+    note_rehearsal(rehearse=rehearse)
     warned = planned.warning_lines(made.warnings)
     if found.shortage:
         warned.append(f"  warning: {found.shortage}")
@@ -91,7 +97,7 @@ def command(
         *planned.column_lines(found.manifests),
         *planned.fitted_lines(found.manifests),
         *planned.lines(made),
-        *missed.lines(found.missing, "a run brings them back"),
+        *missing.lines(found.missing, "a run downloads them again"),
         *warned,
     ):
         click.echo(printable_line(line))
@@ -101,8 +107,8 @@ def command(
 
 
 def _of_other_tables(others: Sequence[OtherTable], url: str) -> list[str]:
-    """Say what a run with this table would refuse."""
-    said = [messages.warning(others, url)] if others else []
+    """Warn of other tables that would make a run refuse this one."""
+    warnings = [messages.warning(others, url)] if others else []
     if slip := tables.slip(url):
-        said.append(slip)
-    return [f"  warning: {text}" for text in said]
+        warnings.append(slip)
+    return [f"  warning: {text}" for text in warnings]

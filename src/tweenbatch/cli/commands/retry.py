@@ -1,4 +1,4 @@
-"""``tweenbatch retry``: failed jobs go back into the queue."""
+"""``tweenbatch retry``: queue failed or cancelled jobs again."""
 
 import json
 from datetime import UTC, datetime
@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from tweenbatch.cli.options import table_options, table_url
-from tweenbatch.cli.selection import agreed, chosen, selection_options, taken_from
+from tweenbatch.cli.selection import confirm, pop_selection, select, selection_options
 from tweenbatch.records import JobNeedingAttention
-from tweenbatch.report import status as standing
-from tweenbatch.report import text
+from tweenbatch.report import status, text
 from tweenbatch.states import State
 from tweenbatch.store import Store
 
@@ -25,24 +24,24 @@ from tweenbatch.store import Store
     multiple=True,
     default=[State.FAILED.value],
     show_default=True,
-    help="May be repeated.",
+    help="Jobs in this state; may be repeated.",
 )
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @table_options
 def command(
     *, yes: bool, db: str, rehearse: bool, as_json: bool, states: tuple[str, ...], **options: Any
 ) -> None:
-    """Queue the failed JOBS again; the next run pays for them.
+    """Queue failed JOBS again; the next run pays for them again.
 
-    All of them without a number, or those that every option speaks of.
+    Without JOBS: all failed jobs that match every filter.
     """
-    selection = taken_from(options, [State(state) for state in states])
+    selection = pop_selection(options, [State(state) for state in states])
     store = Store.open(table_url(db, rehearse=rehearse), create=False)
     try:
-        found = chosen(store, selection)
-        if found:
-            _confirm(found, yes=yes)
-        count = store.jobs.requeue([each.job_id for each in found], now=datetime.now(UTC))
+        jobs = select(store, selection)
+        if jobs:
+            _confirm(jobs, yes=yes, rehearse=rehearse)
+        count = store.jobs.requeue([each.job_id for each in jobs], now=datetime.now(UTC))
     finally:
         store.close()
     if as_json:
@@ -51,10 +50,13 @@ def command(
         click.echo(f"{text.clips(count)} queued again; `tweenbatch run` submits what is queued")
 
 
-def _confirm(chosen: list[JobNeedingAttention], *, yes: bool) -> None:
-    """Show what will be paid anew and ask; raises ``UsageError`` where nobody agrees."""
-    cost = text.usd(sum((a.price_usd for a in chosen), Decimal(0)))
-    meaning = [f"{text.clips(len(chosen))} will be paid anew, {cost}"]
-    if lost := sum(map(standing.is_lost, chosen)):
-        meaning.append(f"{lost} of them made and lost: `tweenbatch fetch` asks again, for nothing")
-    agreed(chosen, meaning, yes=yes)
+def _confirm(jobs: list[JobNeedingAttention], *, yes: bool, rehearse: bool) -> None:
+    """Show the jobs and their cost, and ask; raise ``UsageError`` unless a person agrees."""
+    cost = text.usd(sum((job.price_usd for job in jobs), Decimal(0)))
+    consequences = [f"{text.clips(len(jobs))} will be charged again, {cost}"]
+    if lost := sum(map(status.is_lost, jobs)):
+        consequences.append(
+            f"{text.clips(lost)} of these paid for and lost: `tweenbatch fetch` asks fal again, at "
+            "no cost"
+        )
+    confirm(jobs, consequences, yes=yes, rehearse=rehearse)

@@ -1,4 +1,4 @@
-"""``tweenbatch run``: manifests become videos."""
+"""``tweenbatch run``: import manifests and turn their rows into videos."""
 
 import json
 import logging
@@ -13,8 +13,7 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from tweenbatch import logs
-from tweenbatch import paths as places
+from tweenbatch import logs, paths
 from tweenbatch.api.execution import Finished, execute
 from tweenbatch.api.preparation import Checked, Prepared, check, prepare
 from tweenbatch.api.requests import RunRequest
@@ -26,15 +25,14 @@ from tweenbatch.cli.manifests import (
     manifests_argument,
 )
 from tweenbatch.cli.options import output_option, table_options, table_url
-from tweenbatch.cli.progress import LookingAtFrames, Progress
+from tweenbatch.cli.progress import FrameProgress, Progress
 from tweenbatch.cli.run_options import run_options
 from tweenbatch.errors import TableFailed, TweenbatchError, UsageError
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.nights.digests import DigestDelivery
 from tweenbatch.nights.jobfile import LoadedJobFile
 from tweenbatch.printable import printable_lines
-from tweenbatch.report import confirmation, summary, text
-from tweenbatch.report import status as standing
+from tweenbatch.report import confirmation, status, summary, text
 from tweenbatch.report.digest import Digest
 from tweenbatch.settings import RunSettings
 
@@ -51,8 +49,8 @@ log = logging.getLogger(__name__)
 def command(job: LoadedJobFile | None, /, **options: Any) -> None:
     """Import MANIFESTS and run until nothing is left to do.
 
-    Without one: resume all unfinished work. Needs a key of fal in FAL_KEY, or --rehearse, which
-    runs the same against a server on this machine, for nothing.
+    Without MANIFESTS: resume all unfinished work. Needs a fal key in FAL_KEY, or --rehearse, which
+    runs the same work on this machine's emulator, free.
     """
     streams.never_fail(streams.STDOUT)
     digests = digests_of(options)
@@ -62,7 +60,7 @@ def command(job: LoadedJobFile | None, /, **options: Any) -> None:
             ended = _carry_out(job, options, digests)
     except TweenbatchError as error:
         if digests.is_wanted:
-            digests.tell(_without_a_run(error, job, rehearsal=digests.rehearsal))
+            digests.send(_digest_of_error(error, job, rehearsal=digests.rehearsal))
         raise
     sys.exit(ended)
 
@@ -71,7 +69,7 @@ def digests_of(options: Mapping[str, Any]) -> DigestDelivery:
     """Return where the digest of a run goes, as its options say."""
     folder, rehearsal = options["digests"], options["rehearse"]
     return DigestDelivery(
-        folder=places.rehearsal_output(folder) if folder and rehearsal else folder,
+        folder=paths.rehearsal_output(folder) if folder and rehearsal else folder,
         targets=options["notify"],
         say=_on_stderr,
         rehearsal=rehearsal,
@@ -89,7 +87,9 @@ def _on_stdout(line: str) -> None:
     click.echo(printable_lines(line))
 
 
-def _without_a_run(error: TweenbatchError, job: LoadedJobFile | None, *, rehearsal: bool) -> Digest:
+def _digest_of_error(
+    error: TweenbatchError, job: LoadedJobFile | None, *, rehearsal: bool
+) -> Digest:
     return Digest(
         job=job.night.job if job else "run",
         night=job.night.date if job else datetime.now(UTC).astimezone().date(),
@@ -103,11 +103,11 @@ def _without_a_run(error: TweenbatchError, job: LoadedJobFile | None, *, rehears
 def _carry_out(
     job: LoadedJobFile | None, options: dict[str, Any], digests: DigestDelivery
 ) -> ExitCode:
-    """Prepare the run, have somebody agree to it, carry it out and report."""
+    """Prepare the run, ask a person to agree, run it and report the result."""
     console = _Console(as_json=options["as_json"])
     request = _request(job, options)
     with (
-        LookingAtFrames() as looking,
+        FrameProgress() as looking,
         prepare(request, say=console.say, warn=_on_stderr, frames_watcher=looking) as prepared,
     ):
         looking.close()
@@ -127,9 +127,9 @@ def _carry_out(
                 say=console.say,
                 digests=digests,
                 on_stop=lambda: progress.notice(
-                    "stopping: what is being sent or fetched is finished, the rest goes on at fal "
-                    f"and is collected by `{summary.resume_command(settings)}`; press Ctrl-C "
-                    "again to leave at once"
+                    "stopping: submissions and downloads in progress are finished; fal continues "
+                    f"the other clips, and `{summary.resume_command(settings)}` collects them. "
+                    "Press Ctrl-C again to stop now"
                 ),
                 agree_to_rest=lambda left: (
                     settings.yes or settings.rehearse or progress.agree(left)
@@ -140,16 +140,16 @@ def _carry_out(
 
 
 class _Console:
-    """What a person sees of a run, and is asked."""
+    """Shows a run to a person and asks for agreement."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
         self.say = _on_stderr if as_json else _on_stdout
 
     def agree(self, prepared: Prepared) -> Checked:
-        """Show what the run would do and cost; ask before money is spent.
+        """Show the work and its cost; ask before money is spent.
 
-        Raises ``UsageError`` unless somebody agrees.
+        Raises ``UsageError`` unless a person agrees.
         """
         settings = prepared.settings
         for line in confirmation.lines(prepared.batch, settings):
@@ -162,15 +162,15 @@ class _Console:
         return checked
 
     def report(self, finished: Finished, settings: RunSettings) -> None:
-        """Say what came of the run, and what to do next."""
+        """Show the run's results and the next command."""
         result, money, attention = finished.result, finished.money, finished.attention
         if self._as_json:
-            shape = standing.shape(result.counts, money, attention)
+            shape = status.shape(result.counts, money, attention)
             click.echo(json.dumps({**shape, "exit_code": int(result.exit_code)}))
         for line in summary.lines(result, money, attention, rehearsal=settings.rehearse):
             self.say(line)
-        self.say(f"  videos   {places.short(settings.output)}")
-        self.say(f"  results  {finished.not_written or places.short(finished.results_file)}")
+        self.say(f"  videos   {paths.short(settings.output)}")
+        self.say(f"  results  {finished.not_written or paths.short(finished.results_file)}")
         self.say(f"  next     {summary.next_command(result, settings, attention)}")
 
 
@@ -179,27 +179,29 @@ def _ask(checked: Checked, settings: RunSettings) -> None:
     amount = text.usd(batch.usd_to_pay)
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
-            f"{text.clips(batch.to_pay)} for {amount} would be submitted and there is no terminal "
+            f"{text.clips(batch.to_pay)} for {amount} would be submitted, but there is no terminal "
             "to ask on; add --yes to agree. Nothing was submitted"
         )
     amount = text.usd(confirmation.most_to_spend(batch, settings))
-    answer = click.prompt(f"Type {amount} to spend it", default="", show_default=False, err=True)
+    answer = click.prompt(
+        f"To confirm, type the amount ({amount})", default="", show_default=False, err=True
+    )
     if answer.strip().removeprefix("$") != amount.removeprefix("$"):
         raise UsageError("not confirmed; nothing was imported and nothing was submitted")
 
 
 def _request(job: LoadedJobFile | None, options: dict[str, Any]) -> RunRequest:
-    """Return the run that the options ask for."""
+    """Return the request for a run, from the command's options."""
     rehearse = options["rehearse"]
     manifests = manifest_request(options, moves=not rehearse)
     given = tables.given_options()
     db = options["db"]
     if not (manifests.is_empty or rehearse) and "db" in given:
-        db = tables.meant(db, new_table=options["new_table"], yes=options["yes"])
+        db = tables.confirmed_table(db, new_table=options["new_table"], yes=options["yes"])
     values = {name: options[name] for name in RunSettings.model_fields if name in options}
     output = options["output"]
     if rehearse:
-        output = places.rehearsal_only(places.rehearsal_output(output))
+        output = paths.rehearsal_only(paths.rehearsal_output(output))
     values |= {
         "db": table_url(db, rehearse=rehearse),
         "output": output.absolute(),
@@ -218,5 +220,5 @@ def _request(job: LoadedJobFile | None, options: dict[str, Any]) -> RunRequest:
 
 
 def _again() -> str:
-    """Return what was typed behind the command, without ``--rehearse``."""
+    """Return the arguments of the command as typed, without ``--rehearse``."""
     return shlex.join(text for text in sys.argv[2:] if text != "--rehearse")

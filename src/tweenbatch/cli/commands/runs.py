@@ -1,4 +1,4 @@
-"""``tweenbatch runs``: which runs there were, and what came of one."""
+"""``tweenbatch runs``: list past runs, or show one run's results."""
 
 import json
 from contextlib import closing
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from tweenbatch.cli.options import table_options, table_url
+from tweenbatch.cli.options import note_rehearsal, table_options, table_url
 from tweenbatch.errors import UsageError
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.printable import printable_line
@@ -16,7 +16,7 @@ from tweenbatch.report.digest import Digest
 from tweenbatch.store import Store
 
 SILENT_FOR = timedelta(minutes=2)
-"""A run says every few seconds that it lives."""
+"""A run renews its heartbeat every few seconds."""
 
 
 @click.group("runs", invoke_without_command=True, short_help="List past runs.")
@@ -24,14 +24,15 @@ SILENT_FOR = timedelta(minutes=2)
 @table_options
 @click.pass_context
 def command(context: click.Context, *, limit: int, db: str, rehearse: bool, as_json: bool) -> None:
-    """List the latest runs, the newest first; `tweenbatch runs show ID` tells what came of one."""
+    """List the latest runs, newest first; `tweenbatch runs show ID` shows one run's results."""
     if context.invoked_subcommand is not None:
         return
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
         runs = store.runs.latest(limit=limit)
     if as_json:
-        click.echo(json.dumps([_shape(run) for run in runs]))
+        click.echo(json.dumps([{**_shape(run), "rehearsal": rehearse} for run in runs]))
         return
+    note_rehearsal(rehearse=rehearse)
     if not runs:
         click.echo("no runs yet")
     for run in runs:
@@ -47,32 +48,32 @@ def command(context: click.Context, *, limit: int, db: str, rehearse: bool, as_j
         click.echo(printable_line("  ".join(cells)))
 
 
-@command.command(short_help="Tell what came of a run.")
+@command.command(short_help="Show a run's results.")
 @click.argument("run_id", metavar="ID", type=int)
 @table_options
 def show(*, run_id: int, db: str, rehearse: bool, as_json: bool) -> None:
-    """Tell what came of run ID: made, failed and why, uncertain, spent, slowest, what is next."""
+    """Show the results of run ID: clips made, failures, uncertain, spent, slowest, next command."""
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
         run = store.runs.find(run_id)
         if run is None:
             raise UsageError(f"there is no run {run_id}; `tweenbatch runs` lists them")
-        told = Digest.of_run(run, store.runs.activity(run), lives=lives(run), rehearsal=rehearse)
+        results = Digest.of_run(run, store.runs.activity(run), lives=lives(run), rehearsal=rehearse)
     if as_json:
-        click.echo(json.dumps(digest.shape(told)))
+        click.echo(json.dumps(digest.shape(results)))
         return
-    for line in digest.lines(told):
+    for line in digest.lines(results):
         click.echo(printable_line(line))
 
 
 def lives(run: Run) -> bool:
-    """Tell whether a run is going, as far as the table can tell."""
+    """Return whether a run is in progress, judging by its heartbeat in the table."""
     return run.finished_at is None and datetime.now(UTC) - run.heartbeat_at < SILENT_FOR
 
 
 def ended(run: Run) -> str:
-    """Say how a run ended."""
+    """Describe how a run ended."""
     if run.exit_code is None:
-        return digest.GOES_ON if lives(run) else digest.DIED
+        return digest.RUNNING if lives(run) else digest.DIED
     return f"{run.exit_code}  {run.note or ExitCode(run.exit_code).words}"
 
 

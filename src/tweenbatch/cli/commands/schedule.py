@@ -1,4 +1,4 @@
-"""``tweenbatch schedule``: units that start a job file every night; it installs nothing."""
+"""``tweenbatch schedule``: print or write the units that start a job file every night."""
 
 import os
 import shlex
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tweenbatch import paths as places
+from tweenbatch import paths
 from tweenbatch.cli.options import LocalPath, Parsed
 from tweenbatch.errors import UsageError
 from tweenbatch.files import atomic
@@ -20,10 +20,13 @@ from tweenbatch.printable import printable_line
 
 
 def _clock_time(text: str) -> time:
-    return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of every day
+    try:
+        return datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of every day
+    except ValueError:
+        raise ValueError("expected a time of day such as 04:15") from None
 
 
-@click.command(short_help="Print or write what starts a job file every night.")
+@click.command(short_help="Print or write the units for a job file.")
 @click.argument("jobfile_", metavar="JOBFILE", type=click.Path(path_type=Path))
 @click.option("--systemd", is_flag=True, help="A service and a timer.")
 @click.option("--cron", is_flag=True, help="Lines for a crontab.")
@@ -35,7 +38,7 @@ def _clock_time(text: str) -> time:
     type=Parsed("time", _clock_time),
     default="04:15",
     show_default=True,
-    help="When, by the clocks of the job file's window.timezone, or this machine's.",
+    help="The time to start, in the job file's window.timezone, or else this machine's.",
 )
 @click.option(
     "--env-file",
@@ -43,16 +46,16 @@ def _clock_time(text: str) -> time:
     type=click.Path(path_type=Path),
     default=Path("~/.config/tweenbatch/env"),
     show_default=True,
-    help="Holds the line FAL_KEY=…; only you should be able to read it.",
+    help="The file with the line FAL_KEY=…; make it readable only by you.",
 )
 @click.option("--image", metavar="NAME", default="tweenbatch:latest", show_default=True)
 @click.option(
     "--write",
     metavar="DIR",
     type=LocalPath(path_type=Path, file_okay=False),
-    help="Write the files there instead of printing them, and say what installs them.",
+    help="Write the files to DIR instead of printing them, and print the install commands.",
 )
-@click.option("--force", is_flag=True, help="Replace files that are there and differ.")
+@click.option("--force", is_flag=True, help="Replace existing files that differ.")
 def command(
     *,
     jobfile_: Path,
@@ -63,10 +66,13 @@ def command(
     force: bool,
     **kinds: bool,
 ) -> None:
-    """Print what starts JOBFILE every night from this folder, or write it with --write."""
-    asked = [Scheduler(name) for name, said in kinds.items() if said]
-    if len(asked) != 1:
-        raise UsageError("for whom? Say one of --systemd, --cron, --kubernetes, --launchd")
+    """Print the units that start JOBFILE every night from this folder, or write them with --write.
+
+    Installs nothing.
+    """
+    schedulers = [Scheduler(name) for name, given in kinds.items() if given]
+    if len(schedulers) != 1:
+        raise UsageError("choose one of --systemd, --cron, --kubernetes, --launchd")
     job = _read(jobfile_)
     schedule = Schedule(
         jobfile=_as_it_lies(jobfile_),
@@ -78,7 +84,7 @@ def command(
         image=image,
     )
     try:
-        made = scheduling.units(asked[0], schedule)
+        made = scheduling.units(schedulers[0], schedule)
     except ValueError as error:
         raise UsageError(str(error)) from error
     for line in _warnings(job, schedule, made.warning):
@@ -95,24 +101,24 @@ def command(
 
 
 def _warnings(job: jobfile.LoadedJobFile, schedule: Schedule, warning: str | None) -> Iterator[str]:
-    """Return what would be otherwise at night than it is said, or than it is here."""
+    """Yield what would differ at night from the job file or from this shell."""
     if not job.options.get("yes"):
         yield (
-            f"{job.path} has no `yes = true`; where nobody is there to be asked, the run will "
-            "refuse to spend"
+            f"{job.path} has no `yes = true`; without a terminal to ask on, the run will refuse to "
+            "spend money"
         )
     here = sorted(name for name in os.environ if name.startswith("TWEENBATCH_"))
     if here:
         yield (
-            f"{', '.join(here)}: set here, but not at night; another table or folder could be "
-            f"paid for anew. Put it into {schedule.env_file}, or into the job file"
+            f"{', '.join(here)}: set in this shell, but not at night; the run could use another "
+            f"table or folder and pay again. Set it in {schedule.env_file} or in the job file"
         )
     if warning is not None:
         yield warning
 
 
 def _key(env_file: Path) -> Iterator[str]:
-    """Return what makes the file with the key, where there is none."""
+    """Yield the commands that create or protect the file with the key, if needed."""
     if not env_file.exists():
         yield f"mkdir -p {_quoted(env_file.parent)}"
         yield f"(umask 077; echo FAL_KEY=your-key > {_quoted(env_file)})"
@@ -125,17 +131,17 @@ def _quoted(path: Path) -> str:
 
 
 def _as_it_lies(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100 - without "..", and links as they are
+    return Path(os.path.abspath(path))  # noqa: PTH100 - removes "..", keeps links
 
 
 def _read(path: Path) -> jobfile.LoadedJobFile:
     if path.suffix.lower() != jobfile.SUFFIX:
-        raise UsageError(f"{path} is no job file; its name ends with {jobfile.SUFFIX}")
+        raise UsageError(f"{path} isn't a job file; expected a name that ends in {jobfile.SUFFIX}")
     return jobfile.read(path, now=datetime.now(UTC))
 
 
 def _program() -> tuple[str, ...]:
-    """Return how this program is called without a PATH."""
+    """Return the command that starts this program without a PATH."""
     script = Path(sys.executable).with_name("tweenbatch")
     return (str(script),) if script.is_file() else (sys.executable, "-m", "tweenbatch")
 
@@ -145,13 +151,13 @@ def _write(folder: Path, files: Mapping[str, str], *, force: bool) -> None:
         different = [name for name, text in files.items() if _differs(folder / name, text)]
         if different and not force:
             raise UsageError(
-                f"{folder}: {', '.join(different)} there already, and different; --force replaces "
-                "it. Nothing was written"
+                f"{folder}: {', '.join(different)} already exists with other content; --force "
+                "replaces it. Nothing was written"
             )
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             atomic.write(folder / name, text.encode())
-            click.echo(f"wrote {places.short(folder / name)}")
+            click.echo(f"wrote {paths.short(folder / name)}")
     except atomic.NotRegular as error:
         raise UsageError(f"{error.filename} can't be written ({error.strerror})") from error
     except OSError as error:
