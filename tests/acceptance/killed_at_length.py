@@ -30,7 +30,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.campaign import Campaign
+from support.campaign import Campaign, PaidTwice
 from support.forked import Zygote
 from support.judging import Findings, bring_to_an_end, judge
 from support.killing import KILLS_IN_BATCH, Batch, Tally, in_batches
@@ -119,6 +119,9 @@ def _mixed(folder: Path, zygote: Zygote, seed: int, kills: int) -> Outcome:
             campaign.play(kills)
             campaign.heal()
             outcome.found = campaign.judge()
+        except PaidTwice as error:
+            outcome.found = Findings(rows=campaign.takes, accepted=0, duplicates=error.count)
+            outcome.failed = str(error)
         except Exception as error:  # noqa: BLE001 - the other batches go on
             outcome.failed = f"{type(error).__name__}: {error}"
     return outcome

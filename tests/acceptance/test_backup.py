@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -224,9 +225,13 @@ def test_the_rest_is_paid_for_once_all_that_was_paid_for_must_have_ended(
     assert fal.ledger()["posts"] == 2
 
 
-UNREADABLE = {
-    "the list": {"on": "history", "do": "reply", "status": 403},
-    "a frame": {"on": "download", "do": "reply", "status": 400},
+UPLOADED_BY_HAND = {"items.0.json_input.start_image_url": "https://v3.fal.media/files/b/x/a.png"}
+UNREADABLE: dict[str, list[dict[str, Any]]] = {
+    "the list": [{"on": "history", "do": "reply", "status": 403}],
+    "a frame": [
+        {"on": "download", "do": "reply", "status": 400},
+        {"on": "history", "do": "change", "set": UPLOADED_BY_HAND},
+    ],
 }
 
 
@@ -237,7 +242,7 @@ def test_where_it_can_t_be_read_what_was_paid_for_nothing_is_submitted(
     manifests.project(tweenbatch.folder, 2)
     assert tweenbatch(*RUN).returncode == 0
     take_away(tweenbatch.folder)
-    fal.script(UNREADABLE[what])
+    fal.script(*UNREADABLE[what])
     blind = tweenbatch(*TRUST)
     assert blind.returncode == 4, blind.stderr
     assert "can't be read" in blind.stderr

@@ -278,6 +278,25 @@ def test_a_clip_that_was_given_up_comes_back_for_nothing_and_that_is_what_is_pro
     assert fal.totals()["posts"] == ROWS + 1
 
 
+def test_a_part_that_a_killed_run_left_goes_also_where_the_clip_is_here_after_all(
+    tweenbatch: Forked, fal: Server
+) -> None:
+    clip = tweenbatch.folder / "videos" / "clip-1.mp4"
+    part, elsewhere = clip.with_name("clip-1.mp4.part"), tweenbatch.folder / "clip-1.mp4"
+    clip.rename(elsewhere)
+    fal.script({"on": "download", "do": "hold", "after_bytes": 100})
+    with tweenbatch.running(*RESUME) as run:
+        fal.wait_for("held")
+        run.kill()
+        run.wait()
+    fal.script()
+    part.write_bytes(b"what came")
+    elsewhere.rename(clip)
+    assert tweenbatch(*RESUME).returncode == 0
+    assert not part.exists()
+    assert nothing_was_paid(tweenbatch, fal)
+
+
 def test_the_morning_after_proposes_what_costs_nothing(tweenbatch: Forked, fal: Server) -> None:
     (tweenbatch.folder / "videos" / "clip-1.mp4").unlink()
     fal.script(GONE, NO_RESULT, NO_LIST)

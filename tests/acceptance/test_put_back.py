@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from support import manifests
-from support.fal import Server
-from support.forked import Forked
+from support.fal import Emulated, Server
+from support.forked import Forked, Zygote
 
 ROWS = 6
 PAID = 2
@@ -111,6 +111,77 @@ def test_a_request_whose_frames_can_not_be_read_may_have_paid_for_a_row(
     assert at_work(*trusting).returncode == 0
     assert at_work.jobs() == {"succeeded": ROWS}
     nothing_paid_twice(fal, ROWS)
+
+
+def test_what_was_paid_for_days_before_the_last_is_found_too(
+    without_state: Forked, zygote: Zygote
+) -> None:
+    """The first look after the table was put back finds what is of today, and misses one clip."""
+    kept = ("--state", str(without_state.folder.with_name("fal")))
+
+    def after(days: int) -> tuple[Emulated, Forked]:
+        clock = {"ahead": days * 86_400.0, "pace": 1.0}
+        emulated = Emulated(zygote, *kept, clock=clock)
+        return emulated, replace(without_state, clock=clock, connect_to=emulated.server.url)
+
+    emulated, command = after(0)
+    with emulated as fal:
+        assert command(*FIRST).returncode == 3
+        copy = copied(command, "copy")
+        assert command(*RUN, "--limit", "1").returncode == 3
+        missed = fal.server.ledger()["accepted"][-1]["request_id"]
+    emulated, command = after(2)
+    with emulated as fal:
+        assert command(*RUN).returncode == 0
+        bought = fal.server.ledger()["posts"]
+        put_back(command, copy)
+        fal.server.script({"on": "history", "do": "omit", "request_id": missed})
+        assert command(*RUN).returncode == 4
+    emulated, command = after(4)
+    with emulated as fal:
+        trusted = command(*RUN, "--trust-table")
+        assert trusted.returncode == 0, trusted.stderr
+        assert command.jobs() == {"succeeded": ROWS}
+        nothing_paid_twice(fal.server, bought)
+
+
+UNSEEN: list[dict[str, Any]] = [
+    {"do": "reply", "status": 404},
+    {"do": "reply", "status": 200, "body": "<html>hello</html>"},
+    *(
+        {"do": "truncate", "after_bytes": 300, "framing": framing}
+        for framing in ("length", "short_length", "chunked", "close", "reset")
+    ),
+    {"do": "endless", "extra_bytes": 7},
+]
+
+
+@pytest.mark.parametrize(
+    "trust", [[], ["--trust-table", "--absent-after", "1s"]], ids=["unknown", "known"]
+)
+def test_frames_of_ours_that_are_gone_or_come_spoiled_are_known_by_their_names(
+    tweenbatch: Forked, fal: Server, trust: list[str]
+) -> None:
+    """Each row has a frame of its own, of which one is spoiled in each way."""
+    folder = tweenbatch.folder
+    rows = manifests.rows(len(UNSEEN), prompt="@Image1 turns", end_image="")
+    for number, row in enumerate(rows):
+        row["start_image"] = manifests.frame(folder / f"{number}.png", (number, 2, 3)).name
+    manifests.write(folder / "manifest.csv", rows)
+    run = (*RUN, "--allow-open-ended")
+    assert tweenbatch(*run).returncode == 0
+    gone = [folder / "tweenbatch.db"] if trust else folder.glob("tweenbatch.db*")
+    shutil.rmtree(folder / ".local")
+    for path in gone:
+        path.unlink()
+    fal.script(*({"on": "download", "nth": n, **how} for n, how in enumerate(UNSEEN, start=1)))
+    again = tweenbatch(*run, "--new-table", *trust, "--settle", "0")
+    assert "Traceback" not in again.stderr
+    nothing_paid_twice(fal, len(UNSEEN))
+    fal.script()
+    assert tweenbatch(*run, *trust).returncode == 0
+    assert tweenbatch.jobs() == {"succeeded": len(UNSEEN)}
+    nothing_paid_twice(fal, len(UNSEEN))
 
 
 def test_what_may_still_run_for_a_folder_that_was_put_back_is_not_bought_again(

@@ -44,6 +44,8 @@ NIGHTS = 8
 """So many nights a table is given to come to its end."""
 EXITS = frozenset({KILLED, 0, 1, 3, 4, 5})
 GIVEN_AWAY = re.compile(r"^(\S+): fal mixed up two results", re.MULTILINE)
+KEY = re.compile(r"-[0-9a-f]{8}$")
+"""What a clip has after its name where that was taken."""
 IN_DOUBT = 2
 OK = 200
 AGAIN = ("internal_error", "runner_crashed", "file_download_error", "request_timeout")
@@ -64,6 +66,14 @@ class Kind(IntEnum):
     """It is put back or copied, while what is kept outside of it stays; nights pass."""
     SNAPSHOT = 2
     """All is put back, what was kept outside too: only the list can tell, which works."""
+
+
+class PaidTwice(AssertionError):
+    """So many requests were accepted that nobody wanted; and which they were."""
+
+    def __init__(self, count: int, which: str) -> None:
+        self.count = count
+        super().__init__(which)
 
 
 class Campaign:
@@ -313,7 +323,8 @@ class Campaign:
     def _account_for(self) -> None:
         """Hold what was bought so far against what was wanted and what the last run might spend."""
         accepted = self._accepted()
-        assert not (twice := list(self.paid_twice(accepted))), "\n".join(twice)
+        if twice := list(self.paid_twice(accepted)):
+            raise PaidTwice(len(twice), "\n".join(twice))
         before, cap = self._run
         if cap is not None:
             spent = sum(
@@ -344,7 +355,6 @@ class Campaign:
     def heal(self) -> None:
         """Let nights without trouble pass until all is done, with what a person would do."""
         self._run = (frozenset(), None)
-        self._look_at_mixed_up()
         for night in range(NIGHTS):
             self._drain()
             arguments = self._arguments(settle="2m")
@@ -352,6 +362,8 @@ class Campaign:
             self._heard(said.returncode, said.stderr, arguments)
             self._account_for()
             self.done["healing runs"] += 1
+            if self._throw_away_mixed_up():
+                continue
             if said.returncode == 0 or (said.returncode == 1 and not self._settle()):
                 self.done[f"healed after {night} nights"] += 1
                 return
@@ -360,13 +372,16 @@ class Campaign:
                 if said.returncode != 5 or "--trust-table" not in said.stderr:
                     self._pass(26 * HOUR)
 
-    def _look_at_mixed_up(self) -> None:
-        """Throw away clips of which the program said that they are another's."""
-        for row in exported(self._at()):
-            if row["name"] in self._mixed_up and row["video_path"]:
-                self._note(f"{row['name']} has another's clip")
-                self.done["clips of another thrown away"] += 1
-                Path(row["video_path"]).unlink(missing_ok=True)
+    def _throw_away_mixed_up(self) -> bool:
+        """Throw away clips of which the program said that they are another's, if there are any."""
+        told, self._mixed_up = self._mixed_up, set()
+        clips = [Path(row["video_path"]) for row in exported(self._at()) if row["video_path"]]
+        wrong = [clip for clip in clips if KEY.sub("", clip.stem) in told and clip.exists()]
+        for clip in wrong:
+            self._note(f"{clip.name} is another's")
+            self.done["clips of another thrown away"] += 1
+            clip.unlink()
+        return bool(wrong)
 
     def _settle(self) -> bool:
         """Do for failed jobs what a person would; return whether there was something to do."""
