@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from support.command import Command, until
+from support.forked import Forked, Zygote
 from tweenbatch.clips import mp4, video
 
 SEASONS = Path(__file__).parents[2] / "jobs" / "seasons"
@@ -62,6 +63,44 @@ def test_the_example_becomes_one_clip_for_each_row_for_nothing(newcomer: Command
     second = newcomer(*RUN)
     assert second.returncode == 0
     assert "Nothing to do (every clip is already there). No charge." in second.stdout
+
+
+SHOWN = (
+    ("plan", "seasons/manifest.csv"),
+    ("status",),
+    ("runs",),
+    ("runs", "show", "1"),
+    ("show", "1"),
+    ("retake", "1", "--yes"),
+)
+"""Commands that show amounts."""
+
+NOTE = "rehearsal: nothing is charged; amounts show what fal would charge"
+
+
+def test_every_command_that_shows_amounts_says_that_they_are_a_rehearsals(
+    newcomer: Command, zygote: Zygote
+) -> None:
+    assert newcomer(*RUN, "--limit", "1").returncode == 3
+    tweenbatch = Forked(folder=newcomer.folder, key=None, zygote=zygote)
+    for command in SHOWN:
+        ended = tweenbatch(*command, "--rehearse")
+        said = ended.stdout + ended.stderr
+        assert ended.returncode == 0, said
+        assert "$" in said, command
+        assert NOTE in said or "(rehearsal): " in said, command
+    for command in (("status",), ("show", "1"), ("runs", "show", "1")):
+        assert json.loads(tweenbatch(*command, "--rehearse", "--json").stdout)["rehearsal"] is True
+    (run,) = json.loads(tweenbatch("runs", "--rehearse", "--json").stdout)
+    assert run["rehearsal"] is True
+    digest = tweenbatch("runs", "show", "1", "--rehearse").stdout
+    assert "spent     $0 (on fal: $" in digest
+
+
+def test_what_is_not_rehearsed_is_not_called_a_rehearsal(newcomer: Command) -> None:
+    planned = newcomer("plan", "seasons/manifest.csv")
+    assert "$2.80" in planned.stdout
+    assert "rehearsal" not in planned.stdout + planned.stderr
 
 
 def test_a_rehearsal_that_was_killed_goes_on_with_the_same_requests(newcomer: Command) -> None:

@@ -8,7 +8,7 @@ MESSAGE_WIDTH = 160
 SENTENCE_WIDTH = 1000
 """For our own sentences: their end says what to do."""
 
-REHEARSAL = "rehearsal: nothing was charged; amounts show what fal would charge"
+REHEARSAL = "rehearsal: nothing is charged; amounts show what fal would charge"
 
 SECONDS_TO_TELL = 90
 MINUTES_TO_TELL = 100
