@@ -7,26 +7,22 @@ They work like the commands of the same names, take the same options, and raise 
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from pydantic import ValidationError
 
 from tweenbatch.api.execution import Finished, execute
 from tweenbatch.api.preparation import Checked, check, prepare
 from tweenbatch.api.preview import Preview, preview
-from tweenbatch.api.requests import ManifestRequest, RunRequest
+from tweenbatch.api.requests import ReadOptions, RunRequest, manifest_request
 from tweenbatch.api.table_status import TableStatus, table_status
 from tweenbatch.errors import UsageError
-from tweenbatch.frames.fit import Way
-from tweenbatch.manifest import Naming, Reading
-from tweenbatch.models import DEFAULT, find
-from tweenbatch.nights.inbox import Inbox
 from tweenbatch.paths import (
     DEFAULT_DB,
     DEFAULT_OUTPUT,
@@ -35,7 +31,7 @@ from tweenbatch.paths import (
     rehearsal_only,
     rehearsal_output,
 )
-from tweenbatch.records import EarlierFailures, ExportRow, Job
+from tweenbatch.records import ExportRow, Job
 from tweenbatch.report.results import own_columns
 from tweenbatch.settings import RunSettings
 from tweenbatch.states import State
@@ -48,26 +44,6 @@ log = logging.getLogger(__name__)
 
 Manifests = str | PathLike[str] | Sequence[str | PathLike[str]]
 """One manifest or several: files, or patterns such as ``"shots/*.csv"``."""
-
-
-class ReadOptions(TypedDict, total=False):
-    """How manifests are read; see ``tweenbatch plan --help``."""
-
-    inbox: str | PathLike[str] | None
-    model: str
-    frames: Sequence[str | PathLike[str]]
-    allow_open_ended: bool
-    set: Mapping[str, str]
-    """Values for empty or missing cells, by column."""
-    keep: Sequence[str]
-    name: str | None
-    takes: int
-    retry_failed: Collection[str]
-    retry_most: int
-    strict: bool
-    check_urls: bool
-    fit: str | None
-    """``"pad"`` or ``"crop"``."""
 
 
 class RunOptions(ReadOptions, total=False):
@@ -107,7 +83,7 @@ def plan(
 
     Raises ``ManifestError`` with every problem of every manifest.
     """
-    request = _manifest_request(manifests, options, moves=False)
+    request = manifest_request(_paths(manifests), options, moves=False)
     if request.is_empty:
         raise UsageError("no manifest is named; expected at least one, or an inbox")
     return preview(
@@ -133,7 +109,7 @@ def run(
     a thread.
     """
     _refuse_running_loop()
-    manifest_request = _manifest_request(manifests, options, moves=not rehearse)
+    asked = manifest_request(_paths(manifests), options, moves=not rehearse)
     given = {*options, *(["output"] if output is not None else [])}
     folder = Path(DEFAULT_OUTPUT if output is None else output)
     if rehearse:
@@ -145,13 +121,13 @@ def run(
             output=folder.absolute(),
             rehearse=rehearse,
             connect_to=None if rehearse else os.environ.get("TWEENBATCH_CONNECT_TO"),
-            old_failures=manifest_request.old_failures,
+            old_failures=asked.old_failures,
             **cast("dict[str, Any]", values),
         )
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{first['loc'][0]} is {first['input']}: {first['msg']}") from error
-    request = RunRequest(manifests=manifest_request, settings=settings, given=frozenset(given))
+    request = RunRequest(manifests=asked, settings=settings, given=frozenset(given))
     with prepare(request, say=log.info, warn=log.warning) as prepared:
         checked = check(prepared)
         free = settings.yes or rehearse or not checked.batch.to_pay
@@ -211,32 +187,10 @@ class _LogWatcher:
         log.warning("%s", message)
 
 
-def _manifest_request(
-    manifests: Manifests, options: ReadOptions | RunOptions, *, moves: bool
-) -> ManifestRequest:
-    one = isinstance(manifests, str | PathLike)
-    paths = [manifests] if one else manifests
-    inbox, name, fit = options.get("inbox"), options.get("name"), options.get("fit")
-    errors = frozenset(options.get("retry_failed", ()))
-    most = options.get("retry_most", 5)
-    model = options.get("model")
-    return ManifestRequest(
-        paths=tuple(Path(each) for each in cast("Sequence[str]", paths)),
-        inbox=None if inbox is None else Inbox(Path(inbox), moves=moves),
-        old_failures=EarlierFailures(errors=errors, most_attempts=most) if errors else None,
-        fit=Way(fit) if fit else None,
-        reading=Reading(
-            endpoint=DEFAULT if model is None else find(model),
-            frames=tuple(Path(each) for each in options.get("frames", ())),
-            allow_open_ended=options.get("allow_open_ended", False),
-            keep=tuple(options.get("keep", ())),
-            defaults=options.get("set", {}),
-            takes=options.get("takes", 1),
-            naming=Naming.parse(name) if name else None,
-            strict=options.get("strict", False),
-            check_urls=options.get("check_urls", False),
-        ),
-    )
+def _paths(manifests: Manifests) -> list[Path]:
+    if isinstance(manifests, str | PathLike):
+        return [Path(manifests)]
+    return [Path(each) for each in manifests]
 
 
 def _refuse_running_loop() -> None:

@@ -1,16 +1,19 @@
 """The request for a plan or a run: manifests, how to read them, and the settings."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
+from typing import TypedDict
 
 from tweenbatch import manifest
 from tweenbatch.errors import ManifestError, UsageError
 from tweenbatch.frames.cache import FrameCache, FramesWatcher
 from tweenbatch.frames.fit import Fit, Way
-from tweenbatch.manifest import Reading
+from tweenbatch.manifest import Naming, Reading
 from tweenbatch.manifest import problems_file as problems
+from tweenbatch.models import DEFAULT, find
 from tweenbatch.nights.inbox import Inbox
 from tweenbatch.paths import FITTED
 from tweenbatch.printable import printable_line
@@ -23,6 +26,30 @@ log = logging.getLogger(__name__)
 
 Say = Callable[[str], None]
 """Shows one line to the user."""
+
+
+MOST_ATTEMPTS = 5
+"""Jobs that were submitted this often are not retried by ``retry_failed``."""
+
+
+class ReadOptions(TypedDict, total=False):
+    """How manifests are read; see ``tweenbatch plan --help``."""
+
+    inbox: str | PathLike[str] | None
+    model: str
+    frames: Sequence[str | PathLike[str]]
+    allow_open_ended: bool
+    set: Mapping[str, str]
+    """Values for empty or missing cells, by column."""
+    keep: Sequence[str]
+    name: str | None
+    takes: int
+    retry_failed: Collection[str]
+    retry_most: int
+    strict: bool
+    check_urls: bool
+    fit: str | None
+    """``"pad"`` or ``"crop"``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +161,36 @@ class ManifestRequest:
         # A file name may not be valid text, but the table needs text.
         names = (printable_line(path.name) for path in sorted(bad))
         return replace(read, rejected=(*names, *read.rejected))
+
+
+def manifest_request(
+    manifests: Iterable[Path], options: ReadOptions, *, moves: bool
+) -> ManifestRequest:
+    """Return the request for manifests, from options by their names.
+
+    With ``moves``, manifests leave the inbox once they are done or rejected. Raises ``UsageError``
+    for a model or a template that can't be.
+    """
+    inbox, name, fit = options.get("inbox"), options.get("name"), options.get("fit")
+    errors = frozenset(options.get("retry_failed", ()))
+    most = options.get("retry_most", MOST_ATTEMPTS)
+    return ManifestRequest(
+        paths=tuple(manifests),
+        inbox=None if inbox is None else Inbox(Path(inbox), moves=moves),
+        old_failures=EarlierFailures(errors=errors, most_attempts=most) if errors else None,
+        fit=Way(fit) if fit else None,
+        reading=Reading(
+            endpoint=find(options.get("model", DEFAULT.id)),
+            frames=tuple(Path(each) for each in options.get("frames", ())),
+            allow_open_ended=options.get("allow_open_ended", False),
+            keep=tuple(options.get("keep", ())),
+            defaults=options.get("set", {}),
+            takes=options.get("takes", 1),
+            naming=Naming.parse(name) if name else None,
+            strict=options.get("strict", False),
+            check_urls=options.get("check_urls", False),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

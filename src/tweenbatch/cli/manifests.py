@@ -3,18 +3,21 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
 
-from tweenbatch.api.requests import ManifestRequest
+from tweenbatch.api.requests import (
+    MOST_ATTEMPTS,
+    ManifestRequest,
+    ReadOptions,
+    manifest_request,
+)
 from tweenbatch.cli.options import LocalPath
 from tweenbatch.errors import UsageError
 from tweenbatch.frames.fit import Way
-from tweenbatch.manifest import MAX_TAKES, Naming, Reading
-from tweenbatch.models import DEFAULT, find
-from tweenbatch.nights.inbox import Inbox
-from tweenbatch.records import EarlierFailures
+from tweenbatch.manifest import MAX_TAKES
+from tweenbatch.models import DEFAULT
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,7 +127,7 @@ _OPTIONS = (
         "--retry-most",
         metavar="N",
         type=click.IntRange(1),
-        default=5,
+        default=MOST_ATTEMPTS,
         show_default=True,
         help="With --retry-failed: skip clips already submitted N times.",
     ),
@@ -148,32 +151,13 @@ _OPTIONS = (
 )
 
 
-def manifest_request(options: Mapping[str, Any], *, moves: bool) -> ManifestRequest:
+def requested(options: Mapping[str, Any], *, moves: bool) -> ManifestRequest:
     """Return the request for manifests, from the options of ``manifest_options``.
 
     With ``moves``, manifests leave the inbox once they are done or rejected.
     """
-    inbox, name, fit = options["inbox"], options["name"], options["fit"]
-    errors = frozenset(options["retry_failed"])
-    return ManifestRequest(
-        paths=options["manifests"],
-        inbox=Inbox(inbox, moves=moves) if inbox else None,
-        old_failures=(
-            EarlierFailures(errors=errors, most_attempts=options["retry_most"]) if errors else None
-        ),
-        fit=Way(fit) if fit else None,
-        reading=Reading(
-            endpoint=find(options["model"]),
-            frames=options["frames"],
-            allow_open_ended=options["allow_open_ended"],
-            keep=options["keep"],
-            defaults=_defaults(options["defaults"]),
-            takes=options["takes"],
-            naming=Naming.parse(name) if name else None,
-            strict=options["strict"],
-            check_urls=options["check_urls"],
-        ),
-    )
+    named = {**options, "set": _defaults(options["defaults"])}
+    return manifest_request(options["manifests"], cast("ReadOptions", named), moves=moves)
 
 
 class ManifestCommand(click.Command):

@@ -13,8 +13,8 @@ from tweenbatch.cli import tables
 from tweenbatch.cli.manifests import (
     ManifestCommand,
     manifest_options,
-    manifest_request,
     manifests_argument,
+    requested,
 )
 from tweenbatch.cli.options import (
     concurrency_option,
@@ -53,7 +53,7 @@ def command(
     **options: Any,
 ) -> None:
     """Validate MANIFESTS, compare them with the job table and show the cost."""
-    request = manifest_request({**options, "strict": strict}, moves=False)
+    request = requested({**options, "strict": strict}, moves=False)
     output = paths.rehearsal_output(output) if rehearse else output
     url = table_url(db, rehearse=rehearse)
     try:

@@ -21,8 +21,8 @@ from tweenbatch.cli import exit_code, streams, tables
 from tweenbatch.cli.manifests import (
     ManifestCommand,
     manifest_options,
-    manifest_request,
     manifests_argument,
+    requested,
 )
 from tweenbatch.cli.options import output_option, table_options, table_url
 from tweenbatch.cli.progress import FrameProgress, Progress
@@ -193,7 +193,7 @@ def _ask(checked: Checked, settings: RunSettings) -> None:
 def _request(job: LoadedJobFile | None, options: dict[str, Any]) -> RunRequest:
     """Return the request for a run, from the command's options."""
     rehearse = options["rehearse"]
-    manifests = manifest_request(options, moves=not rehearse)
+    manifests = requested(options, moves=not rehearse)
     given = tables.given_options()
     db = options["db"]
     if not (manifests.is_empty or rehearse) and "db" in given:
