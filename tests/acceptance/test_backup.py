@@ -95,7 +95,7 @@ def test_what_was_paid_for_after_the_backup_is_taken_over_and_not_paid_again(
     assert tweenbatch.jobs() == {"pending": 3, "submitted": 1}
     trusted = tweenbatch(*TRUST, "--max-cost", "0")
     assert trusted.returncode == 0, trusted.stderr
-    assert "3 paid for and lost from the table" in trusted.stderr
+    assert "3 paid and missing from the table" in trusted.stderr
     assert tweenbatch.jobs() == {"succeeded": 4}
     ledger = fal.ledger()
     assert (ledger["posts"], ledger["duplicate_count"]) == (4, 0)
@@ -115,7 +115,7 @@ def test_a_table_that_was_deleted_takes_over_all_that_it_had_paid_for(
     assert "it has no run" in refused(tweenbatch, *RUN)
     trusted = tweenbatch(*TRUST)
     assert trusted.returncode == 0, trusted.stderr
-    assert "4 paid for and lost from the table" in trusted.stderr
+    assert "4 paid and missing from the table" in trusted.stderr
     assert tweenbatch.jobs() == {"succeeded": 4}
     assert fal.ledger()["posts"] == 4
     add_a_row(tweenbatch.folder)
@@ -132,7 +132,7 @@ def test_a_backup_is_known_at_a_place_that_has_never_seen_it(
     assert tweenbatch(*RUN).returncode == 0
     put_back(tweenbatch.folder, "copy.db")
     (tweenbatch.folder / "tweenbatch.db.lock").unlink()
-    assert "is a copy" in refused(tweenbatch, *RUN)
+    assert "was restored from a copy" in refused(tweenbatch, *RUN)
     assert tweenbatch(*TRUST).returncode == 0
     assert fal.ledger()["posts"] == 4
 
@@ -206,7 +206,7 @@ def test_what_may_still_run_at_fal_is_not_taken_for_unpaid(
     lose_the_second_of_two_takes(tweenbatch)
     soon = tweenbatch(*TRUST)
     assert soon.returncode == 4
-    assert "run again with --trust-table after" in soon.stderr
+    assert "Run again with --trust-table after" in soon.stderr
     assert tweenbatch.jobs() == {"pending": 1, "succeeded": 1}
     refused(tweenbatch, *RUN)
     assert fal.ledger()["posts"] == 1
