@@ -141,23 +141,23 @@ def next_time(text: str, *, now: datetime) -> datetime:
         instant = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         try:
-            wanted = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - made local below
+            clock_time = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - made local below
         except ValueError:
             raise ValueError("expected e.g. 06:30 or 2026-03-01T06:30") from None
-        return next_occurrence(wanted, now=now)
+        return next_occurrence(clock_time, now=now)
     if instant <= now:
         raise ValueError("that time has passed")
     return instant
 
 
-def next_occurrence(wanted: time, *, now: datetime, zone: ZoneInfo | None = None) -> datetime:
+def next_occurrence(clock_time: time, *, now: datetime, zone: ZoneInfo | None = None) -> datetime:
     """Return the next instant at which a zone's clocks show that time; None: this machine's zone.
 
     If the clocks show the time twice, the first one counts. If they skip it, the result is as long
     after the skip as the time would be without it.
     """
     today = now.astimezone(zone).date()
-    days = (datetime.combine(today + timedelta(days=n), wanted) for n in (0, 1))
+    days = (datetime.combine(today + timedelta(days=n), clock_time) for n in (0, 1))
     instants = [_in_zone(each, zone) for each in days]
     return next(instant for instant in instants if instant > now)
 

@@ -343,8 +343,11 @@ def test_nothing_that_differs_is_overwritten(project: Command) -> None:
         ((NIGHT, "--cron", "--at", "04:15:30"), "'04:15:30' is not understood"),
         ((NIGHT, "--cron", "--at", "04:15+02:00"), "'04:15+02:00' is not understood"),
         ((NIGHT, "--cron", "--write", "env/units"), "can't write to env/units (Not a directory)"),
-        ((NIGHT, "--cron", "--env-file", "a\nb"), "has a character that a schedule can't contain"),
-        ((NIGHT, "--launchd", "--env-file", "\udcff"), "has a character that a schedule can't contain"),
+        ((NIGHT, "--cron", "--env-file", "a\nb"), "a character that a schedule can't contain"),
+        (
+            (NIGHT, "--launchd", "--env-file", "\udcff"),
+            "has a character that a schedule can't contain",
+        ),
     ],
 )
 def test_what_can_not_be_scheduled_is_said(

@@ -137,7 +137,7 @@ def _put_away(inbox: Inbox, imported: Mapping[Path, int], store: Store, say: Say
         if not inbox.holds(path) or any(left[state] for state in UNFINISHED):
             continue
         try:
-            for place in inbox.places(path, DONE):
+            for place in inbox.target_paths(path, DONE):
                 # The table first: a file that is found again costs nothing, one that is lost does.
                 if not os.path.lexists(place) and store.manifests.move(path, place):
                     atomic.move(path, place)
