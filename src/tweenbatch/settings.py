@@ -1,10 +1,12 @@
 """The settings of one run, validated and immutable."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -108,6 +110,35 @@ class RunSettings(BaseModel):
         if self.max_duration is not None:
             ends.append(max(started, self.not_before or started) + self.max_duration)
         return min(ends) if ends else None
+
+
+_AMOUNT = "expected an amount in US dollars such as 5 or 5.00"
+_NUMBER = "expected a whole number"
+_EXPECTATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "greater_than_equal": "expected at least {ge}",
+        "less_than_equal": "expected at most {le}",
+        "decimal_parsing": _AMOUNT,
+        "decimal_type": _AMOUNT,
+        "int_parsing": _NUMBER,
+        "int_type": _NUMBER,
+        "int_from_float": _NUMBER,
+        "bool_parsing": "expected true or false",
+        "bool_type": "expected true or false",
+        "time_parsing": "expected a time of day such as 06:30",
+        "time_type": "expected a time of day such as 06:30",
+        "list_type": 'expected a list such as ["a", "b"]',
+    }
+)
+"""Phrases for pydantic's types of errors, whose own messages are odd."""
+
+
+def expectation(error: Mapping[str, Any]) -> str:
+    """Return the expected value of a setting that pydantic rejected, as one phrase."""
+    if (phrase := _EXPECTATIONS.get(error["type"])) is not None:
+        return phrase.format(**error.get("ctx", {}))
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return re.sub(r"^\w+ should (be|have) ", "expected ", message)
 
 
 def number_or_auto(text: str) -> int | None:
