@@ -1,10 +1,12 @@
 """The settings of one run, validated and immutable."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -110,6 +112,35 @@ class RunSettings(BaseModel):
         return min(ends) if ends else None
 
 
+_AMOUNT = "expected an amount in US dollars such as 5 or 5.00"
+_NUMBER = "expected a whole number"
+_EXPECTATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "greater_than_equal": "expected at least {ge}",
+        "less_than_equal": "expected at most {le}",
+        "decimal_parsing": _AMOUNT,
+        "decimal_type": _AMOUNT,
+        "int_parsing": _NUMBER,
+        "int_type": _NUMBER,
+        "int_from_float": _NUMBER,
+        "bool_parsing": "expected true or false",
+        "bool_type": "expected true or false",
+        "time_parsing": "expected a time of day such as 06:30",
+        "time_type": "expected a time of day such as 06:30",
+        "list_type": 'expected a list such as ["a", "b"]',
+    }
+)
+"""Phrases for pydantic's types of errors, whose own messages are odd."""
+
+
+def expectation(error: Mapping[str, Any]) -> str:
+    """Return the expected value of a setting that pydantic rejected, as one phrase."""
+    if (phrase := _EXPECTATIONS.get(error["type"])) is not None:
+        return phrase.format(**error.get("ctx", {}))
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return re.sub(r"^\w+ should (be|have) ", "expected ", message)
+
+
 def number_or_auto(text: str) -> int | None:
     """Parse ``12`` or, as None, ``auto``; raises ``ValueError``."""
     if text.strip().lower() == "auto":
@@ -141,23 +172,23 @@ def next_time(text: str, *, now: datetime) -> datetime:
         instant = datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
         try:
-            wanted = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - made local below
+            clock_time = datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - made local below
         except ValueError:
             raise ValueError("expected e.g. 06:30 or 2026-03-01T06:30") from None
-        return next_occurrence(wanted, now=now)
+        return next_occurrence(clock_time, now=now)
     if instant <= now:
         raise ValueError("that time has passed")
     return instant
 
 
-def next_occurrence(wanted: time, *, now: datetime, zone: ZoneInfo | None = None) -> datetime:
+def next_occurrence(clock_time: time, *, now: datetime, zone: ZoneInfo | None = None) -> datetime:
     """Return the next instant at which a zone's clocks show that time; None: this machine's zone.
 
     If the clocks show the time twice, the first one counts. If they skip it, the result is as long
     after the skip as the time would be without it.
     """
     today = now.astimezone(zone).date()
-    days = (datetime.combine(today + timedelta(days=n), wanted) for n in (0, 1))
+    days = (datetime.combine(today + timedelta(days=n), clock_time) for n in (0, 1))
     instants = [_in_zone(each, zone) for each in days]
     return next(instant for instant in instants if instant > now)
 

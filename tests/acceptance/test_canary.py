@@ -66,9 +66,9 @@ def test_somebody_is_asked_before_the_rest_is_paid(
     tweenbatch: Command, fal: Server, answer: str, code: int, posts: int
 ) -> None:
     with terminal(tweenbatch, *RUN) as shown:
-        shown.read_until("Type $3.92 to spend it")
+        shown.read_until("To confirm, type the amount ($3.92)")
         shown.type("3.92")
-        shown.read_until("All that went first succeeded: look at them. Go on with 4 clips? [y/N]")
+        shown.read_until("All canary clips succeeded; check them now. Continue with 4 clips? [y/N]")
         assert fal.totals()["posts"] == 3
         shown.type(answer)
         assert shown.end() == code

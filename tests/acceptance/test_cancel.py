@@ -63,7 +63,7 @@ def test_fal_stops_what_waits_there_and_goes_on_with_the_rest(
     asked = tweenbatch("cancel", "--state", "submitted", "--yes")
     assert asked.returncode == 0
     fates = sorted(line.partition(": ")[2] for line in asked.stdout.splitlines()[1:])
-    assert [fate[:30] for fate in fates] == ["fal was asked to stop but still", "stopped"]
+    assert [fate[:30] for fate in fates] == ["fal was asked to stop but stil", "stopped"]
     assert tweenbatch.jobs() == {"cancelled": 1, "pending": 1, "submitted": 1}
     fal.script()
     fal.release()

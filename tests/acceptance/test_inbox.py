@@ -87,7 +87,7 @@ def test_good_bad_and_half_written_ones(tweenbatch: Command, fal: Server, inbox:
         ran = tweenbatch(*RUN)
     assert ran.returncode == 1, ran.stderr
     assert "rejected: bad.csv" in ran.stdout
-    assert "next     mend what was rejected" in ran.stdout
+    assert "next     fix the rejected manifests" in ran.stdout
     assert "bad.csv: 2 problems" in ran.stderr
     assert "moved to jobs/inbox/rejected/bad.csv" in ran.stderr
     assert "half.csv: still being written; the next run looks at it again" in ran.stderr

@@ -87,7 +87,7 @@ def test_a_stop_time_is_that_of_the_zone_in_the_file(tweenbatch: Command) -> Non
 ONE = 'manifests = ["m.csv"]\n'
 
 WRONG = {
-    'manifests = "m.csv"': 'manifests = "m.csv": expected a valid list',
+    'manifests = "m.csv"': 'manifests = "m.csv": expected a list such as',
     "": 'manifests: missing; name at least one, e.g. manifests = ["manifest.csv"]',
     "manifests = []": "manifests: missing; name at least one",
     f"{ONE}concurency = 3": "concurency: there is no such key; did you mean concurrency?",
@@ -97,11 +97,13 @@ WRONG = {
     f"{ONE}colour = 1": "colour: there is no such key; the keys are manifests, inbox, model",
     f'{ONE}concurrency = "many"': 'concurrency = "many": expected auto or a number from 1 to 1000',
     f'{ONE}settle = "soon"': 'settle = "soon": expected e.g. 90s, 45m, 2h or 1h30m',
-    f"{ONE}[budget]\nrun = -1": "budget.run = -1: expected greater than or equal to 0",
+    f"{ONE}[budget]\nrun = -1": "budget.run = -1: expected at least 0",
     f'{ONE}[window]\ntimezone = "Mars/Base"': (
         'window.timezone = "Mars/Base": expected a time zone such as Europe/Berlin'
     ),
-    f'{ONE}[window]\nstop_at = "late"': 'window.stop_at = "late": expected in a valid time format',
+    f'{ONE}[window]\nstop_at = "late"': (
+        'window.stop_at = "late": expected a time of day such as 06:30'
+    ),
     f'{ONE}fit = "stretch"': "fit = \"stretch\": expected 'pad' or 'crop'",
     f'{ONE}frames = ["nowhere"]': "frames: there is no folder jobs/nowhere",
     f'{ONE}model = "klingg"': "model = \"klingg\": there is no model 'klingg'",

@@ -63,7 +63,7 @@ def test_whoever_is_asked_is_asked_about_the_price_of_today(
     manifests.project(tweenbatch.folder, 2)
     fal.script(dearer())
     with terminal(tweenbatch, "run", "manifest.csv") as screen:
-        screen.read_until("Type $2.00 to spend it")
+        screen.read_until("To confirm, type the amount ($2.00)")
         screen.type("$1.12\n")
         assert screen.end() == 2
     assert fal.ledger()["posts"] == 0
@@ -126,7 +126,7 @@ def test_whoever_is_asked_is_told_of_a_price_that_cannot_be_compared(
     fal.script(dearer(currency="EUR"))
     with terminal(tweenbatch, "run", "manifest.csv") as screen:
         screen.read_until("can't be compared")
-        screen.read_until("Type $0.56 to spend it")
+        screen.read_until("To confirm, type the amount ($0.56)")
         screen.type("$0.56\n")
         assert screen.end() == 0
     assert fal.ledger()["posts"] == 1

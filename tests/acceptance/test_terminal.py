@@ -13,7 +13,7 @@ from support.terminal import terminal
 def test_typing_the_amount_spends_it(tweenbatch: Command, fal: Server) -> None:
     manifests.project(tweenbatch.folder, 2)
     with terminal(tweenbatch, "run", "manifest.csv") as shown:
-        shown.read_until("Type $1.12 to spend it")
+        shown.read_until("To confirm, type the amount ($1.12)")
         assert fal.ledger()["posts"] == 0
         shown.type("1.12")
         assert shown.end() == 0
@@ -54,7 +54,7 @@ def test_anything_else_spends_nothing_and_imports_nothing(
 ) -> None:
     manifests.project(tweenbatch.folder, 2)
     with terminal(tweenbatch, "run", "manifest.csv") as shown:
-        shown.read_until("Type $1.12 to spend it")
+        shown.read_until("To confirm, type the amount ($1.12)")
         shown.type(answer)
         assert shown.end() == 2
         assert "nothing was imported" in shown.screen
@@ -67,7 +67,7 @@ def test_what_never_comes_fails_a_test_with_what_was_on_the_screen(
 ) -> None:
     manifests.project(tweenbatch.folder, 2)
     with terminal(tweenbatch, "run", "manifest.csv") as shown:
-        shown.read_until("Type $1.12 to spend it")
+        shown.read_until("To confirm, type the amount ($1.12)")
         shown.patience = 0.1
         with pytest.raises(
             AssertionError, match=r"'\$2' never came in 0.1 s: on the screen there is\nmanifest"

@@ -1,14 +1,22 @@
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import ValidationError
 
 from support.zones import local_zone
-from tweenbatch import paths as places
-from tweenbatch.settings import RunSettings, duration, next_occurrence, next_time, window
+from tweenbatch import paths
+from tweenbatch.settings import (
+    RunSettings,
+    duration,
+    expectation,
+    next_occurrence,
+    next_time,
+    window,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 3, 1, 4, 15, tzinfo=UTC)
@@ -48,6 +56,27 @@ def test_a_budget_finer_than_a_micro_dollar_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("values", "phrase"),
+    [
+        ({"limit": -1}, "expected at least 0"),
+        ({"concurrency": 5000}, "expected at most 1000"),
+        ({"max_cost": "five"}, "expected an amount in US dollars such as 5 or 5.00"),
+        ({"max_cost": [5]}, "expected an amount in US dollars such as 5 or 5.00"),
+        ({"max_cost": "0.1234567"}, "expected at most six decimals"),
+        ({"limit": "many"}, "expected a whole number"),
+        ({"limit": 1.5}, "expected a whole number"),
+        ({"yes": "perhaps"}, "expected true or false"),
+    ],
+)
+def test_a_rejected_setting_names_the_expected_value_in_our_words(
+    values: dict[str, Any], phrase: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        RunSettings(**values)
+    assert [expectation(error) for error in caught.value.errors()] == [phrase]
+
+
+@pytest.mark.parametrize(
     ("real", "rehearsal"),
     [
         ("sqlite:///tweenbatch.db", "sqlite:///rehearsal/tweenbatch.db"),
@@ -57,13 +86,13 @@ def test_a_budget_finer_than_a_micro_dollar_is_refused() -> None:
     ],
 )
 def test_a_rehearsal_has_a_table_of_its_own(real: str, rehearsal: str) -> None:
-    assert places.rehearsal_db(real) == rehearsal
+    assert paths.rehearsal_db(real) == rehearsal
 
 
 def test_a_rehearsal_has_a_folder_of_its_own() -> None:
-    assert places.rehearsal_output(Path("videos")) == Path("rehearsal/videos")
-    assert places.rehearsal_output(Path("/data/clips")) == Path("/data/rehearsal/clips")
-    assert places.rehearsal_output(Path("rehearsal/videos")) == Path("rehearsal/videos")
+    assert paths.rehearsal_output(Path("videos")) == Path("rehearsal/videos")
+    assert paths.rehearsal_output(Path("/data/clips")) == Path("/data/rehearsal/clips")
+    assert paths.rehearsal_output(Path("rehearsal/videos")) == Path("rehearsal/videos")
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def _put_away(inbox: Inbox, imported: Mapping[Path, int], store: Store, say: Say
         if not inbox.holds(path) or any(left[state] for state in UNFINISHED):
             continue
         try:
-            for target in inbox.places(path, DONE):
+            for target in inbox.target_paths(path, DONE):
                 # The table first: importing a file again is free, but losing its rows is not.
                 if not os.path.lexists(target) and store.manifests.move(path, target):
                     atomic.move(path, target)

@@ -100,8 +100,8 @@ def main() -> None:
     logs.setFormatter(streams.PlainFormatter(logging.BASIC_FORMAT))
     logging.basicConfig(level=logging.ERROR, handlers=[logs])
     # Only our own logger: at debug level the HTTP library logs headers.
-    wanted = os.environ.get("TWEENBATCH_LOG", "").upper()
-    level = logging.getLevelNamesMapping().get(wanted, logging.ERROR)
+    level_name = os.environ.get("TWEENBATCH_LOG", "").upper()
+    level = logging.getLevelNamesMapping().get(level_name, logging.ERROR)
     logging.getLogger("tweenbatch").setLevel(level)
     logs.setLevel(level)  # a log file may hold more
     logs.addFilter(lambda record: not hasattr(record, "already_shown"))

@@ -97,7 +97,7 @@ def table_options(command: F) -> F:
 
 
 def note_rehearsal(*, rehearse: bool, err: bool = False) -> None:
-    """Tell the reader of a rehearsal's amounts that nothing was charged."""
+    """Print, for a rehearsal, that nothing is charged."""
     if rehearse:
         click.echo(f"  {text.REHEARSAL}", err=err)
 

@@ -178,7 +178,7 @@ class Progress:
         self._bar.clear()
         try:
             return click.confirm(
-                f"All canary clips succeeded; check them now. Continue with {clips(left)} more?",
+                f"All canary clips succeeded; check them now. Continue with {clips(left)}?",
                 err=True,
             )
         finally:

@@ -2,15 +2,12 @@
 
 import shlex
 import sys
-from collections.abc import Callable
 
 import click
 
 from tweenbatch.errors import UsageError
 from tweenbatch.planning import other_tables
 from tweenbatch.report import other_tables as messages
-
-Say = Callable[[str], None]
 
 
 def given_options() -> frozenset[str]:

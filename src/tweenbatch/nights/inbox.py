@@ -63,7 +63,9 @@ class Inbox:
         """
         if not self.moves:
             return path
-        target = next(free for free in self.places(path, REJECTED) if not os.path.lexists(free))
+        target = next(
+            free for free in self.target_paths(path, REJECTED) if not os.path.lexists(free)
+        )
         problem_list = problems.file_of(path)
         atomic.move(path, target)
         if problems.is_ours(problem_list):
@@ -72,7 +74,7 @@ class Inbox:
                 atomic.move(problem_list, problems.file_of(target))
         return target
 
-    def places(self, path: Path, kind: str) -> Iterator[Path]:
+    def target_paths(self, path: Path, kind: str) -> Iterator[Path]:
         """Yield target paths for a file, the unnumbered name first; create their folder."""
         folder = atomic.make_folder_of(self.folder, f"{kind}/{path.name}")
         yield folder / path.name

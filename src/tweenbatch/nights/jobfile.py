@@ -7,7 +7,6 @@ module knows the options' names, but not how a command reads them.
 import difflib
 import glob
 import os
-import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from tweenbatch.settings import (
     Budget,
     duration,
     duration_or_zero,
+    expectation,
     number_or_auto,
     window,
 )
@@ -262,11 +262,9 @@ def _problem(error: Any) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"{key}: there is no such key{_suggestion(key)}"
-    message = re.sub(r"^(Value error, |\w+ should (be|have) )", "", error["msg"])
-    ours = error["type"] == "value_error"
-    # The URL of a table may hold a password.
+    # The URL of a table may contain a password.
     value = "…" if key == "db" else _shown(error["input"])
-    return f"{key} = {value}: {message if ours else f'expected {message}'}"
+    return f"{key} = {value}: {expectation(error)}"
 
 
 def _suggestion(key: str) -> str:

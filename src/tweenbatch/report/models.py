@@ -58,7 +58,7 @@ def lines(endpoint: Endpoint) -> list[str]:
     """Return everything about one endpoint."""
     limits = endpoint.image_limits
     ends = "required" if endpoint.end_required else "may be left out with --allow-open-ended"
-    said = [
+    lines = [
         f"{endpoint.title}  {endpoint.id}",
         *([f"  short names   {', '.join(endpoint.short)}"] if endpoint.short else []),
         f"  price         {price(endpoint.price) if endpoint.price else UNKNOWN}",
@@ -73,16 +73,16 @@ def lines(endpoint: Endpoint) -> list[str]:
             else "limits not known, not checked"
         ),
     ]
-    said += [
+    lines += [
         f"  column {name:<14} {each.described()}"
         + (f" (default {each.default})" if each.default else "")
         + (" (required)" if each.required else "")
         for name, each in endpoint.parameters.items()
     ]
-    said += [f"  no {name:<18} {reason}" for name, reason in endpoint.not_offered.items()]
+    lines += [f"  no {name:<18} {reason}" for name, reason in endpoint.not_offered.items()]
     if endpoint.note:
-        said.append(f"  {endpoint.note}")
-    return [*said, *(f"  {name:<13} {link}" for name, link in endpoint.links.items())]
+        lines.append(f"  {endpoint.note}")
+    return [*lines, *(f"  {name:<13} {link}" for name, link in endpoint.links.items())]
 
 
 def _at_most(chars: int | None) -> str:

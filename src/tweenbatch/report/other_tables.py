@@ -36,9 +36,9 @@ def shape(other: OtherTable) -> dict[str, Any]:
     }
 
 
-def slip(url: str, meant: str) -> str:
+def slip(url: str, similar: str) -> str:
     """Return the message that a table does not exist, but a similarly named one does."""
-    return f"there is no table {_name(url)}, but there is {_name(meant)}"
+    return f"there is no table {_name(url)}, but there is {_name(similar)}"
 
 
 def _facts(found: Sequence[OtherTable], url: str) -> str:

@@ -32,24 +32,26 @@ def lines(
         spent = f"{usd(result.spent_usd)} in this run"
         if money.spent != result.spent_usd:
             spent += f" ({usd(money.spent)} in this table)"
-    said = [f"{', '.join([head, *others])}; spent {spent}"]
+    shown = [f"{', '.join([head, *others])}; spent {spent}"]
     if money.reserved:
-        said.append(f"  in progress {'here' if rehearsal else 'at fal'}: {usd(money.reserved)}")
+        shown.append(f"  in progress {'here' if rehearsal else 'at fal'}: {usd(money.reserved)}")
     if money.uncertain:
-        said.append(
+        shown.append(
             f"  {usd(money.uncertain)} is uncertain: fal may have accepted these submissions. "
             "This amount stays reserved. They are not sent again; each run looks them up"
         )
-    said += _not_here(result)
+    shown += _not_here(result)
     if result.ended.same_failure is not None:
-        said.append(f"  stopped: {plain(result.ended.same_failure)}; --keep-going continues anyway")
+        shown.append(
+            f"  stopped: {plain(result.ended.same_failure)}; --keep-going continues anyway"
+        )
     if result.ended.trouble is not None and result.unfinished:
-        said.append(f"  stopped: {plain(result.ended.trouble, width=SENTENCE_WIDTH)}")
+        shown.append(f"  stopped: {plain(result.ended.trouble, width=SENTENCE_WIDTH)}")
     elif result.ended.limit is not None and result.unfinished:
-        said.append(f"  stopped by {result.ended.limit}")
+        shown.append(f"  stopped by {result.ended.limit}")
     if result.rejected:
-        said.append(f"  rejected: {plain(', '.join(result.rejected), width=SENTENCE_WIDTH)}")
-    return said + attention_lines(attention)
+        shown.append(f"  rejected: {plain(', '.join(result.rejected), width=SENTENCE_WIDTH)}")
+    return shown + attention_lines(attention)
 
 
 def _not_here(result: RunResult) -> list[str]:

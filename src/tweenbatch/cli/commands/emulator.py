@@ -67,9 +67,8 @@ def command(
 ) -> None:
     """Serve fal's API on this machine: queue, files, history, prices, and scripted faults.
 
-    Every host of fal has a path of its name; webhooks go to this machine only. GET /ledger tells
-    what was accepted, billed and downloaded; POST /faults sets what goes wrong. Any key is a good
-    key.
+    Every host of fal has a path named after it; webhooks go to this machine only. GET /ledger shows
+    what was accepted, billed and downloaded; POST /faults sets the faults. Any key is accepted.
     """
     needed = _NEEDED_TO_SERVE + (_NEEDED_TO_RENDER if render else ())
     missing = [name for name in needed if importlib.util.find_spec(name) is None]

@@ -60,9 +60,9 @@ def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: 
         RunnerLock(settings.db) as lock,
         closing(Store.open(settings.db, create=False)) as store,
     ):
-        wanted = _wanted(store, selection, settings.output)
-        missed = store.jobs.miss(wanted, now=datetime.now(UTC))
-        left = store.jobs.get(set(wanted) - missed)
+        to_fetch = _missing_jobs(store, selection, settings.output)
+        missed = store.jobs.miss(to_fetch, now=datetime.now(UTC))
+        left = store.jobs.get(set(to_fetch) - missed)
         unknown = [job for job in left if job.state is State.FAILED]
         for job in unknown:
             say(printable_line(_without_address(job)))
@@ -84,7 +84,7 @@ def command(*, output: Path, db: str, rehearse: bool, as_json: bool, **options: 
     sys.exit(code)
 
 
-def _wanted(store: Store, selection: Selection, output: Path) -> list[int]:
+def _missing_jobs(store: Store, selection: Selection, output: Path) -> list[int]:
     """Return the jobs whose clips are missing here, or were given up as lost."""
     if not selection.is_narrowed:
         lost = [each.job_id for each in store.views.attention() if status.is_lost(each)]

@@ -69,10 +69,10 @@ def update(
     )
     connect_to = os.environ.get(CONNECT_TO)
     for name in endpoints:
-        wish = learning.UpdateRequest(price=price, **fields)
+        update_request = learning.UpdateRequest(price=price, **fields)
         update_model = learning.learn(
             _full(name),
-            wish,
+            update_request,
             connect=partial(Fal.connect, connect_to=connect_to),
             connect_to=connect_to,
         )

@@ -40,7 +40,7 @@ from tweenbatch.printable import printable_line
 )
 @click.option("--sequence", metavar="NAME", help="The sequence's name; by default the file's.")
 def command(
-    *, frames: tuple[str, ...], target: str, force: bool, keep_order: bool, **wish: Any
+    *, frames: tuple[str, ...], target: str, force: bool, keep_order: bool, **options: Any
 ) -> None:
     """Make a manifest with a clip from each of FRAMES to the next.
 
@@ -50,11 +50,11 @@ def command(
     path = Path("-" if target == "-" else target)
     if target != "-" and path.suffix.lower() != ".csv":
         raise UsageError(f"-o {target}: expected a name that ends in .csv, or -")
-    if wish["sequence"] is None:
-        wish["sequence"] = path.stem if target != "-" else ""
+    if options["sequence"] is None:
+        options["sequence"] = path.stem if target != "-" else ""
     images = pairs.key_frames(frames, keep_order=keep_order)
     rows = pairs.make(
-        images, pairs.PairsRequest(**wish), folder=path.parent, endpoint=find(DEFAULT.id)
+        images, pairs.PairsRequest(**options), folder=path.parent, endpoint=find(DEFAULT.id)
     )
     if target == "-":
         pairs.write(rows, streams.visible(sys.stdout) if sys.stdout.isatty() else sys.stdout)

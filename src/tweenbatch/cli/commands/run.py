@@ -34,7 +34,7 @@ from tweenbatch.nights.jobfile import LoadedJobFile
 from tweenbatch.printable import printable_lines
 from tweenbatch.report import confirmation, status, summary, text
 from tweenbatch.report.digest import Digest
-from tweenbatch.settings import RunSettings
+from tweenbatch.settings import RunSettings, expectation
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +215,7 @@ def _request(job: LoadedJobFile | None, options: dict[str, Any]) -> RunRequest:
     except ValidationError as error:
         first = error.errors()[0]
         option = "--" + str(first["loc"][0]).replace("_", "-")
-        raise UsageError(f"{option} is {first['input']}: {first['msg']}") from error
+        raise UsageError(f"{option} {first['input']}: {expectation(first)}") from error
     return RunRequest(manifests=manifests, settings=settings, given=given)
 
 

@@ -33,7 +33,7 @@ def command(*, db: str, rehearse: bool, as_json: bool, **options: Any) -> None:
     selection = pop_selection(options, {State.SUCCEEDED})
     count, wrong = 0, list[MissingClip]()
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
-        for count, found in enumerate(changed(_clips(store, selection)), start=1):  # noqa: B007 - the count is said
+        for count, found in enumerate(changed(_clips(store, selection)), start=1):  # noqa: B007 - the count is printed
             if found is None:
                 continue
             wrong.append(found)

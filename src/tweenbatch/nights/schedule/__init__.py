@@ -1,7 +1,6 @@
-"""What starts a job file every night: systemd, cron, Kubernetes or launchd, as text to install.
+"""The text of units that start a job file every night: systemd, cron, Kubernetes or launchd.
 
-It installs nothing. All units know how a run stops: the first signal lets it finish what it sends
-or downloads.
+It installs nothing. All units give a stopped run time to finish its submissions and downloads.
 """
 
 from tweenbatch.nights.schedule.request import Schedule, Units

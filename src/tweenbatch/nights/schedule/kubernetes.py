@@ -1,4 +1,4 @@
-"""A CronJob, as Kubernetes reads it."""
+"""The CronJob for Kubernetes."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from tweenbatch.nights.schedule.request import BENIGN_EXITS, STOP_SECONDS, Sched
 from tweenbatch.nights.schedule.shell_command import passing_a_stop_on
 
 CATCH_UP_SECONDS = 12 * 3600
-"""Kubernetes starts a night that was missed for so long."""
+"""How late Kubernetes may still start a missed night."""
 
 
 def cronjob(schedule: Schedule) -> Units:
@@ -16,13 +16,13 @@ def cronjob(schedule: Schedule) -> Units:
     name = re.sub(r"[^a-z0-9-]+", "-", schedule.name.lower()).strip("-")
     if schedule.folder not in schedule.jobfile.parents:
         raise ValueError(
-            f"{schedule.jobfile} is not below {schedule.folder}, which is all that a pod gets; "
-            "call this from a folder that holds the whole project"
+            f"{schedule.jobfile} is not in {schedule.folder}, the only folder that the pod gets; "
+            "run this command in a folder that contains the whole project"
         )
     jobfile = schedule.jobfile.relative_to(schedule.folder).as_posix()
     cron = f"{schedule.at.minute} {schedule.at.hour} * * *"
     zone = f"\n  timeZone: {json.dumps(schedule.zone)}" if schedule.zone else ""
-    # A text in JSON is one in YAML.
+    # A JSON string is also a YAML string.
     return Units(
         files={
             f"{name}.yaml": f"""\
@@ -38,7 +38,7 @@ spec:
   jobTemplate:
     spec:
       backoffLimit: 0
-      # A pod that has to leave its node is no failure: another goes on with the night.
+      # A pod evicted from its node does not count as failed: a new pod continues the night.
       podFailurePolicy:
         rules:
           - action: Ignore
@@ -72,15 +72,15 @@ spec:
         ),
         warning=None
         if schedule.zone
-        else "Kubernetes goes by its own clock, which mostly shows UTC: for "
-        f"{schedule.at:%H:%M} of another zone the job file needs window.timezone",
+        else f"Kubernetes starts at {schedule.at:%H:%M} by its own clock, usually UTC; for another "
+        "zone set window.timezone in the job file",
     )
 
 
 def _night(jobfile: str) -> str:
-    """Return the night as the first process of a container."""
+    """Return the container's shell command for a night."""
     none = "|".join(map(str, BENIGN_EXITS))
-    # To Kubernetes $(NAME) is a variable, and $$ a $.
+    # Kubernetes replaces $(NAME) by a variable and $$ by $.
     run = f"tweenbatch run {shlex.quote(jobfile.replace('$', '$$'))}"
     return (
         f"{passing_a_stop_on(run)}; code=$?; case $code in {none}) exit 0 ;; *) exit $code ;; esac"

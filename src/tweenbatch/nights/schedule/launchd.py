@@ -1,4 +1,4 @@
-"""An agent for macOS, whose service manager is launchd."""
+"""The agent for launchd, the service manager of macOS."""
 
 import plistlib
 
@@ -11,14 +11,14 @@ from tweenbatch.nights.schedule.shell_command import (
 
 
 def agent(schedule: Schedule) -> Units:
-    """Return an agent for the launchd of a person."""
+    """Return an agent for a user's launchd."""
     label = schedule.name
     night = f"{passing_a_stop_on(night_in_shell(schedule))}; {digest_unless_sent(schedule)}"
     content = {
         "Label": label,
         "ProgramArguments": ["/bin/sh", "-c", night],
         "WorkingDirectory": str(schedule.folder),
-        # By the machine's own clock; a night that a Mac slept through is started when it wakes.
+        # By the machine's clock; a Mac that was asleep starts the missed night when it wakes.
         "StartCalendarInterval": {"Hour": schedule.at.hour, "Minute": schedule.at.minute},
         "ExitTimeOut": STOP_SECONDS,
         "StandardOutPath": str(schedule.folder / f"{label}.log"),
@@ -31,8 +31,8 @@ def agent(schedule: Schedule) -> Units:
             f"cp {label}.plist ~/Library/LaunchAgents/",
             f"launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/{label}.plist",
         ),
-        warning=f"launchd knows no time zones: it starts at {schedule.at:%H:%M} by this machine's "
-        f"clock, not by that of {schedule.zone}"
+        warning=f"launchd ignores time zones: it starts at {schedule.at:%H:%M} by this machine's "
+        f"clock, not in {schedule.zone}"
         if schedule.zone
         else None,
     )

@@ -1,4 +1,4 @@
-"""A service, what tells of its failure, and a timer, as systemd reads them."""
+"""The systemd units: a service, a service that sends a dead run's digest, and a timer."""
 
 import re
 from pathlib import Path
@@ -13,21 +13,21 @@ from tweenbatch.nights.schedule.request import (
 
 
 def timer(schedule: Schedule) -> Units:
-    """Return units for the systemd of a person."""
+    """Return units for a user's systemd."""
     name, zone = schedule.name, f" {schedule.zone}" if schedule.zone else ""
     if re.search(r"""["'$\\]""", schedule.program[0]):
         raise ValueError(
-            f"systemd starts nothing that has a quote, a backslash or a $ in its path, as "
-            f"{schedule.program[0]} has; install this program elsewhere"
+            f"systemd can't start {schedule.program[0]}: its path has a quote, a backslash or a $; "
+            "install this program elsewhere"
         )
-    # Both in one folder, and with the same key. Where a path ends in a slash, systemd keeps what
-    # is before it, also a blank.
-    place = (
+    # Both services use the same folder and key. A trailing slash makes systemd keep a space at the
+    # end of a path.
+    folder_and_key = (
         f"WorkingDirectory={_specifiers(str(schedule.folder))}/\n"
         f"EnvironmentFile=-{_specifiers(_pattern(schedule.env_file))}\n"
     )
     about = _specifiers(schedule.jobfile.name)
-    told = "|".join(map(str, DIGEST_SENT))
+    sent = "|".join(map(str, DIGEST_SENT))
     return Units(
         files={
             f"{name}.service": f"""\
@@ -37,25 +37,25 @@ OnFailure={name}-failed.service
 
 [Service]
 Type=oneshot
-{place}ExecStart={_words(schedule.runs)}
-# A run takes as long as it takes; its own limits end it.
+{folder_and_key}ExecStart={_words(schedule.run_command)}
+# The run's own limits end it.
 TimeoutStartSec=infinity
-# The first signal winds it up: what is being sent or fetched is finished.
+# After the first signal the run finishes its submissions and downloads.
 KillSignal=SIGINT
 KillMode=mixed
 TimeoutStopSec={STOP_SECONDS}
-# Stopped by a limit, another run has the table, stopped by somebody: no failures.
+# A limit, another run using the table and a stop by a person are not failures.
 SuccessExitStatus={" ".join(map(str, BENIGN_EXITS))}
 """,
             f"{name}-failed.service": f"""\
 [Unit]
-Description=tweenbatch: tell of a run of {about} that died
+Description=tweenbatch: send the digest of a run of {about} that died
 
 [Service]
 Type=oneshot
-# Of what it could say itself the run has told; systemd before 251 does not know, and asks again.
-ExecCondition=/bin/sh -c 'case "$$MONITOR_EXIT_STATUS" in {told}) exit 1 ;; esac'
-{place}ExecStart={_words(schedule.tells)}
+# Skip if the run already sent its digest. systemd before 251 can't check and may send it twice.
+ExecCondition=/bin/sh -c 'case "$$MONITOR_EXIT_STATUS" in {sent}) exit 1 ;; esac'
+{folder_and_key}ExecStart={_words(schedule.digest_command)}
 """,
             f"{name}.timer": f"""\
 [Unit]
@@ -63,7 +63,7 @@ Description=tweenbatch: {about}, every night
 
 [Timer]
 OnCalendar=*-*-* {schedule.at:%H:%M}:00{zone}
-# A night that was missed is caught up.
+# A missed night is caught up.
 Persistent=true
 
 [Install]
@@ -84,12 +84,12 @@ def _specifiers(text: str) -> str:
 
 
 def _pattern(path: Path) -> str:
-    """Return a pattern that stands for one file."""
+    """Return a glob pattern that matches only this file."""
     return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))
 
 
 def _words(words: tuple[str, ...]) -> str:
-    """Return a command line as systemd reads it."""
+    """Return a command line quoted for systemd."""
 
     def quoted(word: str) -> str:
         text = _specifiers(word).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")

@@ -1,4 +1,4 @@
-"""The units that start a job file every night, for each kind of scheduler."""
+"""Make the units that start a job file every night, for each kind of scheduler."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,11 +9,11 @@ from tweenbatch.nights.schedule import cron, kubernetes, launchd, systemd
 from tweenbatch.nights.schedule.request import Schedule, Units
 
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-"""What ends a line somewhere, or is no text in UTF-8, YAML or XML."""
+"""Characters that may end a line, or are not allowed in UTF-8, YAML or XML."""
 
 
 class Scheduler(StrEnum):
-    """Who starts it."""
+    """The program that starts a job file every night."""
 
     SYSTEMD = "systemd"
     CRON = "cron"
@@ -32,8 +32,8 @@ _MAKERS: Mapping[Scheduler, Callable[[Schedule], Units]] = MappingProxyType(
 
 
 def units(kind: Scheduler, schedule: Schedule) -> Units:
-    """Return what starts it; raise ``ValueError`` for a path that can't be written there."""
-    for text in (*schedule.runs, str(schedule.folder), str(schedule.env_file)):
+    """Return the scheduler's units; raise ``ValueError`` for a path that they can't contain."""
+    for text in (*schedule.run_command, str(schedule.folder), str(schedule.env_file)):
         if _UNWRITABLE.search(text):
-            raise ValueError(f"{text!r} has a character that no schedule can hold")
+            raise ValueError(f"{text!r} has a character that a schedule can't contain; rename it")
     return _MAKERS[kind](schedule)
