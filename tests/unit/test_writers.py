@@ -1,6 +1,7 @@
 """Every writer of the product, in a folder where somebody put something under its names."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import stat
@@ -362,6 +363,18 @@ def test_the_output_folder_is_tried_before_anything_is_paid(
     with pytest.raises(TweenbatchError, match=r"Input/output error.*nothing was submitted"):
         check_output(folder)
     assert names(folder) == set()
+
+
+def test_a_killed_trial_of_the_output_folder_leaves_nothing_for_good(folder: Path) -> None:
+    left = [folder / f".write-test-{'a' * 16}", folder / f".write-test-{'b' * 16}.part"]
+    alive = folder / f".write-test-{'c' * 16}.part"
+    mine = folder / ".write-test-of-mine.part"
+    for each in (*left, alive, mine):
+        each.write_bytes(b"tweenbatch")
+    with alive.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        check_output(folder)
+    assert names(folder) == {alive.name, mine.name}
 
 
 def test_a_link_to_a_table_that_is_there_is_the_table(folder: Path) -> None:

@@ -180,13 +180,20 @@ def _stem(target: Path) -> str:
 
 def clear_leftovers(path: Path) -> None:
     """Remove the unfinished versions of this file that killed processes left."""
-    leftover = re.compile(re.escape(_stem(path)) + r"[0-9a-f]{16}\.part")
+    _remove_unlocked(path.parent, re.compile(re.escape(_stem(path)) + r"[0-9a-f]{16}\.part"))
+
+
+_TRIED = re.compile(r"\.write-test-[0-9a-f]{16}(\.part)?")
+
+
+def _remove_unlocked(folder: Path, name: re.Pattern[str]) -> None:
+    """Remove the files of this name that no living process has locked."""
     with suppress(OSError):
-        for part in path.parent.iterdir():
-            if leftover.fullmatch(part.name):
-                with suppress(OSError), opened(part) as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    part.unlink()
+        for file in folder.iterdir():
+            if name.fullmatch(file.name):
+                with suppress(OSError), opened(file) as leftover:
+                    fcntl.flock(leftover, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    file.unlink()
 
 
 @contextmanager
@@ -322,12 +329,16 @@ def _sha256(path: Path) -> bytes:
 
 def try_out(folder: Path) -> None:
     """Publish a small file to test that the folder supports it; raises ``OSError``."""
-    part = folder / f".{secrets.token_hex(8)}.part"
-    target = part.with_suffix("")
+    _remove_unlocked(folder, _TRIED)
+    target = folder / f".write-test-{secrets.token_hex(8)}"
+    part = target.with_name(f"{target.name}.part")
     try:
         with closing(created(part)) as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             file.write(b"tweenbatch")
-        publish(part, target)
+            publish(part, target)
+            target.unlink()
     finally:
         for each in (part, target):
             with suppress(OSError):
