@@ -42,7 +42,7 @@ def test_a_second_run_spends_nothing_and_fetches_nothing(tweenbatch: Command, fa
     before = fal.ledger()
     again = tweenbatch("run", "manifest.csv", "--yes")
     assert again.returncode == 0
-    assert "everything is already there" in again.stdout
+    assert "every clip is already there" in again.stdout
     after = fal.ledger()
     assert after["posts"] == before["posts"]
     assert after["downloads"]["started"] == before["downloads"]["started"]

@@ -37,8 +37,8 @@ def test_a_price_that_has_risen_stops_a_run_that_nobody_watches(
     fal.script(dearer())
     stopped = tweenbatch(*RUN)
     assert stopped.returncode == 2
-    assert "fal asks $0.20 a second" in stopped.stderr
-    assert "2 clips would cost $2.00 and not $1.12" in stopped.stderr
+    assert "fal now charges $0.20 a second" in stopped.stderr
+    assert "2 clips would cost $2.00 instead of $1.12" in stopped.stderr
     assert "--accept-price" in stopped.stderr
     assert (fal.ledger()["posts"], fal.ledger()["uploads"]) == (0, [])
 
@@ -53,7 +53,7 @@ def test_an_accepted_price_is_the_one_that_is_counted(tweenbatch: Command, fal: 
     assert money["spent"] == 2.0
     resumed = tweenbatch("run", "--yes")
     assert resumed.returncode == 2, "what waits was agreed to at the old price"
-    assert "1 clip would cost $1.00 and not $0.56" in resumed.stderr
+    assert "1 clip would cost $1.00 instead of $0.56" in resumed.stderr
     assert fal.ledger()["posts"] == 2
 
 
@@ -112,7 +112,9 @@ def test_a_price_that_cannot_be_compared_is_bought_at_by_nobody_unasked(
     assert stopped.returncode == 2
     entry = fault["body"]["prices"][0]
     words = f"{entry['unit_price']} {entry['currency']} per {entry['unit']}"
-    assert f'"{words}" of {O1}, which can\'t be compared with the $0.112 a second' in stopped.stderr
+    assert (
+        f'"{words}" for {O1}, which can\'t be compared with the $0.112 a second' in stopped.stderr
+    )
     assert "--accept-price" in stopped.stderr
     assert (fal.ledger()["posts"], fal.ledger()["uploads"]) == (0, [])
     assert tweenbatch(*RUN, "--accept-price").returncode == 0
@@ -137,9 +139,9 @@ def test_a_price_in_other_units_counts_by_what_a_clip_comes_to(
 ) -> None:
     manifests.project(tweenbatch.folder, 2)
     for fault, usd in (
-        (dearer(5, unit="videos"), "2 clips would cost $10.00 and not $1.12"),
-        (dearer(60, unit="minutes"), "2 clips would cost $10.00 and not $1.12"),
-        (dearer(1, unit="Seconds"), "2 clips would cost $10.00 and not $1.12"),
+        (dearer(5, unit="videos"), "2 clips would cost $10.00 instead of $1.12"),
+        (dearer(60, unit="minutes"), "2 clips would cost $10.00 instead of $1.12"),
+        (dearer(1, unit="Seconds"), "2 clips would cost $10.00 instead of $1.12"),
     ):
         fal.script(fault)
         stopped = tweenbatch(*RUN)

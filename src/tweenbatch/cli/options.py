@@ -96,6 +96,11 @@ def table_options(command: F) -> F:
     return command
 
 
+def rehearsal_mark(*, rehearse: bool) -> dict[str, bool]:
+    """Return the key that marks the JSON of a rehearsal, whose amounts nobody pays."""
+    return {"rehearsal": True} if rehearse else {}
+
+
 def note_rehearsal(*, rehearse: bool, err: bool = False) -> None:
     """Print, for a rehearsal, that nothing is charged."""
     if rehearse:

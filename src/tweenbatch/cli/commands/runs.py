@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from tweenbatch.cli.options import note_rehearsal, table_options, table_url
+from tweenbatch.cli.options import note_rehearsal, rehearsal_mark, table_options, table_url
 from tweenbatch.errors import UsageError
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.printable import printable_line
@@ -30,7 +30,9 @@ def command(context: click.Context, *, limit: int, db: str, rehearse: bool, as_j
     with closing(Store.open(table_url(db, rehearse=rehearse), create=False)) as store:
         runs = store.runs.latest(limit=limit)
     if as_json:
-        click.echo(json.dumps([{**_shape(run), "rehearsal": rehearse} for run in runs]))
+        click.echo(
+            json.dumps([{**_shape(run), **rehearsal_mark(rehearse=rehearse)} for run in runs])
+        )
         return
     note_rehearsal(rehearse=rehearse)
     if not runs:

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import click
 
-from tweenbatch.cli.options import note_rehearsal, table_options, table_url
+from tweenbatch.cli.options import note_rehearsal, rehearsal_mark, table_options, table_url
 from tweenbatch.errors import UsageError
 from tweenbatch.printable import printable_line
 from tweenbatch.report import job as job_report
@@ -25,7 +25,7 @@ def command(*, job: str, db: str, rehearse: bool, as_json: bool) -> None:
             f"there is no job {job} and no clip of that name; `tweenbatch export` lists all rows"
         )
     if as_json:
-        click.echo(json.dumps({**job_report.shape(history), "rehearsal": rehearse}))
+        click.echo(json.dumps({**job_report.shape(history), **rehearsal_mark(rehearse=rehearse)}))
         return
     note_rehearsal(rehearse=rehearse)
     for line in job_report.lines(history):

@@ -7,7 +7,7 @@ from contextlib import suppress
 import click
 
 from tweenbatch.api.table_status import table_status
-from tweenbatch.cli.options import note_rehearsal, table_options, table_url
+from tweenbatch.cli.options import note_rehearsal, rehearsal_mark, table_options, table_url
 from tweenbatch.printable import printable_line
 from tweenbatch.report import missing, status
 from tweenbatch.store import Store
@@ -34,7 +34,7 @@ def command(db: str, rehearse: bool, as_json: bool, watch: bool) -> None:
     if as_json:
         shape = status.shape(current.counts, current.money, current.attention)
         not_here = {"missing": missing.shape(current.missing)} if current.missing.count else {}
-        click.echo(json.dumps({**shape, **not_here, "rehearsal": rehearse}))
+        click.echo(json.dumps({**shape, **not_here, **rehearsal_mark(rehearse=rehearse)}))
         return
     note_rehearsal(rehearse=rehearse)
     for line in status.lines(current.counts, current.money, current.attention):
@@ -59,7 +59,7 @@ def _watch(store: Store, *, as_json: bool, rehearse: bool) -> None:
             shape = ""
             if as_json:
                 counted = status.shape(counts, money, store.views.attention())
-                shape = json.dumps({**counted, "rehearsal": rehearse})
+                shape = json.dumps({**counted, **rehearsal_mark(rehearse=rehearse)})
             if shape != shown:
                 click.echo(shape)
                 shown = shape
