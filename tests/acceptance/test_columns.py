@@ -46,7 +46,7 @@ def test_own_columns_come_out_behind_the_fixed_ones_and_a_shared_file_has_them_e
     planned = tweenbatch("plan", *arguments)
     mapped = "columns: text → prompt, first_frame → start_image, last_frame → end_image"
     assert mapped in planned.stdout
-    assert "carried through to the results: Shot\n" in planned.stdout
+    assert "own columns, kept in the results: Shot\n" in planned.stdout
     told = json.loads(tweenbatch("plan", *arguments, "--json").stdout)["mapped"]
     assert told == [
         {
@@ -88,7 +88,7 @@ def test_an_export_is_a_manifest_that_asks_for_the_same_clips(
     [
         (("--set", "duration"), "expected COLUMN=VALUE"),
         (("--set", "=10"), "expected COLUMN=VALUE"),
-        (("--set", "duration=5", "--set", "duration=10"), "--set duration: is there twice"),
+        (("--set", "duration=5", "--set", "duration=10"), "--set duration is given twice"),
         (("--takes", "0"), "--takes"),
         (("--name", "../{name}"), "--name '../{name}': '..' can't be a file"),
     ],

@@ -86,7 +86,7 @@ def test_a_locked_account_is_told_in_its_words(
     assert message["title"].endswith("0 clips made; account or service trouble, work remains")
     assert "locked" in message["digest"]["why"]
     assert "left      3 pending" in message["text"]
-    assert "next      mend that" in message["text"]
+    assert "next      fix this" in message["text"]
 
 
 def test_failures_are_told_by_cause_with_their_words(
@@ -196,7 +196,7 @@ def test_what_could_not_be_told_is_told_by_the_next_run(tweenbatch: Command, ear
     ear.answers = [410]
     ran = tweenbatch(*RUN)
     assert ran.returncode == 0
-    assert "could not be told (HTTP 410); the next run tries again" in ran.stderr
+    assert "could not be notified (HTTP 410); the next run tries again" in ran.stderr
     assert tweenbatch(*RUN).returncode == 0
     assert [title.partition(": ")[2] for title in ear.titles()] == [
         "3 clips made; everything succeeded",
@@ -220,7 +220,7 @@ def test_an_address_may_come_from_the_environment(tweenbatch: Command, ear: List
     job_file(tweenbatch, "$HOOK")
     missing = tweenbatch(*RUN)
     assert missing.returncode == 2
-    assert "--notify $HOOK: the environment has no HOOK" in missing.stderr
+    assert "--notify $HOOK: the environment variable HOOK is not set" in missing.stderr
     there = Command(
         folder=tweenbatch.folder,
         connect_to=tweenbatch.connect_to,
@@ -243,7 +243,7 @@ def test_an_address_that_apprise_does_not_know_is_never_shown_either(tweenbatch:
     # A process of its own has the log as a person has it.
     ran = Command(folder=tweenbatch.folder, connect_to=tweenbatch.connect_to)(*RUN)
     assert ran.returncode == 0
-    assert "nosuch://… could not be told (apprise does not understand the address)" in ran.stderr
+    assert "nosuch://… could not be notified (apprise can't parse the address)" in ran.stderr
     # Some of them it shortens itself, others not.
     assert "ERROR:apprise" not in ran.stderr
 
@@ -307,7 +307,7 @@ def test_what_is_next_depends_on_who_started_the_run_and_whether_it_works(
 ) -> None:
     killed(tweenbatch, fal)
     shown = tweenbatch("runs", "show", "1").stdout
-    assert "nothing while it works; if it was killed, the next night, or running" in shown
+    assert "nothing while it runs; if it was killed, the next night, or running" in shown
     more = ("run", "jobs/manifest.csv", "--takes", "2", "--limit", "1", "--yes")
     assert tweenbatch(*more).returncode == 3
     assert "next      tweenbatch run continues from here" in tweenbatch("runs", "show", "2").stdout

@@ -90,7 +90,7 @@ def test_good_bad_and_half_written_ones(tweenbatch: Command, fal: Server, inbox:
     assert "next     fix the rejected manifests" in ran.stdout
     assert "bad.csv: 2 problems" in ran.stderr
     assert "moved to jobs/inbox/rejected/bad.csv" in ran.stderr
-    assert "half.csv: still being written; the next run looks at it again" in ran.stderr
+    assert "half.csv: still being written; the next run reads it" in ran.stderr
     assert lying(inbox) == {
         "done/good.csv",
         "done/fresh.csv",

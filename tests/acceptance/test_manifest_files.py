@@ -45,7 +45,9 @@ def test_a_file_of_that_name_that_is_not_ours_is_left_alone(tweenbatch: Command)
         (tweenbatch.folder / "manifest.csv").write_text(content)
         ran = tweenbatch("plan", "manifest.csv")
         assert ran.returncode == code
-        assert ("they are not written down: manifest.csv.problems.csv" in ran.stderr) == (code == 2)
+        assert ("the list of all problems is missing: manifest.csv.problems.csv" in ran.stderr) == (
+            code == 2
+        )
         assert place.read_text() == "my own notes\n"
 
 
@@ -80,7 +82,7 @@ def test_a_manifest_may_come_through_a_pipe_and_is_known_again(tweenbatch: Comma
     many = "\n".join([text.replace("b.png", "c.png")] * 21)
     wrong = tweenbatch("plan", "-", stdin=many)
     assert "and 1 more like these" in wrong.stderr
-    assert "the list of all problems is missing: there is no file" in wrong.stderr
+    assert "the list of all problems is missing: the manifest is not a file" in wrong.stderr
     found = json.loads(tweenbatch("plan", "-", "--json", stdin=many).stdout)["problems"]
     assert len(found) == 21
 

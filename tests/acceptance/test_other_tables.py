@@ -153,7 +153,7 @@ def test_what_a_run_without_manifests_has_paid_for_is_remembered_too(
     shutil.rmtree(tweenbatch.folder / "other")
     refused = tweenbatch(*RUN, *table)
     assert refused.returncode == 2
-    assert "after $0.56 was paid and is not there any more" in refused.stderr
+    assert "after $0.56 was paid and no longer exists" in refused.stderr
     assert fal.totals()["posts"] == 4
 
 

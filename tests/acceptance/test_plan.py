@@ -159,7 +159,7 @@ def test_what_went_away_is_shown_with_its_cost_and_what_still_waited(
     manifests.write(tweenbatch.folder / "manifest.csv", manifests.rows(3)[2:])
     shown = tweenbatch("plan", "manifest.csv").stdout
     assert "2  no longer in the manifest" in shown
-    assert "$0.56  spent; a run withdraws 1 clip that waited" in shown
+    assert "$0.56  spent; a run cancels 1 clip in the queue" in shown
     shape = said(tweenbatch)
     assert [(row["name"], row["cost"], row["withdrawn"]) for row in shape["removed"]] == [
         ("clip-1", 0.56, False),

@@ -55,7 +55,7 @@ def test_what_is_no_lock_of_ours_is_not_written_over(tweenbatch: Command, fal: S
     theirs.write_text("GEM\n  remote: https://example.com/\n")
     ran = tweenbatch(*RUN, "--db", "sqlite:///app")
     assert ran.returncode == 2
-    assert one_sentence(ran.stderr, "app.lock is there already")
+    assert one_sentence(ran.stderr, "app.lock already exists")
     assert theirs.read_text().startswith("GEM\n")
     assert fal.ledger()["posts"] == 0
 
@@ -105,7 +105,7 @@ def test_a_check_writes_the_list_of_problems_over_nothing_planted(
     outside.plant(tweenbatch.folder / "m.csv.problems.csv.part", kind)
     ran = tweenbatch("plan", "m.csv")
     assert ran.returncode == 2
-    assert "they are not written down: m.csv.problems.csv" in ran.stderr
+    assert "the list of all problems is missing: m.csv.problems.csv" in ran.stderr
     assert outside.is_untouched
 
 

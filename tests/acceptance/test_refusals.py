@@ -247,7 +247,7 @@ def test_an_export_writes_over_results_and_over_nothing_else_unless_told_to(
     own = file.read_bytes()
     refused = tweenbatch("export", "-o", name)
     assert refused.returncode == 2
-    assert f"-o {name}: is there already" in refused.stderr
+    assert f"-o {name}: the file already exists" in refused.stderr
     assert file.read_bytes() == own
     assert tweenbatch("export", "-o", name, "--force").returncode == 0
     assert file.read_bytes() != own

@@ -82,4 +82,4 @@ def test_clips_have_to_be_named(tweenbatch: Command) -> None:
     assert "which clips? Give job numbers, --manifest" in asked.stderr
     unknown = tweenbatch("retake", "--yes", "9")
     assert unknown.returncode == 2
-    assert "not succeeded: job 9" in unknown.stderr
+    assert "job 9: not succeeded" in unknown.stderr

@@ -232,15 +232,15 @@ def test_kubernetes_gets_nothing_from_outside_its_volume(project: Command) -> No
     elsewhere.folder.mkdir()
     refused = elsewhere("schedule", "../jobs/night.toml", "--kubernetes")
     assert refused.returncode == 2
-    assert "is not below" in refused.stderr
+    assert "the only folder that the pod gets" in refused.stderr
 
 
 @pytest.mark.parametrize(
     ("kind", "zone", "words"),
     [
         ("cron", "Asia/Tokyo", "Debian's cron ignores it"),
-        ("launchd", "Asia/Tokyo", "launchd knows no time zones: it starts at 04:15 by this"),
-        ("kubernetes", "", "mostly shows UTC: for 04:15 of another zone"),
+        ("launchd", "Asia/Tokyo", "launchd ignores time zones: it starts at 04:15 by this"),
+        ("kubernetes", "", "starts at 04:15 by its own clock, usually UTC"),
     ],
 )
 def test_a_zone_that_is_not_obeyed_is_warned_of(
@@ -255,7 +255,7 @@ def test_a_zone_that_is_not_obeyed_is_warned_of(
 def test_a_table_that_only_this_shell_names_is_warned_of(project: Command) -> None:
     here = replace(project, connect_to=None, environment={"TWEENBATCH_DB": "sqlite:///my.db"})
     said = here("schedule", NIGHT, "--systemd", "--env-file", "env").stderr
-    assert "TWEENBATCH_DB: set here, but not at night" in said
+    assert "TWEENBATCH_DB: set in this shell, but not at night" in said
     assert "my.db" not in said
     quiet = replace(here, environment={})
     assert quiet("schedule", NIGHT, "--systemd", "--env-file", "env").stderr == ""
@@ -329,7 +329,7 @@ def test_nothing_that_differs_is_overwritten(project: Command) -> None:
         assert project(*write).returncode == 0
     other = project(*write, "--at", "05:00")
     assert other.returncode == 2
-    assert "tweenbatch-night.cron there already, and different; --force" in other.stderr
+    assert "tweenbatch-night.cron already exists with other content; --force" in other.stderr
     assert project(*write, "--at", "05:00", "--force").returncode == 0
 
 

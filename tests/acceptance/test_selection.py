@@ -76,15 +76,18 @@ def test_a_job_is_meant_where_every_option_speaks_of_it(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--error", "nothing_like_it"), "no job that is failed is meant by that"),
-        (("--name", "clip_1"), "no job that is failed is meant by that"),
-        (("--name", "%"), "no job that is failed is meant by that"),
-        (("--tag", "r_d"), "no job that is failed is meant by that"),
-        (("--tag", "re"), "no job that is failed is meant by that"),
-        (("--tag", 'red", "Gr'), "no job that is failed is meant by that"),
-        (("--row", "4"), "no job that is failed is meant by that"),
-        (("999",), "not failed: job 999"),
-        (("1", "--error", "image_load_error"), "not failed of what else was asked for: job 1"),
+        (("--error", "nothing_like_it"), "no failed job matches these filters"),
+        (("--name", "clip_1"), "no failed job matches these filters"),
+        (("--name", "%"), "no failed job matches these filters"),
+        (("--tag", "r_d"), "no failed job matches these filters"),
+        (("--tag", "re"), "no failed job matches these filters"),
+        (("--tag", 'red", "Gr'), "no failed job matches these filters"),
+        (("--row", "4"), "no failed job matches these filters"),
+        (("999",), "job 999: not failed"),
+        (
+            ("1", "--error", "image_load_error"),
+            "job 1: not failed or not matched by the other filters",
+        ),
     ],
 )
 def test_what_means_no_job_changes_nothing_and_says_so(
