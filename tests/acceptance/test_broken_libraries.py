@@ -70,7 +70,7 @@ def test_a_library_that_breaks_on_every_clip_stops_the_buying_and_loses_nothing(
             posts = played.ledger()["posts"]
             assert result.exit_code is ExitCode.TROUBLE
             assert posts <= most
-            assert result.note.count("stays at fal") == 1
+            assert result.note.count("stay at fal") == 1
             assert library is None or "RuntimeError: no such symbol" in result.note
             if stage == "submit":
                 assert set(played.states()) == {"uncertain", "pending"}, "nobody knows what left"

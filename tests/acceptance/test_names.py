@@ -37,7 +37,7 @@ def test_clips_lie_in_folders_under_the_names_that_were_asked_for(
     for path in paths:
         mp4.check(path)
     again = tweenbatch("run", "manifest.csv", "--yes", "--name", "{row}-{take}")
-    assert "everything is already there" in again.stdout
+    assert "every clip is already there" in again.stdout
     assert fal.ledger()["posts"] == 4
 
 

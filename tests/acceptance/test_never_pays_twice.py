@@ -127,7 +127,7 @@ def test_of_two_runs_started_at_one_moment_one_works_and_one_is_turned_away(
         with forked.running(*run) as one, forked.running(*run) as other:
             first, *_ = select.select([one, other], [], [], TIMEOUT)[0]
             assert first.wait().returncode == 75
-            assert "owns" in first.wait().stderr
+            assert "is using" in first.wait().stderr
             fal.script()
             assert (other if first is one else one).wait().returncode == 0
     assert judge(forked, fal, rows=4 * RUNS).wrong == []

@@ -199,7 +199,7 @@ def test_what_may_still_run_for_a_folder_that_was_put_back_is_not_bought_again(
     put_back(without_state, copy)
     early = without_state(*RUN)
     assert early.returncode == 4, early.stderr
-    assert "fal lists only what has ended" in early.stdout + early.stderr
+    assert "More may still be running" in early.stdout + early.stderr
     assert without_state(*RUN).returncode == 5
     nothing_paid_twice(fal, ROWS)
     fal.script()

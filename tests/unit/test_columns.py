@@ -62,7 +62,7 @@ def test_nothing_is_shown_where_all_columns_have_their_own_names(tmp_path: Path)
 
 def test_columns_that_mean_nothing_here_are_shown(tmp_path: Path) -> None:
     found = read(tmp_path, {**ROW, "Length": "10", "order": "1", "note": "x"})
-    assert planned.column_lines([found]) == ["  carried through to the results: Length, note"]
+    assert planned.column_lines([found]) == ["  own columns, kept in the results: Length, note"]
 
 
 @pytest.mark.parametrize("name", ["title", "id", "filename"])

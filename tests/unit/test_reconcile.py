@@ -169,7 +169,7 @@ def test_a_person_is_not_believed_who_knows_less_than_the_list_shows() -> None:
 def test_it_is_said_until_when_it_may_run() -> None:
     judged = verdict_of_absence(canaries(), now=NOON + MINUTE)
     ended_by = NOON + MINUTE + SUBMISSION + LONGEST_LIFE
-    assert f"before {ended_by:%Y-%m-%d %H:%M} UTC" in judged.reason
+    assert f"after {ended_by:%Y-%m-%d %H:%M} UTC" in judged.reason
 
 
 def test_an_empty_list_proves_nothing() -> None:
