@@ -293,5 +293,5 @@ def test_a_run_over_uncertain_jobs_alone_looks_them_up_and_does_not_call_them_do
     assert tweenbatch(*RUN).returncode == 5
     again = tweenbatch("run", "manifest.csv")
     assert again.returncode == 5
-    assert "To look up at fal: 1 of unknown outcome" in again.stdout
+    assert "To look up at fal: 1 clip of unknown outcome" in again.stdout
     assert fal.ledger()["posts"] == 1
