@@ -1,7 +1,7 @@
 """What HTTP statuses mean to us, each in one place."""
 
 PASSING = frozenset({408, 425, 429})
-"""The same read may well succeed in a moment. So may one that any 5xx answered."""
+"""A read that got one of these may soon succeed if it is repeated. So may one that got a 5xx."""
 
 REFUSES_KEY = frozenset({401, 403})
 """The key is unknown, or may not do this."""

@@ -256,7 +256,7 @@ class Fal:
         return refusal is not None and refusal.http_status == HTTPStatus.UNAUTHORIZED
 
     async def status_refusal(self, endpoint: str) -> Answered | None:
-        """Return the queue's refusal (401 or 403) to report a status to our key, or None.
+        """Return the 401 or 403 of a queue that won't show our key a status; otherwise None.
 
         Reads the status of a random request id, which is free: a good key gets 404. Unverified:
         whether a key without permission to read gets 403.

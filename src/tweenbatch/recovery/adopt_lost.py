@@ -131,7 +131,7 @@ class LostRequestRecovery:
     async def _shows_nothing_of_ours(
         self, endpoint: str, listed: Sequence[PastRequest], since: datetime
     ) -> bool:
-        """Tell whether requests that have ended for sure should be listed, and not one is."""
+        """Return True if the list should show our ended requests but shows none of them."""
         since = max(since, self._now() - KEPT + timedelta(days=1))
         own = await self.table(self.store.jobs.requests_since, endpoint, since)
         ended = {each.request_id for each in own if each.finished_at is not None}

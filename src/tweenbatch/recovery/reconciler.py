@@ -1,4 +1,4 @@
-"""Resolve submissions with unknown outcome: read fal's history and record what it proves.
+"""Resolve lost replies, whose submissions are uncertain: read fal's list, record what it proves.
 
 ``stages.reconcile`` judges the list. One list of an endpoint serves all its submissions.
 """

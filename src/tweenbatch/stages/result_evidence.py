@@ -19,8 +19,8 @@ REPEATED = timedelta(minutes=2)
 """A refusal (4xx) must stay the same for this long before it counts against the row."""
 
 LASTING = timedelta(minutes=12)
-"""The same for failures that would be bought again. Gateways have answered 5xx although the clip
-existed; unverified: for how long."""
+"""How long a failure must stay the same before the clip is bought again. Gateways have answered 5xx
+for clips that existed; for how long is unverified."""
 
 LEAST_READS = 4
 
@@ -28,7 +28,7 @@ PAID_UNREADABLE = "paid_unreadable"
 """The error type of a successful answer without a clip."""
 
 GIVEN_UP_AFTER = timedelta(hours=24)
-"""Time from acceptance; until then, each run reads an answer that proves nothing again."""
+"""For this long after acceptance, each run reads an inconclusive answer again."""
 
 
 @dataclass(slots=True, kw_only=True)

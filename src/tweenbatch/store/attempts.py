@@ -1,7 +1,7 @@
 """The outcomes of an attempt and their billing: a pure table like the one in ``states``.
 
-``None`` means that billing is still open. The answers split the money of the table: billed yes or
-unknown is spent, open is reserved or uncertain, billed no is released.
+Billing decides how a price counts. Yes or unknown: spent. ``None``, still open: reserved or
+uncertain. No: released.
 """
 
 from collections.abc import Mapping

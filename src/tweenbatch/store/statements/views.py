@@ -209,7 +209,7 @@ def different_parameters() -> Select[Any]:
 
 
 def billed_or_maybe(each: Any) -> ColumnElement[bool]:
-    """Whether an attempt counts as paid in sums for people; an unknown outcome does."""
+    """Return the condition for counting an attempt as paid; one of unknown outcome counts."""
     return or_(
         each.c.billed.in_([Billed.YES, Billed.UNKNOWN]),
         and_(each.c.billed.is_(None), each.c.outcome == AttemptOutcome.UNKNOWN),
