@@ -4,9 +4,12 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tweenbatch.clips.checker import Checker
 from tweenbatch.errors import BrokenVideo
+
+if TYPE_CHECKING:
+    from tweenbatch.clips.checker import Checker  # `status` needs no decoder
 
 UNREADABLE = "can't be checked"
 
@@ -29,7 +32,7 @@ def state_of(path: str | Path, size: int) -> str | None:
     return f"{has} {status.st_size:,} bytes instead of {size:,}"
 
 
-def content_of(path: Path, *, size: int, sha256: str, checker: Checker) -> str | None:
+def content_of(path: Path, *, size: int, sha256: str, checker: "Checker") -> str | None:
     """Return the problem of a file that had these bytes, reading all of it; None: no problem.
 
     Raises ``CheckUnavailable``.

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from tweenbatch.clips.checker import Checker
 from tweenbatch.clips.presence import UNREADABLE, content_of, state_of
 from tweenbatch.records import KeptClip
 
@@ -91,6 +90,8 @@ def find(
 
 def changed(kept: Iterable[KeptClip]) -> Iterator[MissingClip | None]:
     """Yield the defect of each clip's content, or None; raises ``CheckUnavailable``."""
+    from tweenbatch.clips.checker import Checker  # `status` needs no decoder
+
     with Checker() as checker:
         for each in kept:
             path = Path(each.path)
