@@ -38,7 +38,7 @@ def test_what_waits_is_dropped_and_stays_so(tweenbatch: Command, fal: Server) ->
     assert tweenbatch(*RUN, "--limit", "1").returncode == 3
     cancelled = tweenbatch("cancel", "--yes")
     assert cancelled.returncode == 0
-    assert "2 clips not submitted yet: cancelled, and $1.12 is not spent" in cancelled.stderr
+    assert "2 clips not submitted yet: cancelled, which saves $1.12" in cancelled.stderr
     assert tweenbatch.jobs() == {"cancelled": 2, "succeeded": 1}
     assert tweenbatch(*RUN).returncode == 0
     assert fal.totals()["posts"] == 1

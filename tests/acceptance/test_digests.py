@@ -130,7 +130,7 @@ def test_a_night_that_would_overlap_another_is_told(
         fal.wait_for("accepted", count=3)
         assert tweenbatch(*RUN).returncode == 75
         (message,) = ear.posted
-        assert "nothing ran, another run has the table" in message["title"]
+        assert "nothing ran, another run uses the table" in message["title"]
         assert f"pid {first.pid}" in message["digest"]["why"]
         fal.script()
         fal.release()

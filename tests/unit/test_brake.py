@@ -21,8 +21,8 @@ def test_so_many_first_failures_alike_let_only_the_first_of_them_go() -> None:
     brake = failing(1, 2, 3)
     assert brake.probe == 1
     assert brake.reason == (
-        "3 rows in a row failed alike (file_download_error: No such file.): "
-        "the others wait for a second try"
+        "3 consecutive rows failed with the same error (file_download_error: No such file.); "
+        "the other rows wait until one second try ends"
     )
 
 
@@ -31,7 +31,8 @@ def test_a_second_try_that_fails_alike_stops_the_run() -> None:
     brake.second_try_failed(1, DEAD)
     assert brake.probe is None
     assert brake.stop == (
-        "3 rows in a row failed alike (file_download_error: No such file.), a second try too"
+        "3 consecutive rows failed with the same error (file_download_error: No such file.), "
+        "and so did a second try"
     )
 
 
