@@ -36,7 +36,7 @@ from tweenbatch.fal.errors import clean, json_of, map_exception
 from tweenbatch.fal.exchange import trust
 from tweenbatch.fal.pricing import ListedPrice
 from tweenbatch.fal.protocol import Client, Handle, remote_status
-from tweenbatch.fal.submission import is_request_id
+from tweenbatch.fal.submission_answer import is_request_id
 from tweenbatch.fal.transport import Deadlines, FalTransport
 from tweenbatch.http_statuses import REFUSES_KEY
 from tweenbatch.records import PastRequest, RemoteStatus, RemoteVideo, Request

@@ -17,7 +17,8 @@ from tweenbatch import logs, paths
 from tweenbatch.api.execution import Finished, execute
 from tweenbatch.api.preparation import Checked, Prepared, check, prepare
 from tweenbatch.api.requests import RunRequest
-from tweenbatch.cli import exit_code, streams, tables
+from tweenbatch.cli import streams, tables
+from tweenbatch.cli.main import exit_code
 from tweenbatch.cli.manifests import (
     ManifestCommand,
     manifest_options,
