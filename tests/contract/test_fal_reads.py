@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from support.virtual import virtually
 from support.wire import Seen, answer, drips, says, sends, wire
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
@@ -19,7 +20,6 @@ from tweenbatch.records import Billed, Phase, RemoteStatus, Request
 KEY = "canary-key-id:canary-key-secret"
 O1 = "fal-ai/kling-video/o1/image-to-video"
 ARGUMENTS = {"prompt": "Snow melts.", "start_image_url": "https://example.com/a.png"}
-QUICK = Deadlines(read_seconds=0.5)
 BASE = "https://queue.fal.run/fal-ai/kling-video/requests/r-1"
 REQUEST = Request(
     request_id="r-1", status_url=f"{BASE}/status", response_url=BASE, cancel_url=f"{BASE}/cancel"
@@ -35,14 +35,12 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def fal(emulator: Emulator) -> AsyncIterator[Fal]:
-    deadlines = Deadlines(upload_seconds=3)  # one upload hangs
-    async with Fal.connect(connect_to=emulator.url, key=KEY, deadlines=deadlines) as connected:
+    async with fal_at(emulator.url) as connected:
         yield connected
 
 
-def fal_at(url: str, deadlines: Deadlines | None = None) -> Fal:
-    """A client with the product's own deadlines, where nothing is to be waited for in vain."""
-    return Fal.connect(connect_to=url, key=KEY, deadlines=deadlines)
+def fal_at(url: str) -> Fal:
+    return Fal.connect(connect_to=url, key=KEY)
 
 
 async def completed(fal: Fal, emulator: Emulator) -> Request:
@@ -166,18 +164,20 @@ async def test_an_http_error_on_a_read_is_handed_over_after_one_request(status: 
         sends(b"", then="reset"),
         sends(b"", then="hang"),
         sends(answer(200, b"{}" * 50)[:-20]),
-        drips(b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n", seconds=0.05),
+        drips(b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n", seconds=1.0),
         sends(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 10_100_000),
         sends(b"SSH-2.0\r\n"),
     ],
     ids=["close", "reset", "hang", "half", "drip", "endless", "no HTTP"],
 )
-async def test_trouble_on_a_read_is_unreachable_after_one_request(behave: Any) -> None:
-    async with wire(behave) as server, fal_at(server.url, QUICK) as fal:
-        async with asyncio.timeout(5):
+def test_trouble_on_a_read_is_unreachable_after_one_request(behave: Any) -> None:
+    async def body() -> None:
+        async with wire(behave) as server, fal_at(server.url) as fal:
             with pytest.raises(Unreachable):
                 await fal.status(REQUEST, logs=False)
-        assert len(server.requests) == 1
+            assert len(server.requests) == 1
+
+    virtually(body, within_seconds=Deadlines().read_seconds + 60)
 
 
 async def test_a_read_is_not_redirected() -> None:
@@ -388,13 +388,17 @@ async def test_a_token_that_ran_out_by_the_servers_clock_is_replaced_once() -> N
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else None,
 )
-async def test_trouble_with_an_upload_is_told_in_our_words_and_stored_nowhere_else(
-    fal: Fal, emulator: Emulator, fault: dict[str, Any], error: type[Exception]
+def test_trouble_with_an_upload_is_told_in_our_words_and_stored_nowhere_else(
+    fault: dict[str, Any], error: type[Exception]
 ) -> None:
-    emulator.add_fault(**fault)
-    with pytest.raises(error):
-        await fal.upload(PNG, content_type="image/png", file_name="a.png")
-    assert emulator.ledger(totals_only=True)["requests"]["upload"] <= 1
+    async def body() -> None:
+        async with Emulator(Settings()) as emulator, fal_at(emulator.url) as fal:
+            emulator.add_fault(**fault)
+            with pytest.raises(error):
+                await fal.upload(PNG, content_type="image/png", file_name="a.png")
+            assert emulator.ledger(totals_only=True)["requests"]["upload"] <= 1
+
+    virtually(body)
 
 
 @pytest.mark.parametrize(
