@@ -1,4 +1,4 @@
-"""A table that is put back from a copy, or begun anew, pays for nothing a second time."""
+"""A table restored from a copy, or created again, pays for nothing twice."""
 
 import json
 import shutil

@@ -86,7 +86,7 @@ def test_a_clip_that_is_done_is_collected_whoever_cancels_it(
     assert fal.totals()["posts"] == 3
 
 
-def test_a_fal_that_can_not_be_asked_is_said(narrow: tuple[Server, Command]) -> None:
+def test_a_fal_that_can_not_be_asked_is_reported(narrow: tuple[Server, Command]) -> None:
     fal, tweenbatch = narrow
     fal.script({"on": "cancel", "do": "reply", "status": 403})
     asked = tweenbatch("cancel", "--state", "submitted", "--yes")

@@ -1,4 +1,4 @@
-"""Whoever cancels a run, a submission that is on its way gets its answer written down."""
+"""A cancelled run still records the answer to a submission on its way."""
 
 import asyncio
 from pathlib import Path

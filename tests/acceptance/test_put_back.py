@@ -325,7 +325,7 @@ UNREADABLE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("how", UNREADABLE)
-def test_a_list_that_can_t_be_read_is_said_and_keeps_nobody_from_paying(
+def test_a_list_that_can_t_be_read_is_reported_and_keeps_nobody_from_paying(
     at_work: Forked, fal: Server, how: str
 ) -> None:
     fault, words = UNREADABLE[how]

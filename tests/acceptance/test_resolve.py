@@ -31,7 +31,7 @@ def in_doubt(tweenbatch: Command, fal: Server) -> int:
         ((NO_HISTORY,), "fal's list of past requests can't be read (HTTP 403: "),
     ],
 )
-def test_why_a_submission_stays_uncertain_is_said_at_the_end(
+def test_why_a_submission_stays_uncertain_is_reported_at_the_end(
     tweenbatch: Command, fal: Server, history: tuple[dict[str, object], ...], why: str
 ) -> None:
     manifests.project(tweenbatch.folder, 2)

@@ -21,7 +21,7 @@ def failing(kind: str, **more: Any) -> dict[str, Any]:
     return {**fault, "message": "Images of cats are not understood.", **more}
 
 
-def test_five_rows_that_fail_alike_stop_the_run_with_their_words(
+def test_five_rows_that_fail_with_the_same_error_stop_the_run_with_their_words(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 9)

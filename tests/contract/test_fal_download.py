@@ -146,7 +146,7 @@ async def test_a_part_that_was_not_asked_for_is_refused() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-async def test_an_address_that_is_gone_is_said_to_have_expired(status: int) -> None:
+async def test_an_address_that_is_gone_is_reported_to_have_expired(status: int) -> None:
     async with wire(says(status, b"gone")) as server, fal_at(server.url) as fal:
         with pytest.raises(UrlExpired, match=str(status)):
             await whole(fal, URL)
@@ -172,7 +172,7 @@ async def test_any_other_error_is_a_transfer_that_failed(status: int) -> None:
     ],
     ids=["reset", "hang", "short", "cut", "silent", "drip", "compressed"],
 )
-def test_a_transfer_that_does_not_come_to_its_end_is_told(behave: Any) -> None:
+def test_an_incomplete_transfer_is_reported(behave: Any) -> None:
     async def body() -> None:
         async with wire(behave) as server, fal_at(server.url) as fal:
             with pytest.raises(DownloadFailed):

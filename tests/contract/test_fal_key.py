@@ -253,7 +253,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 
 @pytest.mark.usefixtures("no_key")
-def test_a_missing_key_is_told_in_one_line_that_names_both_ways_on() -> None:
+def test_a_missing_key_is_reported_in_one_line_that_names_both_ways_on() -> None:
     for key in (None, ""):
         with pytest.raises(MissingKey) as caught:
             Fal.connect(key=key)
@@ -275,7 +275,7 @@ async def test_the_key_is_found_where_fals_own_client_finds_it(
 
 
 @pytest.mark.usefixtures("no_key")
-def test_a_login_that_has_ended_is_said_to_be_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_that_has_ended_is_reported_as_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def ended() -> None:
         raise fal_client.auth.MissingCredentialsError("Please run `fal auth login` again.")
 

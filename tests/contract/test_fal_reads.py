@@ -128,7 +128,7 @@ async def test_a_status_is_taken_as_it_comes(body: dict[str, Any], expected: Rem
         b"[" * 200_000,
     ],
 )
-async def test_a_status_that_is_none_is_said_to_be_unintelligible(body: bytes) -> None:
+async def test_a_status_that_is_none_is_reported_as_unintelligible(body: bytes) -> None:
     async with wire(says(200, body)) as server, fal_at(server.url) as fal:
         with pytest.raises(Unintelligible, match=r"unknown status|JSON"):
             await fal.status(REQUEST, logs=False)
@@ -136,7 +136,7 @@ async def test_a_status_that_is_none_is_said_to_be_unintelligible(body: bytes) -
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"x"', b"null", b"{" * 9000])
-async def test_a_result_that_is_no_object_is_said_to_be_unintelligible(body: bytes) -> None:
+async def test_a_result_that_is_no_object_is_reported_as_unintelligible(body: bytes) -> None:
     async with wire(says(200, body)) as server, fal_at(server.url) as fal:
         with pytest.raises(Unintelligible):
             await fal.result(REQUEST)
@@ -218,7 +218,7 @@ async def test_a_status_of_the_request_or_of_none_is_believed(named: object) -> 
         assert (await fal.status(REQUEST, logs=False)).phase is Phase.COMPLETED
 
 
-async def test_a_failed_generation_is_told_by_the_result(fal: Fal, emulator: Emulator) -> None:
+async def test_a_failed_generation_is_reported_by_the_result(fal: Fal, emulator: Emulator) -> None:
     emulator.add_fault(
         on="generation", do="fail", status=422, type="image_too_small", message="Too small."
     )
@@ -232,7 +232,7 @@ async def test_a_failed_generation_is_told_by_the_result(fal: Fal, emulator: Emu
     assert "Too small." in failure.message
 
 
-async def test_a_crash_of_the_service_is_told_by_status_and_result(
+async def test_a_crash_of_the_service_is_reported_by_status_and_result(
     fal: Fal, emulator: Emulator
 ) -> None:
     emulator.add_fault(
@@ -269,7 +269,7 @@ async def test_a_waiting_request_can_be_cancelled_and_a_finished_one_not(
     assert await fal.cancel(REQUEST) is False
 
 
-async def test_trouble_while_cancelling_is_told() -> None:
+async def test_trouble_while_cancelling_is_reported() -> None:
     async with wire(says(500, {})) as server, fal_at(server.url) as fal:
         with pytest.raises(Answered):
             await fal.cancel(REQUEST)
@@ -388,7 +388,7 @@ async def test_a_token_that_ran_out_by_the_servers_clock_is_replaced_once() -> N
     ],
     ids=lambda value: json.dumps(value) if isinstance(value, dict) else None,
 )
-def test_trouble_with_an_upload_is_told_in_our_words_and_stored_nowhere_else(
+def test_trouble_with_an_upload_is_reported_in_our_words_and_stored_nowhere_else(
     fault: dict[str, Any], error: type[Exception]
 ) -> None:
     async def body() -> None:
@@ -410,7 +410,7 @@ def test_trouble_with_an_upload_is_told_in_our_words_and_stored_nowhere_else(
         {"video": {"url": "https://a:bad/"}}, {"video": {"url": "https:///a"}},
     ],
 )  # fmt: skip
-def test_a_result_without_a_readable_address_is_said_to_be_unintelligible(
+def test_a_result_without_a_readable_address_is_reported_as_unintelligible(
     result: dict[str, Any],
 ) -> None:
     with pytest.raises(Unintelligible):

@@ -353,7 +353,7 @@ async def test_urls_of_another_form_than_expected_are_kept_as_fal_gave_them() ->
     assert request.cancel_url == ACCEPTED["cancel_url"]
 
 
-async def test_a_locked_account_is_told_in_fals_own_words(emulator: Emulator) -> None:
+async def test_a_locked_account_is_reported_in_fals_own_words(emulator: Emulator) -> None:
     emulator.add_fault(on="submit", do="lock")
     async with fal_at(emulator.url) as fal:
         with pytest.raises(AccountRefused, match="Exhausted balance") as caught:

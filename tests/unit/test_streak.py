@@ -28,7 +28,7 @@ def test_so_many_rows_in_a_row_stop_the_run_with_the_words_of_the_last() -> None
     )
 
 
-def test_a_clip_in_between_begins_the_count_anew() -> None:
+def test_a_clip_in_between_restarts_the_count() -> None:
     streak = FailureStreak(2)
     given_up(streak, 1)
     streak.reset()
@@ -36,7 +36,7 @@ def test_a_clip_in_between_begins_the_count_anew() -> None:
     assert streak.stop is None
 
 
-def test_another_failure_in_between_begins_the_count_anew() -> None:
+def test_another_failure_in_between_restarts_the_count() -> None:
     streak = FailureStreak(2)
     given_up(streak, 1)
     other = Outcome(event=Event.GAVE_UP, failure=Failure(type="missing", message=""))
