@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 
 def similar(name: str, known: Iterable[str], *, most: int = 3, likeness: float = 0.6) -> list[str]:
-    """Return at most so many similar names, the most similar first.
+    """Return at most ``most`` similar names, the most similar first.
 
     ``likeness`` is between 0, for any name, and 1, for the name itself. Two swapped letters
     (``modle``) are always similar, although they score low.
