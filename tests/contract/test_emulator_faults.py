@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tweenbatch.emulator.faults.vocabulary import BadFault
+from tweenbatch.emulator.faults.parsing import BadFault
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
 
