@@ -1,4 +1,4 @@
-"""Resolve uncertain submissions during a run: read fal's list, have it judged, record the verdict.
+"""Resolve uncertain submissions during a run: read fal's list, have it judged, record the result.
 
 ``stages.reconcile`` is the judge, in pure functions. This module reads, waits and writes. One list
 of an endpoint serves all its submissions.

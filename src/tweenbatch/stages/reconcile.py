@@ -1,6 +1,6 @@
 """Decide from fal's list of past requests whether uncertain submissions were accepted.
 
-Pure functions; ``recovery.reconciler`` reads the list and records the verdicts.
+Pure functions; ``recovery.reconciler`` reads the list and records the conclusions.
 
 A submission was accepted if the list has a request with the same input, sent at about the same
 time, that no other job owns. Requests with the same input are interchangeable.
