@@ -1,5 +1,6 @@
 """A paid clip is looked for wherever it may be before it is called lost (virtual time)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from support.virtual import virtually
 from support.world import World, world
 from tweenbatch.exit_codes import ExitCode
+from tweenbatch.store.backup import back_up
 
 NO_RESULT = {"on": "result", "do": "reply", "status": 404}
 NO_STATUS = {"on": "status", "do": "reply", "status": 404}
@@ -93,6 +95,33 @@ def test_a_request_that_never_ends_is_left_for_later_and_not_bought_again(
         assert result.exit_code is ExitCode.SUCCEEDED
 
     play({"on": "generation", "do": "hold"}, then=then)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_request_that_failed_before_the_table_was_restored_is_not_bought_a_third_time(
+    tmp_path: Path, trusted: bool
+) -> None:
+    """The restored table knows the failed request, but not the one that followed it."""
+    failed = {"on": "generation", "do": "fail", "status": 500, "type": "internal_server_error"}
+    copy = tmp_path / "copy.db"
+
+    async def body() -> None:
+        async with world(tmp_path, rows=2) as here:
+            here.script({**failed, "times": 2}, {"on": "generation", "do": "hold", "times": 2})
+            running = asyncio.create_task(here.run())
+            await here.until("status_read", count=2)
+            back_up(here.url, copy, replace=False)
+            assert here.fal is not None
+            here.fal.release()
+            assert (await running).exit_code is ExitCode.SUCCEEDED
+            assert here.ledger()["posts"] == 4
+            here.restore(copy)
+            assert here.states() == {"submitted": 2}
+            assert (await here.run(trust_table=trusted)).exit_code is ExitCode.SUCCEEDED
+            assert here.states() == {"succeeded": 2}
+            assert here.ledger()["posts"] == 4
+
+    virtually(body)
 
 
 def test_a_status_of_another_request_is_read_again_and_buys_nothing(tmp_path: Path) -> None:

@@ -374,9 +374,11 @@ class Campaign:
 
     def _throw_away_mixed_up(self) -> bool:
         """Throw away clips of which the program said that they are another's, if there are any."""
-        told, self._mixed_up = self._mixed_up, set()
         clips = [Path(row["video_path"]) for row in exported(self._at()) if row["video_path"]]
-        wrong = [clip for clip in clips if KEY.sub("", clip.stem) in told and clip.exists()]
+        told = {clip: KEY.sub("", clip.stem) for clip in clips if clip.exists()}
+        wrong = [clip for clip, name in told.items() if name in self._mixed_up]
+        # What is not home yet is thrown away later.
+        self._mixed_up -= {told[clip] for clip in wrong}
         for clip in wrong:
             self._note(f"{clip.name} is another's")
             self.done["clips of another thrown away"] += 1
@@ -457,8 +459,13 @@ class Campaign:
                 found.lost.append(f"{name}: {owned} is of another row")
             elif owned in home:
                 found.lost.append(f"{name}: {owned} has two rows")
-            elif owned != owners[urlsplit(row["video_url"]).path]:
-                found.lost.append(f"{name}: {row['video_url']} is of another request")
+            elif owned != (owner := owners[urlsplit(row["video_url"]).path]):
+                rows = [each["name"] for each in table if each["request_id"] == owner]
+                alike = [each["name"] for each in table if each["video_url"] == row["video_url"]]
+                found.lost.append(
+                    f"{name}: its clip is of {owner}, which belongs to {rows or 'no row'}; rows "
+                    f"with its address: {alike}"
+                )
             else:
                 judge_clip(row, request, self.command.folder / "videos", found)
                 home.add(owned)

@@ -5,6 +5,7 @@ The judge is fal's own ledger. Nothing of the product is replaced but its clock 
 
 import atexit
 import random
+import shutil
 import socket
 import tempfile
 from collections import Counter
@@ -135,6 +136,19 @@ class World:
                 rng=self._dice,
             ),
         )
+
+    @property
+    def url(self) -> str:
+        """Where the job table is."""
+        return f"sqlite:///{self.folder / 'tweenbatch.db'}"
+
+    def restore(self, copy: Path) -> None:
+        """Replace the job table by a copy of an earlier one."""
+        self.store.close()
+        for left in self.folder.glob("tweenbatch.db*"):
+            left.unlink()
+        shutil.copy(copy, self.folder / "tweenbatch.db")
+        self.store = Store.open(self.url, create=False)
 
     def states(self) -> dict[str, int]:
         """How many jobs stand where, without the zeros."""

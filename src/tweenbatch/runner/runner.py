@@ -48,6 +48,10 @@ def table_failed(error: Exception) -> TableFailed:
     )
 
 
+LookBack = Callable[[Collection[str]], Awaitable[None]]
+"""Recovers paid requests of these endpoints that the table lacks."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Runner:
     """Claims and starts jobs; ``manifests`` restricts submissions, never collection."""
@@ -62,6 +66,10 @@ class Runner:
     disk_trouble: Callable[[], str | None] = lambda: None
     """Returns why clips can't be written to disk, or None."""
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
+    _inherited: set[int] = field(default_factory=set)
+    """Jobs that an earlier run had submitted; the table may lack what was paid for since."""
+    _unproven: set[str] = field(default_factory=set)
+    """Endpoints whose list at fal must be read again before the next submission."""
     _idle_since: datetime | None = None
     _idle_count: int = 0
     """How many jobs were laid aside then."""
@@ -74,7 +82,7 @@ class Runner:
     _paused: bool = False
     _began_paused: bool = False
 
-    async def run(self) -> RunEnd:
+    async def run(self, look_back: LookBack) -> RunEnd:
         """Work until nothing is left to do or a limit is reached.
 
         Raises ``TableFailed`` if the job table failed.
@@ -87,7 +95,7 @@ class Runner:
             self._began_paused = self._paused
             if self._paused:
                 state.watcher.notice(f"paused: {COLLECTS_ONLY}")
-            await self._run_tasks()
+            await self._run_tasks(look_back)
         except* (TableUnusable, TableBusy) as failures:
             state.broken_table = failures.exceptions[0]
         finally:
@@ -100,7 +108,7 @@ class Runner:
             state.watcher.notice(f"uncertain jobs are still unresolved: {self.reconciler.doubt}")
         return self._end()
 
-    async def _run_tasks(self) -> None:
+    async def _run_tasks(self, look_back: LookBack) -> None:
         """Run the main loop beside the background tasks, which end with it."""
         async with asyncio.TaskGroup() as group:
             background = [
@@ -110,7 +118,7 @@ class Runner:
                 group.create_task(self.price_watch.run(), name="prices"),
             ]
             self.state.slots.no_more_submissions = self._may_not_submit
-            await self._dispatch(group)
+            await self._dispatch(group, look_back)
             await self._wind_up()
             for task in background:
                 task.cancel()
@@ -135,7 +143,7 @@ class Runner:
         self._interrupted = True
         self.state.stop()
 
-    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
+    async def _dispatch(self, group: asyncio.TaskGroup, look_back: LookBack) -> None:
         state = self.state
         more_to_collect, collect_at = True, state.clock.now()
         while not state.stopping:
@@ -150,13 +158,16 @@ class Runner:
                 self.reconciler.settled = False
                 state.budget_reached = None
                 more_to_collect = True
+            if self._unproven:
+                endpoints, self._unproven = self._unproven, set()
+                await look_back(endpoints)
+                more_to_collect = True
             if more_to_collect or state.clock.now() >= collect_at:
                 free = MAX_TASKS - len(self._tasks)
                 started = await self._claim_and_start(group, self.limits.collects, free)
                 more_to_collect = started == free
                 collect_at = await self._next_collection()
-            if self._canaries:
-                await self._check_canaries()
+            await self._check_canaries()
             allowance = self._allowance()
             state.slots.admit()
             started = await self._claim_and_start(group, {State.PENDING}, allowance, self.manifests)
@@ -173,6 +184,8 @@ class Runner:
 
     async def _check_canaries(self) -> None:
         """Release the other jobs when all canaries have succeeded and the user agrees."""
+        if not self._canaries:
+            return
         state = self.state
         jobs = await state.table(state.store.jobs.get, self._canaries)
         if any(job.state not in FINAL for job in jobs) or self._canary_stop is not None:
@@ -215,13 +228,25 @@ class Runner:
             closed=state.models.names if states == {State.PENDING} else (),
         )
         for job in jobs:
+            if job.state is State.PENDING and job.id in self._inherited:
+                await self._look_first(job)
+                continue
             if job.state is State.PENDING:
                 state.starting.add(job.id)
             elif job.state is State.SUBMITTED:
                 state.take_slot(job)
+                self._inherited.add(job.id)
             task = group.create_task(self._work(job), name=f"job-{job.id}")
             self._tasks[job.id] = task
         return len(jobs)
+
+    async def _look_first(self, job: Job) -> None:
+        """Give back a job that may be paid for already, if the table is a copy of an older one."""
+        state = self.state
+        self._inherited.discard(job.id)
+        self._unproven.add(job.spec.endpoint)
+        await state.table(state.store.jobs.release, job, now=state.clock.now())
+        state.wake.set()
 
     def _only(self) -> Collection[int] | None:
         """Return the only jobs that may be submitted now; None: all may."""

@@ -83,18 +83,17 @@ async def run(
                     checker=checks,
                     parts=parts,
                 )
+                recover = partial(
+                    look_back,
+                    settings,
+                    runner.state,
+                    doubt=doubt,
+                    known_until=last_used.at if last_used else None,
+                    settled=partial(stale_table.clear_mark, store, ownership.lock, ownership.marks),
+                )
                 with _signals(runner.stop, on_stop):
-                    await look_back(
-                        settings,
-                        runner.state,
-                        doubt=doubt,
-                        known_until=last_used.at if last_used else None,
-                        endpoints=scope.endpoints,
-                        settled=partial(
-                            stale_table.clear_mark, store, ownership.lock, ownership.marks
-                        ),
-                    )
-                    ended = await runner.run()
+                    await recover(scope.endpoints)
+                    ended = await runner.run(recover)
     return _end(settings, store, scope, run_id, ended, spent_before=spent_before, clock=clock)
 
 

@@ -59,14 +59,15 @@ def _adopt_from_witnesses(own: Path, store: Store, watcher: RunWatcher, *, now: 
 async def look_back(
     settings: RunSettings,
     state: RunState,
+    endpoints: Collection[str] | None,
     *,
     doubt: stale_table.StaleTable | None,
     known_until: datetime | None,
-    endpoints: Collection[str] | None,
     settled: Callable[[], None],
 ) -> None:
     """Recover paid requests that the table lacks; where that fails, submit nothing.
 
+    ``endpoints`` are those of the waiting jobs, if known.
     ``known_until`` is when the table was last in use before this run. ``settled`` records that
     the table is complete.
     """
