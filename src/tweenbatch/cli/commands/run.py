@@ -188,7 +188,7 @@ def _ask(checked: Checked, settings: RunSettings) -> None:
         f"To confirm, type the amount ({amount})", default="", show_default=False, err=True
     )
     if answer.strip().removeprefix("$") != amount.removeprefix("$"):
-        raise UsageError("not confirmed; nothing was imported and nothing was submitted")
+        raise UsageError("not confirmed; nothing was imported or submitted")
 
 
 def _request(job: LoadedJobFile | None, options: dict[str, Any]) -> RunRequest:
