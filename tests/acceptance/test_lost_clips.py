@@ -1,15 +1,18 @@
 """A paid clip is looked for wherever it may be before it is called lost (virtual time)."""
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import manifests
 from support.virtual import virtually
 from support.world import World, world
 from tweenbatch.exit_codes import ExitCode
+from tweenbatch.records import Frame
 from tweenbatch.store.backup import back_up
 
 NO_RESULT = {"on": "result", "do": "reply", "status": 404}
@@ -120,6 +123,39 @@ def test_a_request_that_failed_before_the_table_was_restored_is_not_bought_a_thi
             assert (await here.run(trust_table=trusted)).exit_code is ExitCode.SUCCEEDED
             assert here.states() == {"succeeded": 2}
             assert here.ledger()["posts"] == 4
+
+    virtually(body)
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_a_submission_that_is_absent_from_a_restored_table_is_not_bought_a_second_time(
+    tmp_path: Path, trusted: bool
+) -> None:
+    """The restored table knows a submission that fal never had, but not the one that followed.
+
+    What followed has other addresses, because its frame was uploaded anew.
+    """
+    lost = {"on": "submit", "do": "close", "at": "arrival", "times": 2}
+    picture = manifests.frame(tmp_path / "frame.png")
+    frame = Frame(source=str(picture), sha256=hashlib.sha256(picture.read_bytes()).hexdigest())
+    copy = tmp_path / "copy.db"
+
+    async def body() -> None:
+        async with world(tmp_path, rows=0) as here:
+            here.load(3, start=frame)
+            here.script(lost)
+            assert (await here.run(concurrency=1)).exit_code is ExitCode.NEEDS_A_PERSON
+            back_up(here.url, copy, replace=False)
+            for clock in (here.clock, here.fal_clock):
+                clock.jump(7 * 86_400)
+            # A later clip shows that fal's list is up to date.
+            here.load(4, start=frame)
+            assert (await here.run()).exit_code is ExitCode.SUCCEEDED
+            here.restore(copy)
+            here.load(4, start=frame)
+            assert here.states() == {"pending": 1, "succeeded": 1, "uncertain": 2}
+            assert (await here.run(trust_table=trusted)).exit_code is ExitCode.SUCCEEDED
+            assert here.ledger()["accepted_count"] == 4
 
     virtually(body)
 

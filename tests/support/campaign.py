@@ -357,7 +357,7 @@ class Campaign:
         self._run = (frozenset(), None)
         for night in range(NIGHTS):
             self._drain()
-            arguments = self._arguments(settle="2m")
+            arguments = self._arguments(settle="90s")
             said = self._at()(*arguments)
             self._heard(said.returncode, said.stderr, arguments)
             self._account_for()

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -107,6 +108,22 @@ async def test_a_caller_that_is_cancelled_leaves_and_its_call_is_carried_out() -
         await leaving
     await table(order.append, "of one that stayed")
     assert order == ["of one that left", "of one that stayed"]
+    table.close()
+
+
+async def test_the_error_of_a_cancelled_call_is_not_printed() -> None:
+    printed: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: printed.append(context))
+    table = StoreThread(Recorder().group_commit)
+    leaving = asyncio.create_task(table(fail, "the disk is full"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await table(abs, -1)
+    del leaving
+    gc.collect()
+    assert printed == []
     table.close()
 
 

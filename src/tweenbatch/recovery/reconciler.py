@@ -57,6 +57,8 @@ class Reconciler:
     on_read: Callable[[], None]
     """Called after each reading: jobs may be ready, or there is nothing left to wait for."""
     rng: random.Random | None = None
+    absent: Callable[[int], None] = lambda _: None
+    """Called before a job goes back into the queue, because fal never received its submission."""
     absent_after: timedelta | None = None
     """When a request has certainly ended, counted from its submission; set by a person."""
     doubted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -171,6 +173,7 @@ class Reconciler:
             found = request_of(job.spec.endpoint, judgement.found.request_id)
             return Outcome(event=Event.ACCEPTED, request=job.request or found)
         if agreed:
+            self.absent(job.id)
             failure = Failure(
                 type="proven_absent", message="fal never received the submission", billed=Billed.NO
             )

@@ -139,6 +139,7 @@ def _reconciler(settings: RunSettings, state: RunState, rng: random.Random) -> R
         moved=state.watcher.moved,
         on_read=state.wake.set,
         doubted=state.new_uncertain,
+        absent=state.inherited.add,
         absent_after=settings.absent_after,
         rng=rng,
     )

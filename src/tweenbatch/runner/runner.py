@@ -66,8 +66,6 @@ class Runner:
     disk_trouble: Callable[[], str | None] = lambda: None
     """Returns why clips can't be written to disk, or None."""
     _tasks: dict[int, asyncio.Task[None]] = field(default_factory=dict)
-    _inherited: set[int] = field(default_factory=set)
-    """Jobs that an earlier run had submitted; the table may lack what was paid for since."""
     _unproven: set[str] = field(default_factory=set)
     """Endpoints whose list at fal must be read again before the next submission."""
     _idle_since: datetime | None = None
@@ -228,14 +226,14 @@ class Runner:
             closed=state.models.names if states == {State.PENDING} else (),
         )
         for job in jobs:
-            if job.state is State.PENDING and job.id in self._inherited:
+            if job.state is State.PENDING and job.id in state.inherited:
                 await self._look_first(job)
                 continue
             if job.state is State.PENDING:
                 state.starting.add(job.id)
             elif job.state is State.SUBMITTED:
                 state.take_slot(job)
-                self._inherited.add(job.id)
+                state.inherited.add(job.id)
             task = group.create_task(self._work(job), name=f"job-{job.id}")
             self._tasks[job.id] = task
         return len(jobs)
@@ -243,7 +241,7 @@ class Runner:
     async def _look_first(self, job: Job) -> None:
         """Give back a job that may be paid for already, if the table is a copy of an older one."""
         state = self.state
-        self._inherited.discard(job.id)
+        state.inherited.discard(job.id)
         self._unproven.add(job.spec.endpoint)
         await state.table(state.store.jobs.release, job, now=state.clock.now())
         state.wake.set()

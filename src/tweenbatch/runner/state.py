@@ -61,6 +61,8 @@ class RunState:
     """How often each paid job was laid aside since its state last changed."""
     generated: set[int] = field(default_factory=set)
     """Jobs whose clips were made in this run and are not downloaded yet."""
+    inherited: set[int] = field(default_factory=set)
+    """Jobs that an earlier run had submitted; the table may lack what was paid for since."""
     results_read_at: dict[int, float] = field(default_factory=dict)
     """When (``Clock.monotonic``) the result of a failed job was last read, before buying again."""
     _untrusted: int = 0

@@ -94,4 +94,6 @@ class StoreThread:
                 call.ended.set_result(result)
             else:
                 call.ended.set_exception(error)
+                # A cancelled caller never retrieves it, and asyncio would print a traceback.
+                call.ended.exception()
         self._next_group()
