@@ -135,8 +135,8 @@ def run(
         if not (free or (agree is not None and agree(checked))):
             raise UsageError(
                 f"{text.clips(checked.batch.to_pay)} would cost "
-                f"{text.usd(checked.batch.usd_to_pay)}; to agree, pass yes=True, or a function as "
-                "agree that returns True. Nothing was submitted"
+                f"{text.usd(checked.batch.usd_to_pay)}; to agree, pass yes=True, or agree=f with "
+                "a function f that returns True. Nothing was submitted"
             )
         return execute(
             prepared,
