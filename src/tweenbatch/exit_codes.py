@@ -1,4 +1,4 @@
-"""What a command's exit code says to whoever started it."""
+"""The exit codes of the commands, and their meanings."""
 
 from enum import IntEnum
 
@@ -28,6 +28,6 @@ _WORDS = {
     ExitCode.LIMIT: "stopped by a limit, work remains",
     ExitCode.TROUBLE: "account or service trouble, work remains",
     ExitCode.NEEDS_A_PERSON: "needs a person",
-    ExitCode.TABLE_BUSY: "another run has the table",
+    ExitCode.TABLE_BUSY: "another run uses the table",
     ExitCode.INTERRUPTED: "interrupted, resumable",
 }

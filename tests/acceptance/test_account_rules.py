@@ -50,7 +50,7 @@ def test_a_key_that_may_not_list_runs_with_a_warning(tweenbatch: Command, fal: S
 
 @pytest.mark.parametrize("call", ["token", "upload"])
 @pytest.mark.parametrize("status", [401, 402, 403])
-def test_why_frames_are_refused_is_said_in_fals_words(
+def test_why_frames_are_refused_is_reported_in_fals_words(
     tweenbatch: Command, fal: Server, call: str, status: int
 ) -> None:
     manifests.project(tweenbatch.folder, 2)
@@ -65,7 +65,7 @@ def test_why_frames_are_refused_is_said_in_fals_words(
 
 
 @pytest.mark.parametrize("status", [413, 422])
-def test_why_a_frame_is_refused_is_said_in_fals_words(
+def test_why_a_frame_is_refused_is_reported_in_fals_words(
     tweenbatch: Command, fal: Server, status: int
 ) -> None:
     manifests.project(tweenbatch.folder, 1)

@@ -59,7 +59,7 @@ def test_no_table_is_made_of_an_address(
 
 
 @pytest.mark.parametrize("option", ["--digests", "--log-file", "--inbox"])
-def test_other_places_of_a_run_are_on_this_machine_as_well(
+def test_other_places_of_a_run_are_on_this_machine_too(
     project: Forked, fal: Server, option: str
 ) -> None:
     assert "is an address" in refusal(project, fal, *COMMANDS[0], option, "s3://bucket/x")

@@ -1,4 +1,4 @@
-"""A table that is put back from a copy, or begun anew, pays for nothing a second time."""
+"""A table restored from a copy, or created again, pays for nothing twice."""
 
 import json
 import shutil
@@ -95,7 +95,7 @@ def test_what_was_paid_for_after_the_backup_is_taken_over_and_not_paid_again(
     assert tweenbatch.jobs() == {"pending": 3, "submitted": 1}
     trusted = tweenbatch(*TRUST, "--max-cost", "0")
     assert trusted.returncode == 0, trusted.stderr
-    assert "3 paid and missing from the table" in trusted.stderr
+    assert "3 paid clips that were missing from the table" in trusted.stderr
     assert tweenbatch.jobs() == {"succeeded": 4}
     ledger = fal.ledger()
     assert (ledger["posts"], ledger["duplicate_count"]) == (4, 0)
@@ -115,7 +115,7 @@ def test_a_table_that_was_deleted_takes_over_all_that_it_had_paid_for(
     assert "it has no run" in refused(tweenbatch, *RUN)
     trusted = tweenbatch(*TRUST)
     assert trusted.returncode == 0, trusted.stderr
-    assert "4 paid and missing from the table" in trusted.stderr
+    assert "4 paid clips that were missing from the table" in trusted.stderr
     assert tweenbatch.jobs() == {"succeeded": 4}
     assert fal.ledger()["posts"] == 4
     add_a_row(tweenbatch.folder)

@@ -169,7 +169,7 @@ def test_a_key_that_may_not_upload_stops_the_batch(tweenbatch: Command, fal: Ser
     assert fal.ledger()["posts"] == 0
 
 
-def test_a_failed_row_is_paid_anew_only_when_a_person_asks(
+def test_a_failed_row_is_paid_again_only_when_a_person_asks(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 2)

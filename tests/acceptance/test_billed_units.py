@@ -1,4 +1,4 @@
-"""What fal bills by its own words counts, and nobody goes on buying at a dearer price unasked."""
+"""The units that fal bills count; a dearer price stops the run unless a person agreed."""
 
 import asyncio
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""``--canary N``: a few clips first, and the rest only once they succeeded and somebody agrees."""
+"""``--canary N``: a few clips first; the rest only if they succeed and a person agrees."""
 
 import pytest
 

@@ -38,7 +38,7 @@ def test_what_waits_is_dropped_and_stays_so(tweenbatch: Command, fal: Server) ->
     assert tweenbatch(*RUN, "--limit", "1").returncode == 3
     cancelled = tweenbatch("cancel", "--yes")
     assert cancelled.returncode == 0
-    assert "2 clips not submitted yet: cancelled, and $1.12 is not spent" in cancelled.stderr
+    assert "2 clips not submitted yet: cancelled, which saves $1.12" in cancelled.stderr
     assert tweenbatch.jobs() == {"cancelled": 2, "succeeded": 1}
     assert tweenbatch(*RUN).returncode == 0
     assert fal.totals()["posts"] == 1
@@ -86,7 +86,7 @@ def test_a_clip_that_is_done_is_collected_whoever_cancels_it(
     assert fal.totals()["posts"] == 3
 
 
-def test_a_fal_that_can_not_be_asked_is_said(narrow: tuple[Server, Command]) -> None:
+def test_a_fal_that_can_not_be_asked_is_reported(narrow: tuple[Server, Command]) -> None:
     fal, tweenbatch = narrow
     fal.script({"on": "cancel", "do": "reply", "status": 403})
     asked = tweenbatch("cancel", "--state", "submitted", "--yes")

@@ -1,4 +1,4 @@
-"""A certificate that nobody trusts does not get better: the run ends and says what to do."""
+"""An untrusted certificate does not get better: the run ends and says what to do."""
 
 import random
 import ssl

@@ -1,4 +1,4 @@
-"""A frame's address that fal could not read is asked for here before anything is paid again."""
+"""A frame that fal could not read is requested once from here before it is paid again."""
 
 import asyncio
 from collections.abc import Collection, Mapping

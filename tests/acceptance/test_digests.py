@@ -1,4 +1,4 @@
-"""The morning: whoever is to be told of a run is told, whatever became of it, and once."""
+"""The digest of each run is sent once, however the run ended."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def killed(tweenbatch: Command, fal: Server) -> None:
     fal.release()
 
 
-def test_what_was_made_is_told_and_written_down(tweenbatch: Command, ear: Listener) -> None:
+def test_what_was_made_is_reported_and_written_down(tweenbatch: Command, ear: Listener) -> None:
     assert tweenbatch(*RUN).returncode == 0
     (message,) = ear.posted
     night = message["digest"]["night"]
@@ -77,7 +77,7 @@ def test_a_night_with_nothing_to_do_says_so(tweenbatch: Command, ear: Listener) 
     assert len(written(tweenbatch)) == 2
 
 
-def test_a_locked_account_is_told_in_its_words(
+def test_a_locked_account_is_reported_in_its_words(
     tweenbatch: Command, fal: Server, ear: Listener
 ) -> None:
     fal.script({"on": "submit", "do": "lock"})
@@ -89,7 +89,7 @@ def test_a_locked_account_is_told_in_its_words(
     assert "next      fix this" in message["text"]
 
 
-def test_failures_are_told_by_cause_with_their_words(
+def test_failures_are_reported_by_cause_with_their_words(
     tweenbatch: Command, fal: Server, ear: Listener
 ) -> None:
     words = {"on": "generation", "do": "fail", "status": 422}
@@ -105,7 +105,7 @@ def test_failures_are_told_by_cause_with_their_words(
     assert "failed    2 × image_load_error: " in message["text"]
 
 
-def test_a_night_that_could_not_begin_is_told(tweenbatch: Command, ear: Listener) -> None:
+def test_a_night_that_could_not_begin_is_reported(tweenbatch: Command, ear: Listener) -> None:
     (tweenbatch.folder / "jobs" / "manifest.csv").write_text("prompt,start_image\nx,nowhere.png\n")
     failed = tweenbatch(*RUN)
     assert failed.returncode == 2
@@ -116,13 +116,13 @@ def test_a_night_that_could_not_begin_is_told(tweenbatch: Command, ear: Listener
     assert written(tweenbatch) == [message["digest"]]
 
 
-def test_a_log_that_can_not_be_written_is_told(tweenbatch: Command, ear: Listener) -> None:
+def test_a_log_that_can_not_be_written_is_reported(tweenbatch: Command, ear: Listener) -> None:
     job_file(tweenbatch, ear.url, 'log_file = "manifest.csv/night.log"\n')
     assert tweenbatch(*RUN).returncode == 2
     assert "can't be written" in ear.posted[0]["digest"]["why"]
 
 
-def test_a_night_that_would_overlap_another_is_told(
+def test_a_night_that_would_overlap_another_is_reported(
     tweenbatch: Command, fal: Server, ear: Listener
 ) -> None:
     fal.script({"on": "generation", "do": "hold"})
@@ -130,7 +130,7 @@ def test_a_night_that_would_overlap_another_is_told(
         fal.wait_for("accepted", count=3)
         assert tweenbatch(*RUN).returncode == 75
         (message,) = ear.posted
-        assert "nothing ran, another run has the table" in message["title"]
+        assert "nothing ran, another run uses the table" in message["title"]
         assert f"pid {first.pid}" in message["digest"]["why"]
         fal.script()
         fal.release()
@@ -138,7 +138,7 @@ def test_a_night_that_would_overlap_another_is_told(
     assert len(ear.posted) == 2
 
 
-def test_a_night_that_died_is_told_by_the_next_start(
+def test_a_night_that_died_is_reported_by_the_next_start(
     tweenbatch: Command, fal: Server, ear: Listener
 ) -> None:
     killed(tweenbatch, fal)
@@ -150,7 +150,7 @@ def test_a_night_that_died_is_told_by_the_next_start(
     assert len(written(tweenbatch)) == 2
 
 
-def test_a_night_that_died_is_told_by_the_hook_of_its_unit_and_once(
+def test_a_night_that_died_is_reported_by_the_hook_of_its_unit_and_once(
     tweenbatch: Command, fal: Server, ear: Listener
 ) -> None:
     killed(tweenbatch, fal)
@@ -176,7 +176,7 @@ def test_the_hook_tells_that_nothing_began(tweenbatch: Command, ear: Listener) -
     assert "no run of this job file started on that day" in ear.posted[0]["text"]
 
 
-def test_a_run_that_goes_on_is_not_told_as_dead(
+def test_a_run_in_progress_is_not_reported_as_dead(
     tweenbatch: Command, fal: Server, ear: Listener
 ) -> None:
     fal.script({"on": "generation", "do": "hold"})
@@ -186,13 +186,17 @@ def test_a_run_that_goes_on_is_not_told_as_dead(
     assert not ear.posted
 
 
-def test_an_ear_that_is_deaf_for_a_moment_is_told_again(tweenbatch: Command, ear: Listener) -> None:
+def test_a_receiver_that_fails_for_a_moment_is_notified_again(
+    tweenbatch: Command, ear: Listener
+) -> None:
     ear.answers = [503, 429]
     assert tweenbatch(*RUN).returncode == 0
     assert len(ear.posted) == 1
 
 
-def test_what_could_not_be_told_is_told_by_the_next_run(tweenbatch: Command, ear: Listener) -> None:
+def test_a_digest_that_could_not_be_sent_is_sent_by_the_next_run(
+    tweenbatch: Command, ear: Listener
+) -> None:
     ear.answers = [410]
     ran = tweenbatch(*RUN)
     assert ran.returncode == 0
@@ -262,7 +266,7 @@ def test_whoever_wants_to_hear_is_not_told_of_all_nights_before(
     assert len(ear.posted) == 1
 
 
-def test_a_night_that_died_after_midnight_is_told_by_the_hook(
+def test_a_night_that_died_after_midnight_is_reported_by_the_hook(
     tweenbatch: Command, fal: Server, ear: Listener
 ) -> None:
     killed(tweenbatch, fal)

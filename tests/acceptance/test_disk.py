@@ -91,7 +91,7 @@ def test_a_disk_that_fails_from_operation_k_on_costs_no_request_and_no_clip(
     assert not (tweenbatch.folder / WITNESS[0]).exists()
 
 
-def test_what_can_be_written_nowhere_is_told_and_can_be_given_by_hand(
+def test_what_can_be_written_nowhere_is_reported_and_can_be_given_by_hand(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 1)

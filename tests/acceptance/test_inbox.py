@@ -136,7 +136,7 @@ def test_another_one_of_the_same_name_takes_nothing_from_the_first(
     ]
 
 
-def test_a_rejected_one_is_taken_once_it_is_mended(
+def test_a_rejected_one_is_taken_once_it_is_fixed(
     tweenbatch: Command, fal: Server, inbox: Path
 ) -> None:
     for _ in range(2):
@@ -190,7 +190,7 @@ def test_a_rehearsal_leaves_all_where_it_lies(
     assert fal.totals()["posts"] == 1
 
 
-def test_a_missing_inbox_is_said(tweenbatch: Command) -> None:
+def test_a_missing_inbox_is_reported(tweenbatch: Command) -> None:
     (tweenbatch.folder / JOB).write_text('inbox = "nowhere"\nyes = true\n')
     ran = tweenbatch(*RUN)
     assert ran.returncode == 2

@@ -128,7 +128,7 @@ def test_what_is_wrong_with_a_job_file_is_said_with_its_key_and_costs_nothing(
     assert fal.ledger()["posts"] == 0
 
 
-def test_all_that_is_wrong_is_said_at_once(tweenbatch: Command) -> None:
+def test_all_that_is_wrong_is_reported_at_once(tweenbatch: Command) -> None:
     path = job_file(tweenbatch.folder, 'manifests = []\ntakes = 0\n[budget]\nday = "much"')
     said = tweenbatch("run", str(path)).stderr
     assert [line.split()[0].rstrip(":") for line in said.splitlines()[1:]] == [

@@ -53,7 +53,7 @@ def test_stderr_is_json_and_nothing_else_where_that_is_asked_for(
     assert json.loads(ran.stdout)["exit_code"] == 4
 
 
-def test_an_error_is_a_line_as_well(tweenbatch: Command) -> None:
+def test_an_error_is_a_line_too(tweenbatch: Command) -> None:
     (tweenbatch.folder / "manifest.csv").write_text("prompt\nx\n")
     ran = tweenbatch(*RUN, "--log-format", "json")
     assert ran.returncode == 2
@@ -93,7 +93,7 @@ def test_it_goes_on_in_the_same_file(tweenbatch: Command) -> None:
     assert "run 2 ends with 0" in text
 
 
-def test_a_file_that_can_not_be_is_said_before_anything_is_paid(
+def test_an_impossible_file_is_reported_before_anything_is_paid(
     tweenbatch: Command, fal: Server
 ) -> None:
     (tweenbatch.folder / "file").touch()

@@ -176,7 +176,7 @@ def test_another_output_folder_changes_nothing_about_clips_that_are_there(
     assert nothing_was_paid(tweenbatch, fal)
 
 
-def test_a_folder_that_is_not_there_is_told_in_one_sentence_and_left_to_a_person(
+def test_a_folder_that_is_not_there_is_reported_in_one_sentence_and_left_to_a_person(
     tweenbatch: Forked, fal: Server, home: dict[str, bytes]
 ) -> None:
     """It may be on a disk that is not mounted: another run's output is not where it belongs."""

@@ -131,7 +131,7 @@ def test_the_key_is_not_sent_where_fal_shows_schemas(project: Command, fal: Serv
     assert fal.ledger()["requests"]["pricing"] == 1
 
 
-def test_an_endpoint_that_fal_does_not_have_is_said_to_be_none_and_nothing_is_kept(
+def test_an_endpoint_that_fal_does_not_have_is_reported_and_nothing_is_kept(
     project: Command,
 ) -> None:
     ran = project("models", "update", "fal-ai/no-such/model")
@@ -140,7 +140,7 @@ def test_an_endpoint_that_fal_does_not_have_is_said_to_be_none_and_nothing_is_ke
     assert not (project.folder / "models").exists()
 
 
-def test_what_no_row_can_be_priced_by_is_said(project: Command) -> None:
+def test_what_no_row_can_be_priced_by_is_reported(project: Command) -> None:
     learned = project("models", "update", "seedance")
     assert learned.returncode == 0
     assert "charges $0.26 for 1m tokens, a unit that tweenbatch can't count" in learned.stderr

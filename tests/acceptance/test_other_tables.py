@@ -129,7 +129,7 @@ def test_a_rehearsal_is_no_concern(tweenbatch: Command, fal: Server) -> None:
 
 
 @pytest.mark.parametrize("lock", ["with its lock", "without its lock"])
-def test_a_table_that_is_gone_pays_for_the_same_manifest_only_if_told_to(
+def test_a_table_that_is_gone_pays_for_the_same_manifest_only_if_asked_to(
     tweenbatch: Command, fal: Server, lock: str
 ) -> None:
     for path in tweenbatch.folder.glob("tweenbatch.db*"):

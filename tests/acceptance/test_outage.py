@@ -91,8 +91,8 @@ def test_a_probe_whose_job_was_taken_away_leaves_the_way_to_the_others(tmp_path:
                 {"on": "submit", "do": "reply", "at": "arrival", "status": 429, "times": 1}
             )
             running = asyncio.create_task(played.run(concurrency=1))
-            await played.until("refused")
-            await asyncio.sleep(0.1)
+            while not any("next submission in" in each for each in played.diary.notices):
+                await played.clock.sleep(0.01)
             with closing(sqlite3.connect(played.folder / "tweenbatch.db")) as table, table:
                 taken = table.execute(
                     "UPDATE jobs SET fence = fence + 1"

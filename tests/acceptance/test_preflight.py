@@ -61,7 +61,7 @@ def test_of_each_kind_the_first_twenty_are_shown_and_all_are_in_the_json(
     assert len(read["warnings"]) == 23
 
 
-def test_more_clips_than_the_disk_holds_are_told_by_plan_and_refused_by_run(
+def test_more_clips_than_the_disk_holds_are_reported_by_plan_and_refused_by_run(
     tweenbatch: Command, fal: Server
 ) -> None:
     free = shutil.disk_usage(tweenbatch.folder).free

@@ -1,4 +1,4 @@
-"""What fal asks by now is known before anything is spent, and nobody pays more unasked."""
+"""fal's current prices are known before anything is spent; nobody pays more unasked."""
 
 import asyncio
 import json
@@ -119,7 +119,7 @@ def test_a_price_that_cannot_be_compared_is_bought_at_by_nobody_unasked(
     assert fal.ledger()["posts"] == 2
 
 
-def test_whoever_is_asked_is_told_of_a_price_that_cannot_be_compared(
+def test_a_price_that_cannot_be_compared_is_shown_before_the_question(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 1)

@@ -107,8 +107,8 @@ def test_mistakes_raise_tweenbatch_errors(here: Path) -> None:
         tweenbatch.plan("bad.csv")
     with pytest.raises(UsageError, match="no manifest"):
         tweenbatch.plan()
-    with pytest.raises(UsageError, match="max_cost"):
-        tweenbatch.run("bad.csv", max_cost="-1")
+    with pytest.raises(UsageError, match="max_cost is five: expected an amount in US dollars"):
+        tweenbatch.run("bad.csv", max_cost="five")
     for call in (tweenbatch.status, tweenbatch.results, tweenbatch.run):
         with pytest.raises(TableMissing):
             call()

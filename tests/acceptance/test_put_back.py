@@ -85,7 +85,7 @@ def test_where_all_memory_was_put_back_with_it_fal_s_list_tells(
     put_back(without_state, copy)
     again = without_state(*RUN)
     assert again.returncode == 0, again.stderr
-    assert f"{ROWS - PAID} clips were already paid for" in again.stderr
+    assert f"{ROWS - PAID} paid clips that were missing from this table" in again.stderr
     assert without_state.jobs() == {"succeeded": ROWS}
     nothing_paid_twice(fal, ROWS)
 
@@ -104,7 +104,7 @@ def test_a_request_whose_frames_can_not_be_read_may_have_paid_for_a_row(
     refused = at_work(*trusting, *(["--pay-again"] if agreed else []))
     assert refused.returncode == 4
     # With --pay-again only what may still be running is waited for.
-    reason = "recent payments may be missing" if agreed else "1 frame is not readable at fal"
+    reason = "recent payments may be missing" if agreed else "1 frame in fal's list can't be read"
     assert reason in refused.stderr
     nothing_paid_twice(fal, ROWS)
     fal.script()
@@ -325,7 +325,7 @@ UNREADABLE: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("how", UNREADABLE)
-def test_a_list_that_can_t_be_read_is_said_and_keeps_nobody_from_paying(
+def test_a_list_that_can_t_be_read_is_reported_and_keeps_nobody_from_paying(
     at_work: Forked, fal: Server, how: str
 ) -> None:
     fault, words = UNREADABLE[how]

@@ -268,7 +268,7 @@ def test_a_table_that_would_forget_what_was_paid_for_is_refused(
     assert not fal.ledger()["posts"]
 
 
-def test_an_unreachable_service_is_said_and_costs_no_attempt(tweenbatch: Command) -> None:
+def test_an_unreachable_service_is_reported_and_costs_no_attempt(tweenbatch: Command) -> None:
     manifests.project(tweenbatch.folder, 0)
     url = "https://example.com/frame.png"
     manifests.write(

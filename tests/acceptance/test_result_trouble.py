@@ -363,7 +363,7 @@ def test_results_in_the_same_trouble_hold_submissions_back_and_end_the_buying(pl
 
 def test_results_that_stay_unreadable_count_as_the_same_failure(play: Play) -> None:
     ended = play({"on": "result", "do": "reply", "status": 502}, NO_LIST, rows=6, same_failures=3)
-    assert "rows in a row failed alike" in (ended.result.ended.same_failure or "")
+    assert "consecutive rows failed with the same error" in (ended.result.ended.same_failure or "")
 
 
 @pytest.mark.parametrize("named", ["other", "asked"])

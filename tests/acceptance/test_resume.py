@@ -1,4 +1,4 @@
-"""Killed or stopped at a named point, the next run goes on and pays for nothing twice."""
+"""After a kill or a stop at a named point, the next run continues and pays for nothing twice."""
 
 import json
 import signal

@@ -21,14 +21,14 @@ def failing(kind: str, **more: Any) -> dict[str, Any]:
     return {**fault, "message": "Images of cats are not understood.", **more}
 
 
-def test_five_rows_that_fail_alike_stop_the_run_with_their_words(
+def test_five_rows_that_fail_with_the_same_error_stop_the_run_with_their_words(
     tweenbatch: Command, fal: Server
 ) -> None:
     manifests.project(tweenbatch.folder, 9)
     fal.script(failing("feature_not_supported"))
     stopped = tweenbatch(*RUN)
     assert stopped.returncode == 1
-    assert "5 rows in a row failed alike" in stopped.stdout
+    assert "5 consecutive rows failed with the same error" in stopped.stdout
     assert "Images of cats are not understood." in stopped.stdout
     assert tweenbatch.jobs() == {"failed": 5, "pending": 4}
     assert fal.ledger()["posts"] == 5
@@ -88,7 +88,7 @@ def test_failures_that_may_be_billed_stop_a_run_before_many_more_are_bought(
     found = stopped_after(tmp_path, retried)
     assert found["ledger"]["accepted_count"] <= 2 * AT_ONCE + 1
     assert found["result"].exit_code is ExitCode.FAILED
-    assert "a second try too" in str(found["result"].ended.same_failure)
+    assert "so did a second try" in str(found["result"].ended.same_failure)
 
 
 def test_a_second_try_that_succeeds_lets_all_others_go_on(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_crontab_knows_the_zone(project: Command) -> None:
     assert "CRON_TZ=Asia/Tokyo\n" in printed(project, "cron")
 
 
-def test_a_run_that_died_is_told_of(project: Command) -> None:
+def test_a_run_that_died_is_reported(project: Command) -> None:
     script = printed(project, "cron").splitlines()[-1].removeprefix("@reboot ")
     killed = re.sub(r"\S+ run '.*?night.toml'(?=; case)", "sh -c 'kill -9 $$'", script)
     assert killed != script
@@ -302,7 +302,7 @@ def in_a_container(project: Command, more: str = "") -> Iterator["subprocess.Pop
 
 
 @pytest.mark.parametrize(("more", "code"), [("", 0), ("limit = 0", 0), ("takes = 0", 2)])
-def test_a_pod_fails_for_what_needs_somebody_alone(project: Command, more: str, code: int) -> None:
+def test_a_pod_fails_only_if_a_person_is_needed(project: Command, more: str, code: int) -> None:
     with in_a_container(project, more) as pod:
         assert pod.wait() == code
 
@@ -350,7 +350,7 @@ def test_nothing_that_differs_is_overwritten(project: Command) -> None:
         ),
     ],
 )
-def test_what_can_not_be_scheduled_is_said(
+def test_what_can_not_be_scheduled_is_reported(
     project: Command, arguments: tuple[str, ...], words: str
 ) -> None:
     refused = project("schedule", *arguments)

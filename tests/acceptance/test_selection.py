@@ -110,7 +110,7 @@ def test_only_what_is_meant_is_shown_with_its_price_before_it_is_queued(
 
 
 @pytest.mark.parametrize("verb", ["retry", "cancel", "retake", "resolve"])
-def test_who_names_a_clip_where_a_number_belongs_is_told_of_both(
+def test_a_clip_named_where_a_number_belongs_is_refused_with_both_ways(
     tweenbatch: Command, verb: str
 ) -> None:
     refused = tweenbatch(verb, "clip-1")

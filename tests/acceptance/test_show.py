@@ -16,7 +16,7 @@ def three_rows(tweenbatch: Command) -> None:
     manifests.project(tweenbatch.folder, 3)
 
 
-def test_a_clip_is_told_with_its_row_request_money_and_file(
+def test_a_clip_is_reported_with_its_row_request_money_and_file(
     tweenbatch: Command, fal: Server
 ) -> None:
     assert tweenbatch(*RUN).returncode == 0
@@ -50,7 +50,7 @@ def test_a_program_reads_the_same(tweenbatch: Command, fal: Server) -> None:
     assert "next       tweenbatch retry 1" in tweenbatch("show", "1").stdout
 
 
-def test_each_attempt_is_told_in_its_order(tweenbatch: Command, fal: Server) -> None:
+def test_each_attempt_is_reported_in_its_order(tweenbatch: Command, fal: Server) -> None:
     fal.script({"on": "generation", "do": "fail", "prompt_contains": "number 1", "status": 422})
     tweenbatch(*RUN)
     fal.script()
@@ -75,7 +75,7 @@ def test_what_nobody_knows_the_outcome_of_says_what_to_do(tweenbatch: Command, f
 
 
 @pytest.mark.parametrize("job", ["99", "nobody", "clip-%"])
-def test_what_is_not_there_is_said(tweenbatch: Command, job: str) -> None:
+def test_what_is_not_there_is_reported(tweenbatch: Command, job: str) -> None:
     assert tweenbatch(*RUN).returncode == 0
     asked = tweenbatch("show", job)
     assert asked.returncode == 2

@@ -1,4 +1,4 @@
-"""The same pictures at addresses that are signed anew: each clip is paid for once.
+"""The same pictures at newly signed addresses: each clip is paid for once.
 
 The judge is the service's own ledger.
 """

@@ -1,4 +1,4 @@
-"""Nobody has to listen to a run: it comes to its end, with its exit code."""
+"""A run whose output nobody reads still finishes, with its exit code."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""On a terminal a person is asked before money is spent, and sees how far it is."""
+"""On a terminal, a person is asked before money is spent, and sees the progress."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every verb of a person on a table with jobs in every state: who it is for, and nobody else."""
+"""Each command that changes jobs, on jobs in every state: it changes only the right ones."""
 
 import json
 import sqlite3

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tweenbatch.emulator.faults.vocabulary import BadFault
+from support.virtual import virtually
+from tweenbatch.emulator.faults.parsing import BadFault
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.emulator.settings import Settings
 
@@ -23,9 +24,12 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 @pytest.fixture
 async def client(emulator: Emulator) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Authorization": "Key one"}
-    async with httpx.AsyncClient(base_url=emulator.url, headers=headers) as http:
+    async with client_of(emulator) as http:
         yield http
+
+
+def client_of(emulator: Emulator) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=emulator.url, headers={"Authorization": "Key one"})
 
 
 async def submit(client: httpx.AsyncClient, **changed: Any) -> dict[str, Any]:
@@ -101,23 +105,33 @@ async def test_half_an_answer_ends_too_early(emulator: Emulator, client: httpx.A
 
 
 @pytest.mark.parametrize(("at", "accepted"), [("arrival", 0), ("reply", 1)])
-async def test_a_call_can_hang(
-    emulator: Emulator, client: httpx.AsyncClient, at: str, accepted: int
-) -> None:
+def test_a_call_can_hang(at: str, accepted: int) -> None:
     """It is never answered; the emulator notices when the client goes."""
-    emulator.script([{"on": "submit", "do": "hang", "at": at}])
-    with pytest.raises(httpx.ReadTimeout):
-        await client.post(SUBMIT, json=INPUT, timeout=0.1)
-    await emulator.wait_for("reply_lost")
-    assert emulator.ledger()["accepted_count"] == accepted
+
+    async def body() -> None:
+        async with Emulator() as emulator, client_of(emulator) as client:
+            emulator.script([{"on": "submit", "do": "hang", "at": at}])
+            with pytest.raises(httpx.ReadTimeout):
+                await client.post(SUBMIT, json=INPUT, timeout=60.0)
+            await emulator.wait_for("reply_lost")
+            assert emulator.ledger()["accepted_count"] == accepted
+
+    virtually(body)
 
 
-async def test_an_answer_can_drip(emulator: Emulator, client: httpx.AsyncClient) -> None:
+def test_an_answer_can_drip() -> None:
     """Each piece comes in time for a read timeout, the whole does not."""
-    emulator.script([{"on": "submit", "do": "drip", "bytes": 40, "seconds": 0.02}])
-    answer = await client.post(SUBMIT, json=INPUT, timeout=0.5)
-    assert answer.json()["status"] == "IN_QUEUE"
-    assert answer.elapsed.total_seconds() > 0.1
+
+    async def body() -> None:
+        clock = asyncio.get_running_loop()
+        async with Emulator() as emulator, client_of(emulator) as client:
+            emulator.script([{"on": "submit", "do": "drip", "bytes": 40, "seconds": 4.0}])
+            began = clock.time()
+            answer = await client.post(SUBMIT, json=INPUT, timeout=10.0)
+            assert answer.json()["status"] == "IN_QUEUE"
+            assert clock.time() - began > 20.0
+
+    virtually(body)
 
 
 async def test_a_held_submission_waits_for_its_release_before_or_after_acceptance(
@@ -160,15 +174,18 @@ async def test_a_client_that_dies_while_its_answer_is_held_has_been_accepted(
     assert post["reply"] == "lost"
 
 
-async def test_a_client_that_leaves_a_dripping_answer_is_noticed(
-    emulator: Emulator, client: httpx.AsyncClient
-) -> None:
+def test_a_client_that_leaves_a_dripping_answer_is_noticed() -> None:
     """The rest is not sent to nobody for ever."""
-    emulator.script([{"on": "submit", "do": "drip", "seconds": 0.02}])
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.2):
-            await client.post(SUBMIT, json=INPUT)
-    await emulator.wait_for("reply_lost", timeout=5)
+
+    async def body() -> None:
+        async with Emulator() as emulator, client_of(emulator) as client:
+            emulator.script([{"on": "submit", "do": "drip", "seconds": 1.0}])
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(10.0):
+                    await client.post(SUBMIT, json=INPUT)
+            await emulator.wait_for("reply_lost")
+
+    virtually(body)
 
 
 async def test_a_submission_that_breaks_off_never_arrived(

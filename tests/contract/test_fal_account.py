@@ -13,14 +13,13 @@ import pytest
 from support.wire import Seen, answer, says, wire
 from tweenbatch.emulator.server import Emulator
 from tweenbatch.errors import Answered, DownloadFailed, KeyRefused, UrlExpired
-from tweenbatch.fal import Deadlines, Fal, request_of, video_of
+from tweenbatch.fal import Fal, request_of, video_of
 from tweenbatch.fal.client import LIFE_SECONDS
 from tweenbatch.planning.key_check import check
 
 KEY = "canary-key-id:canary-key-secret"
 O1 = "fal-ai/kling-video/o1/image-to-video"
 ARGUMENTS = {"prompt": "Snow melts.", "start_image_url": "https://example.com/a.png"}
-QUICK = Deadlines(submit_seconds=2, read_seconds=2, upload_seconds=2)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CLIP = "https://v3.fal.media/files/a.mp4"
 TOKEN = {
@@ -38,7 +37,7 @@ async def emulator() -> AsyncIterator[Emulator]:
 
 
 def fal_at(url: str, key: str = KEY) -> Fal:
-    return Fal.connect(connect_to=url, key=key, deadlines=QUICK)
+    return Fal.connect(connect_to=url, key=key)
 
 
 async def clip_of(emulator: Emulator, fal: Fal) -> str:

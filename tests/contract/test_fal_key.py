@@ -15,6 +15,7 @@ import fal_client.auth
 import httpx
 import pytest
 
+from support.virtual import virtually
 from support.wire import Behaviour, Seen, answer, says, sends, wire
 from tweenbatch.errors import MissingKey, TweenbatchError, Unintelligible, UsageError
 from tweenbatch.fal import Deadlines, Fal
@@ -26,11 +27,10 @@ from tweenbatch.records import Request
 SECRET = "canary-key-secret"
 KEY = f"canary-key-id:{SECRET}"
 O1 = "fal-ai/kling-video/o1/image-to-video"
-QUICK = Deadlines(submit_seconds=2, read_seconds=2, upload_seconds=2)
 
 
 def fal_at(url: str, key: str = KEY) -> Fal:
-    return Fal.connect(connect_to=url, key=key, deadlines=QUICK)
+    return Fal.connect(connect_to=url, key=key)
 
 
 def request_at(url: str) -> Request:
@@ -62,9 +62,7 @@ async def test_a_stored_address_outside_fal_is_not_connected_to(
 ) -> None:
     async with (
         wire(says(200, {})) as server,
-        Fal.connect(
-            connect_to=server.url if on_loopback else None, key=KEY, deadlines=QUICK
-        ) as fal,
+        Fal.connect(connect_to=server.url if on_loopback else None, key=KEY) as fal,
     ):
         request = request_at(url)
         calls: list[Callable[[], Awaitable[Any]]] = [
@@ -142,7 +140,7 @@ async def test_the_client_of_the_file_host_does_not_know_the_key() -> None:
 
 
 async def test_the_transport_refuses_to_carry_the_key_to_a_file_host() -> None:
-    transport = FalTransport(key=KEY, addresses=Addresses(), context=trust(), deadlines=QUICK)
+    transport = FalTransport(key=KEY, addresses=Addresses(), context=trust(), deadlines=Deadlines())
     for value in (f"Key {KEY}", f"Bearer {SECRET}"):
         request = httpx.Request("POST", "https://v3.fal.media/x", headers={"Authorization": value})
         with pytest.raises(Unintelligible, match="must not receive the key"):
@@ -192,27 +190,31 @@ def everything_visible(error: BaseException) -> str:
 
 
 @pytest.mark.parametrize("name", behaviours())
-async def test_no_error_shows_the_key(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_error_shows_the_key(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     # At this level httpcore writes down the headers of answers, an echo of the key included.
     caplog.set_level(logging.INFO, logger="httpcore")
     base = "https://queue.fal.run/fal-ai/kling-video/requests/r-1"
-    async with wire(behaviours()[name]) as server, fal_at(server.url) as fal:
-        calls: list[Callable[[], Awaitable[Any]]] = [
-            lambda: fal.submit(O1, {"prompt": "x"}),
-            lambda: fal.status(request_at(base), logs=True),
-            lambda: fal.result(request_at(base)),
-            lambda: fal.cancel(request_at(base)),
-            lambda: fal.upload(b"x", content_type="image/png", file_name="a.png"),
-        ]
-        for call in calls:
-            try:
-                shown = repr(await call())
-            except TweenbatchError as error:
-                shown = everything_visible(error)
-            assert SECRET not in shown
-        assert SECRET not in repr(fal)
-        assert SECRET not in repr(vars(fal))
+
+    async def body() -> None:
+        async with wire(behaviours()[name]) as server, fal_at(server.url) as fal:
+            calls: list[Callable[[], Awaitable[Any]]] = [
+                lambda: fal.submit(O1, {"prompt": "x"}),
+                lambda: fal.status(request_at(base), logs=True),
+                lambda: fal.result(request_at(base)),
+                lambda: fal.cancel(request_at(base)),
+                lambda: fal.upload(b"x", content_type="image/png", file_name="a.png"),
+            ]
+            for call in calls:
+                try:
+                    shown = repr(await call())
+                except TweenbatchError as error:
+                    shown = everything_visible(error)
+                assert SECRET not in shown
+            assert SECRET not in repr(fal)
+            assert SECRET not in repr(vars(fal))
+
+    virtually(body)
     assert SECRET not in caplog.text
 
 
@@ -251,7 +253,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
 
 @pytest.mark.usefixtures("no_key")
-def test_a_missing_key_is_told_in_one_line_that_names_both_ways_on() -> None:
+def test_a_missing_key_is_reported_in_one_line_that_names_both_ways_on() -> None:
     for key in (None, ""):
         with pytest.raises(MissingKey) as caught:
             Fal.connect(key=key)
@@ -273,7 +275,7 @@ async def test_the_key_is_found_where_fals_own_client_finds_it(
 
 
 @pytest.mark.usefixtures("no_key")
-def test_a_login_that_has_ended_is_said_to_be_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_that_has_ended_is_reported_as_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     def ended() -> None:
         raise fal_client.auth.MissingCredentialsError("Please run `fal auth login` again.")
 

@@ -75,7 +75,7 @@ async def test_an_endpoint_that_the_list_does_not_have_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("body", [[], {"prices": {}}, {"error": "no"}, b"<html>"], ids=str)
-async def test_an_answer_that_is_no_price_list_is_said_to_be_none(body: object) -> None:
+async def test_an_answer_that_is_no_price_list_is_reported(body: object) -> None:
     async with (
         wire(says(200, body)) as server,
         Fal.connect(connect_to=server.url, key=KEY) as fal,

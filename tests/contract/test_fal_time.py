@@ -1,4 +1,4 @@
-"""fal's clock, as its answers tell it, and the life that is asked for with a submission."""
+"""fal's clock, read from its answers, and the start timeout that a submission carries."""
 
 import asyncio
 from datetime import datetime, timedelta

@@ -16,13 +16,13 @@ import httpcore
 import pytest
 import trustme
 
+from support.virtual import virtually
 from support.wire import Behaviour, Wire, answer, says, sends, wire
 from tweenbatch.errors import NotSent, OutcomeUnknown, Unreachable
-from tweenbatch.fal import Deadlines, Fal
+from tweenbatch.fal import Fal
 
 KEY = "canary-key-id:canary-key-secret"
 O1 = "fal-ai/kling-video/o1/image-to-video"
-QUICK = Deadlines(connect_seconds=1.0, submit_seconds=1.0, read_seconds=1.0, upload_seconds=1.0)
 BASE = "https://queue.fal.run/fal-ai/kling-video/requests/r-1"
 ACCEPTED = {
     "request_id": "r-1",
@@ -139,7 +139,7 @@ async def proxy(target_port: int | None, *, spoil_after: int | None = None) -> A
 
 
 def connected() -> Fal:
-    return Fal.connect(key=KEY, deadlines=QUICK)
+    return Fal.connect(key=KEY)
 
 
 @asynccontextmanager
@@ -210,26 +210,29 @@ async def test_an_authority_that_nobody_trusts_is_not_trusted(
     assert server.requests == []
 
 
-async def test_a_handshake_that_is_cut_or_hangs_is_proof_that_nothing_was_sent(
-    reached_at: Callable[[int], list[tuple[str, int]]],
+@pytest.mark.parametrize("hangs", [False, True], ids=["cut", "hangs"])
+def test_a_handshake_that_is_cut_or_hangs_is_proof_that_nothing_was_sent(
+    reached_at: Callable[[int], list[tuple[str, int]]], *, hangs: bool
 ) -> None:
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
         writer.transport.abort()
 
-    stop = asyncio.Event()
+    async def body() -> None:
+        stop = asyncio.Event()
 
-    async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await stop.wait()
-        writer.close()
+        async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await stop.wait()
+            writer.close()
 
-    for behave in (cut, hang):
-        server = await asyncio.start_server(behave, "127.0.0.1", 0)
+        server = await asyncio.start_server(hang if hangs else cut, "127.0.0.1", 0)
         reached_at(server.sockets[0].getsockname()[1])
         async with server, connected() as fal:
             with pytest.raises(NotSent):
                 await fal.submit(O1, {"prompt": "x"})
             stop.set()
+
+    virtually(body)
 
 
 async def test_no_second_host_is_tried_when_fal_can_not_be_reached(

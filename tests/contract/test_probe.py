@@ -1,4 +1,4 @@
-"""Frames at https addresses are asked for once, as a stranger would, and judged by first bytes."""
+"""Frames at https addresses are requested once, without a key, and judged by first bytes."""
 
 import asyncio
 import ssl
@@ -99,7 +99,7 @@ async def test_an_image_is_good_however_it_is_served(
         (sends(b"", then="reset"), "can't be reached ("),
     ],
 )
-async def test_what_is_no_image_is_told_in_a_sentence(
+async def test_what_is_no_image_is_reported_in_a_sentence(
     authority: trustme.CA, behave: Behaviour, said: str
 ) -> None:
     assert said in await wrong(authority, behave)
@@ -175,7 +175,7 @@ async def test_eight_are_asked_at_one_time(authority: trustme.CA) -> None:
     assert sorted(seen.target for seen in server.requests) == sorted(f"/{n}.png" for n in range(24))
 
 
-async def test_an_address_that_is_none_is_told() -> None:
+async def test_an_invalid_address_is_reported() -> None:
     found = await probe.ask_all(["https://[::1/a.png", "https:///a.png"], max_bytes=MOST)
     assert len(found) == 2
 

@@ -1,4 +1,4 @@
-"""Fetching a clip: a transfer that broke off goes on where that is proven to be safe."""
+"""Downloading a clip: a broken transfer resumes only where that is proven to be safe."""
 
 import asyncio
 import hashlib

@@ -135,7 +135,7 @@ def test_a_file_with_frames_of_this_machine_is_read_each_time(table: Table, tmp_
     assert read(table, file)[0].same_as is None
 
 
-def test_what_has_warnings_is_read_each_time_so_that_they_are_told(
+def test_what_has_warnings_is_read_each_time_so_that_they_are_reported(
     table: Table, tmp_path: Path
 ) -> None:
     file = write(tmp_path / "m.csv", [*ROWS, ("ONE!", *ROWS[0][1:])])

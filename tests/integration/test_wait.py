@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import random
 
 import pytest
@@ -13,12 +14,37 @@ from support.wire import Seen, answer, wire
 from tweenbatch.errors import Unreadable
 from tweenbatch.fal import Fal, request_of
 from tweenbatch.models import KLING_O1
-from tweenbatch.records import Job
+from tweenbatch.records import Failure, Job, RemoteStatus, RemoteVideo
 from tweenbatch.stages.listings import Listings
 from tweenbatch.stages.poll_schedule import PollScheduler
 from tweenbatch.stages.poll_timing import PollTiming
 from tweenbatch.stages.read_result import RESULT_GRACE
 from tweenbatch.stages.wait import Waiter
+
+
+class Alone:
+    """A request that waits for no other, and whose events nobody follows."""
+
+    def saw_status(self, status: RemoteStatus) -> None:
+        """Ignore it."""
+
+    def got_no_answer(self, reason: str, since: float) -> None:
+        """Ignore it."""
+
+    async def saw_trouble(self, failure: Failure) -> None:
+        """Ignore it."""
+
+    async def owner_of(self, video: RemoteVideo) -> None:
+        """Return None: no other clip is known."""
+
+    def probed_since(self) -> None:
+        """Return None: it is not the probe."""
+
+    def slot_available_since(self) -> float:
+        return -math.inf
+
+    async def let_submissions_go_first(self) -> None:
+        """Return at once."""
 
 
 def submitted() -> Job:
@@ -46,5 +72,5 @@ async def test_a_result_that_can_not_be_read_is_left_for_later_and_not_bought_ag
     clock = Jumping()
     async with wire(behave) as server, Fal.connect(connect_to=server.url, key=KEY) as fal:
         with pytest.raises(Unreadable, match="HTTP 500"):
-            await waiter(fal, clock).wait(submitted())
+            await waiter(fal, clock).wait(submitted(), observer=Alone())
     assert clock.at - NOON > RESULT_GRACE

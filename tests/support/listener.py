@@ -1,4 +1,4 @@
-"""Whoever is told of a run: a web server that keeps what is posted to it."""
+"""A web server that keeps the notifications posted to it."""
 
 import json
 import threading

@@ -41,7 +41,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @dataclass(slots=True)
 class Diary:
-    """Whoever watches the run: what it was told, for the message of a test that fails."""
+    """Records the notices of a run, for the message of a test that fails."""
 
     clock: VirtualClock
     notices: list[str] = field(default_factory=list)
@@ -160,7 +160,7 @@ class World:
         return self.fal.ledger()
 
     def failures(self) -> Counter[int]:
-        """How many jobs were bought anew how often after a generation that failed."""
+        """How many jobs were bought again, by how often, after a generation that failed."""
         ids = range(1, sum(self.store.views.counts().values()) + 1)
         return Counter(job.tries for job in self.store.jobs.get(ids))
 

@@ -16,26 +16,27 @@ def failing(*ids: int, failure: Failure = DEAD, limit: int | None = 3) -> Brake:
     return brake
 
 
-def test_so_many_first_failures_alike_let_only_the_first_of_them_go() -> None:
+def test_enough_equal_first_failures_let_only_the_first_of_them_go() -> None:
     assert failing(1, 2).probe is None
     brake = failing(1, 2, 3)
     assert brake.probe == 1
     assert brake.reason == (
-        "3 rows in a row failed alike (file_download_error: No such file.): "
-        "the others wait for a second try"
+        "3 consecutive rows failed with the same error (file_download_error: No such file.); "
+        "the other rows wait until one second try ends"
     )
 
 
-def test_a_second_try_that_fails_alike_stops_the_run() -> None:
+def test_a_second_try_that_fails_in_the_same_way_stops_the_run() -> None:
     brake = failing(1, 2, 3)
     brake.second_try_failed(1, DEAD)
     assert brake.probe is None
     assert brake.stop == (
-        "3 rows in a row failed alike (file_download_error: No such file.), a second try too"
+        "3 consecutive rows failed with the same error (file_download_error: No such file.), "
+        "and so did a second try"
     )
 
 
-def test_a_second_try_that_is_to_be_tried_a_third_time_stops_it_as_well() -> None:
+def test_a_second_try_that_is_to_be_tried_a_third_time_stops_it_too() -> None:
     brake = failing(1, 2, 3)
     brake.failed(1, DEAD, tries=1)
     assert brake.stop is not None
@@ -49,13 +50,13 @@ def test_a_second_try_that_fails_otherwise_leaves_it_to_the_next_row() -> None:
     assert brake.probe is None, "two are left, too few to hold the others"
 
 
-def test_a_clip_lets_all_go() -> None:
+def test_a_clip_releases_all_jobs() -> None:
     brake = failing(1, 2, 3)
     brake.release()
     assert (brake.probe, brake.has_suspects) == (None, False)
 
 
-def test_another_failure_begins_the_count_anew() -> None:
+def test_another_failure_restarts_the_count() -> None:
     brake = failing(1, 2)
     brake.failed(3, OTHER, tries=0)
     brake.failed(4, DEAD, tries=0)

@@ -1,4 +1,4 @@
-"""What the columns of a manifest mean, whoever named them."""
+"""The meaning of a manifest's columns."""
 
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def test_a_slip_in_a_name_is_pointed_at_and_can_be_let_through(
     assert one(tmp_path, row, keep=(slip,)).extra == {slip: "x"}
 
 
-def test_what_is_wrong_with_the_rows_is_told_beside_what_is_wrong_with_the_columns(
+def test_what_is_wrong_with_the_rows_is_reported_beside_what_is_wrong_with_the_columns(
     tmp_path: Path,
 ) -> None:
     said = refused(tmp_path, {**ROW, "seed": "7", "nmae": "x", "duration": "9", "prompt": ""})
@@ -113,7 +113,7 @@ def test_what_is_wrong_with_the_rows_is_told_beside_what_is_wrong_with_the_colum
         assert f"column '{column}'" in said
 
 
-def test_a_missing_column_is_told_beside_those_that_there_are_as_the_file_spells_them(
+def test_a_missing_column_is_reported_beside_those_that_there_are_as_the_file_spells_them(
     tmp_path: Path,
 ) -> None:
     said = refused(tmp_path, {"TEXT": "x", "First_Frame": ROW["start_image"], "seed": "7"})

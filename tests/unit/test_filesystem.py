@@ -1,4 +1,4 @@
-"""SQLite is told apart on a disk of this machine and on one that machines share."""
+"""A local disk and a network file system are told apart for SQLite."""
 
 from pathlib import Path
 

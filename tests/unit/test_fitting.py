@@ -353,7 +353,7 @@ def test_beside_an_address_a_frame_keeps_its_proportions(folder: Path) -> None:
     assert read(folder, ("https://example.com/a.png", "b.png")).fitted == ()
 
 
-def test_a_folder_that_can_not_be_written_is_said_in_one_line(folder: Path) -> None:
+def test_a_folder_that_can_not_be_written_is_reported_in_one_line(folder: Path) -> None:
     manifests.frame(folder / "b.png", size=(800, 600))
     (folder / "videos").write_text("a file")
     with pytest.raises(OutputUnusable, match=r"can't write the fitted frame .*--output"):

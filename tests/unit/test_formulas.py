@@ -39,9 +39,7 @@ def test_what_begins_like_a_formula_gets_a_quote_in_front(beginning: str, before
         ('Snow;"=1+1"', "'Snow;'\"=1+1\""),
     ],
 )
-def test_a_formula_behind_a_break_within_a_cell_is_guarded_as_well(
-    text: str, expected: str
-) -> None:
+def test_a_formula_behind_a_break_within_a_cell_is_guarded_too(text: str, expected: str) -> None:
     assert guarded(text) == expected
 
 

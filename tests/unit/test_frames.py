@@ -225,7 +225,7 @@ def test_a_problem_says_what_was_found_what_is_allowed_and_what_to_do(
     assert problems(found, LIMITS) == [message]
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     assert len(problems(facts(900, 100, size=20_000_000), LIMITS)) == 3
 
 

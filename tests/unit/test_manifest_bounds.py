@@ -1,4 +1,4 @@
-"""Bounds that stop a hostile manifest let an honest one through, and say what they are about."""
+"""Bounds stop a hostile manifest, let an ordinary one through, and name the limit."""
 
 import io
 import sys
@@ -133,7 +133,7 @@ def test_pieces_of_a_rich_text_are_one_text_without_its_reading_aid(tmp_path: Pa
         ("a lie.xlsx", "can't be read as XLSX (Bad CRC-32 for file 'xl/sharedStrings.xml')"),
     ],
 )
-def test_what_is_too_much_is_said(tmp_path: Path, name: str, words: str) -> None:
+def test_what_is_too_much_is_reported(tmp_path: Path, name: str, words: str) -> None:
     data = bombs.BOMBS[name]()
     path = tmp_path / name
     path.write_bytes(data.encode() if isinstance(data, str) else data)
@@ -158,7 +158,7 @@ def test_a_long_text_is_shown_with_its_start_and_its_end() -> None:
     assert said.endswith("xxx'; write less")
 
 
-def test_a_fault_of_ours_in_one_file_is_told_of_that_file(
+def test_a_fault_of_ours_in_one_file_is_reported_for_that_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def recall(paths: Iterable[str]) -> Mapping[str, CachedFrame]:

@@ -1,4 +1,4 @@
-"""The same rows mean the same in every format, and what is no such file says so."""
+"""The same rows mean the same in every format; other files are refused with a message."""
 
 import csv
 import io
@@ -425,7 +425,7 @@ def test_a_pattern_without_a_file_is_an_error(tmp_path: Path) -> None:
         read_all([tmp_path / "*.csv"], Reading())
 
 
-def test_the_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
+def test_the_problems_of_all_files_are_reported_at_once(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text(HEAD + f"x,{A},{B},7,n\n")
     with pytest.raises(ManifestError) as raised:

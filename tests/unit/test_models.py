@@ -265,7 +265,7 @@ def test_each_row_is_held_against_its_own_model(tmp_path: Path) -> None:
     assert found == {(2, "num_frames"), (2, "seed"), (3, "seed"), (4, "num_frames"), (4, "seed")}
 
 
-def test_a_model_that_nobody_knows_is_a_problem_with_those_alike(tmp_path: Path) -> None:
+def test_an_unknown_model_is_a_problem_with_similar_names(tmp_path: Path) -> None:
     rows = [{**ROW, "model": name} for name in ("veo-3.1", "o1")]
     path = manifests.write(tmp_path / "m.csv", rows)
     with pytest.raises(ManifestError) as refused:

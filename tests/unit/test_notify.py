@@ -1,4 +1,4 @@
-"""An address to send a digest to is taken only where nobody can read it on its way."""
+"""A digest is sent only to addresses where nobody else can read it on its way."""
 
 from collections.abc import Iterator
 from typing import Any, cast

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from support.pages import PAGES, ROOT
-from tweenbatch.cli import COMMANDS, tweenbatch
+from tweenbatch.cli.main import COMMANDS, tweenbatch
 from tweenbatch.exit_codes import ExitCode
 from tweenbatch.nights.jobfile import JobFile
 

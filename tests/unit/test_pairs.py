@@ -106,7 +106,7 @@ def test_a_frame_that_is_named_twice_is_there_once_in_natural_order(tmp_path: Pa
     assert names_of(pairs.key_frames(named, keep_order=False)) == ["1.png", "2.png"]
 
 
-def test_everything_wrong_with_the_frames_is_said_at_once(tmp_path: Path) -> None:
+def test_everything_wrong_with_the_frames_is_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no image")
     (tmp_path / "empty").mkdir()
     named = [

@@ -1,4 +1,4 @@
-"""From which folders frames may come without being asked for: never from a whole home."""
+"""The folders whose frames are allowed without ``--frames``: never a whole home folder."""
 
 from pathlib import Path
 

@@ -111,7 +111,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_of_good_frames_nothing_is_said(folder: Path) -> None:
+def test_good_frames_have_no_warnings(folder: Path) -> None:
     assert warned(folder, row(), row("b.png", "a.png", "It snows.")) == []
 
 
@@ -161,9 +161,7 @@ def test_a_picture_that_breaks_off_is_a_problem_of_each_row_that_names_it(
         assert "export the image again" in problem.message
 
 
-def test_large_images_are_looked_into_as_well(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_large_images_are_looked_into_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "LARGE_PIXELS", 1)
     transparent(folder / "odd")
     assert warned(folder, row("odd", "a.png"), row("b.png", "a.png")) == [("transparent", 2)]
@@ -294,7 +292,7 @@ def test_rows_that_differ_in_looks_only_are_warned_of_with_the_row_before(folder
     assert all("row 2" in each.message for each in found)
 
 
-def test_a_default_that_is_spelled_out_makes_no_difference_to_alike_rows(folder: Path) -> None:
+def test_a_default_that_is_spelled_out_makes_no_difference_to_equal_rows(folder: Path) -> None:
     lengths = {"Snow melts.": "5", "snow melts": ""}
     rows = [{**row(prompt=prompt), "duration": length} for prompt, length in lengths.items()]
     assert [each.row for each in read(folder, *rows).warnings] == [3]

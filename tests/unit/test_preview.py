@@ -2,10 +2,11 @@
 
 import io
 import itertools
+import resource
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn, TypeAlias
+from typing import TypeAlias
 
 import av
 import cv2
@@ -278,15 +279,13 @@ def test_an_end_of_other_proportions_is_cropped_unless_too_much_would_go(
     assert fitted.getpixel((0, 0)) == ((0, 0, 0) if corner_is_bar else (255, 255, 255))
 
 
-def test_a_render_that_dies_leaves_the_old_file_and_no_half_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_render_that_fails_leaves_the_old_file_and_no_half_one(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"the old clip")
-
-    def die(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(preview, "push_in", die)
-    with pytest.raises(KeyboardInterrupt):
-        rendered(tmp_path, texture(1), None)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # as a disk that is full
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            rendered(tmp_path, texture(1), None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the old clip"]

@@ -39,7 +39,7 @@ def test_length_is_counted_in_code_points(char: str) -> None:
     assert problem == "has 8 characters; at most 7 are allowed: shorten it"
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_all_that_is_wrong_is_reported_at_once() -> None:
     assert len(problems("\x00\ud83c", max_chars=1)) == 3
 
 
@@ -53,7 +53,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
         ("", "is empty"),
     ],
 )
-def test_what_is_wrong_with_one_prompt_among_good_ones_is_told(
+def test_what_is_wrong_with_one_prompt_among_good_ones_is_reported(
     tmp_path: Path, prompt: str, said: str
 ) -> None:
     frames = {"start_image": "https://example.com/a.png", "end_image": "https://example.com/b.png"}

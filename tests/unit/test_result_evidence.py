@@ -127,7 +127,7 @@ def test_a_status_with_an_error_names_what_an_untyped_result_does_not() -> None:
     assert (proven.type, proven.message, proven.http_status) == ("runner_crashed", "It broke.", 502)
 
 
-def test_a_good_answer_without_a_clip_needs_a_second_look_as_well() -> None:
+def test_a_good_answer_without_a_clip_needs_a_second_proof_too() -> None:
     failure = Failure(type="paid_unreadable", message="", retryable=False, billed=Billed.YES)
     once, now = read(failure, times=1, seconds=0)
     assert proven_failure(once, announced=None, listed=None, now=now) is None

@@ -172,7 +172,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("raw", [False, True])
-def test_a_redacted_csv_differs_in_what_must_not_be_told_alone(*, raw: bool) -> None:
+def test_a_redacted_csv_differs_only_in_what_must_not_be_shown(*, raw: bool) -> None:
     (whole,) = written([row(**SECRETS)], raw=raw)
     (shared,) = written(list(results.redacted([row(**SECRETS)])), raw=raw)
     assert list(shared) == list(whole) == list(results.COLUMNS)

@@ -23,10 +23,12 @@ def test_so_many_rows_in_a_row_stop_the_run_with_the_words_of_the_last() -> None
     given_up(streak, 1, 2)
     assert streak.stop is None
     given_up(streak, 3)
-    assert streak.stop == "3 rows in a row failed alike (image_load_error: No such image.)"
+    assert streak.stop == (
+        "3 consecutive rows failed with the same error (image_load_error: No such image.)"
+    )
 
 
-def test_a_clip_in_between_begins_the_count_anew() -> None:
+def test_a_clip_in_between_restarts_the_count() -> None:
     streak = FailureStreak(2)
     given_up(streak, 1)
     streak.reset()
@@ -34,7 +36,7 @@ def test_a_clip_in_between_begins_the_count_anew() -> None:
     assert streak.stop is None
 
 
-def test_another_failure_in_between_begins_the_count_anew() -> None:
+def test_another_failure_in_between_restarts_the_count() -> None:
     streak = FailureStreak(2)
     given_up(streak, 1)
     other = Outcome(event=Event.GAVE_UP, failure=Failure(type="missing", message=""))
@@ -77,7 +79,7 @@ def test_work_that_breaks_off_is_counted_until_a_clip_comes_home() -> None:
     streak.reset()
     assert streak.record_crash(job(2), RuntimeError("no symbol")) is None
     stop = streak.record_crash(job(3), ValueError("no codec"))
-    assert stop == "the work on 2 rows in a row crashed (ValueError: no codec)"
+    assert stop == "2 consecutive rows crashed, the last with ValueError: no codec"
 
 
 def test_whoever_keeps_going_is_stopped_by_no_work_that_breaks_off() -> None:

@@ -1,4 +1,4 @@
-"""Results in trouble: alike for several clips, it is the service's and stops the buying."""
+"""Results that can't be read: several with the same error stop submissions."""
 
 from tweenbatch.records import Failure
 from tweenbatch.runner.throttle.unread_results import UnreadResults
@@ -14,7 +14,7 @@ def test_one_result_in_trouble_says_nothing_of_the_others() -> None:
     assert unread.pause is None
 
 
-def test_several_alike_pause_until_one_of_them_tells() -> None:
+def test_several_in_the_same_way_pause_until_one_of_them_is_read() -> None:
     unread = UnreadResults()
     for job_id in (1, 2):
         unread.note_trouble(job_id, PAGE)

@@ -90,7 +90,7 @@ def test_every_picture_counts(tmp_path: Path, pictures: int) -> None:
     assert clip.seconds == pytest.approx(pictures / FPS)
 
 
-def test_a_rate_that_is_no_whole_number_is_kept(tmp_path: Path) -> None:
+def test_a_rate_that_is_not_a_whole_number_is_kept(tmp_path: Path) -> None:
     clip = video.probe(encode(tmp_path / "clip.mp4", fps=Fraction(30_000, 1_001)))
     assert clip.fps == pytest.approx(29.97, abs=0.001)
 

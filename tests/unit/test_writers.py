@@ -1,4 +1,4 @@
-"""Every writer of the product, in a folder where somebody put something under its names."""
+"""Every writer, in a folder where another program has put something under its names."""
 
 import asyncio
 import fcntl

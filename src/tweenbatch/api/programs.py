@@ -32,8 +32,9 @@ from tweenbatch.paths import (
     rehearsal_output,
 )
 from tweenbatch.records import ExportRow, Job
+from tweenbatch.report import text
 from tweenbatch.report.results import own_columns
-from tweenbatch.settings import RunSettings
+from tweenbatch.settings import RunSettings, expectation
 from tweenbatch.states import State
 from tweenbatch.store import Store
 
@@ -126,15 +127,16 @@ def run(
         )
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"{first['loc'][0]} is {first['input']}: {first['msg']}") from error
+        raise UsageError(f"{first['loc'][0]} is {first['input']}: {expectation(first)}") from error
     request = RunRequest(manifests=asked, settings=settings, given=frozenset(given))
     with prepare(request, say=log.info, warn=log.warning) as prepared:
         checked = check(prepared)
         free = settings.yes or rehearse or not checked.batch.to_pay
         if not (free or (agree is not None and agree(checked))):
             raise UsageError(
-                f"clips to submit: {checked.batch.to_pay} for ${checked.batch.usd_to_pay}, and "
-                "nobody agreed; pass yes=True or agree=…. Nothing was submitted"
+                f"{text.clips(checked.batch.to_pay)} would cost "
+                f"{text.usd(checked.batch.usd_to_pay)}; to agree, pass yes=True, or agree=f with "
+                "a function f that returns True. Nothing was submitted"
             )
         return execute(
             prepared,
@@ -148,7 +150,7 @@ def run(
 def status(db: str = DEFAULT_DB) -> TableStatus:
     """Return the job counts and money of a table, and the jobs that need a person.
 
-    Raises ``TableMissing`` if there is no table.
+    Raises ``TableMissing`` if the job table does not exist.
     """
     with closing(Store.open(known_table(db), create=False)) as store:
         return table_status(store)
@@ -158,7 +160,8 @@ def results(db: str = DEFAULT_DB) -> "pd.DataFrame":
     """Return one line for each manifest row, with the columns of ``tweenbatch export``.
 
     The other columns of the manifests follow. ``cost_usd`` is in US dollars, a missing number is
-    ``<NA>``, and ``finished_at`` is in UTC. Raises ``TableMissing`` if there is no table.
+    ``<NA>``, and ``finished_at`` is in UTC. Raises ``TableMissing`` if the job table does not
+    exist.
     """
     import pandas as pd
 

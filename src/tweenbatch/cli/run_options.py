@@ -49,8 +49,8 @@ _OPTIONS = (
         type=int,
         default=DEFAULT_IN_FLIGHT,
         show_default=True,
-        help="The most clips that auto keeps at fal at one time, including its queue. This caps "
-        "how much money one lost connection can make uncertain.",
+        help="With --concurrency auto: the most clips at fal at one time, running or queued. It "
+        "also limits how many submissions one lost connection can leave uncertain.",
     ),
     click.option(
         "--max-cost",
@@ -118,8 +118,8 @@ _OPTIONS = (
         "--absent-after",
         metavar="TIME",
         type=Parsed("time", duration),
-        help="Treat an uncertain submission as not accepted if fal does not list it this long "
-        "after it was sent, instead of 15h. Risk: one still running by then is paid for twice.",
+        help="How old an uncertain submission must be before it may count as never accepted, "
+        "instead of 15h. Risk: a request that is still running then is paid for twice.",
     ),
     click.option(
         "--same-failures",

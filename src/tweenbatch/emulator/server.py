@@ -22,8 +22,8 @@ from tweenbatch.emulator.api.storage import StorageApi
 from tweenbatch.emulator.api.submit import SubmitApi
 from tweenbatch.emulator.api.upload import UploadApi
 from tweenbatch.emulator.api.webhooks import Webhooks
+from tweenbatch.emulator.faults.parsing import parse
 from tweenbatch.emulator.faults.script import Script
-from tweenbatch.emulator.faults.vocabulary import parse
 from tweenbatch.emulator.model.generation import Generator
 from tweenbatch.emulator.settings import Settings
 from tweenbatch.emulator.site import Names, Site

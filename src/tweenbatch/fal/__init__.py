@@ -4,10 +4,11 @@ Only this folder imports fal's client. It does not know the job table, runs or c
 never repeats a submission.
 """
 
-from tweenbatch.fal.client import START_TIMEOUT, Fal, request_of, video_of
+from tweenbatch.fal.client import START_TIMEOUT, Fal
 from tweenbatch.fal.download import DOWNLOADS_AT_ONCE, Download
 from tweenbatch.fal.pricing import ListedPrice
 from tweenbatch.fal.transport import Deadlines
+from tweenbatch.fal.validation import request_of, video_of
 
 __all__ = [
     "DOWNLOADS_AT_ONCE",

@@ -20,14 +20,11 @@ import fal_client
 import httpx
 
 from tweenbatch.errors import (
-    AnotherRequest,
     Answered,
     FalError,
     OutcomeUnknown,
-    Refused,
     TweenbatchError,
     Unintelligible,
-    UsageError,
 )
 from tweenbatch.fal import credentials, history, pricing
 from tweenbatch.fal.addresses import API, QUEUE, Addresses, admitted, is_media
@@ -36,19 +33,22 @@ from tweenbatch.fal.errors import clean, json_of, map_exception
 from tweenbatch.fal.exchange import trust
 from tweenbatch.fal.pricing import ListedPrice
 from tweenbatch.fal.protocol import Client, Handle, remote_status
-from tweenbatch.fal.submission import is_request_id
 from tweenbatch.fal.transport import Deadlines, FalTransport
+from tweenbatch.fal.validation import (
+    is_on_queue,
+    refuse_another,
+    refuse_unsendable,
+    request_of,
+    require_on_queue,
+)
 from tweenbatch.http_statuses import REFUSES_KEY
-from tweenbatch.records import PastRequest, RemoteStatus, RemoteVideo, Request
+from tweenbatch.records import PastRequest, RemoteStatus, Request
 
 T = TypeVar("T")
 
 START_TIMEOUT = timedelta(hours=12)
 """fal ends a request that has not started within this time, without charge. This bounds how long
 a request with a lost reply can stay queued. Useful queues are shorter."""
-
-MAX_SIZE = 2**63 - 1
-"""The largest integer of the job table; no file has more bytes."""
 
 LIFE_SECONDS = 30 * 24 * 3600
 """Requested lifetime of files: fal keeps the result for the same time, so that a later run can
@@ -67,13 +67,6 @@ _SERVED_BY = "x-fal-served-from"
 _BILLED_UNITS = "x-fal-billable-units"
 _UNITS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,20})?")
 
-REQUEST_ID = "x-fal-request-id"
-"""The response header that names the request."""
-
-_ENDPOINT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
-_NAMESPACES = frozenset({"workflows", "comfy"})
-"""First parts of an endpoint that stand before its owner. fal's URLs of a request name namespace,
-owner and app, and nothing after them."""
 _ODD_IN_FILE_NAMES = re.compile(r"[^A-Za-z0-9._-]")
 _FINISHED_OR_UNKNOWN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 
@@ -180,7 +173,7 @@ class Fal:
 
         Raises ``NotSent``, ``OutcomeUnknown``, ``Refused`` or ``AccountRefused``.
         """
-        _refuse_unsendable(endpoint, arguments)
+        refuse_unsendable(endpoint, arguments)
         trouble: Exception
         try:
             handle = await self._client.submit(
@@ -208,12 +201,14 @@ class Fal:
         """
         # Not handle.get(): that polls the status first, ten times a second.
         try:
-            response = await _translated(self._client.http.get(_checked(request).response_url))
+            response = await _translated(
+                self._client.http.get(require_on_queue(request).response_url)
+            )
         except Answered as answer:
-            _refuse_another(request, answer.headers)
+            refuse_another(request, answer.headers)
             self._note_units(request, answer.headers)
             raise
-        _refuse_another(request, response.headers)
+        refuse_another(request, response.headers)
         self._note_units(request, response.headers)
         if served_by := response.headers.get(_SERVED_BY):
             self.served_by[request.request_id] = clean(served_by)
@@ -341,7 +336,7 @@ class Fal:
         )
 
     def _handle(self, request: Request) -> Handle:
-        _checked(request)
+        require_on_queue(request)
         return Handle(
             request_id=request.request_id,
             response_url=request.response_url,
@@ -357,38 +352,7 @@ class Fal:
             name: self._addresses.canonical(getattr(handle, name))
             for name in ("status_url", "response_url", "cancel_url")
         }
-        return replace(request, **{name: url for name, url in given.items() if _on_queue(url)})
-
-
-def request_of(endpoint: str, request_id: str) -> Request:
-    """Return the request with this id; raise ``UsageError`` for an invalid id or endpoint."""
-    if not is_request_id(request_id):
-        raise UsageError(f"not a request id of fal: {clean(request_id, 80)!r}")
-    if not _ENDPOINT.fullmatch(endpoint):
-        raise UsageError(f"not an endpoint of fal: {clean(endpoint, 80)!r}")
-    parts = endpoint.split("/")
-    app = "/".join(parts[: 3 if parts[0] in _NAMESPACES else 2])
-    url = f"https://{QUEUE}/{app}/requests/{request_id}"
-    return Request(
-        request_id=request_id,
-        status_url=f"{url}/status",
-        response_url=url,
-        cancel_url=f"{url}/cancel",
-    )
-
-
-def video_of(result: Mapping[str, Any]) -> RemoteVideo:
-    """Return the clip that a result names; raise ``Unintelligible`` if it names none."""
-    video = result.get("video")
-    if not isinstance(video, Mapping) or not _is_https(video.get("url")):
-        raise Unintelligible("the result has no video URL")
-    size, kind = video.get("file_size"), video.get("content_type")
-    counted = isinstance(size, int) and not isinstance(size, bool) and 0 <= size <= MAX_SIZE
-    return RemoteVideo(
-        url=video["url"],
-        bytes=size if counted else None,
-        content_type=kind if isinstance(kind, str) else None,
-    )
+        return replace(request, **{name: url for name, url in given.items() if is_on_queue(url)})
 
 
 async def _translated(call: Awaitable[T]) -> T:
@@ -401,53 +365,3 @@ async def _translated(call: Awaitable[T]) -> T:
     except _LEAKS as error:
         trouble = error
     raise map_exception(trouble)
-
-
-def _is_https(url: object) -> bool:
-    try:
-        parsed = httpx.URL(url) if isinstance(url, str) else httpx.URL()
-    except httpx.InvalidURL:
-        return False
-    return parsed.scheme == "https" and bool(parsed.host)
-
-
-def _refuse_another(request: Request, headers: Mapping[str, str]) -> None:
-    # Unverified: whether every answer has this header. Without it nothing is compared. If it always
-    # named something else, the clip would still be found in fal's list of past requests.
-    named = httpx.Headers(headers).get(REQUEST_ID, "").strip()
-    if named and named.lower() != request.request_id.lower():
-        raise AnotherRequest(f"fal answered with another request, {clean(named, 80)}")
-
-
-def _checked(request: Request) -> Request:
-    """Return a stored request; raise ``Unintelligible`` unless its URLs are in fal's queue."""
-    urls = (request.status_url, request.response_url, request.cancel_url)
-    # The prefix is enough: URLs are parsed when they are received and again when they are sent.
-    on_queue = all(url.startswith(f"https://{QUEUE}/") for url in urls)
-    if not on_queue or not is_request_id(request.request_id):
-        raise Unintelligible(
-            f"not a request in fal's queue: {clean(request.request_id, 80)!r}; nothing was sent"
-        )
-    return request
-
-
-def _on_queue(url: str) -> bool:
-    try:
-        return admitted(url).host == QUEUE
-    except Unintelligible:
-        return False
-
-
-def _refuse_unsendable(endpoint: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse an endpoint or text that an HTTP request can't carry, before anything is sent."""
-    if not _ENDPOINT.fullmatch(endpoint):
-        raise UsageError(f"not an endpoint of fal: {endpoint!r}")
-    try:
-        for text in (*arguments, *arguments.values()):
-            str(text).encode("utf-8")
-    except UnicodeEncodeError:
-        raise Refused(
-            "the text has characters that can't be sent (lone surrogates); nothing was sent",
-            http_status=HTTPStatus.UNPROCESSABLE_ENTITY,
-            error_type="unsendable_text",
-        ) from None

@@ -13,7 +13,7 @@ import httpx
 from tweenbatch.errors import Unintelligible
 from tweenbatch.fal.addresses import API
 from tweenbatch.fal.errors import json_of
-from tweenbatch.fal.submission import is_request_id
+from tweenbatch.fal.submission_answer import is_request_id
 from tweenbatch.records import PastRequest
 
 URL = f"https://{API}/v1/models/requests/by-endpoint"

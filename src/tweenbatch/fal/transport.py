@@ -17,7 +17,7 @@ from tweenbatch.fal.errors import http_error
 from tweenbatch.fal.exchange import Reply, exchange, http_client
 from tweenbatch.fal.pools import Pools
 from tweenbatch.fal.server_time import ServerTime
-from tweenbatch.fal.submission import accepted
+from tweenbatch.fal.submission_answer import accepted
 
 READS_AT_ONCE = 16
 UPLOADS_AT_ONCE = 4

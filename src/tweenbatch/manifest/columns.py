@@ -1,6 +1,5 @@
 """Column names of a manifest, their aliases, and the columns that an endpoint reads."""
 
-import difflib
 import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,6 +9,7 @@ from types import MappingProxyType
 from tweenbatch.errors import Problem
 from tweenbatch.files.csv_injection import bare
 from tweenbatch.models import ENDPOINTS, Endpoint
+from tweenbatch.suggestions import similar
 
 MEANINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -176,18 +176,7 @@ class Header:
         offered = [*known, *ALIASES, *endpoint.not_offered]
         if name in offered:
             return None
-        near = difflib.get_close_matches(name, offered, n=1, cutoff=ALIKE)
-        near += [other for other in offered if _swapped(name, other)]
-        return near[0] if near else None
-
-
-def _swapped(name: str, other: str) -> bool:
-    """Return whether two adjacent letters are swapped (``modle``), which scores below ``ALIKE``."""
-    wrong = [index for index, pair in enumerate(zip(name, other, strict=False)) if len({*pair}) > 1]
-    if len(name) != len(other) or len(wrong) != 2:  # noqa: PLR2004 - a pair
-        return False
-    first, second = wrong
-    return second == first + 1 and name[first : second + 1] == other[second] + other[first]
+        return next(iter(similar(name, offered, most=1, likeness=ALIKE)), None)
 
 
 def ignored(names: Iterable[str], endpoint: Endpoint) -> dict[str, str]:

@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tweenbatch.errors import Problem
 from tweenbatch.files.csv_injection import bare
 from tweenbatch.manifest import prompts, templates
+from tweenbatch.manifest.cells import BlockProblems, bare_cells, tags, whole_numbers
 from tweenbatch.manifest.choices import Choice, Choices
 from tweenbatch.manifest.clip_names import Naming
 from tweenbatch.manifest.columns import REQUIRED, Header
@@ -19,7 +19,6 @@ from tweenbatch.manifest.formats.sheet import Block
 from tweenbatch.manifest.frame_lookup import FrameLookup
 from tweenbatch.manifest.preflight import Preflight
 from tweenbatch.models import Endpoint
-from tweenbatch.models.parameter import without_zeros
 from tweenbatch.records import content_key, identity, quoted
 from tweenbatch.records.manifest import Columns, ContentColumns, Row, rows_of
 
@@ -53,21 +52,6 @@ _NO_FRAME: FrameSource = (None, None)
 _FRAMES = ("start_source", "start_sha256", "end_source", "end_sha256")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _BlockProblems:
-    """The problems of a block's rows, and the indexes of those rows in the block."""
-
-    block: Block
-    problems: list[Problem] = field(default_factory=list)
-    indexes: set[int] = field(default_factory=set)
-
-    def add(self, index: int, column: str | None, message: str) -> None:
-        """Record a problem of a cell, or of a whole row."""
-        number, line = self.block.numbers[index], self.block.lines[index]
-        self.problems.append(Problem(message=message, row=number, line=line, column=column))
-        self.indexes.add(index)
-
-
 @dataclass(slots=True, kw_only=True)
 class RowReader:
     """Checks rows and collects their problems."""
@@ -92,10 +76,12 @@ class RowReader:
         """Return the valid rows, each once for each take."""
         count = len(block.numbers)
         written = dict(zip(self.header.names, block.columns, strict=True))
-        cells: dict[str, Sequence[str]] = {name: _bare(column) for name, column in written.items()}
+        cells: dict[str, Sequence[str]] = {
+            name: bare_cells(column) for name, column in written.items()
+        }
         for name, default in self.defaults.items():
             cells[name] = [text or default for text in cells.get(name, [""] * count)]
-        wrongs = _BlockProblems(block=block)
+        wrongs = BlockProblems(block=block)
         leftovers = self._leftovers(cells, wrongs)
         choices = self._choices(cells, count, wrongs)
         cells["prompt"] = self._prompts(cells, choices, wrongs)
@@ -104,10 +90,10 @@ class RowReader:
             cells["start_image"], cells["end_image"], block.numbers, block.lines
         )
         none = [""] * count
-        takes = _numbers(cells.get("takes", none), self.takes, (1, MAX_TAKES), "takes", wrongs)
+        takes = whole_numbers(cells.get("takes", none), self.takes, (1, MAX_TAKES), "takes", wrongs)
         limits = (-PRIORITY_LIMIT, PRIORITY_LIMIT)
-        priorities = _numbers(cells.get("priority", none), 0, limits, "priority", wrongs)
-        _numbers(cells.get("order", none), 0, (0, ORDER_LIMIT), "order", wrongs)
+        priorities = whole_numbers(cells.get("priority", none), 0, limits, "priority", wrongs)
+        whole_numbers(cells.get("order", none), 0, (0, ORDER_LIMIT), "order", wrongs)
         facts: dict[str, Sequence[Any]] = {
             "number": block.numbers,
             "line": block.lines,
@@ -118,7 +104,7 @@ class RowReader:
             "start_image": cells["start_image"],
             "end_image": cells["end_image"],
             "priority": priorities,
-            "tags": _tags(cells.get("tags", none)),
+            "tags": tags(cells.get("tags", none)),
             "extra_json": self._extras(written, count),
             "take": takes,
         }
@@ -149,7 +135,7 @@ class RowReader:
         }
         return {name: finished[name] for name in Row._fields}
 
-    def _leftovers(self, cells: Cells, wrongs: _BlockProblems) -> Collection[tuple[int, str]]:
+    def _leftovers(self, cells: Cells, wrongs: BlockProblems) -> Collection[tuple[int, str]]:
         """Report cells that hold a leftover of an empty one; an export's cells are intended."""
         leftovers = [
             (index, column)
@@ -163,7 +149,7 @@ class RowReader:
             wrongs.add(index, column, f"is '{text}', {_LEFTOVER}; fill it in, or remove the row")
         return leftovers
 
-    def _choices(self, cells: Cells, count: int, wrongs: _BlockProblems) -> list[Choice]:
+    def _choices(self, cells: Cells, count: int, wrongs: BlockProblems) -> list[Choice]:
         choices = self.choices.of(cells, count)
         for index, choice in enumerate(choices):
             for column, message in choice.wrong:
@@ -171,7 +157,7 @@ class RowReader:
         return choices
 
     def _prompts(
-        self, cells: Cells, choices: Sequence[Choice], wrongs: _BlockProblems
+        self, cells: Cells, choices: Sequence[Choice], wrongs: BlockProblems
     ) -> Sequence[str]:
         """Return the prompts, filled in; report those that can't be sent."""
         written, ends = cells["prompt"], cells["end_image"]
@@ -203,7 +189,7 @@ class RowReader:
         self,
         cells: Cells,
         choices: Sequence[Choice],
-        wrongs: _BlockProblems,
+        wrongs: BlockProblems,
         *,
         skip: Collection[tuple[int, str]],
     ) -> list[Sequence[str | None]]:
@@ -227,7 +213,7 @@ class RowReader:
         index: int,
         texts: tuple[str, str],
         endpoint: Endpoint,
-        wrongs: _BlockProblems,
+        wrongs: BlockProblems,
         skip: Collection[tuple[int, str]],
     ) -> tuple[FrameSource, FrameSource]:
         columns = ["start_image"]
@@ -267,7 +253,7 @@ class RowReader:
         return [f"{{{','.join(members)}}}" for members in zip(*columns, strict=True)]
 
     def _names(
-        self, columns: Columns, naming: Naming, cells: Cells, wrongs: _BlockProblems
+        self, columns: Columns, naming: Naming, cells: Cells, wrongs: BlockProblems
     ) -> list[str]:
         """Return the names of the clips; report a row whose name is invalid."""
         indexes = {number: index for index, number in enumerate(wrongs.block.numbers)}
@@ -282,14 +268,6 @@ class RowReader:
         return names
 
 
-def _bare(column: Sequence[str]) -> list[str]:
-    """Return cells without surrounding spaces and without the ' that guards formulas."""
-    stripped = list(map(str.strip, column))
-    if "'" not in "".join(stripped):
-        return stripped
-    return [bare(text) if text[:1] == "'" else text for text in stripped]
-
-
 def _each_take(
     facts: Mapping[str, Sequence[Any]], takes: Sequence[int], *, skip: Collection[int]
 ) -> dict[str, Sequence[Any]]:
@@ -302,30 +280,3 @@ def _each_take(
     ]
     repeated = {name: [column[index] for index, _ in chosen] for name, column in facts.items()}
     return {**repeated, "take": [take for _, take in chosen]}
-
-
-def _tags(texts: Sequence[str]) -> list[tuple[str, ...]]:
-    return [tuple(text.replace(",", " ").split()) if text else () for text in texts]
-
-
-def _numbers(
-    texts: Sequence[str], default: int, limits: tuple[int, int], column: str, wrongs: _BlockProblems
-) -> list[int]:
-    """Return whole numbers; report invalid cells. Empty and invalid cells get the default."""
-    if not any(texts):
-        return [default] * len(texts)
-    numbers = [_number(text, limits) if text else default for text in texts]
-    for index, number in enumerate(numbers):
-        if isinstance(number, str):
-            wrongs.add(index, column, number)
-    return [default if isinstance(number, str) else number for number in numbers]
-
-
-def _number(text: str, limits: tuple[int, int]) -> int | str:
-    """Return the number, or its problem."""
-    low, high = limits
-    whole = without_zeros(text)
-    if not whole.lstrip("+-").isascii() or not whole.lstrip("+-").isdigit():
-        return f"is '{text}'; expected a whole number"
-    number = int(whole)
-    return number if low <= number <= high else f"is {number}; expected {low} to {high}"

@@ -1,6 +1,5 @@
 """All known endpoints: the built-in catalogue, overridden by ``tweenbatch models update``."""
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -11,6 +10,7 @@ from tweenbatch.errors import UsageError
 from tweenbatch.models import remembered
 from tweenbatch.models.data import endpoint_of
 from tweenbatch.models.endpoint import Endpoint
+from tweenbatch.suggestions import did_you_mean, similar
 
 
 @cache
@@ -55,8 +55,7 @@ def find(name: str) -> Endpoint:
         if name.lower() in endpoint.short:
             return endpoint
     names = [text for each in ENDPOINTS.values() for text in (*each.short, each.id)]
-    alike = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    suggestion = f"; did you mean {' or '.join(alike)}?" if alike else ";"
+    suggestion = did_you_mean(similar(name.lower(), names, likeness=0.5)) or ";"
     update = f"; if fal has it, run `tweenbatch models update {name}`" if "/" in name else ""
     raise UsageError(
         f"there is no model '{name}'{suggestion} `tweenbatch models` lists all models{update}"

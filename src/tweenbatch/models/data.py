@@ -159,7 +159,7 @@ def _refuse_unmeasured(endpoint: Endpoint) -> None:
     for text in (*duration.allowed, *([] if duration.required else [duration.default])):
         length(text)
     if not duration.allowed and duration.kind is not ParameterKind.WHOLE:
-        raise ValueError("its duration may be any text, which has no price")
+        raise ValueError("its duration may be any text, so it can't be priced")
 
 
 def _string(value: Any) -> str:

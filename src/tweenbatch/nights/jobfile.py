@@ -4,7 +4,6 @@ Each key stands for an option and takes the same values. Paths are relative to t
 module knows the options' names, but not how a command reads them.
 """
 
-import difflib
 import glob
 import os
 import tomllib
@@ -35,6 +34,7 @@ from tweenbatch.settings import (
     number_or_auto,
     window,
 )
+from tweenbatch.suggestions import did_you_mean, similar
 
 SUFFIX = ".toml"
 
@@ -269,14 +269,11 @@ def _problem(error: Any) -> str:
 
 def _suggestion(key: str) -> str:
     keys = _keys()
-    alike = difflib.get_close_matches(key, keys, n=2)
     # The option's own name, or the right name in the wrong section.
     end = key.rpartition(".")[2]
     by_end = [each for each in keys if end in (each.rpartition(".")[2], OPTIONS.get(each))]
-    similar = list(dict.fromkeys((*by_end, *alike)))
-    if similar:
-        return f"; did you mean {' or '.join(similar)}?"
-    return f"; the keys are {', '.join(keys)}"
+    meant = dict.fromkeys((*by_end, *similar(key, keys, most=2)))
+    return did_you_mean(list(meant)) or f"; the keys are {', '.join(keys)}"
 
 
 def _keys() -> list[str]:

@@ -32,7 +32,7 @@ class RunPreview:
     """The work of a run before it starts."""
 
     manifests: Sequence[Manifest]
-    asked: Plan | TableTotals
+    basis: Plan | TableTotals
     """The plan of the manifests; without manifests, the totals of the table."""
     to_pay: int
     usd_to_pay: Decimal
@@ -88,7 +88,7 @@ def _planned(
         made = replace(made, estimate=assumed(made.estimate))
     return RunPreview(
         manifests=manifests,
-        asked=made,
+        basis=made,
         to_pay=made.clips_to_pay,
         usd_to_pay=made.usd_to_pay,
         endpoints=made.endpoints_to_pay,
@@ -114,7 +114,7 @@ def _unfinished(store: Store, settings: RunSettings, prices: Prices) -> RunPrevi
     )
     return RunPreview(
         manifests=(),
-        asked=TableTotals(counts=counts, money=store.views.money()),
+        basis=TableTotals(counts=counts, money=store.views.money()),
         to_pay=sum(each.jobs for each in unpaid),
         usd_to_pay=usd_to_pay,
         endpoints=frozenset(each.endpoint for each in unpaid),

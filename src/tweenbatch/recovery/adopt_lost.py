@@ -1,40 +1,35 @@
 """Adopt paid requests from fal's list that the table lost.
 
-It reads and never buys. ``stages.match_history`` decides which request belongs to which job.
+It reads and never buys. ``stages.match_history`` decides which request belongs to which job;
+``listed_frames`` reads the frames for it.
 """
 
 import asyncio
-import hashlib
 import logging
 import os
 import random
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from tweenbatch.clock import Clock
 from tweenbatch.errors import (
     Answered,
-    DownloadFailed,
     FalError,
     LeaseLost,
     Unintelligible,
     Unreachable,
-    UrlExpired,
 )
-from tweenbatch.fal import DOWNLOADS_AT_ONCE, Fal, request_of
-from tweenbatch.fal.addresses import serves_files
-from tweenbatch.fal.retrying import reading
-from tweenbatch.frames import inspect as frames
+from tweenbatch.fal import Fal, request_of
 from tweenbatch.models import find
-from tweenbatch.records import Frame, Intent, Job, PastRequest
+from tweenbatch.records import Intent, Job, PastRequest
+from tweenbatch.recovery.listed_frames import ListedFrames, frames_of
 from tweenbatch.recovery.stale_table import KEPT, StaleTable, when
 from tweenbatch.stages.history import MARGIN, History
 from tweenbatch.stages.match_history import (
     failed,
-    frames_to_see,
     is_like_ours,
     may_be_wanted,
     named_digest,
@@ -47,8 +42,6 @@ from tweenbatch.store.thread import StoreThread
 from tweenbatch.version import __version__
 
 log = logging.getLogger(__name__)
-
-EVER = datetime.min.replace(tzinfo=UTC)
 
 MOST_PAGES = 20
 MOST_FRAMES = 100
@@ -71,8 +64,13 @@ class LostRequestRecovery:
     """When a request has certainly ended, counted from its submission; set by a person."""
     pay_again: bool = False
     """A person agreed to pay also for jobs that an unreadable request may have paid for."""
-    _contents: dict[str, str] = field(default_factory=dict)
+    _frames: ListedFrames = field(init=False)
     _run_id: int | None = None
+
+    def __post_init__(self) -> None:
+        self._frames = ListedFrames(
+            store=self.store, table=self.table, fal=self.fal, clock=self.clock, rng=self.rng
+        )
 
     async def run(self, stale: StaleTable | None) -> str | None:
         """Adopt what a stale table lost; return why nothing may be submitted yet, if so.
@@ -93,18 +91,18 @@ class LostRequestRecovery:
                 pause = max(pause, longest_life(listed, self.absent_after))
                 if await self._shows_nothing_of_ours(endpoint, listed, since):
                     return (
-                        f"fal's list of past requests shows none of the clips of {endpoint} that "
-                        "this table has, so that it may lack others, too; nothing is submitted. "
-                        "Run again with --trust-table later, with the key that paid for them"
+                        f"fal's list of past requests shows none of this table's clips of "
+                        f"{endpoint}, so it may omit others too; nothing is submitted. Run again "
+                        "later with --trust-table and the key that paid for them"
                     )
                 free = await self._free(endpoint, listed, since)
                 jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
-                await self._read_frames(await self._unread_frames(jobs, free), jobs, most=None)
+                await self._frames.read(await self._frames.unread(jobs, free), jobs, most=None)
                 given = await self._adopt(jobs, free)
                 left = [request for request in free if request not in given]
                 jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(left))
                 # The name of an upload of ours says enough: it is none of these jobs'.
-                urls = await self._unread_frames(jobs, left)
+                urls = await self._frames.unread(jobs, left)
                 unread += sum(named_digest(url) is None for url in urls)
                 adopted += len(given)
                 unmatched += len(left)
@@ -115,7 +113,7 @@ class LostRequestRecovery:
         self._report(adopted, unmatched, since)
         if unread and not self.pay_again:
             return (
-                f"{_frames_are(unread)} not readable at fal, so some requests in its list may have "
+                f"{_frames_in(unread)} can't be read, so some requests in it may have "
                 "paid for waiting jobs; nothing is submitted. Run again with --trust-table later, "
                 "or add --pay-again to pay for these jobs all the same"
             )
@@ -161,8 +159,8 @@ class LostRequestRecovery:
             await self._end_run(len(adopted))
         if adopted:
             self.notice(
-                f"fal's list shows that {_clips_were(len(adopted))} already paid for, unknown to "
-                "this table: downloaded, not paid again (--pay-again pays again)"
+                f"fal's list shows {_paid_clips(len(adopted))} missing from this table: "
+                "downloaded, not paid again (--pay-again pays again)"
             )
         ours = [each for each in adopted if is_like_ours(each, surely=known_until is None)]
         unknown = [e.sent_at for e in ours if known_until is None or e.sent_at > known_until]
@@ -185,14 +183,14 @@ class LostRequestRecovery:
             )
         free = [item for item in await self._free(endpoint, listed, since) if not failed(item)]
         jobs = await self.table(self.store.jobs.waiting, endpoint, _prompts(free))
-        free = may_be_wanted(free, list(_frames(jobs)))
-        unseen = await self._read_frames(
-            await self._unread_frames(jobs, free), jobs, most=MOST_FRAMES
+        free = may_be_wanted(free, list(frames_of(jobs)))
+        unseen = await self._frames.read(
+            await self._frames.unread(jobs, free), jobs, most=MOST_FRAMES
         )
         if unseen:
             self.notice(
-                f"{_frames_are(unseen)} unreadable in fal's list, so some requests with the same "
-                "prompt could not be compared: a clip that they paid for is paid again"
+                f"{_frames_in(unseen)} can't be read, so some requests with the same prompt could "
+                "not be compared: clips that they paid for are paid again"
             )
         return jobs, free
 
@@ -203,13 +201,14 @@ class LostRequestRecovery:
 
     def _report(self, adopted: int, unmatched: int, since: datetime) -> None:
         self.notice(
-            f"fal's list since {when(since)}: {adopted} paid and missing from the table; "
-            "downloaded, not paid again"
+            f"fal's list since {when(since)} shows {_paid_clips(adopted)} missing from the table"
+            f"{': downloaded, not paid again' if adopted else ''}"
         )
         if unmatched:
+            others = "1 other request" if unmatched == 1 else f"{unmatched} other requests"
             self.notice(
-                f"{unmatched} more in that list match no job of this table; if the table lost "
-                "their manifest, run that manifest with --trust-table too"
+                f"{others} in that list matched no job of this table; if the table lost their "
+                "manifest, run that manifest with --trust-table too"
             )
 
     def _refusal(self, error: FalError) -> str:
@@ -241,17 +240,11 @@ class LostRequestRecovery:
             owned |= {each.found.request_id for each in judged if each.found is not None}
         return [item for item in listed if item.request_id not in owned]
 
-    async def _unread_frames(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> set[str]:
-        """Return the URLs of frames whose bytes are needed and not known yet."""
-        await self._remember_uploads(jobs)
-        urls = frames_to_see(jobs, free, find(jobs[0].spec.endpoint)) if jobs else set()
-        return {url for url in urls if url not in self._contents and serves_files(url)}
-
     async def _adopt(self, jobs: Sequence[Job], free: Sequence[PastRequest]) -> list[PastRequest]:
         """Give the jobs their requests; return the adopted requests."""
         if not jobs:
             return []
-        found = recognise(jobs, free, find(jobs[0].spec.endpoint), self._contents)
+        found = recognise(jobs, free, find(jobs[0].spec.endpoint), self._frames.contents)
         return [request for job, request in found if await self._take_over(job, request)]
 
     async def _take_over(self, job: Job, past: PastRequest) -> bool:
@@ -300,68 +293,6 @@ class LostRequestRecovery:
                 self.store.runs.end, self._run_id, now=self.clock.now(), exit_code=0, note=note
             )
 
-    # The bytes of frames
-
-    async def _remember_uploads(self, jobs: Sequence[Job]) -> None:
-        """Read from the table where the jobs' frames were uploaded, at any time."""
-        for sha256 in {frame.sha256 for frame in _frames(jobs)} - {None}:
-            assert sha256 is not None
-            url = await self.table(
-                self.store.cache.upload_url, sha256, self.fal.key_fingerprint, since=EVER
-            )
-            if url is not None:
-                self._contents[url] = sha256
-
-    async def _read_frames(
-        self, urls: Collection[str], jobs: Sequence[Job], *, most: int | None
-    ) -> int:
-        """Read at most this many frames from fal; return the number of unread ones.
-
-        An upload of ours that is gone, or arrives damaged, is known by the digest in its name.
-        Without a limit it raises ``Unreachable`` if one can't be read now.
-        """
-        wanted = {frame.sha256[:16]: frame.sha256 for frame in _frames(jobs) if frame.sha256}
-        slots = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
-
-        async def read(url: str) -> str | Unreachable | None:
-            async with slots:
-                try:
-                    return await reading(lambda: self._sha256(url), clock=self.clock, rng=self.rng)
-                except Unreachable as error:
-                    return error
-
-        chosen = sorted(urls)[:most]
-        digests = await asyncio.gather(*map(read, chosen))
-        unread = 0
-        for url, digest in zip(chosen, digests, strict=True):
-            named = named_digest(url)
-            if named is not None and not (isinstance(digest, str) and digest.startswith(named)):
-                if named in wanted:
-                    self._contents[url] = wanted[named]
-            elif isinstance(digest, str):
-                self._contents[url] = digest
-            elif digest is None or most is not None:
-                unread += 1
-            else:
-                raise digest
-        return len(urls) - len(chosen) + unread
-
-    async def _sha256(self, url: str) -> str | None:
-        """Return the digest of a file's bytes; None if it was deleted or is not a frame."""
-        digest, size = hashlib.sha256(), 0
-        try:
-            async with self.fal.download(url) as download:
-                async for chunk in download.chunks():
-                    size += len(chunk)
-                    if size > frames.MAX_BYTES:
-                        return None
-                    digest.update(chunk)
-        except UrlExpired:
-            return None
-        except DownloadFailed as error:
-            raise Unreachable(f"a frame: {error}") from error
-        return digest.hexdigest()
-
 
 def _prompts(requests: Sequence[PastRequest]) -> list[str]:
     """Return the different prompts of the requests whose input fal shows."""
@@ -370,20 +301,14 @@ def _prompts(requests: Sequence[PastRequest]) -> list[str]:
     return list(dict.fromkeys(text for text in texts if isinstance(text, str)))
 
 
-def _frames(jobs: Iterable[Job]) -> Iterator[Frame]:
-    """Yield the frames of the jobs."""
-    for job in jobs:
-        yield job.spec.start
-        if job.spec.end is not None:
-            yield job.spec.end
+def _paid_clips(count: int) -> str:
+    if count == 1:
+        return "1 paid clip that was"
+    return f"{count or 'no'} paid clips that were"
 
 
-def _clips_were(count: int) -> str:
-    return "1 clip was" if count == 1 else f"{count} clips were"
-
-
-def _frames_are(count: int) -> str:
-    return "1 frame is" if count == 1 else f"{count} frames are"
+def _frames_in(count: int) -> str:
+    return f"{count} frame{'' if count == 1 else 's'} in fal's list"
 
 
 def _not_read(error: Exception) -> str:

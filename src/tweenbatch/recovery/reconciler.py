@@ -1,6 +1,7 @@
-"""Resolve lost replies, whose submissions are uncertain: read fal's list, record what it proves.
+"""Resolve uncertain submissions during a run: read fal's list, have it judged, record the result.
 
-``stages.reconcile`` judges the list. One list of an endpoint serves all its submissions.
+``stages.reconcile`` is the judge, in pure functions. This module reads, waits and writes. One list
+of an endpoint serves all its submissions.
 """
 
 import asyncio

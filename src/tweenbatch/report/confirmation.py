@@ -42,16 +42,16 @@ def too_dear(why: str, *, known: RunPreview, now: RunPreview) -> str:
 
 
 def _work(batch: RunPreview) -> list[str]:
-    asked = batch.asked
-    if isinstance(asked, Plan):
+    basis = batch.basis
+    if isinstance(basis, Plan):
         return [
-            plan.title(asked),
+            plan.title(basis),
             *plan.column_lines(batch.manifests),
             *plan.fitted_lines(batch.manifests),
-            *plan.lines(asked),
-            *plan.warning_lines(asked.warnings),
+            *plan.lines(basis),
+            *plan.warning_lines(basis.warnings),
         ]
-    return ["resuming all unfinished work", *status.lines(asked.counts, asked.money, [])]
+    return ["resuming all unfinished work", *status.lines(basis.counts, basis.money, [])]
 
 
 def _cost(batch: RunPreview, settings: RunSettings) -> list[str]:

@@ -36,7 +36,7 @@ def lines(story: JobHistory) -> Iterator[str]:
     for row in story.asked_by:
         yield f"  asked by   {row.manifest}, row {row.row} ({row.name})"
     if not story.asked_by:
-        yield "  asked by   no row (removed from the manifest)"
+        yield "  asked by   no manifest: its row was removed"
     yield f"  prompt     {plain(job.spec.prompt, width=SENTENCE_WIDTH)}"
     end = job.spec.end.source if job.spec.end else "no end frame"
     yield f"  frames     {job.spec.start.source} to {end}"

@@ -1,4 +1,4 @@
-"""Models, their columns, limits and prices: as lines and as JSON."""
+"""Show models as text and as JSON: their columns, limits and prices."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from tweenbatch.models import Endpoint, Price, Unit
 from tweenbatch.models.data import data_of
 from tweenbatch.report.text import usd
 
-UNKNOWN = "not known; `tweenbatch models update` reads it, or sets it with --price-per-clip"
+UNKNOWN = "unknown; `tweenbatch models update` reads it from fal; --price-per-clip sets it by hand"
 
 
 def price(known: Price | None) -> str:

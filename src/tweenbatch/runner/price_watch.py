@@ -52,7 +52,8 @@ class PriceWatch:
             described = self.agreement.described(changes)
             if not self.agreement.rises:
                 self.state.refuse_to_submit(
-                    f"{described}; nobody has agreed to this: run again to see the price and agree"
+                    f"{described}; you have not agreed to this: "
+                    "run again to see the price and agree"
                 )
                 return
             agreed = now

@@ -246,13 +246,13 @@ class Submitter:
             await asyncio.to_thread(self.witness.keep, note)
         except OSError as error:
             self.state.watcher.notice(
-                f"{job.output_name}: fal accepted this clip, and its request id can't be saved "
+                f"{job.output_name}: fal accepted this clip, but its request id can't be saved "
                 f"({error.strerror or error}). Keep this command and run it later: tweenbatch "
                 f"resolve {job.id} --adopt {request.request_id}"
             )
         else:
             self.state.watcher.notice(
-                f"{job.output_name}: fal accepted this clip, and the job table can't be written; "
+                f"{job.output_name}: fal accepted this clip, but the job table can't be written; "
                 f"the next run reads its request id from {self.witness.path}"
             )
 

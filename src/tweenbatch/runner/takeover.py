@@ -49,8 +49,8 @@ def _adopt_from_witnesses(own: Path, store: Store, watcher: RunWatcher, *, now: 
             adopted += 1
             watcher.moved(job, State.UNCERTAIN)
             watcher.notice(
-                f"{job.output_name}: a run that could not write to the job table noted that fal "
-                "accepted it; it is collected, not paid again"
+                f"{job.output_name}: fal had accepted it, as an earlier run noted in {path.name}; "
+                "it is collected, not paid again"
             )
         witness.discard(path, notes, store)
     return adopted

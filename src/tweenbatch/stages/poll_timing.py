@@ -37,8 +37,9 @@ FRESH_SECONDS = 1.0
 
 MANY_POLLS = 9
 MANY_FRACTION = 0.15
-"""After ``MANY_POLLS`` polls of a running request, each pause is a growing share of the time
-waited: so few more polls follow, however long the request takes."""
+"""From poll number ``MANY_POLLS`` of a running request, a pause is at least this share of the time
+waited; the share grows with each poll, so even a very long request is polled only a few more times.
+"""
 
 SPREAD_POLLS = 8
 """Polls from the earliest likely end to the latest if durations differ widely."""

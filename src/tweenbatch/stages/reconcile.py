@@ -1,10 +1,13 @@
-"""Decide from fal's list of past requests what became of submissions of unknown outcome.
+"""Decide from fal's list of past requests whether uncertain submissions were accepted.
 
-Pure functions. Found: an equal input, sent at about that time, under a request id that no job has;
-equal inputs are interchangeable. Absent: a missing row alone proves nothing, because the list lags
-and shows only ended requests. A submission is absent only after any request it made must have
-ended, and after the list has shown that it covers that time. fal's clock decides, because ours may
-be wrong or jump. In doubt the submission stays uncertain: it may have been paid for.
+Pure functions; ``recovery.reconciler`` reads the list and records the conclusions.
+
+A submission was accepted if the list has a request with the same input, sent at about the same
+time, that no other job owns. Requests with the same input are interchangeable.
+
+It is absent only if fal would have ended its request by now, and the list has been shown to cover
+that time: the list lags, and omits running requests. fal's clock decides, because ours may be wrong
+or jump. Otherwise the submission stays uncertain: it may have been paid for.
 """
 
 import hashlib

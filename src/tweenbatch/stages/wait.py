@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from math import inf
 from typing import Protocol
 
 from tweenbatch.backoff import jittered
@@ -89,37 +88,6 @@ class Observer(Protocol):
         """Return when a result that is not urgent may be read."""
 
 
-class Unobserved:
-    """Ignores all events and delays nothing."""
-
-    def saw_status(self, status: RemoteStatus) -> None:
-        """Ignore it."""
-
-    def got_no_answer(self, reason: str, since: float) -> None:
-        """Ignore it."""
-
-    async def saw_trouble(self, failure: Failure) -> None:
-        """Ignore it."""
-
-    async def owner_of(self, video: RemoteVideo) -> str | None:  # noqa: ARG002 - the protocol's
-        """Return None: no other clip is known."""
-        return None
-
-    def probed_since(self) -> float | None:
-        """Return None: poll at the usual times."""
-        return None
-
-    def slot_available_since(self) -> float:
-        """Return the past: the request waits for no other."""
-        return -inf
-
-    async def let_submissions_go_first(self) -> None:
-        """Return at once."""
-
-
-UNOBSERVED = Unobserved()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiter:
     """Polls requests until they end."""
@@ -135,7 +103,7 @@ class Waiter:
         self,
         job: Job,
         *,
-        observer: Observer = UNOBSERVED,
+        observer: Observer,
         patient: bool = True,
     ) -> Outcome:
         """Return the outcome of a submitted job; ``patient`` is passed to ``ResultReader``.

@@ -20,7 +20,7 @@ from tweenbatch.store.statements import compared, imports
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentGroup:
-    """Count of contents in the same situation; ``price_usd`` is the total cost of their jobs.
+    """How many clips the manifests name in one situation, and the total price of their jobs.
 
     ``withdrawn``: their jobs were cancelled because their last row was removed.
     ``asked_before``: the last import of their file also asked for them.

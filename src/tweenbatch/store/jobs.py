@@ -155,7 +155,9 @@ class JobTable(TablePart):
 
         def note(connection: Connection) -> None:
             if connection.execute(work.note_trouble(job, failure, now=now)).rowcount != 1:
-                raise LeaseLost(f"this run no longer holds job {job.id} under fence {job.fence}")
+                raise LeaseLost(
+                    f"this run no longer has the lease of job {job.id} (fence {job.fence})"
+                )
 
         self._database.write(note)
 

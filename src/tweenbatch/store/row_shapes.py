@@ -120,7 +120,7 @@ class ClipDurationShape(Protocol):
 
 
 class NamedClipDurationShape(ClipDurationShape, Protocol):
-    """The same with the clip's name."""
+    """A ``ClipDurationShape`` that also has the clip's name."""
 
     output_name: str
 

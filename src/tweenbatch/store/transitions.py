@@ -118,7 +118,9 @@ def adopt(
     Raises ``LeaseLost``, or ``ImpossibleTransition`` if another attempt has the request.
     """
     if connection.execute(work.lease_job(job, run_id, until=now + LEASE)).rowcount != 1:
-        raise LeaseLost(f"job {job.id} is no longer {job.state} and free under fence {job.fence}")
+        raise LeaseLost(
+            f"job {job.id} has changed: expected {job.state}, no lease, fence {job.fence}"
+        )
     leased = read_job(connection, job.id)
     begun = begin_attempt(connection, leased, intent, run_id=run_id, now=sent_at)
     accepted = Outcome(event=Event.ACCEPTED, request=request)
@@ -162,8 +164,8 @@ def take_back(connection: Connection, earlier: Job, *, run_id: int, now: datetim
     if attempt.billed is Billed.NO:
         if connection.execute(*runs.reserve(run_id, attempt.price_micro)).rowcount != 1:
             raise BudgetReached(
-                f"a clip that fal made after all costs ${attempt.price_micro} and would exceed "
-                "this run's limit",
+                f"job {earlier.id}: fal made the clip of an earlier submission; its price of "
+                f"${attempt.price_micro} would exceed this run's limit",
                 option="--max-cost",
             )
         values |= {"billed": None, "run_id": run_id}
@@ -186,7 +188,7 @@ def settle(connection: Connection, job: Job, outcome: Outcome, *, now: datetime)
             f"nothing was paid for job {job.id}, so there is no result to read"
         )
     if connection.execute(work.settle_job(job, values=values)).rowcount != 1:
-        raise LeaseLost(f"job {job.id} is no longer {job.state} under fence {job.fence}")
+        raise LeaseLost(f"job {job.id} has changed: expected {job.state}, fence {job.fence}")
     _record_attempt(connection, job, outcome, now=now)
     return read_job(connection, job.id)
 
@@ -197,7 +199,7 @@ def release(
     """Release a lease; raises ``LeaseLost``."""
     statement = work.release_job(job, now=now, not_before=not_before)
     if connection.execute(statement).rowcount != 1:
-        raise LeaseLost(f"this run no longer holds job {job.id} under fence {job.fence}")
+        raise LeaseLost(f"this run no longer has the lease of job {job.id} (fence {job.fence})")
 
 
 def _job_update(job: Job, outcome: Outcome, *, now: datetime) -> dict[str, Any]:
@@ -228,7 +230,8 @@ def _move(connection: Connection, job: Job, *, run_id: int, values: dict[str, An
     moved = connection.execute(*work.move_job(job, run_id=run_id, values=values)).one_or_none()
     if moved is None:
         raise LeaseLost(
-            f"job {job.id} is no longer {job.state} under fence {job.fence} of run {run_id}"
+            f"job {job.id} has changed: expected {job.state}, fence {job.fence}, "
+            f"lease of run {run_id}"
         )
     return moved
 

@@ -1,4 +1,4 @@
-"""Contents that differ only in signatures or line ends are one: found, named, and kept found."""
+"""Contents that differ only in signatures or line ends share one job."""
 
 from dataclasses import replace
 from itertools import permutations

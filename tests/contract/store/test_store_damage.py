@@ -47,7 +47,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "tweenbatch.db"
 
 
-def test_a_damaged_table_that_a_run_died_over_is_refused_until_it_is_mended(file: Path) -> None:
+def test_a_damaged_table_that_a_run_died_over_is_refused_until_it_is_fixed(file: Path) -> None:
     table_of_a_run(file, died=True).close()
     whole = file.read_bytes()
     damage(file)

@@ -39,7 +39,7 @@ def test_one_of_an_earlier_release_stays_as_it_is(tmp_path: Path, version: str) 
     assert [path.name for path in tmp_path.iterdir() if "-journal" not in path.name] == [file.name]
 
 
-def test_what_is_no_table_or_a_newer_one_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_and_a_newer_table_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "tweenbatch.db"
     with pytest.raises(TableMissing), open_unchanged(f"sqlite:///{file}"):
         pass
@@ -55,7 +55,7 @@ def test_what_is_no_table_or_a_newer_one_is_said(tmp_path: Path) -> None:
         pass
 
 
-def test_a_server_that_can_t_be_reached_is_said() -> None:
+def test_a_server_that_can_t_be_reached_is_reported() -> None:
     pytest.importorskip("psycopg")
     url = "postgresql://nobody@127.0.0.1:1/none"
     with pytest.raises(TableUnusable), open_unchanged(url):

@@ -1,4 +1,4 @@
-"""The schema itself refuses what can't be, whoever writes."""
+"""The schema itself refuses impossible rows, whoever writes them."""
 
 import pytest
 from alembic.config import Config

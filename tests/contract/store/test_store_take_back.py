@@ -119,7 +119,7 @@ def test_an_address_is_known_by_the_clip_that_has_it(table: Table) -> None:
         ((*SUBMITTED, Event.GENERATED), Event.GAVE_UP),
     ],
 )
-def test_a_person_may_give_up_what_is_paid_for_whoever_holds_it(
+def test_a_person_may_give_up_a_paid_job_whoever_holds_its_lease(
     table: Table, way: tuple[Event, ...], event: Event
 ) -> None:
     table.load(row())

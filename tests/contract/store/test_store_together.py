@@ -1,4 +1,4 @@
-"""Calls that share a transaction: each as whole as alone, all on disk before any is told."""
+"""Calls that share a transaction: each is atomic, and all are on disk before any returns."""
 
 import logging
 import shutil

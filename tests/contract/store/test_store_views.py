@@ -237,7 +237,7 @@ def test_jobs_are_selected_by_what_is_said_of_them(
 
 
 @pytest.mark.parametrize("state", State)
-def test_the_story_of_a_job_is_told_in_every_state(table: Table, state: State) -> None:
+def test_the_story_of_a_job_is_reported_in_every_state(table: Table, state: State) -> None:
     table.load(row(2))
     table.load(row(2), path="/jobs/other.csv")
     job = table.put_in(state)

@@ -80,7 +80,7 @@ def _consequences(found: Sequence[JobNeedingAttention]) -> Iterator[str]:
     waiting, at_fal = by_state[State.PENDING], by_state[State.SUBMITTED]
     if waiting:
         cost = text.usd(sum((each.price_usd for each in waiting), Decimal(0)))
-        yield f"{text.clips(len(waiting))} not submitted yet: cancelled, and {cost} is not spent"
+        yield f"{text.clips(len(waiting))} not submitted yet: cancelled, which saves {cost}"
     if at_fal:
         yield (
             f"fal is asked to stop {text.clips(len(at_fal))}; stopped clips still count as spent, "

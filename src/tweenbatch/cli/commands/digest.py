@@ -25,13 +25,13 @@ from tweenbatch.store import Store
 @click.option(
     "--last",
     is_flag=True,
-    help="Also send the digest to the job file's targets, unless it was sent already: for a unit's "
-    "failure hook, because the run itself may have died.",
+    help="Also send the digest to the job file's targets, unless it was sent already. For a unit's "
+    "failure hook: a run that was killed can't send its own digest.",
 )
-@click.option("--rehearse", is_flag=True, help="The rehearsal's own table.")
+@click.option("--rehearse", is_flag=True, help="Use the rehearsal's job table.")
 @click.option("--json", "as_json", is_flag=True, help="Answer in JSON on stdout.")
 def command(*, jobfile: Path, last: bool, rehearse: bool, as_json: bool) -> None:
-    """Show the results of JOBFILE's last run; with --last, send them if they were not sent."""
+    """Show the results of JOBFILE's last run. --last also sends them, if they were not sent."""
     if jobfile.suffix.lower() != SUFFIX:
         raise click.UsageError(f"{jobfile} isn't a job file; expected a name that ends in {SUFFIX}")
     arguments = [str(jobfile), *(["--rehearse"] if rehearse else [])]

@@ -30,8 +30,8 @@ from tweenbatch.store import Store
 @click.option(
     "--raw",
     is_flag=True,
-    help="Don't escape texts that begin like a formula (= + - @): for programs, never for a "
-    "spreadsheet.",
+    help="Don't escape texts that a spreadsheet would read as formulas (= + - @). For programs; "
+    "don't open the file in a spreadsheet.",
 )
 @click.option(
     "--redact",

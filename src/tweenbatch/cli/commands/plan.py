@@ -27,9 +27,8 @@ from tweenbatch.cli.progress import FrameProgress
 from tweenbatch.errors import ManifestError
 from tweenbatch.planning.other_tables import OtherTable
 from tweenbatch.printable import printable_line, printable_lines
-from tweenbatch.report import missing, text
+from tweenbatch.report import missing, plan, text
 from tweenbatch.report import other_tables as messages
-from tweenbatch.report import plan as planned
 from tweenbatch.settings import ASSUMED_CONCURRENCY
 
 
@@ -69,34 +68,34 @@ def command(
             )
     except ManifestError as error:
         if as_json:
-            click.echo(json.dumps(planned.problems(error)))
+            click.echo(json.dumps(plan.problems(error)))
         raise
     made, others = found.plan, found.other_tables
     if as_json:
         click.echo(
             json.dumps(
                 {
-                    **planned.shape(made),
-                    "mapped": planned.mapped(found.manifests),
-                    "fitted": planned.fitted(found.manifests),
-                    "disk": planned.room(found.room),
+                    **plan.shape(made),
+                    "mapped": plan.mapped(found.manifests),
+                    "fitted": plan.fitted(found.manifests),
+                    "disk": plan.room(found.room),
                     "missing": missing.shape(found.missing),
                     "other_tables": [messages.shape(each) for each in others],
                 }
             )
         )
         return
-    click.echo(printable_line(planned.title(made)))
+    click.echo(printable_line(plan.title(made)))
     note_rehearsal(rehearse=rehearse)
-    warned = planned.warning_lines(made.warnings)
+    warned = plan.warning_lines(made.warnings)
     if found.shortage:
         warned.append(f"  warning: {found.shortage}")
     if not rehearse:
         warned += _of_other_tables(others, url)
     for line in (
-        *planned.column_lines(found.manifests),
-        *planned.fitted_lines(found.manifests),
-        *planned.lines(made),
+        *plan.column_lines(found.manifests),
+        *plan.fitted_lines(found.manifests),
+        *plan.lines(made),
         *missing.lines(found.missing, "a run downloads them again"),
         *warned,
     ):

@@ -17,7 +17,8 @@ from tweenbatch import logs, paths
 from tweenbatch.api.execution import Finished, execute
 from tweenbatch.api.preparation import Checked, Prepared, check, prepare
 from tweenbatch.api.requests import RunRequest
-from tweenbatch.cli import exit_code, streams, tables
+from tweenbatch.cli import streams, tables
+from tweenbatch.cli.main import exit_code
 from tweenbatch.cli.manifests import (
     ManifestCommand,
     manifest_options,
@@ -187,7 +188,7 @@ def _ask(checked: Checked, settings: RunSettings) -> None:
         f"To confirm, type the amount ({amount})", default="", show_default=False, err=True
     )
     if answer.strip().removeprefix("$") != amount.removeprefix("$"):
-        raise UsageError("not confirmed; nothing was imported and nothing was submitted")
+        raise UsageError("not confirmed; nothing was imported or submitted")
 
 
 def _request(job: LoadedJobFile | None, options: dict[str, Any]) -> RunRequest:

@@ -8,7 +8,7 @@ import click
 from tweenbatch.cli.options import note_rehearsal, rehearsal_mark, table_options, table_url
 from tweenbatch.errors import UsageError
 from tweenbatch.printable import printable_line
-from tweenbatch.report import job as job_report
+from tweenbatch.report.job import lines, shape
 from tweenbatch.store import Store
 
 
@@ -25,8 +25,8 @@ def command(*, job: str, db: str, rehearse: bool, as_json: bool) -> None:
             f"there is no job {job} and no clip of that name; `tweenbatch export` lists all rows"
         )
     if as_json:
-        click.echo(json.dumps({**job_report.shape(history), **rehearsal_mark(rehearse=rehearse)}))
+        click.echo(json.dumps({**shape(history), **rehearsal_mark(rehearse=rehearse)}))
         return
     note_rehearsal(rehearse=rehearse)
-    for line in job_report.lines(history):
+    for line in lines(history):
         click.echo(printable_line(line))

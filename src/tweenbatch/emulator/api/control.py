@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from tweenbatch.emulator.api.exchange import json_answer, send
-from tweenbatch.emulator.faults.vocabulary import BadFault, parse
+from tweenbatch.emulator.faults.parsing import BadFault, parse
 from tweenbatch.emulator.site import Site
 from tweenbatch.emulator.state.statement import statement
 

@@ -13,7 +13,7 @@ from tweenbatch.stages.policy import MODERATION
 
 @dataclass(slots=True)
 class Brake:
-    """Jobs whose first try failed alike; ``limit`` None: they are not counted."""
+    """Jobs whose first try failed with the same error; ``limit`` None: they are not counted."""
 
     limit: int | None
     stop: str | None = None
@@ -31,7 +31,9 @@ class Brake:
     @property
     def reason(self) -> str | None:
         """Return why all other jobs wait, if they do."""
-        return None if self.probe is None else f"{self._words()}: the others wait for a second try"
+        if self.probe is None:
+            return None
+        return f"{self._words()}; the other rows wait until one second try ends"
 
     @property
     def has_suspects(self) -> bool:
@@ -54,7 +56,7 @@ class Brake:
         if job_id != self.probe:
             self._failed.pop(job_id, None)
         elif (failure.type, failure.http_status) == self._kind:
-            self.stop = f"{self._words()}, a second try too"
+            self.stop = f"{self._words()}, and so did a second try"
         else:
             del self._failed[job_id]  # the next job becomes the probe
 
@@ -70,7 +72,8 @@ class Brake:
     def _words(self) -> str:
         failure = next(iter(self._failed.values()))
         count = len(self._failed)
-        return f"{count} rows in a row failed alike ({failure.type}: {failure.message})"
+        error = f"{failure.type}: {failure.message}"
+        return f"{count} consecutive rows failed with the same error ({error})"
 
 
 def _may_be_billed(failure: Failure) -> bool:

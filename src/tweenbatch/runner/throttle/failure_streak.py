@@ -13,7 +13,7 @@ from tweenbatch.states import Event, State
 
 @dataclass(slots=True)
 class FailureStreak:
-    """Rows in a row that were given up for one reason; ``limit`` None: they are not counted."""
+    """Consecutive rows given up for one reason; ``limit`` None: they are not counted."""
 
     limit: int | None
     stop: str | None = None
@@ -51,7 +51,9 @@ class FailureStreak:
         """Count a clip of this run that can't be downloaded."""
         self._laid_aside.add(job.id)
         if self.limit is not None and len(self._laid_aside) >= self.limit:
-            self.held = f"{len(self._laid_aside)} clips are made and none can be downloaded ({why})"
+            self.held = (
+                f"fal made {len(self._laid_aside)} clips, but none can be downloaded ({why})"
+            )
 
     def record_crash(self, job: Job, error: Exception) -> str | None:
         """Count a job whose stage raised an unexpected error; return why to stop, if at the limit.
@@ -62,7 +64,7 @@ class FailureStreak:
         count = len(self._crashed)
         if self.limit is None or count < self.limit:
             return None
-        return f"the work on {count} rows in a row crashed ({type(error).__name__}: {error})"
+        return f"{count} consecutive rows crashed, the last with {type(error).__name__}: {error}"
 
     def reset(self) -> None:
         """Start counting again: a clip was downloaded."""
@@ -73,4 +75,5 @@ class FailureStreak:
 
 
 def _words(failure: Failure, count: int) -> str:
-    return f"{count} rows in a row failed alike ({failure.type}: {failure.message})"
+    error = f"{failure.type}: {failure.message}"
+    return f"{count} consecutive rows failed with the same error ({error})"

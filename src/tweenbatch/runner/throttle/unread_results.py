@@ -1,4 +1,4 @@
-"""Results that can't be read: if several fail alike, the cause is fal and not a row.
+"""Results that can't be read: if several fail in the same way, the cause is fal and not a row.
 
 It does not know submissions or gates.
 """
@@ -62,6 +62,6 @@ def _words(troubled: dict[int, Failure]) -> str | None:
     failure = next(each for each in troubled.values() if alike(each) == kind)
     answer = f"HTTP {failure.http_status}, " if failure.http_status else ""
     return (
-        f"the results of {count} clips can't be read and fal's answers are alike "
+        f"the results of {count} clips can't be read, all with the same answer "
         f"({answer}{failure.type}: {failure.message})"
     )

@@ -1,4 +1,4 @@
-"""Statements about past runs and their results."""
+"""Statements that read what a digest shows: past runs, and the jobs and money of each."""
 
 from datetime import datetime
 from typing import Any
