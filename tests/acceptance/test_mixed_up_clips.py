@@ -35,5 +35,34 @@ def test_the_own_clip_of_a_row_that_was_given_another_s_comes_home_for_nothing(
     assert fal.totals()["posts"] == ROWS
 
 
+def test_each_of_three_rows_whose_clips_went_round_gets_its_own(
+    tweenbatch: Forked, fal: Server
+) -> None:
+    """The first row has the clip of the second, and the second that of the third."""
+    mixed = {"on": "result", "do": "mix_up", "named": "asked", "times": 1}
+    manifests.project(tweenbatch.folder, 2)
+    fal.script(held(1), held(2), {**mixed, "prompt_contains": "number 1:"})
+    with tweenbatch.running("run", "manifest.csv", "--yes") as run:
+        fal.wait_for("completed", count=2)
+        fal.release("1")
+        fal.wait_for("download_finished")
+        run.kill()
+        run.wait()
+    manifests.write(tweenbatch.folder / "manifest.csv", manifests.rows(3))
+    fal.script(held(2), held(3), {**mixed, "prompt_contains": "number 2:"})
+    with tweenbatch.running("run", "manifest.csv", "--yes") as run:
+        fal.wait_for("completed", count=3)
+        fal.release("2")
+        fal.wait_for("download_finished", count=2)
+        fal.release("3")
+        said = run.wait().stderr
+    for wrong in ("clip-2", "clip-1"):
+        assert f"{wrong}: fal mixed up two results" in said
+        (tweenbatch.folder / "videos" / f"{wrong}.mp4").unlink()
+        said = tweenbatch("fetch", "--name", wrong).stderr
+    assert len(addresses(tweenbatch)) == 3
+    assert fal.totals()["posts"] == 3
+
+
 def addresses(tweenbatch: Forked) -> set[str]:
     return {row["video_url"] for row in exported(tweenbatch)}

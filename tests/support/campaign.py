@@ -42,6 +42,8 @@ SKEWS = (0.0, 0.0, 0.0, -12 * HOUR, -300.0, 300.0, 12 * HOUR)
 """Seconds by which the clock of a run may be wrong."""
 NIGHTS = 8
 """So many nights a table is given to come to its end."""
+LOOKS_AT_DASHBOARD = 4
+"""After so many nights a person resolves what is still uncertain."""
 EXITS = frozenset({KILLED, 0, 1, 3, 4, 5})
 GIVEN_AWAY = re.compile(r"^(\S+): fal mixed up two results", re.MULTILINE)
 KEY = re.compile(r"-[0-9a-f]{8}$")
@@ -371,6 +373,8 @@ class Campaign:
                 self._settle()
                 if said.returncode != 5 or "--trust-table" not in said.stderr:
                     self._pass(26 * HOUR)
+            if night == LOOKS_AT_DASHBOARD:
+                self._resolve_absent()
 
     def _throw_away_mixed_up(self) -> bool:
         """Throw away clips of which the program said that they are another's, if there are any."""
@@ -384,6 +388,23 @@ class Campaign:
             self.done["clips of another thrown away"] += 1
             clip.unlink()
         return bool(wrong)
+
+    def _resolve_absent(self) -> None:
+        """Resolve what no list can prove, as a person does who looks at fal's dashboard."""
+        table = {row["name"]: row for row in exported(self._at())}
+        owned = {row["request_id"] for row in table.values()}
+        free = {
+            each["input"]["prompt"] for name, each in self._accepted().items() if name not in owned
+        }
+        jobs = [
+            str(each["job"])
+            for each in status(self._at())["attention"]
+            if each["state"] == "uncertain" and table[each["name"]]["prompt"] not in free
+        ]
+        if jobs:
+            said = self._at()("resolve", *jobs, "--absent", "--yes")
+            self._note(f"resolve {jobs}: {said}")
+            self.done["jobs: resolve --absent"] += len(jobs)
 
     def _settle(self) -> bool:
         """Do for failed jobs what a person would; return whether there was something to do."""

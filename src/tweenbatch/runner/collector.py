@@ -172,11 +172,7 @@ class Collector:
             return  # this job named the address first
         other = await self.owner_of(job, video)
         if other is not None:
-            self.state.watcher.notice(
-                f"{other}: fal mixed up two results, and this job has the clip of "
-                f"{job.output_name}. Check it, delete its file, and `tweenbatch fetch --name "
-                f"{other}` downloads its own clip, free of charge"
-            )
+            self.state.report_mix_up(other, owner=job)
 
     async def owner_of(self, job: Job, video: RemoteVideo) -> str | None:
         """Return the name of another clip with this address: an address belongs to one attempt."""

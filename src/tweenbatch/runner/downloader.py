@@ -46,7 +46,16 @@ class ClipDownloader:
                 return None
         after = await self.recorder.record(job, outcome)
         self._report_download(job, outcome)
+        if outcome.video is not None and outcome.video != job.video:
+            await self._report_mix_up(after, outcome.video.url)
         return after
+
+    async def _report_mix_up(self, job: Job, url: str) -> None:
+        """Report another clip with the address that this job has only now."""
+        clip_at = self.state.store.jobs.clip_at
+        other = await self.state.table(clip_at, url, besides=job.attempt_id)
+        if other is not None:
+            self.state.report_mix_up(other, owner=job)
 
     async def _lay_aside(self, job: Job, why: str) -> None:
         if job.id in self.state.generated:

@@ -115,6 +115,14 @@ class RunState:
             self.watcher.notice(reason)
         self.gate.close(reason)
 
+    def report_mix_up(self, name: str, *, owner: Job) -> None:
+        """Report that the job of this name has the clip of another."""
+        self.watcher.notice(
+            f"{name}: fal mixed up two results, and this job has the clip of "
+            f"{owner.output_name}. Check it, delete its file, and `tweenbatch fetch --name {name}` "
+            "downloads its own clip, free of charge"
+        )
+
     def pause_submissions(
         self, reason: str, *, retry_after_seconds: float | None = None, too_many: bool = False
     ) -> None:

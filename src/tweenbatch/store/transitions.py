@@ -146,6 +146,8 @@ def take_back(connection: Connection, earlier: Job, *, run_id: int, now: datetim
         values={
             "state": advance(advance(earlier.state, Event.SUBMIT_STARTED), Event.ACCEPTED),
             "attempt": number,
+            # It was counted as a failure, and made its clip after all.
+            "tries": max(0, earlier.tries - 1),
             "not_before": None,
             "error_type": None,
             "error_message": None,

@@ -66,6 +66,16 @@ def test_submissions_that_were_refused_since_then_stay_as_they_are(table: Table)
     assert again.attempt == 4
 
 
+def test_a_failure_that_is_taken_back_again_and_again_counts_once(table: Table) -> None:
+    job = failed(table, Billed.UNKNOWN)
+    for _ in range(3):
+        assert job.tries == 1
+        back = take_back(table, job)
+        assert back.tries == 0
+        table.walk(Event.RETRY, job=back)
+        job = table.claim_one()
+
+
 def test_a_price_that_was_given_back_must_fit_into_the_run(table: Table) -> None:
     job = failed(table, Billed.NO)
     poor = replace(
